@@ -1,0 +1,180 @@
+"""The compiled core. The seam is dumb: it converts; the logic is in `rust/mls` and `rust/oprf`.
+
+Every function is total: any bytes give a result or one of the exceptions below.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+class CoreError(Exception):
+    """What the core refuses. Its text never holds input or secrets."""
+
+class OprfError(CoreError):
+    """An element, scalar, key or proof that is malformed, or a proof that does not verify."""
+
+class MlsError(CoreError):
+    """The base of what `MlsSession` refuses; itself raised for what should not happen."""
+
+class MlsMalformed(MlsError):
+    """Bytes that are no MLS message, key package or Welcome of our version and suite."""
+
+class MlsMissing(MlsError):
+    """A group, key package or pending commit that the entries do not hold."""
+
+class MlsWrongEpoch(MlsError):
+    """A message for an epoch that this group is not in, or no longer keeps."""
+
+class MlsSecretGone(MlsError):
+    """A message whose key was used already (a replay), or is too far ahead."""
+
+class MlsOwnMessage(MlsError):
+    """A message that our own leaf sent."""
+
+class MlsRefused(MlsError):
+    """A message that fails a check which every member can make, or our credential policy."""
+
+class MlsLost(MlsError):
+    """A commit that is valid to everyone, but whose private part this member cannot open."""
+
+@final
+class OprfKey:
+    """A VOPRF private key; zeroised when dropped."""
+
+    @staticmethod
+    def generate() -> OprfKey: ...
+    @staticmethod
+    def from_bytes(key: bytes) -> OprfKey: ...
+    def to_bytes(self) -> bytes: ...
+    @property
+    def public(self) -> bytes: ...
+    def evaluate(self, blinded: Sequence[bytes]) -> tuple[list[bytes], bytes]:
+        """BlindEvaluate with one batched proof: 32-byte elements in and out, a 64-byte proof."""
+
+    def output(self, inputs: Sequence[bytes]) -> list[bytes]:
+        """The PRF itself, 64 bytes an input: for who holds the key and knows the input."""
+
+@final
+class OprfBlind:
+    """A client's secret for one blinded input; zeroised when dropped."""
+
+    @staticmethod
+    def blind(input: bytes) -> OprfBlind: ...
+    @staticmethod
+    def from_scalar(input: bytes, scalar: bytes) -> OprfBlind:
+        """Make a blinding again from a revealed scalar, to check a transcript."""
+
+    @property
+    def element(self) -> bytes:
+        """The 32-byte blinded element that goes to the server."""
+
+    def scalar(self) -> bytes:
+        """The 32-byte blind. Whoever holds it and the element can test guesses of the input."""
+
+def oprf_finalize(
+    blinds: Sequence[OprfBlind], evaluated: Sequence[bytes], proof: bytes, public: bytes
+) -> list[bytes]:
+    """Check the batched proof and return 64 bytes an input. Raises OprfError."""
+
+@final
+class MlsMember:
+    leaf: int
+    credential: bytes
+    signature_key: bytes
+
+@final
+class MlsCommit:
+    """An own commit, pending until `accepted` or `rejected`."""
+
+    message: bytes
+    """The commit as an MLS PublicMessage."""
+    welcome: bytes | None
+
+@final
+class MlsApplication:
+    leaf: int
+    plaintext: bytes
+    authenticated_data: bytes
+
+@final
+class MlsStagedCommit:
+    """Another member's commit that passed every check; nothing has changed until `merge`."""
+
+    leaf: int
+    authenticated_data: bytes
+    added: list[MlsMember]
+    """Members the commit adds; their leaf is not assigned yet and reads 2**32 - 1."""
+    removed: list[MlsMember]
+    removes_self: bool
+
+@final
+class MlsStagedWelcome:
+    """A group that a Welcome invites to; nothing has changed until `accept_welcome`."""
+
+    group_id: bytes
+    epoch: int
+    members: list[MlsMember]
+    own_leaf: int
+    sender_leaf: int
+
+@final
+class MlsSession:
+    """One transaction over stored entries: it gathers changes and writes none of them itself.
+
+    Give it the entries under the prefixes that the call names: b"s" (the device's signature key), b"k"
+    (key packages and their private parts), b"g" + group id (one group). After an exception the
+    session's changes must be discarded with it. Group ids are 32 bytes.
+    """
+
+    def __init__(self, entries: Mapping[bytes, bytes]) -> None: ...
+    def changes(self) -> dict[bytes, bytes | None]:
+        """Entries that differ from those given, None for a deleted one."""
+
+    def new_identity(self) -> bytes:
+        """Make the device's Ed25519 signature key; returns its public half, 32 bytes."""
+
+    def key_package(self, credential: bytes, last_resort: bool) -> bytes:
+        """A fresh key package of about 2.8 KB. Needs b"s"."""
+
+    def create(self, group_id: bytes, credential: bytes) -> None:
+        """A group with this device as its only member. Needs b"s"."""
+
+    def commit(
+        self, group_id: bytes, add: Sequence[bytes], remove: Sequence[int], authenticated_data: bytes
+    ) -> MlsCommit:
+        """Remove and add in one commit with a path; with neither, a self-update. Needs b"s", b"g"."""
+
+    def accepted(self, group_id: bytes) -> None:
+        """Merge the own pending commit: it won."""
+
+    def rejected(self, group_id: bytes) -> None:
+        """Forget the own pending commit: it lost. Never call this for a commit that may yet win."""
+
+    def pending(self, group_id: bytes) -> bool: ...
+    def stage_welcome(self, welcome: bytes) -> MlsStagedWelcome:
+        """Open a Welcome. Needs b"s", b"k"."""
+
+    def accept_welcome(self, staged: MlsStagedWelcome) -> None: ...
+    def process(self, group_id: bytes, message: bytes) -> MlsApplication | MlsStagedCommit:
+        """Open a PrivateMessage, or check another member's commit. Needs b"g"."""
+
+    def merge(self, group_id: bytes, staged: MlsStagedCommit) -> None: ...
+    def discard(self, staged: MlsStagedCommit) -> None:
+        """Give up a staged commit: it is spent, and the group stays as it was."""
+
+    def encrypt(self, group_id: bytes, plaintext: bytes, authenticated_data: bytes) -> bytes:
+        """An MLS PrivateMessage. Needs b"s", b"g"."""
+
+    def exporter(self, group_id: bytes, label: str, context: bytes, length: int) -> bytes: ...
+    def epoch(self, group_id: bytes) -> int: ...
+    def own_leaf(self, group_id: bytes) -> int: ...
+    def members(self, group_id: bytes) -> list[MlsMember]: ...
+    def delete(self, group_id: bytes) -> None: ...
+
+def mls_key_package_member(key_package: bytes) -> MlsMember:
+    """Check a key package's own signature, suite, lifetime rules and credential, and say whose it is."""
+
+def mls_credential(identity_public: bytes, certificate: bytes) -> bytes:
+    """The credential of a device: version 1, the account's identity key, its signature over the device key."""
+
+MLS_CERTIFICATE_CONTEXT: bytes
+"""What the identity key signs in a certificate: this, then the device's 32-byte signature key."""

@@ -1,0 +1,351 @@
+"""Every error that Grue raises: one tree, each with a code for machines and a fix for people.
+
+Callers match types, never text. `code` is what `--json` prints and what travels in a refusal; `exit_code`
+is what the command line ends with. No error carries a number, a name or message text of anybody.
+"""
+
+from typing import ClassVar
+
+
+class GrueError(Exception):
+    """The base of all of Grue's errors; raised itself only for a fault of our own."""
+
+    code: ClassVar[str] = "bug"
+    exit_code: ClassVar[int] = 1
+    message: ClassVar[str] = "Something went wrong inside Grue."
+    fix: ClassVar[str] = "Please report this, with what you did just before."
+
+    def __init__(self, detail: str = "", *, retry_after: int = 0) -> None:
+        super().__init__(f"{self.message} {detail}".rstrip())
+        self.detail = detail
+        self.retry_after = retry_after
+        """Seconds to wait before another try can succeed; 0 when waiting does not help."""
+
+
+class ProtocolViolation(GrueError):
+    """Our own code asked a state machine for a step that its table does not allow."""
+
+    code = "illegal_step"
+
+
+# --- 2: usage -------------------------------------------------------------------------------------
+
+
+class UsageError(GrueError):
+    """The caller asked for something that makes no sense; nothing was done."""
+
+    code = "usage"
+    exit_code = 2
+    message = "That cannot be done."
+    fix = "See `grue --help`."
+
+
+class NotANumber(UsageError):
+    code = "not_a_number"
+    message = "That is not a phone number."
+    fix = "Type it with its country code, for example +44 7700 900123."
+
+
+class NumberTooShort(NotANumber):
+    code = "number_too_short"
+    message = "That number is too short for a person's telephone."
+    fix = "Type the whole number with its country code; short codes and emergency numbers are not on Grue."
+
+
+class NotRegistered(UsageError):
+    code = "no_account"
+    message = "There is no account in this home yet."
+    fix = "Run `grue register NUMBER --server URL`, then `grue verify CODE`."
+
+
+class AlreadyRegistered(UsageError):
+    code = "already_registered"
+    message = "This home already has an account."
+    fix = "Use another GRUE_HOME for another number."
+
+
+class NoSuchChat(UsageError):
+    code = "no_such_chat"
+    message = "There is no such chat here."
+    fix = "`grue chats` lists them."
+
+
+class WrongPassphrase(UsageError):
+    code = "wrong_key"
+    message = "The passphrase does not open this home."
+    fix = "Check GRUE_PASSPHRASE and GRUE_HOME. A lost passphrase cannot be recovered."
+
+
+class NoPassphrase(UsageError):
+    code = "no_key"
+    message = "No keyring is available and no passphrase was given, so the home cannot be opened."
+    fix = "Set GRUE_PASSPHRASE."
+
+
+class ForeignDatabase(UsageError):
+    code = "foreign_database"
+    message = "The database there is not one of ours, or of a newer version."
+    fix = "Check GRUE_HOME (or --data); update Grue if the file is from a newer one. Nothing was changed."
+
+
+# --- 3: refused -----------------------------------------------------------------------------------
+
+
+class Refused(GrueError):
+    """A limit, a missing permission or a missing consent; trying the same again changes nothing."""
+
+    code = "refused"
+    exit_code = 3
+    message = "That was refused."
+    fix = "See the message."
+
+
+class ConsentNeeded(Refused):
+    code = "consent_needed"
+    message = "This number is not on Grue. An SMS is readable by others on its way."
+    fix = "Add --sms to send it as SMS all the same."
+
+
+class RouteUnknown(Refused):
+    """The lookup gave no proof of absence, so nothing may go as SMS."""
+
+    code = "route_unknown"
+    message = "It is not known whether this number is on Grue, so nothing was sent."
+    fix = "Try again when the server answers. A failed lookup never turns into an SMS."
+
+
+class EncryptedContact(Refused):
+    code = "encrypted_contact"
+    message = "Messages with this number were encrypted before, so SMS will not be used by itself."
+    fix = "Ask them whether they have left Grue."
+
+
+class CodeWrong(Refused):
+    code = "code_wrong"
+    message = "That is not the code that was sent for this registration."
+    fix = "Check the newest SMS; a code works once, and only for the registration that asked for it."
+
+
+class CodeExpired(Refused):
+    code = "code_expired"
+    message = "That code has expired."
+    fix = "Run `grue register` again for a new one."
+
+
+class TooManyGuesses(Refused):
+    code = "too_many_guesses"
+    message = "Too many wrong codes for this number."
+    fix = "Wait, then run `grue register` again."
+
+
+class TooManyCodes(Refused):
+    code = "too_many_codes"
+    message = "Too many codes were asked for this number."
+    fix = "Wait before asking for another."
+
+
+class NotPermitted(Refused):
+    code = "not_permitted"
+    message = "The server does not accept this key for that."
+    fix = "If this account was registered anew elsewhere, register here again."
+
+
+class NoSuchMailbox(Refused):
+    code = "no_such_mailbox"
+    message = "That mailbox does not exist (any more)."
+    fix = "The contact may have left; look the number up again."
+
+
+class MailboxFull(Refused):
+    code = "mailbox_full"
+    message = "The other side has not read for long and their mailbox is full. Nothing was lost."
+    fix = "Try again when they have read."
+
+
+class MailboxConflict(Refused):
+    code = "mailbox_conflict"
+    message = "That mailbox, slot or envelope id is in use with other contents."
+    fix = "This does not happen by chance; please report it."
+
+
+class NoKeyPackages(Refused):
+    code = "no_key_packages"
+    message = "This contact cannot be reached by new people at the moment."
+    fix = "Try again later; their device has to come online."
+
+
+class TooLarge(Refused):
+    code = "too_large"
+    message = "That is too large for one message."
+    fix = "Send it in parts."
+
+
+class DiskFull(Refused):
+    code = "disk_full"
+    message = "The disk is full. What was stored before is unharmed."
+    fix = "Free some space and try again."
+
+
+class OtherVersion(Refused):
+    code = "other_version"
+    message = "The server speaks another version of the protocol."
+    fix = "Update whichever of the two is older."
+
+
+class NotAGrueServer(Refused):
+    code = "not_grue"
+    message = "What answers there is not a Grue server."
+    fix = "Check the URL."
+
+
+class SmsRejected(Refused):
+    code = "sms_rejected"
+    message = "The SMS gateway rejected this SMS."
+    fix = "Check the number; the carrier may not serve it."
+
+
+class SmsUnavailable(Refused):
+    code = "sms_unavailable"
+    message = "This server has no SMS gateway."
+    fix = "Ask its operator to start it with --sms."
+
+
+class BadRequest(Refused):
+    code = "bad_request"
+    message = "The server could not read the request."
+    fix = "Update Grue; if that does not help, please report it."
+
+
+# --- 4: network -----------------------------------------------------------------------------------
+
+
+class NetworkError(GrueError):
+    """No answer, or not now; the same again may succeed."""
+
+    code = "network"
+    exit_code = 4
+    message = "The network did not answer."
+    fix = "Try again."
+
+
+class Unreachable(NetworkError):
+    code = "unreachable"
+    message = "The server cannot be reached."
+    fix = "Check the server's URL and your connection. What you wrote is kept and goes out later."
+
+
+class TimedOut(NetworkError):
+    """An answer was lost: whether the request took effect is unknown."""
+
+    code = "timed_out"
+    message = "The server did not answer in time."
+    fix = "Try again; doing it twice does no harm."
+
+
+class ServerBusy(NetworkError):
+    code = "busy"
+    message = "The server is busy."
+    fix = "Wait a little and try again."
+
+
+class SmsGatewayDown(NetworkError):
+    code = "sms_gateway_down"
+    message = "The SMS gateway cannot be reached; the SMS was not sent."
+    fix = "Try again later."
+
+
+class SmsThrottled(NetworkError):
+    code = "sms_throttled"
+    message = "The SMS gateway asks to slow down; the SMS was not sent."
+    fix = "Try again later."
+
+
+class SmsMayHaveGone(NetworkError):
+    """The submit's answer was lost. Never tried again by itself."""
+
+    code = "sms_may_have_gone"
+    message = "The SMS was handed over but no answer came: it may have gone."
+    fix = "Ask the other side before you send it again."
+
+
+# --- 5: verification ------------------------------------------------------------------------------
+
+
+class VerificationFailed(GrueError):
+    """A check failed that an honest server or contact passes."""
+
+    code = "verification_failed"
+    exit_code = 5
+    message = "A security check failed; nothing was sent."
+    fix = "Do not go on before you know why; `grue doctor` tells more."
+
+
+class KeyChanged(VerificationFailed):
+    code = "key_changed"
+    message = "This contact's identity key is not the one known here."
+    fix = "They may have a new phone, or somebody is in between: ask them by another way."
+
+
+class BadManifest(VerificationFailed):
+    code = "bad_manifest"
+    message = "The directory's manifest is not signed by this server's key, or contradicts itself."
+
+
+class StaleDirectory(VerificationFailed):
+    code = "stale_directory"
+    message = "The server showed an old state of the directory."
+    fix = "Check this machine's clock; if it is right, the server hides changes."
+
+
+class ShrunkDirectory(VerificationFailed):
+    code = "shrunk_directory"
+    message = "The server showed a directory that is behind, or contradicts, what it showed before."
+
+
+class BadDirectory(VerificationFailed):
+    code = "bad_directory"
+    message = "The directory's files do not match its signed manifest."
+
+
+class BadRecord(VerificationFailed):
+    code = "bad_record"
+    message = "The directory's record for this number does not open."
+
+
+class BadProof(VerificationFailed):
+    code = "bad_proof"
+    message = "The server's answer was not made with its published lookup key."
+
+
+class BadKeyPackage(VerificationFailed):
+    code = "bad_key_package"
+    message = "The keys that the server handed out do not match the directory's record."
+
+
+class BadEnvelope(VerificationFailed):
+    code = "bad_envelope"
+    message = "An envelope has a wrong size or does not open."
+
+
+class ServerChanged(VerificationFailed):
+    code = "server_changed"
+    message = "The server's key is not the one this account was registered with."
+
+
+class ForkedLog(VerificationFailed):
+    code = "forked_log"
+    message = "The server showed the two sides of this conversation different histories."
+
+
+class CorruptDatabase(VerificationFailed):
+    code = "corrupt_database"
+    message = "The database is damaged."
+    fix = "Restore a backup. The damaged file was left as it is."
+
+
+def _tree(cls: type[GrueError]) -> list[type[GrueError]]:
+    return [cls, *(leaf for sub in cls.__subclasses__() for leaf in _tree(sub))]
+
+
+BY_CODE: dict[str, type[GrueError]] = {error.code: error for error in _tree(GrueError)}
+"""Every error by its code, as it travels in a `wire.Refusal`."""

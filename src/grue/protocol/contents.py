@@ -1,0 +1,118 @@
+"""What is inside the encryption: intro payloads and the application messages of MLS.
+
+The rules of `grue.protocol.wire` hold here too: arrays, tag first, fields only appended. The server carries
+these bytes and cannot read them; the one exception is an SMS, which it saw in the clear as it passed.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from grue.protocol.wire import MAX_DEVICES, MAX_SMS, Codec, Count, Id, Key, Message, Number, Signature, seen
+
+MEMBERS: Final = seen("members of the conversation")
+DEVICES: Final = seen("the account's devices; the server saw it pass")
+ALL_OF_SMS: Final = seen("server, SMS gateway, carriers, anyone near the handset")
+
+MAX_TEXT: Final = 48 * 1024
+"""Bytes of UTF-8 text in one message: fits the largest envelope beside what MLS and padding add."""
+
+
+# --- inside an intro mailbox's envelope -----------------------------------------------------------
+
+
+class IntroWelcome(Message, tag=70):
+    """A Welcome and the invitation that goes with it, an MLS PrivateMessage of the new group."""
+
+    welcome: Annotated[bytes, Meta(max_length=65536), seen("server sees which key package it answers; the rest: device")]
+    invitation: Annotated[bytes, Meta(max_length=65536), MEMBERS]
+
+
+class IntroSms(Message, tag=71):
+    """An inbound SMS, sealed to the account the moment it came."""
+
+    sealed: Annotated[bytes, Meta(max_length=65536), DEVICES]
+
+
+# --- inside MLS -----------------------------------------------------------------------------------
+
+
+class Text(Message, tag=80):
+    id: Annotated[Id, MEMBERS]
+    text: Annotated[str, Meta(max_length=MAX_TEXT), MEMBERS]
+    sent: Annotated[Count, MEMBERS]
+    """Unix milliseconds by the sender's clock."""
+    read_seq: Annotated[Count, MEMBERS] = 0
+    """The sender has read the log up to here ..."""
+    log_hash: Annotated[bytes, Meta(max_length=32), MEMBERS] = b""
+    """... and this is its hash up to there; empty before the first read."""
+
+
+class Receipt(Message, tag=81):
+    """The sender has read and stored the log up to here."""
+
+    read_seq: Annotated[Count, MEMBERS]
+    log_hash: Annotated[Key, MEMBERS]
+
+
+class Transcript(Message, tag=82):
+    """A self-lookup that the receiver can check offline: it shows which number the sender's record is under."""
+
+    oprf_epoch: Annotated[Count, MEMBERS]
+    scalar: Annotated[Key, MEMBERS]
+    evaluated: Annotated[Key, MEMBERS]
+    proof: Annotated[Signature, MEMBERS]
+
+
+class Slot(Message, tag=83):
+    leaf: Annotated[Count, MEMBERS]
+    secret: Annotated[Key, MEMBERS]
+
+
+class Invitation(Message, tag=84):
+    """What a newcomer needs to read and write in a conversation, with the first text."""
+
+    mailbox: Annotated[Key, MEMBERS]
+    write_key: Annotated[Key, MEMBERS]
+    slots: Annotated[list[Slot], Meta(max_length=2 * MAX_DEVICES), MEMBERS]
+    start_seq: Annotated[Count, MEMBERS]
+    log_hash: Annotated[Key, MEMBERS]
+    number: Annotated[Number, MEMBERS]
+    """The number that the sender claims."""
+    transcript: Annotated[Transcript | None, MEMBERS]
+    device_list: Annotated[bytes, Meta(max_length=4096), MEMBERS]
+    """The sender's `SignedDeviceList`."""
+    text: Annotated[Text | None, MEMBERS] = None
+
+
+class ResyncRequest(Message, tag=85):
+    """The sender could not follow a commit and asks to be removed and added again."""
+
+    commit: Annotated[Id, MEMBERS]
+    """The envelope id of the commit."""
+    key_package: Annotated[bytes, Meta(max_length=8192), MEMBERS]
+    intro_mailbox: Annotated[Key, MEMBERS]
+
+
+class ReceivedSms(Message, tag=86):
+    """What `IntroSms.sealed` opens to; signed by the server, so that nobody else can forge one."""
+
+    sender: Annotated[Number, ALL_OF_SMS]
+    to: Annotated[Number, ALL_OF_SMS]
+    text: Annotated[str, Meta(max_length=MAX_SMS), ALL_OF_SMS]
+    received: Annotated[Count, seen("server")]
+    """Unix milliseconds by the server's clock."""
+
+
+class SignedSms(Message, tag=87):
+    body: Annotated[bytes, Meta(max_length=8192), DEVICES]
+    signature: Annotated[Signature, DEVICES]
+
+
+IntroPayload = IntroWelcome | IntroSms
+Application = Invitation | Text | Receipt | ResyncRequest
+
+INTRO_PAYLOAD: Final = Codec[IntroPayload](IntroPayload)
+APPLICATION: Final = Codec[Application](Application)
+SIGNED_SMS: Final = Codec[SignedSms](SignedSms)
+RECEIVED_SMS: Final = Codec[ReceivedSms](ReceivedSms)
