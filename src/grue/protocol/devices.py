@@ -1,0 +1,61 @@
+"""Accounts and their devices: the signed device list and the certificates of MLS leaves.
+
+The account's identity key signs two things: the device list, which says what belongs to the account, and one
+certificate per device, which every member of a group can check without asking anybody.
+"""
+
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256, Hash
+
+from grue._core import MLS_CERTIFICATE_CONTEXT, mls_credential
+from grue.errors import BadKeyPackage, BadRequest
+from grue.protocol.wire import DEVICE_LIST, SIGNED_DEVICE_LIST, DeviceList, SignedDeviceList, encode
+
+LIST_CONTEXT: Final = b"grue device list v1"
+LIST_HASH_BYTES: Final = 16
+CREDENTIAL_IDENTITY: Final = slice(1, 33)
+"""Where a credential holds the account's identity key: behind the version byte."""
+
+
+def sign_device_list(devices: DeviceList, identity: Ed25519PrivateKey) -> bytes:
+    """The list as contacts and the server get it, a `SignedDeviceList`."""
+    body = encode(devices)
+    return encode(SignedDeviceList(body, identity.sign(LIST_CONTEXT + body)))
+
+
+def verify_device_list(signed: bytes, identity_public: bytes | None = None) -> DeviceList:
+    """The list, when the identity key that it names signed it.
+
+    DEVICES-01 the signature verifies. DEVICES-02 the identity key is the expected one, when one is given.
+    Raises BadKeyPackage.
+    """
+    try:
+        outer = SIGNED_DEVICE_LIST.decode(signed)
+        devices = DEVICE_LIST.decode(outer.body)
+        Ed25519PublicKey.from_public_bytes(devices.identity_public).verify(outer.signature, LIST_CONTEXT + outer.body)
+    except (BadRequest, InvalidSignature, ValueError):
+        raise BadKeyPackage("(the device list is not signed)") from None
+    if identity_public is not None and devices.identity_public != identity_public:
+        raise BadKeyPackage("(the device list is another account's)")
+    return devices
+
+
+def device_list_hash(signed: bytes) -> bytes:
+    """The first 16 bytes of SHA-256, as they stand in a directory record."""
+    digest = Hash(SHA256())
+    digest.update(signed)
+    return digest.finalize()[:LIST_HASH_BYTES]
+
+
+def credential(identity: Ed25519PrivateKey, device_public: bytes) -> bytes:
+    """The MLS credential of one device of this account."""
+    certificate = identity.sign(MLS_CERTIFICATE_CONTEXT + device_public)
+    return mls_credential(identity.public_key().public_bytes_raw(), certificate)
+
+
+def identity_of(mls_credential: bytes) -> bytes:
+    """The account that a leaf belongs to; the core has checked the credential's form and certificate."""
+    return mls_credential[CREDENTIAL_IDENTITY]
