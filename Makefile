@@ -1,0 +1,99 @@
+# Everything a developer runs. Each target sets up what it needs; a second run does no needless work.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+CARGO := cargo --locked --manifest-path rust/Cargo.toml
+# The first Python that is new enough; `make PYTHON=...` overrides it. Needed only to make the venv.
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+# uv and maturin work on this environment whatever is active in the shell, and uv fetches no Python of its own.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export UV_PROJECT_ENVIRONMENT := $(VIRTUAL_ENV)
+export UV_PYTHON_DOWNLOADS := never
+# One interpreter for every cargo command: PyO3's build script runs again whenever this changes.
+export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
+
+RUST_SOURCES := $(shell find rust -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
+
+.PHONY: help setup demo test check bench docs format clean check-python check-rust check-project test-rust test-python
+
+help: ## Say what the targets do
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+setup: $(VENV)/.core ## Build .venv: everything that the other targets need
+
+demo: setup ## Run a server, a carrier and two clients on loopback, and show who learned what
+	@$(BIN)/grue demo
+
+test: test-rust test-python ## Run every test
+
+check: check-python check-rust check-project ## Run every check that is not a test
+
+bench: setup ## Measure; prints a table and writes bench/results.json
+	$(BIN)/python -m bench
+
+docs: setup ## Write the generated parts of the documents anew
+	$(BIN)/python tools/docs.py
+
+format: setup ## Format Python and Rust
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	$(CARGO) fmt --all
+
+clean: ## Remove everything that was built
+	rm -rf $(VENV) rust/target dist src/grue/_core*.so
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# --- set-up ---------------------------------------------------------------------------------------
+
+$(BIN)/uv: tools/bootstrap.txt
+	@if [ -z '$(PYTHON)' ]; then echo 'Grue needs Python 3.11 or newer, and found none.' >&2; exit 1; fi
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tools/bootstrap.txt
+	@touch $@
+
+# Where pip reaches an index and uv does not (a mirror or a certificate known to pip alone), pip installs the same
+# versions under the same hashes.
+$(VENV)/.packages: $(BIN)/uv pyproject.toml uv.lock
+	$(BIN)/uv sync --quiet --frozen --all-extras --all-groups --no-install-project || { \
+		$(BIN)/uv export --quiet --frozen --all-extras --all-groups --no-emit-project -o $(VENV)/requirements.txt && \
+		$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/requirements.txt; }
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.packages $(RUST_SOURCES)
+	@command -v cargo >/dev/null || { echo 'Grue needs a Rust toolchain, 1.91 or newer: https://rustup.rs' >&2; exit 1; }
+	$(BIN)/maturin develop --quiet --release --locked --uv
+	@touch $@
+
+# --- tests ----------------------------------------------------------------------------------------
+
+# In release, so that the crates compiled for the module serve here too. `grue-py` has no tests of its own and
+# cannot link without a Python around it.
+test-rust:
+	$(CARGO) test --release --workspace --exclude grue-py
+
+test-python: setup
+	$(BIN)/python -m pytest
+
+# --- checks ---------------------------------------------------------------------------------------
+
+check-python: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+check-rust: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+check-project: setup
+	$(BIN)/python -m pytest tests/test_arrows.py tests/test_words.py
+	$(BIN)/python tools/docs.py --check

@@ -1,0 +1,31 @@
+"""What holds for every test: the event loop, hypothesis profiles, and no trace of the machine it runs on."""
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# The same on every run, and bounded; no deadline, because two busy cores make any a coin toss.
+settings.register_profile("default", max_examples=100, deadline=None)
+settings.register_profile(
+    "ci",
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("long", max_examples=5000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+# Here and not in a fixture, so that the processes that tests start inherit it: nobody's home, nobody's keyring.
+for name in [name for name in os.environ if name.startswith("GRUE_")]:
+    del os.environ[name]
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """The loop that Grue runs on."""
+    return "asyncio", {"use_uvloop": True}
