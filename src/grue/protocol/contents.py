@@ -83,6 +83,8 @@ class Invitation(Message, tag=84):
     device_list: Annotated[bytes, Meta(max_length=4096), MEMBERS]
     """The sender's `SignedDeviceList`."""
     text: Annotated[Text | None, MEMBERS] = None
+    replaces: Annotated[bytes, Meta(max_length=32), MEMBERS] = b""
+    """The conversation that this one takes over from, when the sender's own state went back."""
 
 
 class ResyncRequest(Message, tag=85):

@@ -1,0 +1,103 @@
+"""A mailbox as its reader sees it: a log with a cursor, a hash over all of it, and an incarnation.
+
+Every reader computes the same hash over the same log. Members send each other theirs inside the encryption, so a
+server that shows two orders is noticed (check MAILBOX-20).
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from grue.protocol.states import Table, advance
+from grue.protocol.wire import Delivery
+
+LOG_CONTEXT: Final = b"grue log v1"
+UNKNOWN_HASH: Final = b""
+"""The hash of a log of which a part was never seen (it expired unread): it is neither sent nor checked."""
+
+
+class ReaderState(StrEnum):
+    SLOT = "slot"
+    """The slot's secret is known, and not exchanged for a read key yet."""
+    READING = "reading"
+    GONE = "gone"
+
+
+class ReaderEvent(StrEnum):
+    EXCHANGED = "exchanged"
+    DELIVERED = "delivered"
+    RESTORED = "restored"
+    REMOVED = "removed"
+
+
+TABLE: Final[Table[ReaderState, ReaderEvent]] = {
+    ReaderState.SLOT: {
+        ReaderEvent.EXCHANGED: ReaderState.READING,
+        ReaderEvent.REMOVED: ReaderState.GONE,
+    },
+    ReaderState.READING: {
+        ReaderEvent.EXCHANGED: ReaderState.READING,
+        ReaderEvent.DELIVERED: ReaderState.READING,
+        ReaderEvent.RESTORED: ReaderState.READING,
+        ReaderEvent.REMOVED: ReaderState.GONE,
+    },
+    ReaderState.GONE: {},
+}
+
+
+class Log(Struct, array_like=True, frozen=True):
+    """How far one reader is in one mailbox."""
+
+    mailbox: bytes
+    state: ReaderState
+    cursor: int
+    hash: bytes
+    incarnation: bytes = b""
+
+
+def empty_log(mailbox: bytes, state: ReaderState) -> Log:
+    """A log of which nothing has been read, from its beginning."""
+    return Log(mailbox, state, 0, hashlib.sha256(LOG_CONTEXT + mailbox).digest())
+
+
+def exchanged(log: Log, cursor: int) -> Log:
+    """The slot became a reader. When it starts elsewhere than expected, the hash is unknown."""
+    same = cursor == log.cursor
+    return replace(
+        log,
+        state=advance(TABLE, log.state, ReaderEvent.EXCHANGED),
+        cursor=cursor,
+        hash=log.hash if same else UNKNOWN_HASH,
+    )
+
+
+def delivered(log: Log, delivery: Delivery) -> Log:
+    """The log with one more envelope. A gap in seq makes the hash unknown: part of the log was never seen."""
+    state = advance(TABLE, log.state, ReaderEvent.DELIVERED)
+    whole = delivery.seq == log.cursor + 1 and log.hash != UNKNOWN_HASH
+    return replace(
+        log, state=state, cursor=delivery.seq, hash=_next_hash(log.hash, delivery) if whole else UNKNOWN_HASH
+    )
+
+
+def met(log: Log, incarnation: bytes) -> Log:
+    """The incarnation that the server states. A new one means a restored backup: read again from the start."""
+    if not log.incarnation or log.incarnation == incarnation:
+        return replace(log, incarnation=incarnation)
+    state = advance(TABLE, log.state, ReaderEvent.RESTORED)
+    return replace(log, state=state, cursor=0, hash=UNKNOWN_HASH, incarnation=incarnation)
+
+
+def removed(log: Log) -> Log:
+    return replace(log, state=advance(TABLE, log.state, ReaderEvent.REMOVED))
+
+
+def _next_hash(before: bytes, delivery: Delivery) -> bytes:
+    digest = hashlib.sha256(before)
+    digest.update(delivery.seq.to_bytes(8, "big"))
+    digest.update(delivery.envelope)
+    digest.update(hashlib.sha256(delivery.blob).digest())
+    return digest.digest()
