@@ -1,0 +1,16 @@
+//! `grue._core`: the seam between Python and the core. It converts and does nothing else; the logic and its
+//! tests are in the crates `grue-mls` and `grue-oprf`. No panic crosses it.
+
+use pyo3::prelude::*;
+
+mod errors;
+mod mls;
+mod oprf;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::register(module)?;
+    mls::register(module)?;
+    oprf::register(module)?;
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! What others made: application messages and commits.
+
+use std::fmt;
+
+use openmls::{
+    framing::errors::{MessageDecryptionError, SecretTreeError},
+    group::{MlsGroup, MlsGroupStateError, ProcessMessageError, StageCommitError, ValidationError},
+    prelude::{ContentType, ProcessedMessage, ProcessedMessageContent, ProtocolMessage, Sender},
+};
+use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto};
+use zeroize::Zeroizing;
+
+use crate::{
+    error::{Error, Result, Rule},
+    member::{Member, parse},
+    policy,
+    provider::Provider,
+    session::Session,
+    store::StoreError,
+};
+
+/// A message that was opened.
+#[derive(Debug)]
+pub enum Incoming {
+    /// An application message.
+    Application(Application),
+    /// Another member's commit, to be merged or discarded.
+    Commit(Box<StagedCommit>),
+}
+
+/// An application message.
+pub struct Application {
+    /// The leaf of its sender, in the epoch it was sent in.
+    pub leaf: u32,
+    /// Its content.
+    pub plaintext: Zeroizing<Vec<u8>>,
+    /// What came with it unencrypted but signed.
+    pub authenticated_data: Vec<u8>,
+}
+
+/// Another member's commit that passed every check; nothing has changed until [`Session::merge`].
+pub struct StagedCommit {
+    /// The leaf of the committer.
+    pub leaf: u32,
+    /// What came with it unencrypted but signed.
+    pub authenticated_data: Vec<u8>,
+    /// Who is added.
+    pub added: Vec<Member>,
+    /// Who is removed.
+    pub removed: Vec<Member>,
+    /// Whether we are among those removed.
+    pub removes_self: bool,
+    staged: openmls::group::StagedCommit,
+}
+
+impl Session {
+    /// Open a PrivateMessage, or check another member's commit. Needs `g`.
+    ///
+    /// Fails with any [`Error`]; unless it is `Internal`, the session is as it was.
+    pub fn process(&mut self, group_id: &[u8], message: &[u8]) -> Result<Incoming> {
+        let message: ProtocolMessage = parse(message)?
+            .try_into_protocol_message()
+            .map_err(|_| Error::Malformed)?;
+        policy::check_frame(&message)?;
+        let (provider, group) = self.group(group_id)?;
+        match message.content_type() {
+            ContentType::Application => open(provider, group, message),
+            _ => stage(provider, group, message),
+        }
+    }
+
+    /// Apply another member's commit. If it removes us, the group can only be looked at and deleted. An own
+    /// pending commit is forgotten. Needs `g`.
+    ///
+    /// Fails with `Missing`, and with `WrongEpoch` if the commit is not for the group as it is.
+    pub fn merge(&mut self, group_id: &[u8], commit: StagedCommit) -> Result<()> {
+        let (provider, group) = self.group(group_id)?;
+        let context = commit.staged.group_context();
+        let follows = context.group_id() == group.group_id()
+            && context.epoch().as_u64() == group.epoch().as_u64().wrapping_add(1);
+        if !follows || !group.is_active() {
+            return Err(Error::WrongEpoch);
+        }
+        group
+            .merge_staged_commit(provider, commit.staged)
+            .map_err(|_| Error::Internal("the commit could not be merged"))
+    }
+}
+
+fn open(provider: &Provider, group: &mut MlsGroup, message: ProtocolMessage) -> Result<Incoming> {
+    let processed = group.process_message(provider, message).map_err(explain)?;
+    let Sender::Member(leaf) = *processed.sender() else {
+        return Err(Error::Refused(Rule::External));
+    };
+    let authenticated_data = processed.aad().to_vec();
+    match processed.into_content() {
+        ProcessedMessageContent::ApplicationMessage(message) => {
+            Ok(Incoming::Application(Application {
+                leaf: leaf.u32(),
+                plaintext: Zeroizing::new(message.into_bytes()),
+                authenticated_data,
+            }))
+        }
+        ProcessedMessageContent::OwnPrivateMessage => Err(Error::OwnMessage),
+        _ => Err(Error::Refused(Rule::WireFormat)),
+    }
+}
+
+fn stage(provider: &Provider, group: &mut MlsGroup, message: ProtocolMessage) -> Result<Incoming> {
+    let again = message.clone();
+    let processed = match group.process_message(provider, message) {
+        Ok(processed) => processed,
+        Err(error) => return Err(explain_commit(provider.crypto(), group, error, again)),
+    };
+    match check_commit(provider.crypto(), group, processed)? {
+        Some(commit) => Ok(Incoming::Commit(Box::new(commit))),
+        None => Err(Error::OwnMessage),
+    }
+}
+
+/// A commit that OpenMLS passed, checked against our policy; `None` for the own pending one.
+fn check_commit(
+    crypto: &impl OpenMlsCrypto,
+    group: &MlsGroup,
+    processed: ProcessedMessage,
+) -> Result<Option<StagedCommit>> {
+    let sender = processed.sender().clone();
+    let authenticated_data = processed.aad().to_vec();
+    let staged = match processed.into_content() {
+        ProcessedMessageContent::StagedCommitMessage(staged) => *staged,
+        ProcessedMessageContent::OwnPendingCommit => return Ok(None),
+        _ => return Err(Error::Refused(Rule::Proposal)),
+    };
+    let leaf = policy::check_commit(crypto, group.public_group(), &sender, &staged)?.u32();
+    Ok(Some(StagedCommit {
+        leaf,
+        authenticated_data,
+        added: added(&staged),
+        removed: removed(group, &staged),
+        removes_self: staged.self_removed(),
+        staged,
+    }))
+}
+
+fn added(commit: &openmls::group::StagedCommit) -> Vec<Member> {
+    commit
+        .add_proposals()
+        .map(|add| Member::from(add.add_proposal().key_package()))
+        .collect()
+}
+
+fn removed(group: &MlsGroup, commit: &openmls::group::StagedCommit) -> Vec<Member> {
+    commit
+        .remove_proposals()
+        .filter_map(|remove| group.member_at(remove.remove_proposal().removed()))
+        .map(Member::from)
+        .collect()
+}
+
+/// Why a commit was not staged. When the reason may lie in our private state, judge it as somebody would
+/// who has none: if it passes, everybody else follows it and we are lost.
+fn explain_commit(
+    crypto: &impl OpenMlsCrypto,
+    group: &MlsGroup,
+    error: ProcessMessageError<StoreError>,
+    message: ProtocolMessage,
+) -> Error {
+    match error {
+        ProcessMessageError::InvalidCommit(StageCommitError::ConfirmationTagMismatch) => {
+            Error::Refused(Rule::Protocol)
+        }
+        ProcessMessageError::InvalidCommit(_) | ProcessMessageError::LibraryError(_) => {
+            judge_publicly(crypto, group, message)
+                .err()
+                .unwrap_or(Error::Lost)
+        }
+        other => explain(other),
+    }
+}
+
+fn judge_publicly(
+    crypto: &impl OpenMlsCrypto,
+    group: &MlsGroup,
+    message: ProtocolMessage,
+) -> Result<()> {
+    let processed = group
+        .public_group()
+        .process_message(crypto, message)
+        .map_err(|_| Error::Refused(Rule::Protocol))?;
+    check_commit(crypto, group, processed).map(|_| ())
+}
+
+fn explain(error: ProcessMessageError<StoreError>) -> Error {
+    match error {
+        ProcessMessageError::ValidationError(error) => explain_validation(error),
+        ProcessMessageError::GroupStateError(MlsGroupStateError::UseAfterEviction) => {
+            Error::Missing("group")
+        }
+        ProcessMessageError::StorageError(_) => Error::Internal("an entry could not be stored"),
+        ProcessMessageError::LibraryError(_) => Error::Internal("OpenMLS gave up"),
+        ProcessMessageError::IncompatibleWireFormat => Error::Refused(Rule::WireFormat),
+        _ => Error::Refused(Rule::Protocol),
+    }
+}
+
+fn explain_validation(error: ValidationError) -> Error {
+    use {MessageDecryptionError as Decryption, SecretTreeError as Secret};
+    match error {
+        ValidationError::WrongEpoch | ValidationError::NoPastEpochData => Error::WrongEpoch,
+        ValidationError::UnableToDecrypt(Decryption::SecretTreeError(
+            Secret::TooDistantInThePast
+            | Secret::TooDistantInTheFuture
+            | Secret::SecretReuseError
+            | Secret::RatchetTooLong,
+        )) => Error::SecretGone,
+        ValidationError::LibraryError(_) => Error::Internal("OpenMLS gave up"),
+        _ => Error::Refused(Rule::Protocol),
+    }
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application")
+            .field("leaf", &self.leaf)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StagedCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StagedCommit")
+            .field("leaf", &self.leaf)
+            .field("removes_self", &self.removes_self)
+            .finish_non_exhaustive()
+    }
+}

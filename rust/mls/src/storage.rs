@@ -1,0 +1,210 @@
+//! OpenMLS's storage interface over the [`Store`]: which value lies under which key.
+//!
+//! | key | value |
+//! |---|---|
+//! | `s` | the device's signature key ([`crate::signer`]) |
+//! | `k`, key package reference | a key package with its private parts |
+//! | `g`, group id, tag | one part of a group's state; the tags are in [`tag`] |
+//!
+//! What Grue never makes (proposals of their own, update proposals, pre-shared keys) is never stored: writing
+//! it is an error, reading it finds nothing.
+
+use openmls::group::GroupId;
+use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    codec,
+    store::{Store, StoreError},
+};
+
+type Outcome<T> = Result<T, StoreError>;
+
+/// Prefix of key packages.
+pub(crate) const KEY_PACKAGES: u8 = b'k';
+/// Prefix of groups.
+pub(crate) const GROUPS: u8 = b'g';
+
+/// The byte after the group id. Never change one: stored groups would be lost.
+mod tag {
+    pub(super) const TREE: u8 = b't';
+    pub(super) const CONTEXT: u8 = b'x';
+    pub(super) const INTERIM_TRANSCRIPT_HASH: u8 = b'i';
+    pub(super) const CONFIRMATION_TAG: u8 = b'f';
+    pub(super) const STATE: u8 = b'a';
+    pub(super) const MESSAGE_SECRETS: u8 = b'm';
+    pub(super) const RESUMPTION_SECRETS: u8 = b'r';
+    pub(super) const OWN_LEAF_INDEX: u8 = b'o';
+    pub(super) const EPOCH_SECRETS: u8 = b'e';
+    pub(super) const JOIN_CONFIG: u8 = b'c';
+    /// Followed by the epoch and the own leaf.
+    pub(super) const EPOCH_KEY_PAIRS: u8 = b'h';
+}
+
+/// The prefix of everything of one group.
+pub(crate) fn group_prefix(group_id: &[u8]) -> Vec<u8> {
+    [&[GROUPS], group_id].concat()
+}
+
+/// OpenMLS passes keys as "anything that can be serialised": take the group id out again.
+fn group_key(group_id: &impl Serialize, tag: u8) -> Outcome<Vec<u8>> {
+    let id: GroupId = codec::decode(&codec::encode(group_id)?)?;
+    let mut key = group_prefix(id.as_slice());
+    key.push(tag);
+    Ok(key)
+}
+
+fn epoch_key(group_id: &impl Serialize, epoch: &impl Serialize, leaf: u32) -> Outcome<Vec<u8>> {
+    let mut key = group_key(group_id, tag::EPOCH_KEY_PAIRS)?;
+    key.extend(codec::encode(epoch)?);
+    key.extend(leaf.to_be_bytes());
+    Ok(key)
+}
+
+fn key_package_key(reference: &impl Serialize) -> Outcome<Vec<u8>> {
+    Ok([&[KEY_PACKAGES], codec::encode(reference)?.as_slice()].concat())
+}
+
+impl Store {
+    fn put(&self, key: Vec<u8>, value: &(impl Serialize + ?Sized)) -> Outcome<()> {
+        self.write(key, Some(codec::encode(value)?));
+        Ok(())
+    }
+
+    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Outcome<Option<T>> {
+        self.read(key, |entry| entry.map(codec::decode).transpose())
+    }
+}
+
+/// One part of a group's state: its writer, reader and deleter.
+macro_rules! part {
+    ($tag:expr, $kind:ident, $write:ident, $read:ident, $delete:ident) => {
+        fn $write<G: traits::GroupId<CURRENT_VERSION>, V: traits::$kind<CURRENT_VERSION>>(
+            &self,
+            group_id: &G,
+            value: &V,
+        ) -> Outcome<()> {
+            self.put(group_key(group_id, $tag)?, value)
+        }
+
+        fn $read<G: traits::GroupId<CURRENT_VERSION>, V: traits::$kind<CURRENT_VERSION>>(
+            &self,
+            group_id: &G,
+        ) -> Outcome<Option<V>> {
+            self.get(&group_key(group_id, $tag)?)
+        }
+
+        fn $delete<G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<()> {
+            self.write(group_key(group_id, $tag)?, None);
+            Ok(())
+        }
+    };
+}
+
+#[rustfmt::skip] // one line a part
+impl StorageProvider<CURRENT_VERSION> for Store {
+    type Error = StoreError;
+
+    part!(tag::TREE, TreeSync, write_tree, tree, delete_tree);
+    part!(tag::CONTEXT, GroupContext, write_context, group_context, delete_context);
+    part!(tag::INTERIM_TRANSCRIPT_HASH, InterimTranscriptHash, write_interim_transcript_hash, interim_transcript_hash, delete_interim_transcript_hash);
+    part!(tag::CONFIRMATION_TAG, ConfirmationTag, write_confirmation_tag, confirmation_tag, delete_confirmation_tag);
+    part!(tag::MESSAGE_SECRETS, MessageSecrets, write_message_secrets, message_secrets, delete_message_secrets);
+    part!(tag::RESUMPTION_SECRETS, ResumptionPskStore, write_resumption_psk_store, resumption_psk_store, delete_all_resumption_psk_secrets);
+    part!(tag::OWN_LEAF_INDEX, LeafNodeIndex, write_own_leaf_index, own_leaf_index, delete_own_leaf_index);
+    part!(tag::EPOCH_SECRETS, GroupEpochSecrets, write_group_epoch_secrets, group_epoch_secrets, delete_group_epoch_secrets);
+    part!(tag::JOIN_CONFIG, MlsGroupJoinConfig, write_mls_join_config, mls_group_join_config, delete_group_config);
+
+    // The type parameters of these two stand in the other order.
+    fn write_group_state<V: traits::GroupState<CURRENT_VERSION>, G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G, state: &V) -> Outcome<()> {
+        self.put(group_key(group_id, tag::STATE)?, state)
+    }
+    fn group_state<V: traits::GroupState<CURRENT_VERSION>, G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<Option<V>> {
+        self.get(&group_key(group_id, tag::STATE)?)
+    }
+    fn delete_group_state<G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<()> {
+        self.write(group_key(group_id, tag::STATE)?, None);
+        Ok(())
+    }
+
+    // The private keys of the tree, for one epoch.
+    fn write_encryption_epoch_key_pairs<G: traits::GroupId<CURRENT_VERSION>, E: traits::EpochKey<CURRENT_VERSION>, V: traits::HpkeKeyPair<CURRENT_VERSION>>(&self, group_id: &G, epoch: &E, leaf: u32, pairs: &[V]) -> Outcome<()> {
+        self.put(epoch_key(group_id, epoch, leaf)?, pairs)
+    }
+    fn encryption_epoch_key_pairs<G: traits::GroupId<CURRENT_VERSION>, E: traits::EpochKey<CURRENT_VERSION>, V: traits::HpkeKeyPair<CURRENT_VERSION>>(&self, group_id: &G, epoch: &E, leaf: u32) -> Outcome<Vec<V>> {
+        Ok(self.get(&epoch_key(group_id, epoch, leaf)?)?.unwrap_or_default())
+    }
+    fn delete_encryption_epoch_key_pairs<G: traits::GroupId<CURRENT_VERSION>, E: traits::EpochKey<CURRENT_VERSION>>(&self, group_id: &G, epoch: &E, leaf: u32) -> Outcome<()> {
+        self.write(epoch_key(group_id, epoch, leaf)?, None);
+        Ok(())
+    }
+
+    // Key packages, with their private parts.
+    fn write_key_package<R: traits::HashReference<CURRENT_VERSION>, V: traits::KeyPackage<CURRENT_VERSION>>(&self, reference: &R, package: &V) -> Outcome<()> {
+        self.put(key_package_key(reference)?, package)
+    }
+    fn key_package<R: traits::HashReference<CURRENT_VERSION>, V: traits::KeyPackage<CURRENT_VERSION>>(&self, reference: &R) -> Outcome<Option<V>> {
+        self.get(&key_package_key(reference)?)
+    }
+    fn delete_key_package<R: traits::HashReference<CURRENT_VERSION>>(&self, reference: &R) -> Outcome<()> {
+        self.write(key_package_key(reference)?, None);
+        Ok(())
+    }
+
+    // Never made: proposals that are not inline, and update proposals with their leaves and keys.
+    fn queue_proposal<G: traits::GroupId<CURRENT_VERSION>, R: traits::ProposalRef<CURRENT_VERSION>, V: traits::QueuedProposal<CURRENT_VERSION>>(&self, _: &G, _: &R, _: &V) -> Outcome<()> {
+        Err(StoreError::Unused)
+    }
+    fn queued_proposal_refs<G: traits::GroupId<CURRENT_VERSION>, R: traits::ProposalRef<CURRENT_VERSION>>(&self, _: &G) -> Outcome<Vec<R>> {
+        Ok(Vec::new())
+    }
+    fn queued_proposals<G: traits::GroupId<CURRENT_VERSION>, R: traits::ProposalRef<CURRENT_VERSION>, V: traits::QueuedProposal<CURRENT_VERSION>>(&self, _: &G) -> Outcome<Vec<(R, V)>> {
+        Ok(Vec::new())
+    }
+    fn remove_proposal<G: traits::GroupId<CURRENT_VERSION>, R: traits::ProposalRef<CURRENT_VERSION>>(&self, _: &G, _: &R) -> Outcome<()> {
+        Ok(())
+    }
+    fn clear_proposal_queue<G: traits::GroupId<CURRENT_VERSION>, R: traits::ProposalRef<CURRENT_VERSION>>(&self, _: &G) -> Outcome<()> {
+        Ok(())
+    }
+    fn append_own_leaf_node<G: traits::GroupId<CURRENT_VERSION>, V: traits::LeafNode<CURRENT_VERSION>>(&self, _: &G, _: &V) -> Outcome<()> {
+        Err(StoreError::Unused)
+    }
+    fn own_leaf_nodes<G: traits::GroupId<CURRENT_VERSION>, V: traits::LeafNode<CURRENT_VERSION>>(&self, _: &G) -> Outcome<Vec<V>> {
+        Ok(Vec::new())
+    }
+    fn delete_own_leaf_nodes<G: traits::GroupId<CURRENT_VERSION>>(&self, _: &G) -> Outcome<()> {
+        Ok(())
+    }
+    fn write_encryption_key_pair<K: traits::EncryptionKey<CURRENT_VERSION>, V: traits::HpkeKeyPair<CURRENT_VERSION>>(&self, _: &K, _: &V) -> Outcome<()> {
+        Err(StoreError::Unused)
+    }
+    fn encryption_key_pair<V: traits::HpkeKeyPair<CURRENT_VERSION>, K: traits::EncryptionKey<CURRENT_VERSION>>(&self, _: &K) -> Outcome<Option<V>> {
+        Ok(None)
+    }
+    fn delete_encryption_key_pair<K: traits::EncryptionKey<CURRENT_VERSION>>(&self, _: &K) -> Outcome<()> {
+        Ok(())
+    }
+
+    // OpenMLS leaves signature keys to the application: see `signer`.
+    fn write_signature_key_pair<K: traits::SignaturePublicKey<CURRENT_VERSION>, V: traits::SignatureKeyPair<CURRENT_VERSION>>(&self, _: &K, _: &V) -> Outcome<()> {
+        Err(StoreError::Unused)
+    }
+    fn signature_key_pair<K: traits::SignaturePublicKey<CURRENT_VERSION>, V: traits::SignatureKeyPair<CURRENT_VERSION>>(&self, _: &K) -> Outcome<Option<V>> {
+        Ok(None)
+    }
+    fn delete_signature_key_pair<K: traits::SignaturePublicKey<CURRENT_VERSION>>(&self, _: &K) -> Outcome<()> {
+        Ok(())
+    }
+
+    // Pre-shared keys are refused by policy (MLS-07).
+    fn write_psk<K: traits::PskId<CURRENT_VERSION>, V: traits::PskBundle<CURRENT_VERSION>>(&self, _: &K, _: &V) -> Outcome<()> {
+        Err(StoreError::Unused)
+    }
+    fn psk<V: traits::PskBundle<CURRENT_VERSION>, K: traits::PskId<CURRENT_VERSION>>(&self, _: &K) -> Outcome<Option<V>> {
+        Ok(None)
+    }
+    fn delete_psk<K: traits::PskId<CURRENT_VERSION>>(&self, _: &K) -> Outcome<()> {
+        Ok(())
+    }
+}

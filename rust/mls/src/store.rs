@@ -1,0 +1,91 @@
+//! The entries of one transaction: what was given, and what changed since.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use zeroize::Zeroize;
+
+/// An entry that cannot be written or read, or that we never write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// A value that the codec refuses.
+    #[error("an entry cannot be encoded")]
+    Encode,
+    /// Bytes that are no value of the type that the key names.
+    #[error("an entry cannot be decoded")]
+    Decode,
+    /// Something that Grue does not use in MLS and so does not store.
+    #[error("an entry of a kind that is not stored")]
+    Unused,
+}
+
+type Key = Vec<u8>;
+
+/// A map with an overlay of changes. Dropping it overwrites the values, since most are secret.
+pub(crate) struct Store {
+    given: BTreeMap<Key, Vec<u8>>,
+    changed: RefCell<BTreeMap<Key, Option<Vec<u8>>>>,
+}
+
+impl Store {
+    pub(crate) fn new(given: BTreeMap<Key, Vec<u8>>) -> Self {
+        Self {
+            given,
+            changed: RefCell::default(),
+        }
+    }
+
+    /// Look at an entry, as it is now.
+    pub(crate) fn read<T>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> T) -> T {
+        let changed = self.changed.borrow();
+        match changed.get(key) {
+            Some(value) => look(value.as_deref()),
+            None => look(self.given.get(key).map(Vec::as_slice)),
+        }
+    }
+
+    /// Set an entry, or delete it with `None`.
+    pub(crate) fn write(&self, key: Key, value: Option<Vec<u8>>) {
+        if let Some(Some(mut old)) = self.changed.borrow_mut().insert(key, value) {
+            old.zeroize();
+        }
+    }
+
+    /// Delete every entry under a prefix.
+    pub(crate) fn delete_all(&self, prefix: &[u8]) {
+        let mut changed = self.changed.borrow_mut();
+        for (_, value) in changed
+            .iter_mut()
+            .filter(|(key, _)| key.starts_with(prefix))
+        {
+            value.zeroize();
+            *value = None;
+        }
+        for key in self.given.keys().filter(|key| key.starts_with(prefix)) {
+            changed.insert(key.clone(), None);
+        }
+    }
+
+    /// Entries that differ from those given, `None` for a deleted one.
+    pub(crate) fn changes(&self) -> BTreeMap<Key, Option<Vec<u8>>> {
+        let changed = self.changed.borrow();
+        changed
+            .iter()
+            .filter(|(key, value)| self.given.get(*key) != value.as_ref())
+            .map(own)
+            .collect()
+    }
+}
+
+fn own((key, value): (&Key, &Option<Vec<u8>>)) -> (Key, Option<Vec<u8>>) {
+    (key.clone(), value.clone())
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.given.values_mut().for_each(Zeroize::zeroize);
+        self.changed
+            .get_mut()
+            .values_mut()
+            .for_each(Zeroize::zeroize);
+    }
+}
