@@ -95,5 +95,5 @@ check-rust: setup
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 
 check-project: setup
-	$(BIN)/python -m pytest tests/test_arrows.py tests/test_words.py
+	$(BIN)/python -m pytest tests/test_arrows.py tests/test_repository.py tests/test_docs.py
 	$(BIN)/python tools/docs.py --check

@@ -1,0 +1,156 @@
+"""Who may import whom: the arrows of docs/architecture.md, read from the source of every module."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+SOURCE: Final = Path(__file__).resolve().parent.parent / "src" / "grue"
+
+MAY_IMPORT: Final = {
+    "errors": frozenset[str](),
+    "_core": frozenset[str](),
+    "protocol": frozenset({"errors", "_core"}),
+    "server": frozenset({"errors", "_core", "protocol"}),
+    # Another operator runs the relay, so it must not need our server.
+    "server.relay": frozenset({"errors", "protocol"}),
+    "client": frozenset({"errors", "_core", "protocol"}),
+    "calls": frozenset({"errors", "protocol", "client"}),
+    "desktop": frozenset({"errors", "protocol", "client"}),
+    "exposure": frozenset({"errors", "protocol"}),
+    "lab": frozenset({"errors", "_core", "protocol", "server", "client", "exposure"}),
+    # The command line names every part, and starts the lab by what a person types: only then is it imported.
+    "cli": frozenset({"errors", "protocol", "server", "client", "calls", "desktop", "exposure", "lab"}),
+    "": frozenset({"errors", "client"}),
+    "__main__": frozenset({"cli"}),
+}
+"""For each part of `grue`, the other parts that it may import. "" is `import grue` itself: the library."""
+
+INSIDE_FUNCTIONS_ONLY: Final = {"cli": frozenset({"lab", "server", "client", "calls", "desktop", "exposure"})}
+"""Imports that a part makes when it needs them, never when it is loaded: `grue --version` loads none of these."""
+
+PROTOCOL_LIBRARIES: Final = frozenset({"cryptography", "msgspec", "phonenumbers"})
+# fmt: off
+PROTOCOL_STANDARD_LIBRARY: Final = frozenset({
+    "abc", "base64", "bisect", "collections", "contextlib", "copy", "dataclasses", "enum", "functools", "hashlib",
+    "heapq", "hmac", "itertools", "math", "operator", "re", "string", "struct", "types", "typing", "unicodedata",
+})
+# fmt: on
+"""No socket, disk, clock, thread or randomness among them: those are passed in."""
+
+OUTSIDE_THE_PROTOCOL: Final = frozenset({"generate", "generate_key", "urandom", "token_bytes", "now", "today", "open"})
+"""Calls that fetch randomness, the time or a file, whatever they are called on."""
+
+
+class Import(NamedTuple):
+    target: str
+    """Dotted, with the name imported: `grue.protocol.wire.Post`."""
+    line: int
+    inside_function: bool
+
+
+def imports(tree: ast.Module, module: str, *, package: bool = False) -> Iterator[Import]:
+    """Every import of a module, those for type checkers included."""
+    home = module.split(".") if package else module.split(".")[:-1]
+
+    def walk(node: ast.AST, inside: bool) -> Iterator[Import]:
+        match node:
+            case ast.Import(names=names):
+                yield from (Import(alias.name, node.lineno, inside) for alias in names)
+            case ast.ImportFrom(module=source, names=names, level=level):
+                base = [*home[: len(home) - level + 1], *([source] if source else [])] if level else [source or ""]
+                yield from (Import(".".join([*base, alias.name]), node.lineno, inside) for alias in names)
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+    return walk(tree, False)
+
+
+def part_of(dotted: str) -> str:
+    """The entry of `MAY_IMPORT` that a name under `grue` comes under."""
+    names = dotted.split(".")[1:]
+    return next((part for part in (".".join(names[:2]), ".".join(names[:1])) if part in MAY_IMPORT), "")
+
+
+def faults(source: str, module: str, *, package: bool = False) -> list[str]:
+    """What a module imports against the rules, one line each."""
+    part = part_of(module)
+    if part == "" and module != "grue":
+        return [f"{module} is in no part that MAY_IMPORT names"]
+    found = []
+    for target, line, inside_function in imports(ast.parse(source), module, package=package):
+        top = target.partition(".")[0]
+        other = part_of(target)
+        if top != "grue":
+            if part == "protocol" and not _protocol_may(top):
+                found.append(f"{module}:{line} imports {top}, and the protocol is sans-I/O")
+        elif not {other, other.split(".")[0]} & {part, *MAY_IMPORT[part]}:
+            found.append(f"{module}:{line} imports {target}, and {part or 'grue'} must not import {other or 'grue'}")
+        elif other in INSIDE_FUNCTIONS_ONLY.get(part, ()) and not inside_function:
+            found.append(f"{module}:{line} imports {target} as it is loaded; only a function may")
+    return found
+
+
+def _protocol_may(top: str) -> bool:
+    return top in (PROTOCOL_STANDARD_LIBRARY if top in sys.stdlib_module_names else PROTOCOL_LIBRARIES)
+
+
+def _modules() -> list[Path]:
+    return sorted([*SOURCE.rglob("*.py"), *SOURCE.rglob("*.pyi")])
+
+
+def _name(path: Path) -> str:
+    names = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+@pytest.mark.parametrize("path", _modules(), ids=_name)
+def test_a_module_imports_only_what_its_part_may(path: Path) -> None:
+    assert faults(path.read_text(), _name(path), package=path.stem == "__init__") == []
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "protocol").rglob("*.py")), ids=_name)
+def test_the_protocol_makes_no_randomness_and_asks_no_clock(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    names = {(call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)) for call in calls}
+    assert names & OUTSIDE_THE_PROTOCOL == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "allowed"),
+    [
+        ("grue.server.mailboxes", "from grue.protocol import wire", True),
+        ("grue.server.mailboxes", "from grue.server.store import Store", True),
+        ("grue.server.mailboxes", "from .store import Store", True),
+        ("grue.server.mailboxes", "from ..client import open", False),
+        ("grue.server.mailboxes", "from grue import client", False),
+        ("grue.server.mailboxes", "import grue.client.store", False),
+        ("grue.server.mailboxes", "import grue", False),
+        ("grue.server.mailboxes", "def f():\n    import grue.client", False),
+        ("grue.server.mailboxes", "if TYPE_CHECKING:\n    import grue.client", False),
+        ("grue.server.relay", "from grue.protocol.ohttp import encapsulate", True),
+        ("grue.server.relay", "from grue.server import store", False),
+        ("grue.server.relay", "from . import store", False),
+        ("grue.client.account", "import grue.server", False),
+        ("grue.client.account", "from grue._core import MlsSession", True),
+        ("grue.protocol.lookup", "from grue.protocol.wire import Evaluate", True),
+        ("grue.protocol.lookup", "from grue._core import OprfBlind", True),
+        ("grue.protocol.lookup", "import socket", False),
+        ("grue.protocol.lookup", "import aiohttp", False),
+        ("grue.protocol.lookup", "from grue.client import account", False),
+        ("grue.client.account", "import grue.lab.carrier", False),
+        ("grue.cli.carrier", "import grue.lab.carrier", False),
+        ("grue.cli.carrier", "def carrier():\n    import grue.lab.carrier", True),
+        ("grue.cli.main", "from grue.errors import GrueError", True),
+        ("grue.cli.main", "from grue.cli.output import say", True),
+        ("grue.errors", "from grue.protocol import wire", False),
+        ("grue", "from grue.client import open", True),
+        ("grue", "from grue.server import serve", False),
+        ("grue.gadgets.one", "", False),
+    ],
+)
+def test_the_rules_are_read_as_they_are_meant(module: str, source: str, allowed: bool) -> None:
+    assert (faults(source, module) == []) is allowed

@@ -1,0 +1,132 @@
+"""The generated parts of the documents say what the code says."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import pytest
+from msgspec import Meta
+
+from grue.protocol.states import Table
+from grue.protocol.wire import Message, seen
+from tools import docs
+
+ALIAS: TypeAlias = Annotated[bytes, Meta(min_length=3, max_length=3)]
+
+LIMIT: Final = 4096
+"""Bytes: enough | no more."""
+
+WITHOUT_REASON: Final = 7
+
+
+class Note(Message, tag=2_000_001, frozen=True):
+    """One note
+    on two lines."""
+
+    name: Annotated[str, Meta(max_length=5), seen("server")]
+    """Whose it is."""
+    keys: Annotated[list[ALIAS], Meta(min_length=1, max_length=4), seen("nobody")]
+    at: Annotated[int, seen("server")] = 0
+
+
+class Light(StrEnum):
+    BLUE = "blue"
+    GREEN = "green"
+    LOST = "lost"
+
+
+class Step(StrEnum):
+    LOOK = "look"
+    WAIT = "wait"
+    DROP = "drop"
+
+
+TABLE: Final[Table[Light, Step]] = {
+    Light.BLUE: {Step.LOOK: Light.GREEN, Step.WAIT: Light.GREEN},
+    Light.GREEN: {Step.DROP: Light.LOST},
+    Light.LOST: {},
+}
+
+
+def part(marker: str) -> str:
+    return docs.render(f"before\n<!-- {marker} -->\nold\n<!-- end -->\nafter\n")
+
+
+def test_a_message_is_shown_with_its_sizes_its_readers_and_its_docstrings() -> None:
+    assert part(f"fields: {__name__}.Note") == (
+        f"before\n<!-- fields: {__name__}.Note -->\n\n"
+        "**`Note`** (tag 2000001): One note on two lines.\n\n"
+        "| field | type | bytes | who can read it | meaning |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| `name` | `str` | up to 5 characters | server | Whose it is. |\n"
+        "| `keys` | `list[ALIAS]` | 1 to 4 × 3 | nobody |  |\n"
+        "| `at` | `int` | 1 to 9 | server |  |\n"
+        "\n<!-- end -->\nafter\n"
+    )
+
+
+def test_a_message_of_the_protocol_is_found_by_its_name_alone() -> None:
+    assert "| `number` | `Number` | 5 to 16 characters | server |" in part("fields: RegisterStart CodeSent")
+
+
+def test_a_state_machine_is_drawn_from_its_table() -> None:
+    assert (
+        "```mermaid\nstateDiagram-v2\n"
+        "    [*] --> blue\n"
+        "    blue --> green: look, wait\n"
+        "    green --> lost: drop\n"
+        "    lost --> [*]\n```\n"
+    ) in part(f"states: {__name__}.TABLE")
+
+
+def test_a_limit_is_shown_with_its_reason_and_none_without_one() -> None:
+    shown = part(f"limits: {__name__}")
+    assert "| `LIMIT` | 4,096 | Bytes: enough \\| no more. |" in shown
+    assert "WITHOUT_REASON" not in shown
+
+
+def test_an_error_is_shown_with_its_exit_code_and_its_fix() -> None:
+    assert "| `busy` | 4 | The server is busy. | Wait a little and try again. |" in part("errors: busy")
+
+
+def test_what_is_written_once_is_up_to_date() -> None:
+    once = part("types: grue.protocol.wire")
+    assert docs.render(once) == once
+
+
+def test_a_part_that_is_filled_by_hand_is_left_alone() -> None:
+    assert part("demo-table") == "before\n<!-- demo-table -->\nold\n<!-- end -->\nafter\n"
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        "feilds: Note",
+        "fields: NoSuchMessage",
+        "fields: grue.nowhere.Note",
+        "errors: no_such_code",
+        "limits: grue.protocol.states",
+    ],
+)
+def test_a_marker_that_asks_for_what_is_not_there_is_an_error(marker: str) -> None:
+    with pytest.raises(docs.DocsError):
+        part(marker)
+
+
+def test_a_part_without_its_end_does_not_swallow_the_next() -> None:
+    with pytest.raises(docs.DocsError):
+        docs.render("<!-- errors: busy -->\ntext\n<!-- errors: network -->\n<!-- end -->\n")
+
+
+def test_check_says_which_document_is_out_of_date_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(docs, "ROOT", tmp_path)
+    document = tmp_path / "README.md"
+    stale = "<!-- errors: busy -->\n<!-- end -->\n"
+    document.write_text(stale)
+    assert docs.main(["--check"]) == 1
+    assert (document.read_text(), "README.md: out of date" in capsys.readouterr().out) == (stale, True)
+    assert docs.main([]) == 0
+    assert docs.main(["--check"]) == 0
+    assert "The server is busy." in document.read_text()

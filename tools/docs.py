@@ -1,0 +1,335 @@
+"""Write the generated parts of the documents: each fact is written once, in the code, and shown in the documents.
+
+A part stands between two markers and is replaced whole:
+
+    <!-- fields: RegisterStart CodeSent -->   messages of grue.protocol.wire and .contents, with their fields
+    <!-- types: grue.protocol.wire -->        the named types that fields are made of
+    <!-- limits: grue.protocol.wire -->       a module's named constants and the reason for each
+    <!-- states: grue.protocol.x.TABLE -->    a state machine, as a diagram
+    <!-- errors: code code -->                errors; without codes, all of them
+    <!-- bench -->                            the measurements in bench/results.json
+    <!-- end -->
+
+`python tools/docs.py` writes them, `--check` fails when one is out of date.
+"""
+
+import argparse
+import ast
+import importlib
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+from msgspec import inspect as shapes
+
+from grue.errors import BY_CODE
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+MESSAGE_MODULES: Final = ("grue.protocol.wire", "grue.protocol.contents")
+
+_PART: Final = re.compile(
+    r"(?P<open><!-- (?P<kind>[a-z-]+)(?:: (?P<argument>[^>]*?))? -->\n)(?P<body>.*?)(?P<close><!-- end -->)", re.DOTALL
+)
+BY_HAND: Final = frozenset({"demo-table"})
+"""Parts that something else writes: they are left as they are."""
+
+
+class DocsError(Exception):
+    """A marker that asks for something that is not there."""
+
+
+# --- Markdown -------------------------------------------------------------------------------------
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
+
+
+# --- docstrings under fields and constants, which Python itself does not keep ---------------------
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise DocsError(f"no module {name}: {error}") from error
+
+
+def _annotated(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.expr | None, str]]:
+    """Name, annotation and docstring of each assignment in a class or module body."""
+    for statement, after in zip(body, [*body[1:], None], strict=True):
+        annotation: ast.expr | None = None
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
+                pass
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                pass
+            case _:
+                continue
+        match after:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, annotation, inspect.cleandoc(text)
+            case _:
+                yield name, annotation, ""
+
+
+def _module_body(module: ModuleType) -> list[ast.stmt]:
+    return ast.parse(inspect.getsource(module)).body
+
+
+def _class_body(cls: type) -> list[ast.stmt]:
+    found = [node for node in _module_body(_module(cls.__module__)) if isinstance(node, ast.ClassDef)]
+    return next(node.body for node in found if node.name == cls.__name__)
+
+
+# --- fields ---------------------------------------------------------------------------------------
+
+
+def _message(name: str) -> type[Struct]:
+    if "." in name:
+        path, _, name = name.rpartition(".")
+        places: tuple[str, ...] = (path,)
+    else:
+        places = MESSAGE_MODULES
+    for place in places:
+        found = getattr(_module(place), name, None)
+        if isinstance(found, type) and issubclass(found, Struct):
+            return found
+    raise DocsError(f"no message {name} in {' or '.join(places)}")
+
+
+def _written_type(annotation: ast.expr | None) -> str:
+    """The type as it stands in the source, without what `Annotated` adds."""
+
+    class Plain(ast.NodeTransformer):
+        def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+            self.generic_visit(node)
+            match node:
+                case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[first, *_])):
+                    return first
+            return node
+
+    return "" if annotation is None else f"`{ast.unparse(Plain().visit(annotation))}`"
+
+
+def _range(least: int | None, most: int | None, unit: str = "") -> str:
+    unit = f" {unit}" if unit else ""
+    if least == most and most is not None:
+        return f"{most:,}{unit}"
+    if most is None:
+        return "any"
+    return f"{least:,} to {most:,}{unit}" if least else f"up to {most:,}{unit}"
+
+
+def _size(shape: shapes.Type) -> str:
+    """What a value takes on the wire, without the one to five bytes that MessagePack puts before it."""
+    match shape:
+        case shapes.Metadata(type=inner):
+            return _size(inner)
+        case shapes.BytesType(min_length=least, max_length=most):
+            return _range(least, most)
+        case shapes.StrType(min_length=least, max_length=most):
+            return _range(least, most, "characters")
+        case shapes.IntType():
+            return "1 to 9"
+        case shapes.BoolType():
+            return "1"
+        case shapes.ListType(item_type=item, min_length=least, max_length=most):
+            each = _size(item)
+            return f"{_range(least, most)} × {f'({each})' if ' ' in each else each}"
+        case shapes.StructType(cls=cls):
+            return f"see `{cls.__name__}`"
+        case shapes.UnionType(types=types):
+            return " or ".join("1" if isinstance(one, shapes.NoneType) else _size(one) for one in types)
+        case _:
+            raise DocsError(f"no size for {shape}")
+
+
+def _seen_by(annotation: Any) -> str:
+    """The innermost `seen(...)` of a field; the last one wins when an alias has its own."""
+    if get_origin(annotation) is not Annotated:
+        return ""
+    found = [meta.extra["seen"] for meta in get_args(annotation)[1:] if isinstance(meta, msgspec.Meta) and meta.extra]
+    return found[-1] if found else ""
+
+
+def fields(argument: str) -> str:
+    """Each message: its name and tag, what it does, and its fields."""
+    return "\n".join(_one_message(_message(name)) for name in argument.split())
+
+
+def _one_message(cls: type[Struct]) -> str:
+    shape = shapes.type_info(cls)
+    assert isinstance(shape, shapes.StructType)
+    written = {name: (_written_type(annotation), doc) for name, annotation, doc in _annotated(_class_body(cls))}
+    tag = "" if shape.tag is None else f" (tag {shape.tag})"
+    doc = " ".join((cls.__doc__ or "").split())
+    heading = f"**`{cls.__name__}`**{tag}{': ' + doc if doc else ''}\n"
+    rows = [
+        (f"`{field.name}`", written[field.name][0], _size(field.type), _seen_by(annotation), written[field.name][1])
+        for field, annotation in zip(shape.fields, get_type_hints(cls, include_extras=True).values(), strict=True)
+    ]
+    if not rows:
+        return f"{heading}\nNo fields.\n"
+    return f"{heading}\n" + _table(("field", "type", "bytes", "who can read it", "meaning"), rows)
+
+
+def types(argument: str) -> str:
+    """The named types of a module: those written `Name = Annotated[...]`."""
+    module = _module(argument)
+    rows = [
+        (f"`{name}`", _size(shapes.type_info(getattr(module, name))), doc)
+        for name, _, doc in _annotated(_module_body(module))
+        if get_origin(getattr(module, name, None)) is Annotated
+    ]
+    return _table(("type", "bytes", "what it is"), rows)
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+def _value(value: object) -> str:
+    match value:
+        case bool() | str() | bytes():
+            return f"`{value!r}`"
+        case int():
+            return f"{value:,}"
+        case tuple():
+            return " / ".join(_value(one) for one in value)
+        case _:
+            return f"{value}"
+
+
+def limits(argument: str) -> str:
+    """The public constants of a module that say why they are what they are."""
+    module = _module(argument)
+    rows = [
+        (f"`{name}`", _value(getattr(module, name)), doc)
+        for name, _, doc in _annotated(_module_body(module))
+        if doc and re.fullmatch(r"[A-Z][A-Z0-9_]*", name) and not isinstance(getattr(module, name), Mapping)
+    ]
+    if not rows:
+        raise DocsError(f"{argument} has no constant with a reason under it")
+    return _table(("name", "value", "unit and reason"), rows)
+
+
+# --- states ---------------------------------------------------------------------------------------
+
+
+def states(argument: str) -> str:
+    """A state machine as a diagram; it starts in the first state of the table and in those nothing leads to."""
+    path, _, name = argument.rpartition(".")
+    table: Mapping[StrEnum, Mapping[StrEnum, StrEnum]] = getattr(_module(path), name)
+    entered = {target for state, steps in table.items() for target in steps.values() if target is not state}
+    lines = [f"[*] --> {state}" for index, state in enumerate(table) if index == 0 or state not in entered]
+    for state, steps in table.items():
+        for target in dict.fromkeys(steps.values()):
+            events = [str(event) for event in steps if steps[event] is target]
+            lines.append(f"{state} --> {target}: {', '.join(events)}")
+        if not steps:
+            lines.append(f"{state} --> [*]")
+    return "```mermaid\nstateDiagram-v2\n" + "".join(f"    {line}\n" for line in lines) + "```\n"
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def errors(argument: str) -> str:
+    """Errors by their code, as the command line and a refusal name them."""
+    codes = argument.split() or list(BY_CODE)
+    if missing := [code for code in codes if code not in BY_CODE]:
+        raise DocsError(f"no error has the code {', '.join(missing)}")
+    found = [BY_CODE[code] for code in codes]
+    rows = [(f"`{error.code}`", str(error.exit_code), error.message, error.fix) for error in found]
+    return _table(("code", "exit", "message", "what to do"), rows)
+
+
+# --- measurements ---------------------------------------------------------------------------------
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) and value < 1000 else f"{value:,.0f}"
+
+
+def bench(_argument: str) -> str:
+    """The measurements of the last `make bench`, each with its command; the machine once, under the table."""
+    path = ROOT / "bench" / "results.json"
+    if not path.exists():
+        return "Nothing has been measured yet; `make bench` does it.\n"
+    results = json.loads(path.read_text())
+    rows = [
+        (
+            f"`{one['id']}`",
+            f"{_figure(one['value'])} {one['unit']}",
+            "" if one.get("reach") is None else _figure(one["reach"]),
+            ", ".join(f"{peer} {_figure(value)}" for peer, value in one.get("peers", {}).items()),
+            f"`{one['command']}`",
+        )
+        for one in results
+    ]
+    machines = "".join(f"\nMeasured on: {machine}.\n" for machine in dict.fromkeys(one["machine"] for one in results))
+    return _table(("figure", "measured", "aim", "others", "command"), rows) + machines
+
+
+# --- documents ------------------------------------------------------------------------------------
+
+KINDS: Final = {"fields": fields, "types": types, "limits": limits, "states": states, "errors": errors, "bench": bench}
+
+
+def documents() -> list[Path]:
+    """Every Markdown file that people read: those at the top and all under docs/."""
+    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def render(text: str) -> str:
+    """The document with every generated part made anew. Raises DocsError for a marker that means nothing."""
+
+    def part(match: re.Match[str]) -> str:
+        kind, argument = match["kind"], (match["argument"] or "").strip()
+        if kind in BY_HAND:
+            return match[0]
+        if kind not in KINDS:
+            raise DocsError(f"no generated part is called {kind!r}")
+        if _PART.match(match["body"]) or "<!-- " in match["body"]:
+            raise DocsError(f"the part {kind!r} has no <!-- end --> of its own")
+        return f"{match['open']}\n{KINDS[kind](argument)}\n{match['close']}"
+
+    return _PART.sub(part, text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Write the generated parts of the documents.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a part is out of date")
+    check = parser.parse_args(arguments).check
+    stale = False
+    for path in documents():
+        old = path.read_text()
+        try:
+            new = render(old)
+        except DocsError as error:
+            print(f"{path.relative_to(ROOT)}: {error}", file=sys.stderr)  # noqa: T201
+            return 2
+        if new == old:
+            continue
+        stale = True
+        if not check:
+            path.write_text(new)
+        print(f"{path.relative_to(ROOT)}: {'out of date, `make docs` writes it' if check else 'written'}")  # noqa: T201
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
