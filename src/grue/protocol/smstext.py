@@ -1,0 +1,247 @@
+"""Text as SMS carries it: alphabets, parts, and joining parts again.
+
+Source: 3GPP TS 23.038 (alphabets), TS 23.040 9.2.3.24 (concatenation), SMPP 3.4 5.2.19 (`data_coding`). Septets are
+carried one to an octet, as SMPP does. Time is passed in. Whatever comes from a carrier decodes to something:
+what cannot be read becomes U+FFFD.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from grue.errors import TooLarge
+
+GSM: Final = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+"""The GSM 7-bit default alphabet by code; 0x1B is the escape and stands for no character."""
+
+ESCAPE: Final = 0x1B
+EXTENSION: Final[Mapping[int, str]] = {
+    0x0A: "\f", 0x14: "^", 0x28: "{", 0x29: "}", 0x2F: "\\", 0x3C: "[", 0x3D: "~", 0x3E: "]", 0x40: "|", 0x65: "€",
+}  # fmt: skip
+"""What follows an escape."""
+
+GSM_CODES: Final[Mapping[str, bytes]] = {
+    **{character: bytes([code]) for code, character in enumerate(GSM) if code != ESCAPE},
+    **{character: bytes([ESCAPE, code]) for code, character in EXTENSION.items()},
+}
+UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
+
+DEFAULT_ALPHABET: Final = 0x00
+BINARY: Final = frozenset({0x02, 0x04})
+UCS2: Final = 0x08
+CODECS: Final[Mapping[int, str]] = {
+    0x01: "ascii", 0x03: "latin-1", 0x05: "shift_jis", 0x06: "iso8859-5", 0x07: "iso8859-8", 0x08: "utf-16-be",
+    0x0A: "iso2022_jp", 0x0D: "shift_jisx0213", 0x0E: "euc_kr",
+}  # fmt: skip
+"""Python's names of the other alphabets of SMPP 3.4 5.2.19."""
+
+MAX_OCTETS: Final = 140
+"""Octets of one SMS on the radio: 160 septets or 70 UCS-2 characters."""
+MAX_SEPTETS: Final = 160
+
+UDH_OCTETS: Final = 6
+"""User data header of a part with an 8-bit reference: 7 septets."""
+PART_SEPTETS: Final = 153
+PART_OCTETS: Final = MAX_OCTETS - UDH_OCTETS
+
+MAX_PARTS: Final = 10
+"""Parts of an SMS that we send: more are not joined by every carrier and handset."""
+
+CONCATENATION_8: Final = 0x00
+CONCATENATION_16: Final = 0x08
+"""Information elements that say which part this is."""
+
+
+# --- alphabets ------------------------------------------------------------------------------------
+
+
+def alphabet_of(data_coding: int) -> int | None:
+    """Reduce a `data_coding` to one of `DEFAULT_ALPHABET`, `CODECS` or, for what is not text, None.
+
+    0x10-0x3F and 0xF0-0xFF are GSM message classes (SMPP 3.4 5.2.19, TS 23.038 section 4): their alphabet is in
+    two bits, or one.
+    """
+    if data_coding & 0xF0 == 0xF0:
+        return None if data_coding & 0x04 else DEFAULT_ALPHABET
+    if 0x10 <= data_coding <= 0x3F:
+        return (DEFAULT_ALPHABET, None, UCS2, DEFAULT_ALPHABET)[(data_coding >> 2) & 3]
+    if data_coding in BINARY:
+        return None
+    return data_coding if data_coding in CODECS else DEFAULT_ALPHABET
+
+
+def decode(data: bytes, alphabet: int) -> str:
+    """Read octets in one of the alphabets; total."""
+    if alphabet in CODECS:
+        return data.decode(CODECS[alphabet], "replace")
+    characters = []
+    codes = iter(data)
+    for code in codes:
+        if code == ESCAPE:
+            # Where there is no extension the code counts for itself, and a second escape is a space (6.2.1.1).
+            code = next(codes, ESCAPE)
+            characters.append(EXTENSION.get(code) or _basic(code, " "))
+        else:
+            characters.append(_basic(code, UNREADABLE))
+    return "".join(characters)
+
+
+def _basic(code: int, otherwise: str) -> str:
+    return GSM[code] if code < len(GSM) and code != ESCAPE else otherwise
+
+
+# --- out: text to parts ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """One `short_message` as it goes into a PDU."""
+
+    data: bytes
+    data_coding: int
+    has_udh: bool
+
+
+def split(text: str, reference: int) -> list[Part]:
+    """Cut a text into the parts that go out, in order; a short one is a single part without a header.
+
+    The default alphabet when it has every character, else UCS-2 (as UTF-16, which handsets read). Neither an
+    escape nor a surrogate pair is torn. Raises TooLarge for more than `MAX_PARTS`.
+    """
+    units = [GSM_CODES.get(character, b"") for character in text]
+    if all(units):
+        coding, whole, room = DEFAULT_ALPHABET, MAX_SEPTETS, PART_SEPTETS
+    else:
+        units = [character.encode("utf-16-be", "replace") for character in text]
+        coding, whole, room = UCS2, MAX_OCTETS, PART_OCTETS
+    if sum(map(len, units)) <= whole:
+        return [Part(b"".join(units), coding, has_udh=False)]
+    bodies = _fill(units, room)
+    if len(bodies) > MAX_PARTS:
+        raise TooLarge(f"(it takes {len(bodies)} SMS parts; {MAX_PARTS} are joined again)")
+    header = bytes([UDH_OCTETS - 1, CONCATENATION_8, 3, reference & 0xFF, len(bodies)])
+    return [Part(header + bytes([n]) + body, coding, has_udh=True) for n, body in enumerate(bodies, start=1)]
+
+
+def _fill(units: list[bytes], room: int) -> list[bytes]:
+    """Pack whole characters into bodies of at most `room` octets."""
+    bodies: list[bytearray] = [bytearray()]
+    for unit in units:
+        if len(bodies[-1]) + len(unit) > room:
+            bodies.append(bytearray())
+        bodies[-1] += unit
+    return [bytes(body) for body in bodies]
+
+
+# --- in: parts to text ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    """Which part of which message: `index` counts from 1."""
+
+    reference: int
+    total: int
+    index: int
+
+    @property
+    def sane(self) -> bool:
+        return 1 <= self.index <= self.total and self.total > 1
+
+
+def read_udh(data: bytes) -> tuple[Concatenation | None, bytes]:
+    """Take a user data header off; total. A header that makes no sense is skipped as far as it says it goes."""
+    end = 1 + data[0] if data else 0
+    header, body = data[1:end], data[end:]
+    found = None
+    while len(header) >= 2:
+        element, length = header[0], header[1]
+        value, header = header[2 : 2 + length], header[2 + length :]
+        if element == CONCATENATION_8 and len(value) == 3:
+            found = Concatenation(value[0], value[1], value[2])
+        elif element == CONCATENATION_16 and len(value) == 4:
+            found = Concatenation(int.from_bytes(value[:2], "big"), value[2], value[3])
+    return (found if found and found.sane else None), body
+
+
+JOIN_SECONDS: Final = 600
+"""Parts that lack a companion for so long are given out as they are: carriers send parts together."""
+
+MAX_JOINING: Final = 256
+"""Messages whose parts are kept in memory, 255 * 254 octets each at most; the oldest goes out unfinished."""
+
+MAX_JOINED: Final = 256
+"""Finished messages remembered, so that a part sent again after a lost acknowledgement is no new message."""
+
+Key = tuple[str, str, int, int]
+"""Sender, destination, reference, total."""
+
+
+@dataclass
+class _Joining:
+    since: float
+    parts: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A text that is whole, or as whole as it will get."""
+
+    sender: str
+    to: str
+    text: str
+    key: Key
+
+
+class Joiner:
+    """Puts parts together again, whatever their order, in bounded memory.
+
+    A finished message stays until `settle` says that it is stored: when that failed, its last part comes again.
+    """
+
+    def __init__(self, *, patience: float = JOIN_SECONDS) -> None:
+        self._patience = patience
+        self._joining: OrderedDict[Key, _Joining] = OrderedDict()
+        self._joined: OrderedDict[Key, float] = OrderedDict()
+
+    def add(self, sender: str, to: str, part: Concatenation, data: bytes, alphabet: int, now: float) -> Joined | None:
+        """Take one part; the whole message when this completes it, None while it does not (or it was done before)."""
+        key = (sender, to, part.reference, part.total)
+        if now - self._joined.get(key, -self._patience) < self._patience:
+            return None
+        joining = self._joining.setdefault(key, _Joining(now))
+        joining.parts[part.index] = (data, alphabet)
+        return self._join(key) if len(joining.parts) == part.total else None
+
+    def settle(self, message: Joined, now: float) -> None:
+        """The message is stored: forget its parts, and know them when they come again."""
+        if self._joining.pop(message.key, None) is None:
+            return
+        self._joined[message.key] = now
+        while len(self._joined) > MAX_JOINED:
+            self._joined.popitem(last=False)
+
+    def overdue(self, now: float) -> list[Joined]:
+        """What has waited too long, or is too much, with a mark for what is missing. Settle each."""
+        surplus = len(self._joining) - MAX_JOINING
+        late = [
+            key
+            for place, (key, joining) in enumerate(self._joining.items())
+            if place < surplus or now - joining.since >= self._patience
+        ]
+        return [self._join(key) for key in late]
+
+    def _join(self, key: Key) -> Joined:
+        parts = self._joining[key].parts
+        sender, to, _, total = key
+        alphabets = {alphabet for _, alphabet in parts.values()}
+        if len(parts) == total and len(alphabets) == 1:
+            # Joined before decoding: other senders do tear escapes and surrogate pairs.
+            text = decode(b"".join(parts[n][0] for n in range(1, total + 1)), alphabets.pop())
+        else:
+            text = "".join(decode(*parts[n]) if n in parts else "[…]" for n in range(1, total + 1))
+        return Joined(sender, to, text, key)
