@@ -135,6 +135,14 @@ class Signed(Message, tag=14):
     signature: Annotated[Signature, SERVER]
 
 
+SIGNED_CONTEXT: Final = b"grue signed request v1"
+
+
+def signed_bytes(account: bytes, challenge: bytes, body: bytes) -> bytes:
+    """What `Signed.signature` is made over. The length keeps challenge and body from running into each other."""
+    return b"".join([SIGNED_CONTEXT, account, bytes([len(challenge)]), challenge, body])
+
+
 class UploadKeyPackages(Message, tag=20):
     packages: Annotated[list[Annotated[bytes, Meta(max_length=8192)]], Meta(max_length=MAX_KEY_PACKAGES), SERVER]
     last_resort: Annotated[bytes, Meta(max_length=8192), SERVER] = b""
