@@ -132,6 +132,9 @@ class MlsSession:
     def new_identity(self) -> bytes:
         """Make the device's Ed25519 signature key; returns its public half, 32 bytes."""
 
+    def sign(self, message: bytes) -> bytes:
+        """Sign something of the device's own that is no MLS message; it begins with b"grue ". Needs b"s"."""
+
     def key_package(self, credential: bytes, last_resort: bool) -> bytes:
         """A fresh key package of about 2.8 KB. Needs b"s"."""
 

@@ -3,7 +3,7 @@
 use openmls::prelude::{
     BasicCredential, CredentialWithKey, KeyPackage, MlsMessageOut, SignaturePublicKey,
 };
-use openmls_traits::OpenMlsProvider;
+use openmls_traits::{OpenMlsProvider, signatures::Signer};
 
 use crate::{
     config, credential,
@@ -20,6 +20,19 @@ impl Session {
         let key = DeviceKey::generate(self.provider.crypto())?;
         key.save(self.provider.store());
         Ok(key.public())
+    }
+
+    /// Sign something of the device's own that is no MLS message. 64 bytes. Needs `s`.
+    ///
+    /// It has to begin with `grue `, which nothing does that MLS signs: neither can pass for the other.
+    /// Fails with `Malformed` when it does not, and with `Missing`.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
+        if !message.starts_with(b"grue ") {
+            return Err(Error::Malformed);
+        }
+        let key = DeviceKey::load(self.provider.store())?;
+        key.sign(message)
+            .map_err(|_| Error::Internal("no signature could be made"))
     }
 
     /// A fresh key package of about 2.8 KB. One that is a last resort survives its use. Needs `s`.

@@ -253,6 +253,10 @@ impl MlsSession {
         self.bytes(py, |session| session.new_identity().map(Vec::from))
     }
 
+    fn sign<'py>(&self, py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        self.bytes(py, |session| session.sign(message))
+    }
+
     fn key_package<'py>(
         &self,
         py: Python<'py>,
