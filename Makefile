@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-CARGO := cargo --locked --manifest-path rust/Cargo.toml
+CARGO := cd rust && cargo
 # The first Python that is new enough; `make PYTHON=...` overrides it. Needed only to make the venv.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -68,9 +68,10 @@ $(VENV)/.packages: $(BIN)/uv pyproject.toml uv.lock
 		$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/requirements.txt; }
 	@touch $@
 
+# Offline, since all that the project needs is there by now.
 $(VENV)/.core: $(VENV)/.packages $(RUST_SOURCES)
 	@command -v cargo >/dev/null || { echo 'Grue needs a Rust toolchain, 1.91 or newer: https://rustup.rs' >&2; exit 1; }
-	$(BIN)/maturin develop --quiet --release --locked --uv
+	UV_OFFLINE=1 $(BIN)/maturin develop --quiet --release --locked --uv
 	@touch $@
 
 # --- tests ----------------------------------------------------------------------------------------
@@ -78,7 +79,7 @@ $(VENV)/.core: $(VENV)/.packages $(RUST_SOURCES)
 # In release, so that the crates compiled for the module serve here too. `grue-py` has no tests of its own and
 # cannot link without a Python around it.
 test-rust:
-	$(CARGO) test --release --workspace --exclude grue-py
+	$(CARGO) test --locked --release --workspace --exclude grue-py
 
 test-python: setup
 	$(BIN)/python -m pytest
@@ -92,7 +93,7 @@ check-python: setup
 
 check-rust: setup
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 
 check-project: setup
 	$(BIN)/python -m pytest tests/test_arrows.py tests/test_repository.py tests/test_docs.py

@@ -14,7 +14,7 @@ THIS: Final = Path(__file__).resolve()
 ONE_MACHINE: Final = re.compile(r"(?<![\w.}$:~/-])/(?:work|home|root|Users|tmp)/\w+")
 """A path that exists on the machine of whoever wrote it, and nowhere else."""
 
-URL: Final = re.compile(r"\b(?:https?|wss?|smpp)://(?:[^\s@/\"'`<>]*@)?([A-Za-z0-9.-]+)")
+URL: Final = re.compile(r"\b(?:https?|wss?|smpp)://(?:[^\s@/\"'`<>]*@)?([A-Za-z0-9][A-Za-z0-9.-]*)")
 HOSTS: Final = frozenset(
     {
         "crates.io",
