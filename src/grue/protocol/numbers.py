@@ -39,10 +39,11 @@ def region_of(number: str) -> str | None:
     """The region, such as "GB", whose people may leave out the country code of this E.164 number."""
     import phonenumbers
 
-    region = phonenumbers.region_code_for_number(phonenumbers.parse(number))
-    if region is None:
+    parsed = phonenumbers.parse(number)
+    region = phonenumbers.region_code_for_number(parsed)
+    if region is None and parsed.country_code is not None:
         # A number that no plan lists, such as one reserved for fiction, still has a country code.
-        region = phonenumbers.region_code_for_country_code(phonenumbers.parse(number).country_code)
+        region = phonenumbers.region_code_for_country_code(parsed.country_code)
     return None if region in (None, "001", "ZZ") else region
 
 

@@ -1,0 +1,203 @@
+"""Bring the own copy of the directory up to date, sans-I/O: files in, the next file to fetch out.
+
+Always the overlay head first, which names the rest; then only what changed. Everything but the head lies under
+its epoch, so a new base that is cut meanwhile disturbs nothing. A failed check ends the run, and the copy
+that was there stays as it was.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from grue.protocol.directory import (
+    HEAD_PATH,
+    FreshHead,
+    Head,
+    Manifest,
+    UnverifiedHead,
+    UnverifiedManifest,
+    base_path,
+    check_base,
+    check_manifest,
+    check_overlay,
+    check_overlay_continues,
+    find_in_base,
+    is_tombstone,
+    manifest_path,
+    newest,
+    overlay_path,
+)
+from grue.protocol.states import Machine, Table
+
+
+class SyncState(StrEnum):
+    IDLE = "idle"
+    HEAD = "head"
+    MANIFEST = "manifest"
+    BASE = "base"
+    OVERLAY = "overlay"
+    SYNCED = "synced"
+    FAILED = "failed"
+
+
+class SyncEvent(StrEnum):
+    START = "start"
+    NEW_EPOCH = "new_epoch"
+    GROWN = "grown"
+    UNCHANGED = "unchanged"
+    CHECKED = "checked"
+    FAIL = "fail"
+
+
+TABLE: Final[Table[SyncState, SyncEvent]] = {
+    SyncState.IDLE: {SyncEvent.START: SyncState.HEAD},
+    SyncState.HEAD: {
+        SyncEvent.NEW_EPOCH: SyncState.MANIFEST,
+        SyncEvent.GROWN: SyncState.OVERLAY,
+        SyncEvent.UNCHANGED: SyncState.SYNCED,
+        SyncEvent.FAIL: SyncState.FAILED,
+    },
+    SyncState.MANIFEST: {SyncEvent.CHECKED: SyncState.BASE, SyncEvent.FAIL: SyncState.FAILED},
+    SyncState.BASE: {SyncEvent.CHECKED: SyncState.OVERLAY, SyncEvent.FAIL: SyncState.FAILED},
+    SyncState.OVERLAY: {SyncEvent.CHECKED: SyncState.SYNCED, SyncEvent.FAIL: SyncState.FAILED},
+    SyncState.SYNCED: {},
+    SyncState.FAILED: {},
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was seen of the directory before."""
+
+    manifest: Manifest
+    head: Head
+
+
+@dataclass(frozen=True)
+class Current(Known):
+    """What a lookup stands on: a manifest, and a head that is valid now."""
+
+    head: FreshHead
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Get this public file of the directory, anonymously."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Synced:
+    """The directory as it is now; what is None is unchanged and stays. Store all of it in one transaction."""
+
+    current: Current
+    base: bytes | None
+    overlay: bytes | None
+
+
+Effect: TypeAlias = Fetch | Synced
+
+
+def restore(manifest_file: bytes, head_file: bytes, server_public: bytes) -> Known:
+    """What was stored from an earlier `Synced`. Raises BadManifest."""
+    manifest = UnverifiedManifest(manifest_file).verify(server_public)
+    return Known(manifest, UnverifiedHead(head_file).verify(server_public))
+
+
+class Sync:
+    """One run. Give it the files it asks for until it returns `Synced`; whatever it raises ends it."""
+
+    def __init__(self, server_public: bytes, now: int, known: Known | None = None) -> None:
+        """`now` is Unix seconds."""
+        self._server_public = server_public
+        self._now = now
+        self._known = known
+        self._machine = Machine(TABLE, SyncState.IDLE)
+        self._head: FreshHead
+        self._manifest: Manifest
+        self._base: bytes | None = None
+
+    @property
+    def state(self) -> SyncState:
+        return self._machine.state
+
+    def start(self) -> Fetch:
+        self._machine.fire(SyncEvent.START)
+        return Fetch(HEAD_PATH)
+
+    def fetched(self, file: bytes) -> Effect:
+        """Check the file asked for last. Raises BadManifest, StaleDirectory, ShrunkDirectory, BadDirectory."""
+        steps = {
+            SyncState.HEAD: self._on_head,
+            SyncState.MANIFEST: self._on_manifest,
+            SyncState.BASE: self._on_base,
+            SyncState.OVERLAY: self._on_overlay,
+        }
+        try:
+            return steps[self.state](file)
+        except Exception:
+            self.failed()
+            raise
+
+    def failed(self) -> None:
+        """The file did not come."""
+        self._machine.fire(SyncEvent.FAIL)
+
+    def _on_head(self, file: bytes) -> Effect:
+        known = self._known
+        head_seen = known.head if known is not None else None
+        self._head = UnverifiedHead(file).verify(self._server_public).fresh(self._now, head_seen)
+        head = self._head.contents
+        if known is None or head.epoch != known.manifest.contents.epoch:
+            self._machine.fire(SyncEvent.NEW_EPOCH)
+            return Fetch(manifest_path(head.epoch))
+        self._manifest = check_manifest(known.manifest, self._head)
+        if head.length != known.head.contents.length:
+            self._machine.fire(SyncEvent.GROWN)
+            return Fetch(overlay_path(head.epoch))
+        self._machine.fire(SyncEvent.UNCHANGED)
+        return self._synced(None)
+
+    def _on_manifest(self, file: bytes) -> Effect:
+        manifest = UnverifiedManifest(file).verify(self._server_public)
+        manifest_seen = self._known.manifest if self._known is not None else None
+        self._manifest = check_manifest(manifest, self._head, manifest_seen)
+        self._machine.fire(SyncEvent.CHECKED)
+        return Fetch(base_path(self._head.contents.epoch))
+
+    def _on_base(self, file: bytes) -> Effect:
+        self._base = check_base(file, self._manifest)
+        self._machine.fire(SyncEvent.CHECKED)
+        return Fetch(overlay_path(self._head.contents.epoch))
+
+    def _on_overlay(self, file: bytes) -> Effect:
+        overlay = check_overlay(file, self._head)
+        if self._known is not None and self._known.head.contents.epoch == self._head.contents.epoch:
+            check_overlay_continues(overlay, self._known.head)
+        self._machine.fire(SyncEvent.CHECKED)
+        return self._synced(overlay)
+
+    def _synced(self, overlay: bytes | None) -> Synced:
+        return Synced(Current(self._manifest, self._head), self._base, overlay)
+
+
+class RecordTable:
+    """A copy of the directory in memory, for who keeps it there: what `lookup` finds records in."""
+
+    def __init__(self, base: bytes = b"", overlay: bytes = b"") -> None:
+        self._base = base
+        self._newest = newest(overlay)
+
+    def apply(self, synced: Synced) -> None:
+        if synced.base is not None:
+            self._base = synced.base
+        if synced.overlay is not None:
+            self._newest = newest(synced.overlay)
+
+    def find(self, tag: bytes) -> bytes | None:
+        """The record that counts: the overlay's newest entry for the tag, or else the base's."""
+        entry = self._newest.get(tag)
+        if entry is not None:
+            return None if is_tombstone(entry) else entry
+        return find_in_base(self._base, tag)
