@@ -1,0 +1,274 @@
+"""The server without its sockets: bytes of a request in, bytes of an answer out.
+
+`http.py` puts it on the network; tests call it directly. It keeps nothing about who asks.
+"""
+
+import hmac
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from grue.errors import GrueError, NetworkError, NotPermitted, Refused
+from grue.protocol import wire
+from grue.server import keypackages, mailboxes
+from grue.server.mailboxes import key_hash
+from grue.server.store import Store, Tx
+from grue.server.streams import Hub, Sink, Stream
+
+log: Final = logging.getLogger("grue.server")
+"""Says what went wrong in us by type and place; never what was asked, by whom, or for whom."""
+
+DAY: Final = 86_400
+"""Seconds; the finest time that is ever stored."""
+
+CHALLENGE_SECONDS: Final = 600
+"""A signed request is good for the window of its challenge and the next: slow networks, but no old recording."""
+
+CHALLENGE: Final = "challenge"
+"""The refusal code that carries a challenge to sign."""
+
+
+class PublicFiles(Protocol):
+    """What the directory shows to everybody."""
+
+    def file(self, path: str, query: str) -> bytes | None: ...
+
+
+class Keys(Protocol):
+    """The server's secrets, made by `grue.server.keys`."""
+
+    @property
+    def server_public(self) -> bytes: ...
+
+
+class Server:
+    """All roles over one store. Call within the event loop that serves it."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        keys: Any = None,
+        directory: Any = None,
+        sms: Any = None,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.store = store
+        self.keys = keys
+        self.directory = directory
+        self.sms = sms
+        self.clock = clock
+        self.random = random
+        self.streams = Hub(_StreamAccess(self))
+        self._challenge_key = random(32)
+
+    @property
+    def today(self) -> int:
+        """Days since 1970."""
+        return int(self.clock()) // DAY
+
+    @property
+    def week(self) -> int:
+        return self.today // 7
+
+    def hello(self) -> wire.ServerHello:
+        """What a client has to know before anything else."""
+        carrier = self.sms.description if self.sms is not None else ""
+        return wire.ServerHello([wire.PROTOCOL], self.keys.server_public, carrier)
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    async def account(self, body: bytes) -> bytes:
+        """Answer one request of an account's connection: a `wire.AccountAnswer`, whatever the bytes are."""
+        return await _answered(self._account(body))
+
+    async def anonymous(self, body: bytes) -> bytes:
+        """Answer one anonymous request: a `wire.AnonymousAnswer`, whatever the bytes are."""
+        return await _answered(self._anonymous(body))
+
+    def stream(self, sink: Sink) -> Stream:
+        """A stream for one client, whose frames go to `sink`."""
+        return Stream(self.streams, sink)
+
+    async def _account(self, body: bytes) -> wire.AccountAnswer:
+        match wire.ACCOUNT_REQUEST.decode(body):
+            case wire.RegisterStart() as request:
+                return await _registration().start(self, request)
+            case wire.RegisterFinish() as request:
+                return await _registration().finish(self, request)
+            case wire.Signed() as request:
+                return await self._signed(request)
+
+    async def _signed(self, signed: wire.Signed) -> wire.AccountAnswer:
+        if not self._challenge_holds(signed.challenge):
+            return wire.Refusal(CHALLENGE, detail=self._challenge(0))
+        await self.store.read(_check_device, signed.account, signed.device_public)
+        _check_signature(signed)
+        match wire.SIGNED_REQUEST.decode(signed.body):
+            case wire.UploadKeyPackages() as request:
+                return await self._upload(signed.device_public, request)
+            case wire.CountKeyPackages():
+                left = await self.store.read(keypackages.count, signed.device_public, self.week)
+                return wire.KeyPackageCount(left)
+            case wire.CheckIn() as request:
+                return await _registration().check_in(self, signed.account, request)
+            case wire.DeleteAccount():
+                return await _registration().delete_account(self, signed.account)
+            case wire.SendSms() as request:
+                return await _sms().send(self, signed.account, request)
+            case wire.AskSms() as request:
+                return await _sms().ask(self, signed.account, request)
+
+    async def _upload(self, device: bytes, request: wire.UploadKeyPackages) -> wire.AccountAnswer:
+        await keypackages.check(request, device)
+        return wire.KeyPackageCount(await self.store.transact(keypackages.upload, request, device, self.week))
+
+    async def _anonymous(self, body: bytes) -> wire.AnonymousAnswer:
+        match wire.ANONYMOUS_REQUEST.decode(body):
+            case wire.Post() as request:
+                seq, new = await self.store.transact(mailboxes.post, request, self.today)
+                return self._posted(request, seq, new)
+            case wire.PostIntro() as request:
+                return await self.post_intro(request)
+            case wire.Ack() as request:
+                await self.ack(request)
+                return wire.Done()
+            case wire.Fetch() as request:
+                return await self._fetch(request)
+            case wire.CreateMailbox() as request:
+                await self.store.transact(mailboxes.create, request, self.random(16), self.today)
+                return wire.Done()
+            case wire.ExchangeSlot() as request:
+                return wire.Reading(await self.store.transact(mailboxes.exchange, request))
+            case wire.RemoveReader() as request:
+                return await self._remove_reader(request)
+            case wire.Claim() as request:
+                return await self.store.transact(keypackages.claim, request.intro_mailbox, self.week)
+            case wire.Evaluate() as request:
+                return await _directory().evaluate(self, request)
+
+    # --- mailboxes --------------------------------------------------------------------------------
+
+    async def post_intro(self, request: wire.PostIntro) -> wire.Posted:
+        """Append to an intro mailbox and tell its streams; also how inbound SMS gets there."""
+        seq, new = await self.store.transact(mailboxes.post_intro, request, self.today)
+        return self._posted(request, seq, new)
+
+    def _posted(self, request: wire.Post | wire.PostIntro, seq: int, new: bool) -> wire.Posted:
+        if new:
+            self.streams.published(wire.Delivery(request.mailbox, seq, request.envelope, request.blob))
+        return wire.Posted(seq)
+
+    async def page(self, mailbox: bytes, read_hash: bytes, after: int, limit: int) -> mailboxes.Page:
+        """A reader's view of its mailbox, which also shows that the mailbox is in use."""
+        page = await self.store.read(mailboxes.page, mailbox, read_hash, after, limit)
+        if page.expires_day < mailboxes.mailbox_expiry(self.today):
+            self.store.later(mailboxes.keep, mailbox, self.today)
+        return page
+
+    async def ack(self, request: wire.Ack) -> None:
+        """Check who acknowledges, and note it with the next group commit. Raises as `mailboxes.page`."""
+        read_hash = key_hash(request.read_key)
+        await self.page(request.mailbox, read_hash, 0, 0)
+        self.ack_later(request.mailbox, read_hash, request.seq)
+
+    def ack_later(self, mailbox: bytes, read_hash: bytes, seq: int) -> None:
+        """Note an acknowledgement of a reader that is known to be one."""
+        self.store.later(mailboxes.ack, mailbox, read_hash, seq)
+
+    async def _fetch(self, request: wire.Fetch) -> wire.Fetched:
+        page = await self.page(request.mailbox, key_hash(request.read_key), request.after, request.limit)
+        return wire.Fetched(page.incarnation, page.head, page.envelopes)
+
+    async def _remove_reader(self, request: wire.RemoveReader) -> wire.Done:
+        read_hash = key_hash(request.read_key)
+        gone = await self.store.transact(mailboxes.remove_reader, request.mailbox, read_hash)
+        self.streams.gone(request.mailbox, None if gone else read_hash)
+        return wire.Done()
+
+    async def sweep(self) -> None:
+        """Remove what has expired, a little at a time, so that nobody waits for it. Once a day is enough."""
+        above: bytes | None = b""
+        while above is not None:
+            above, gone = await self.store.transact(mailboxes.expire, above, self.today)
+            for mailbox in gone:
+                self.streams.gone(mailbox)
+        for first_byte in range(256):
+            await self.store.transact(mailboxes.forget_posted, first_byte, self.today)
+        await self.store.transact(keypackages.expire, self.week)
+
+    # --- challenges -------------------------------------------------------------------------------
+
+    def _challenge(self, windows_ago: int) -> bytes:
+        window = int(self.clock()) // CHALLENGE_SECONDS - windows_ago
+        return hmac.digest(self._challenge_key, window.to_bytes(8, "big"), "sha256")
+
+    def _challenge_holds(self, challenge: bytes) -> bool:
+        return any(hmac.compare_digest(challenge, self._challenge(ago)) for ago in (0, 1))
+
+
+class _StreamAccess:
+    """`streams.Mailboxes` of a server."""
+
+    def __init__(self, server: Server) -> None:
+        self.page = server.page
+        self.ack = server.ack
+        self.ack_later = server.ack_later
+
+
+async def _answered(answer: Awaitable[wire.Message]) -> bytes:
+    try:
+        return wire.encode(await answer)
+    except (Refused, NetworkError) as error:
+        return wire.encode(wire.Refusal(error.code, error.retry_after))
+    except Exception as error:  # noqa: BLE001 -- the server goes on, whatever happened
+        report(error)
+        return wire.encode(wire.Refusal(error.code if isinstance(error, GrueError) else GrueError.code))
+
+
+def report(error: BaseException) -> None:
+    """Log an unexpected error: its type and where it was raised, since its text may hold what was asked."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "?"
+    log.error("%s at %s", type(error).__name__, place)
+
+
+async def _check_device(tx: Tx, account: bytes, device: bytes) -> None:
+    """SIGNED-01: the key is a device's of this account."""
+    if await tx.row("SELECT 1 FROM device WHERE account = $1 AND device_pub = $2", account, device) is None:
+        raise NotPermitted
+
+
+def _check_signature(signed: wire.Signed) -> None:
+    """SIGNED-02: the device signed this body, for this account, over our challenge."""
+    over = wire.signed_bytes(signed.account, signed.challenge, signed.body)
+    try:
+        Ed25519PublicKey.from_public_bytes(signed.device_public).verify(signed.signature, over)
+    except (InvalidSignature, ValueError):
+        raise NotPermitted from None
+
+
+def _registration() -> Any:
+    from grue.server import registration
+
+    return registration
+
+
+def _directory() -> Any:
+    from grue.server import directory
+
+    return directory
+
+
+def _sms() -> Any:
+    from grue.server import sms
+
+    return sms

@@ -1,0 +1,123 @@
+"""Run a server until it is told to stop, and stop it without losing anything."""
+
+import asyncio
+import fcntl
+import os
+import resource
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from aiohttp import web
+
+from grue.errors import UsageError
+from grue.server.app import Server, report
+from grue.server.http import runner
+from grue.server.sqlite import open_store
+
+DATABASE: Final = "server.db"
+LOCK: Final = "server.lock"
+
+SWEEP_EVERY: Final = 6 * 3600
+"""Seconds between two sweeps of what has expired; expiry counts in days."""
+
+BACKLOG: Final = 1024
+"""Connections waiting to be accepted: all of a small server's clients coming back at once."""
+
+
+async def serve(
+    data: Path,
+    listen: str,
+    sms: str | None = None,
+    directory_key: Path | None = None,
+    tls: ssl.SSLContext | None = None,
+    ready: Callable[[str], None] = lambda _address: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. Calls `ready` with HOST:PORT once requests are answered.
+
+    Raises UsageError, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
+    """
+    _no_core_dumps()
+    stop = _stop_signal()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_locked(data))
+        server = await stack.enter_async_context(_server(data, sms, directory_key))
+        host, port = _address(listen)
+        web_runner = runner(server)
+        await web_runner.setup()
+        stack.push_async_callback(web_runner.cleanup)
+        site = web.TCPSite(web_runner, host, port, ssl_context=tls, backlog=BACKLOG)
+        await _start(site, listen)
+        sweeper = asyncio.create_task(_sweep(server))
+        stack.callback(sweeper.cancel)
+        ready(_bound(web_runner, host))
+        await stop.wait()
+
+
+@asynccontextmanager
+async def _server(data: Path, sms: str | None, directory_key: Path | None) -> AsyncIterator[Server]:
+    """All parts of a server, in the order in which they need each other."""
+    store = await open_store(data / DATABASE)
+    try:
+        server = Server(store)
+        yield server
+    finally:
+        await store.close()
+
+
+def _no_core_dumps() -> None:
+    """A core dump would put keys, numbers and what is passing through into a file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _locked(data: Path) -> IO[bytes]:
+    """Hold the directory for this process. Two servers would not see each other's streams."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.umask(0o077)
+    file = (data / LOCK).open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise UsageError("Another server is running on this directory.") from None
+    return file
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise UsageError("--listen takes HOST:PORT, for example 127.0.0.1:8443.")
+    return host.strip("[]"), int(port)
+
+
+async def _start(site: web.TCPSite, listen: str) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        raise UsageError(f"Cannot listen on {listen}: {os.strerror(error.errno or 0)}.") from None
+
+
+def _bound(web_runner: web.AppRunner, host: str) -> str:
+    """HOST:PORT as it is, since port 0 means any."""
+    port = web_runner.addresses[0][1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _sweep(server: Server) -> None:
+    while True:
+        try:
+            await server.sweep()
+        except Exception as error:  # noqa: BLE001 -- tried again next time
+            report(error)
+        await asyncio.sleep(SWEEP_EVERY)
