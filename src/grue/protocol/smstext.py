@@ -178,13 +178,23 @@ MAX_JOINED: Final = 256
 """Finished messages remembered, so that a part sent again after a lost acknowledgement is no new message."""
 
 Key = tuple[str, str, int, int]
-"""Sender, destination, reference, total."""
+"""Sender, destination, reference, total. References come round again: the parts themselves decide what is the same."""
+
+Fragment = tuple[bytes, int]
+"""A part's octets, and their alphabet."""
 
 
 @dataclass
 class _Joining:
     since: float
-    parts: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+    parts: dict[int, Fragment] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    at: float
+    parts: Mapping[int, int]
+    """Hashes, keyed anew in every process: the text is not kept."""
 
 
 @dataclass(frozen=True)
@@ -206,12 +216,13 @@ class Joiner:
     def __init__(self, *, patience: float = JOIN_SECONDS) -> None:
         self._patience = patience
         self._joining: OrderedDict[Key, _Joining] = OrderedDict()
-        self._joined: OrderedDict[Key, float] = OrderedDict()
+        self._joined: OrderedDict[Key, _Joined] = OrderedDict()
 
     def add(self, sender: str, to: str, part: Concatenation, data: bytes, alphabet: int, now: float) -> Joined | None:
         """Take one part; the whole message when this completes it, None while it does not (or it was done before)."""
         key = (sender, to, part.reference, part.total)
-        if now - self._joined.get(key, -self._patience) < self._patience:
+        done = self._joined.get(key)
+        if done and now - done.at < self._patience and done.parts.get(part.index) == hash((data, alphabet)):
             return None
         joining = self._joining.setdefault(key, _Joining(now))
         joining.parts[part.index] = (data, alphabet)
@@ -219,9 +230,11 @@ class Joiner:
 
     def settle(self, message: Joined, now: float) -> None:
         """The message is stored: forget its parts, and know them when they come again."""
-        if self._joining.pop(message.key, None) is None:
+        joining = self._joining.pop(message.key, None)
+        if joining is None:
             return
-        self._joined[message.key] = now
+        self._joined.pop(message.key, None)
+        self._joined[message.key] = _Joined(now, {index: hash(part) for index, part in joining.parts.items()})
         while len(self._joined) > MAX_JOINED:
             self._joined.popitem(last=False)
 

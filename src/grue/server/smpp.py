@@ -1,72 +1,41 @@
-"""The `smpp://` SMS gateway: one transceiver bound to a carrier, bound again whenever that ends.
-
-PDUs that we send are aiosmpplib's, those that come in are read by `grue.protocol.smpp`; the session is ours,
-because aiosmpplib's can neither leave a `deliver_sm` unacknowledged nor say that an answer was lost
-(`docs/decisions/smpp.md`). Nothing here logs: a log of SMS is a list of who wrote to whom.
-"""
+"""The `smpp://` SMS gateway: one transceiver bound to a carrier, bound again whenever that ends."""
 
 import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from grue.errors import SmsGatewayDown, SmsMayHaveGone, SmsRejected, SmsThrottled, UsageError
 from grue.protocol import smpp, smstext
-from grue.protocol.smpp import BadPdu, Command, Deliver, Header, Status, Tag
+from grue.protocol.smpp import BadPdu, Command, Deliver, Status, Tag
 from grue.protocol.smstext import Concatenation, Joined, Joiner, Part
+from grue.server.smppsession import Session, Timing, submit_sm
 from grue.server.sms import Event, Inbound, Receipt, Sms
-
-try:
-    import aiosmpplib as lib  # type: ignore[import-untyped]
-except ImportError:
-    raise UsageError("An smpp:// gateway needs the extra `smpp`: pip install 'grue[smpp]'.") from None
 
 DEFAULT_PORT: Final = 2775
 DEFAULT_PORT_TLS: Final = 3550
 
 MAX_SYSTEM_ID: Final = 15
 MAX_PASSWORD: Final = 8
-"""Characters; SMPP 3.4 has no room for more (5.2.1, 5.2.2)."""
-
 MAX_SYSTEM_TYPE: Final = 12
+"""Characters; SMPP 3.4 has no room for more (5.2.1 to 5.2.3)."""
 
 SERVICE: Final = "Grue"
-"""Sender of codes, where the URL's `from` names no number: eleven letters or digits at most."""
-
-_SENDER: Final = re.compile(r"\+[1-9][0-9]{4,14}|[0-9]{3,15}|[A-Za-z0-9 ]{1,11}")
+"""Sender of codes where the URL's `from` names none."""
 
 MAX_UNSTORED: Final = 100
 """Inbound SMS that wait to be stored; the carrier keeps the next ones."""
 
 MAX_EVENTS: Final = 10_000
-"""Events that wait for the server role; receipts beyond are refused, and come again."""
-
-SEQUENCE_END: Final = 0x7FFFFFFF
+"""Events that wait for the server role; the carrier keeps the next ones."""
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds. Tests shorten them."""
-
-    answer: float = 15.0
-    """Carriers answer in milliseconds; longer than most of them wait for us, shorter than a person does."""
-    start: float = 2.0
-    """How long `start` waits for the first bind, so that a server comes up while its carrier is down."""
-    idle: float = 30.0
-    """Silence after which we ask whether the carrier is there."""
-    back_off: float = 0.5
-    back_off_max: float = 30.0
-    """First and longest wait between two attempts to bind."""
-    window: float = 5.0
-    """Longest wait for a place in the window, before the caller is told to slow down."""
-    join: float = smstext.JOIN_SECONDS
-    throttle: int = 5
-    """What a throttled caller is told to wait: carriers count in seconds, and do not say how many."""
+# --- what the URL says ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -78,51 +47,64 @@ class Config:
     tls: ssl.SSLContext | None = None
     system_type: str = ""
     name: str = ""
+    """Who carries the SMS, in words for people."""
     service: str = SERVICE
     window: int = 10
     """Submits without an answer at a time: what SMPP 3.4 (2.9) suggests."""
 
 
+_OPTIONS: Final[Mapping[str, re.Pattern[str]]] = {
+    "name": re.compile(r"[^\0-\x1f]{1,80}"),
+    "from": re.compile(r"\+[1-9][0-9]{4,14}|[0-9]{3,15}|[A-Za-z0-9 ]{1,11}"),
+    "system_type": re.compile(rf"[!-~]{{0,{MAX_SYSTEM_TYPE}}}"),
+    "window": re.compile(r"[1-9][0-9]{0,2}"),
+    "ca": re.compile(r"[^\0]+"),
+}
+"""What may follow the `?` of the URL."""
+
+
 def from_url(url: str) -> "SmppGateway":
-    """`smpp[s]://NAME:PASSWORD@HOST[:PORT]?name=...&from=...&system_type=...&window=...&ca=FILE`. Raises UsageError."""
+    """`smpp[s]://NAME:PASSWORD@HOST[:PORT][?name=...&from=...&system_type=...&window=...&ca=FILE]`.
+
+    Connects nothing yet. Raises UsageError.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise UsageError("The SMS gateway's port is not a number.") from None
-    secure = parts.scheme == "smpps"
-    options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-    unknown = sorted(options.keys() - {"name", "from", "system_type", "window", "ca"})
-    system_id, password = unquote(parts.username or ""), unquote(parts.password or "")
+        raise UsageError("The SMS gateway's URL is not one: smpp://NAME:PASSWORD@HOST:PORT.") from None
     if not parts.hostname:
         raise UsageError("The SMS gateway's URL names no host: smpp://NAME:PASSWORD@HOST:PORT.")
-    if unknown:
-        raise UsageError(f"The SMS gateway's URL has an unknown option: {unknown[0]}.")
-    if not _fits(system_id, MAX_SYSTEM_ID) or not _fits(password, MAX_PASSWORD):
-        raise UsageError(f"SMPP takes {MAX_SYSTEM_ID} characters of name and {MAX_PASSWORD} of password, in ASCII.")
-    if not _fits(options.get("system_type", ""), MAX_SYSTEM_TYPE):
-        raise UsageError(f"SMPP takes {MAX_SYSTEM_TYPE} characters of system type, in ASCII.")
-    if not _SENDER.fullmatch(options.get("from", SERVICE)):
-        raise UsageError("The SMS gateway's `from` is a number with its plus sign, or up to eleven letters and digits.")
-    window = options.get("window", "10")
-    if not window.isdecimal() or not 1 <= int(window) <= 1000:
-        raise UsageError("The SMS gateway's window is a number from 1 to 1000.")
+    secure = parts.scheme == "smpps"
+    options = _options(parts.query)
     config = Config(
         host=parts.hostname,
         port=port or (DEFAULT_PORT_TLS if secure else DEFAULT_PORT),
-        system_id=system_id,
-        password=password,
+        system_id=_credential(parts.username, MAX_SYSTEM_ID),
+        password=_credential(parts.password, MAX_PASSWORD),
         tls=_tls(options.get("ca")) if secure else None,
         system_type=options.get("system_type", ""),
         name=options.get("name", ""),
         service=options.get("from", SERVICE),
-        window=int(window),
+        window=int(options.get("window", "10")),
     )
     return SmppGateway(config)
 
 
-def _fits(word: str, characters: int) -> bool:
-    return len(word) <= characters and word.isascii() and "\0" not in word
+def _options(query: str) -> dict[str, str]:
+    # A plus sign is one: it begins numbers, and the names of files and people can do without spaces as plus signs.
+    options = {key: values[-1] for key, values in parse_qs(query.replace("+", "%2B")).items()}
+    for key, value in options.items():
+        if key not in _OPTIONS or not _OPTIONS[key].fullmatch(value):
+            raise UsageError(f"The SMS gateway's URL has an option that is not understood: {key}.")
+    return options
+
+
+def _credential(quoted: str | None, limit: int) -> str:
+    word = unquote(quoted or "")
+    if len(word) > limit or not word.isascii() or "\0" in word:
+        raise UsageError(f"SMPP takes {MAX_SYSTEM_ID} characters of name and {MAX_PASSWORD} of password, in ASCII.")
+    return word
 
 
 def _tls(ca: str | None) -> ssl.SSLContext:
@@ -130,134 +112,6 @@ def _tls(ca: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca)
     except OSError:
         raise UsageError("The SMS gateway's `ca` is not a readable PEM file.") from None
-
-
-# --- one connection -------------------------------------------------------------------------------
-
-
-class Session:
-    """One TCP connection to the carrier, bound. Ends once; everything unanswered then may have gone."""
-
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        timing: Timing,
-        deliver: Callable[["Session", int, Deliver], Status | None],
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._timing = timing
-        self._deliver = deliver
-        self._sequence = 0
-        self._answers: dict[int, asyncio.Future[tuple[Header, bytes]]] = {}
-        self.over = False
-
-    async def bind(self, config: Config) -> int:
-        """Bind as transceiver; the answer's status."""
-        request = lib.BindTransceiver(
-            system_id=config.system_id, password=config.password, system_type=config.system_type
-        )
-        sequence = self._next()
-        request.sequence_num = sequence
-        self._write(request)
-        async with asyncio.timeout(self._timing.answer):
-            header, _ = await self._read_pdu()
-        if header.command not in (Command.BIND_TRANSCEIVER_RESP, Command.GENERIC_NACK):
-            raise BadPdu
-        return header.status
-
-    async def run(self) -> None:
-        """Read until the connection ends, or is not worth keeping."""
-        try:
-            while not self.over:
-                self._take(*await self._read_pdu())
-        except (OSError, EOFError, TimeoutError, BadPdu):
-            pass  # However it ended, what follows is the same.
-        finally:
-            self._end()
-
-    async def request(self, message: Any) -> tuple[Header, bytes]:
-        """Send, and wait for the answer. Raises SmsGatewayDown (not sent), SmsMayHaveGone (no answer)."""
-        if self.over or self._writer.is_closing():
-            raise SmsGatewayDown
-        sequence = message.sequence_num = self._next()
-        answer: asyncio.Future[tuple[Header, bytes]] = asyncio.get_running_loop().create_future()
-        self._answers[sequence] = answer
-        try:
-            self._write(message)
-            async with asyncio.timeout(self._timing.answer):
-                return await answer
-        except TimeoutError:
-            raise SmsMayHaveGone from None
-        finally:
-            del self._answers[sequence]
-
-    def acknowledge(self, sequence: int, status: Status) -> None:
-        """Answer a `deliver_sm`. Without effect once the connection is gone: the carrier then tries again."""
-        if not self.over:
-            self._write(lib.DeliverSmResp(sequence_num=sequence, command_status=lib.SmppCommandStatus(status)))
-
-    async def unbind(self) -> None:
-        """Leave politely, and in any case."""
-        with contextlib.suppress(SmsGatewayDown, SmsMayHaveGone, TimeoutError):
-            async with asyncio.timeout(1):
-                await self.request(lib.Unbind())
-        self._end()
-
-    def _next(self) -> int:
-        self._sequence = self._sequence % SEQUENCE_END + 1
-        return self._sequence
-
-    def _write(self, message: Any) -> None:
-        # Not drained: the window and MAX_UNSTORED bound what can wait here.
-        self._writer.write(message.pdu())
-
-    async def _read_pdu(self) -> tuple[Header, bytes]:
-        header = smpp.read_header(await self._read(smpp.HEADER_BYTES))
-        return header, await self._read(header.body_bytes)
-
-    async def _read(self, count: int) -> bytes:
-        # A read that is cut off by a time-out loses nothing: StreamReader keeps what it has.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timing.idle):
-                return await self._reader.readexactly(count)
-        self._write(lib.EnquireLink(sequence_num=self._next()))
-        async with asyncio.timeout(self._timing.answer):
-            return await self._reader.readexactly(count)
-
-    def _take(self, header: Header, body: bytes) -> None:
-        match header.command:
-            case Command.DELIVER_SM:
-                self._take_deliver(header, body)
-            case Command.ENQUIRE_LINK:
-                self._write(lib.protocol.EnquireLinkResp(sequence_num=header.sequence))
-            case Command.UNBIND:
-                self._write(lib.protocol.UnbindResp(sequence_num=header.sequence))
-                self.over = True
-            case command if command & smpp.RESPONSE:
-                answer = self._answers.get(header.sequence)
-                if answer and not answer.done():
-                    answer.set_result((header, body))
-            case _:
-                nack = lib.GenericNack(sequence_num=header.sequence)
-                nack.command_status = lib.SmppCommandStatus(Status.INVALID_COMMAND)
-                self._write(nack)
-
-    def _take_deliver(self, header: Header, body: bytes) -> None:
-        try:
-            status = self._deliver(self, header.sequence, smpp.read_deliver(body))
-        except BadPdu:
-            status = Status.PERMANENT  # Again would be no better.
-        if status is not None:
-            self.acknowledge(header.sequence, status)
-
-    def _end(self) -> None:
-        self.over = True
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(SmsMayHaveGone())
-        self._writer.close()
 
 
 # --- the gateway ----------------------------------------------------------------------------------
@@ -328,7 +182,7 @@ class SmppGateway:
                     self._config.host, self._config.port, ssl=self._config.tls
                 )
             session = Session(reader, writer, self._timing, self._deliver)
-            status = await session.bind(self._config)
+            status = await session.bind(self._config.system_id, self._config.password, self._config.system_type)
             if status != Status.OK:
                 self._condition = f"bind refused (0x{status:08X})"
                 return False
@@ -371,7 +225,7 @@ class SmppGateway:
         async with self._place_in_window():
             if not self._session:
                 raise SmsGatewayDown
-            header, body = await self._session.request(self._submit_sm(sms, part))
+            header, body = await self._session.request(submit_sm(sms.sender or self._config.service, sms.to, part))
         if header.status != Status.OK or header.command != Command.SUBMIT_SM_RESP:
             raise self._refusal(header.status)
         return smpp.read_c_string(body) or f"#{header.sequence}"
@@ -387,18 +241,6 @@ class SmppGateway:
             yield
         finally:
             self._window.release()
-
-    def _submit_sm(self, sms: Sms, part: Part) -> Any:
-        message = lib.SubmitSm(
-            short_message="-",  # aiosmpplib wants a text; the encoded one goes out
-            source=_address(sms.sender or self._config.service),
-            destination=_address(sms.to),
-            esm_class=smpp.UDH_INDICATOR if part.has_udh else 0,
-            registered_delivery=1,
-            encoding="ucs2" if part.data_coding == smstext.UCS2 else None,
-        )
-        message.set_encoded_message(part.data)
-        return message
 
     def _refusal(self, status: int) -> SmsGatewayDown | SmsThrottled | SmsRejected:
         if status in (Status.THROTTLED, Status.QUEUE_FULL):
@@ -484,11 +326,3 @@ def _part_of(deliver: Deliver) -> tuple[Concatenation | None, bytes]:
     )
     part = Concatenation(reference, total, index)
     return (part if part.sane else None), deliver.message
-
-
-def _address(number: str) -> Any:
-    if number.startswith("+"):
-        return lib.PhoneNumber(number[1:], lib.TON.INTERNATIONAL, lib.NPI.ISDN)
-    if number.isdecimal():
-        return lib.PhoneNumber(number, lib.TON.UNKNOWN, lib.NPI.ISDN)
-    return lib.PhoneNumber(number, lib.TON.ALPHANUMERIC, lib.NPI.UNKNOWN)
