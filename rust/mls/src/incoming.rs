@@ -3,8 +3,7 @@
 use std::fmt;
 
 use openmls::{
-    framing::errors::{MessageDecryptionError, SecretTreeError},
-    group::{MlsGroup, MlsGroupStateError, ProcessMessageError, StageCommitError, ValidationError},
+    group::MlsGroup,
     prelude::{ContentType, ProcessedMessage, ProcessedMessageContent, ProtocolMessage, Sender},
 };
 use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto};
@@ -16,7 +15,7 @@ use crate::{
     policy,
     provider::Provider,
     session::Session,
-    store::StoreError,
+    verdict,
 };
 
 /// A message that was opened.
@@ -88,7 +87,10 @@ impl Session {
 }
 
 fn open(provider: &Provider, group: &mut MlsGroup, message: ProtocolMessage) -> Result<Incoming> {
-    let processed = group.process_message(provider, message).map_err(explain)?;
+    let is_past = message.epoch() < group.epoch();
+    let processed = group
+        .process_message(provider, message)
+        .map_err(|error| verdict::on(error, is_past))?;
     let Sender::Member(leaf) = *processed.sender() else {
         return Err(Error::Refused(Rule::External));
     };
@@ -110,7 +112,7 @@ fn stage(provider: &Provider, group: &mut MlsGroup, message: ProtocolMessage) ->
     let again = message.clone();
     let processed = match group.process_message(provider, message) {
         Ok(processed) => processed,
-        Err(error) => return Err(explain_commit(provider.crypto(), group, error, again)),
+        Err(error) => return Err(verdict::on_commit(provider.crypto(), group, error, again)),
     };
     match check_commit(provider.crypto(), group, processed)? {
         Some(commit) => Ok(Incoming::Commit(Box::new(commit))),
@@ -119,7 +121,7 @@ fn stage(provider: &Provider, group: &mut MlsGroup, message: ProtocolMessage) ->
 }
 
 /// A commit that OpenMLS passed, checked against our policy; `None` for the own pending one.
-fn check_commit(
+pub(crate) fn check_commit(
     crypto: &impl OpenMlsCrypto,
     group: &MlsGroup,
     processed: ProcessedMessage,
@@ -155,67 +157,6 @@ fn removed(group: &MlsGroup, commit: &openmls::group::StagedCommit) -> Vec<Membe
         .filter_map(|remove| group.member_at(remove.remove_proposal().removed()))
         .map(Member::from)
         .collect()
-}
-
-/// Why a commit was not staged. When the reason may lie in our private state, judge it as somebody would
-/// who has none: if it passes, everybody else follows it and we are lost.
-fn explain_commit(
-    crypto: &impl OpenMlsCrypto,
-    group: &MlsGroup,
-    error: ProcessMessageError<StoreError>,
-    message: ProtocolMessage,
-) -> Error {
-    match error {
-        ProcessMessageError::InvalidCommit(StageCommitError::ConfirmationTagMismatch) => {
-            Error::Refused(Rule::Protocol)
-        }
-        ProcessMessageError::InvalidCommit(_) | ProcessMessageError::LibraryError(_) => {
-            judge_publicly(crypto, group, message)
-                .err()
-                .unwrap_or(Error::Lost)
-        }
-        other => explain(other),
-    }
-}
-
-fn judge_publicly(
-    crypto: &impl OpenMlsCrypto,
-    group: &MlsGroup,
-    message: ProtocolMessage,
-) -> Result<()> {
-    let processed = group
-        .public_group()
-        .process_message(crypto, message)
-        .map_err(|_| Error::Refused(Rule::Protocol))?;
-    check_commit(crypto, group, processed).map(|_| ())
-}
-
-fn explain(error: ProcessMessageError<StoreError>) -> Error {
-    match error {
-        ProcessMessageError::ValidationError(error) => explain_validation(error),
-        ProcessMessageError::GroupStateError(MlsGroupStateError::UseAfterEviction) => {
-            Error::Missing("group")
-        }
-        ProcessMessageError::StorageError(_) => Error::Internal("an entry could not be stored"),
-        ProcessMessageError::LibraryError(_) => Error::Internal("OpenMLS gave up"),
-        ProcessMessageError::IncompatibleWireFormat => Error::Refused(Rule::WireFormat),
-        _ => Error::Refused(Rule::Protocol),
-    }
-}
-
-fn explain_validation(error: ValidationError) -> Error {
-    use {MessageDecryptionError as Decryption, SecretTreeError as Secret};
-    match error {
-        ValidationError::WrongEpoch | ValidationError::NoPastEpochData => Error::WrongEpoch,
-        ValidationError::UnableToDecrypt(Decryption::SecretTreeError(
-            Secret::TooDistantInThePast
-            | Secret::TooDistantInTheFuture
-            | Secret::SecretReuseError
-            | Secret::RatchetTooLong,
-        )) => Error::SecretGone,
-        ValidationError::LibraryError(_) => Error::Internal("OpenMLS gave up"),
-        _ => Error::Refused(Rule::Protocol),
-    }
 }
 
 impl fmt::Debug for Application {

@@ -22,6 +22,7 @@ mod session;
 mod signer;
 mod storage;
 mod store;
+mod verdict;
 mod welcome;
 
 pub use config::{

@@ -1,0 +1,151 @@
+//! What a session promises about its changes, its errors and what it prints.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod world;
+
+use grue_mls::{Error, Incoming, Session};
+use world::{Account, Device, GROUP, group, group_of};
+
+#[test]
+fn discarding_a_staged_commit_changes_nothing() {
+    let [mut alice, mut bob] = group_of::<2>();
+    let commit = alice.commit(&[], &[]);
+    let before = bob.entries.clone();
+    drop(bob.stage(&commit.message).expect("staged"));
+    assert_eq!(bob.entries, before);
+    bob.follow(&commit.message).expect("followed all the same");
+}
+
+#[test]
+fn a_staged_commit_fits_only_the_epoch_it_was_made_for() {
+    let [mut alice, mut bob] = group_of::<2>();
+    let commit = alice.commit(&[], &[]);
+    let staged = bob.stage(&commit.message).expect("staged");
+    bob.follow(&commit.message).expect("followed");
+    let twice = bob.with(|session| session.merge(&GROUP, staged));
+    assert_eq!(twice, Err(Error::WrongEpoch));
+}
+
+#[test]
+fn a_failed_process_changes_nothing_and_the_session_goes_on() {
+    let [mut alice, mut bob] = group_of::<2>();
+    let (own, theirs) = (bob.encrypt(b"own"), alice.encrypt(b"theirs"));
+    let mut broken = alice.encrypt(b"broken");
+    *broken.last_mut().expect("bytes") ^= 1;
+    let mut session = Session::new(bob.entries.clone()).expect("a session");
+    assert!(session.process(&GROUP, &own).is_err());
+    assert!(session.process(&GROUP, &broken).is_err());
+    assert!(session.process(&GROUP, b"junk").is_err());
+    assert!(session.changes().is_empty());
+    assert!(matches!(
+        session.process(&GROUP, &theirs),
+        Ok(Incoming::Application(_))
+    ));
+}
+
+#[test]
+fn changes_hold_only_what_differs() {
+    let [mut alice, mut bob] = group_of::<2>();
+    let message = alice.encrypt(b"x");
+    let mut session = Session::new(bob.entries.clone()).expect("a session");
+    assert!(session.changes().is_empty());
+    session.epoch(&GROUP).expect("an epoch");
+    session.members(&GROUP).expect("members");
+    assert!(session.changes().is_empty());
+    session.process(&GROUP, &message).expect("opened");
+    let changed: Vec<_> = session.changes().into_keys().collect();
+    assert_eq!(changed, [[group(), b"m".to_vec()].concat()]);
+    let commit = bob.commit(&[], &[]);
+    assert!(!commit.message.is_empty());
+    let mut session = Session::new(bob.entries.clone()).expect("a session");
+    session.rejected(&GROUP).expect("rejected");
+    let changed: Vec<_> = session.changes().into_keys().collect();
+    assert_eq!(changed, [[group(), b"a".to_vec()].concat()]);
+}
+
+#[test]
+fn a_batch_gives_the_same_entries_as_one_session_a_message() {
+    let [mut alice, mut bob] = group_of::<2>();
+    let messages: Vec<_> = (0..5_u8).map(|text| alice.encrypt(&[text])).collect();
+    let mut singly = bob.clone();
+    for message in &messages {
+        singly.read(message).expect("opened");
+    }
+    bob.with(|session| {
+        messages
+            .iter()
+            .try_for_each(|message| session.process(&GROUP, message).map(|_| ()))
+    })
+    .expect("opened");
+    assert_eq!(bob.entries, singly.entries);
+}
+
+#[test]
+fn a_group_that_is_not_held_is_missing() {
+    let mut device = Account::new().device();
+    let missing = Error::Missing("group");
+    assert_eq!(
+        device.with(|session| session.epoch(&GROUP)),
+        Err(missing.clone())
+    );
+    assert_eq!(
+        device.with(|session| session.encrypt(&GROUP, b"", b"")),
+        Err(missing)
+    );
+    assert_eq!(
+        device.with(|session| session.epoch(b"short")),
+        Err(Error::Malformed)
+    );
+    assert_eq!(device.with(|session| session.delete(&GROUP)), Ok(()));
+}
+
+#[test]
+fn a_pending_commit_that_is_not_held_is_missing() {
+    let [mut alice, _] = group_of::<2>();
+    let missing = Err(Error::Missing("pending commit"));
+    assert_eq!(alice.with(|session| session.accepted(&GROUP)), missing);
+    assert_eq!(alice.with(|session| session.rejected(&GROUP)), missing);
+}
+
+#[test]
+fn a_second_commit_waits_for_the_first() {
+    let [mut alice, _] = group_of::<2>();
+    alice.commit(&[], &[]);
+    let none: [&[u8]; 0] = [];
+    let second = alice.with(|session| session.commit(&GROUP, &none, &[], b""));
+    assert!(matches!(second, Err(Error::Internal(_))));
+}
+
+#[test]
+fn a_device_without_a_signature_key_can_make_nothing() {
+    let mut device = Device::default();
+    let missing = Error::Missing("signature key");
+    assert_eq!(
+        device.with(|session| session.key_package(&[], false)),
+        Err(missing.clone())
+    );
+    assert_eq!(
+        device.with(|session| session.create(&GROUP, &[])),
+        Err(missing)
+    );
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let [mut alice, mut bob] = group_of::<2>();
+    let message = alice.encrypt(b"a secret text");
+    let opened = bob.open(&message).expect("opened");
+    assert!(
+        !format!("{opened:?}").contains("115"),
+        "no byte of the text"
+    );
+    let commit = alice.commit(&[], &[]);
+    let staged = bob.stage(&commit.message).expect("staged");
+    assert_eq!(
+        format!("{staged:?}"),
+        "StagedCommit { leaf: 0, removes_self: false, .. }"
+    );
+    let session = Session::new(bob.entries).expect("a session");
+    assert_eq!(format!("{session:?}"), "Session(..)");
+}
