@@ -122,7 +122,9 @@ class MlsSession:
 
     Give it the entries under the prefixes that the call names: b"s" (the device's signature key), b"k"
     (key packages and their private parts), b"g" + group id (one group). After an exception the
-    session's changes must be discarded with it. Group ids are 32 bytes.
+    session's changes must be discarded with it, with one exception: `process` that raises anything but
+    MlsError itself has changed nothing, so that a batch can go on past it. Group ids are 32 bytes.
+    Used from one thread at a time; the GIL is released. A panic in it ends the session.
     """
 
     def __init__(self, entries: Mapping[bytes, bytes]) -> None: ...
@@ -139,12 +141,16 @@ class MlsSession:
         """A fresh key package of about 2.8 KB. Needs b"s"."""
 
     def create(self, group_id: bytes, credential: bytes) -> None:
-        """A group with this device as its only member. Needs b"s"."""
+        """A group with this device as its only member, in epoch 0. Needs b"s"."""
 
     def commit(
         self, group_id: bytes, add: Sequence[bytes], remove: Sequence[int], authenticated_data: bytes
     ) -> MlsCommit:
-        """Remove and add in one commit with a path; with neither, a self-update. Needs b"s", b"g"."""
+        """Remove and add in one commit with a path; with neither, a self-update. Needs b"s", b"g".
+
+        A device may be removed and added again in one commit. MlsRefused for a key package that breaks a
+        rule, a leaf that is not there, or our own; MlsError while another commit is pending.
+        """
 
     def accepted(self, group_id: bytes) -> None:
         """Merge the own pending commit: it won."""
@@ -156,11 +162,21 @@ class MlsSession:
     def stage_welcome(self, welcome: bytes) -> MlsStagedWelcome:
         """Open a Welcome. Needs b"s", b"k"."""
 
-    def accept_welcome(self, staged: MlsStagedWelcome) -> None: ...
-    def process(self, group_id: bytes, message: bytes) -> MlsApplication | MlsStagedCommit:
-        """Open a PrivateMessage, or check another member's commit. Needs b"g"."""
+    def accept_welcome(self, staged: MlsStagedWelcome) -> None:
+        """Join; spends `staged`. Older entries of the same group (a resync) are replaced if the session was
+        given them; otherwise delete everything under b"g" + group id before storing the changes."""
 
-    def merge(self, group_id: bytes, staged: MlsStagedCommit) -> None: ...
+    def process(self, group_id: bytes, message: bytes) -> MlsApplication | MlsStagedCommit:
+        """Open a PrivateMessage, or check another member's commit. Needs b"g".
+
+        MlsOwnMessage also for the own pending commit; an own commit that is not pending (our entries went
+        back) is MlsLost. A message from a past epoch that is no longer kept is MlsWrongEpoch.
+        """
+
+    def merge(self, group_id: bytes, staged: MlsStagedCommit) -> None:
+        """Apply it, and forget an own pending commit; spends `staged`. Afterwards, if it removed us, only
+        `members`, `epoch`, `own_leaf` and `delete` work, and the rest raises MlsMissing."""
+
     def discard(self, staged: MlsStagedCommit) -> None:
         """Give up a staged commit: it is spent, and the group stays as it was."""
 
