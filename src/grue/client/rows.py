@@ -1,0 +1,430 @@
+"""What the client stores, row by row: typed queries over `store.Db`, used inside transactions."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, TypeVar, cast
+
+import msgspec
+
+from grue.client.store import Db, Row
+from grue.protocol import wire
+from grue.protocol.conversation import READING, Conversation, ConversationState, Incoming, Outgoing, Purpose, Step
+from grue.protocol.delivery import TABLE, MessageEvent, MessageState
+from grue.protocol.fallback import Route
+from grue.protocol.states import advance
+
+KEPT_HASHES: Final = 4096
+"""Log hashes kept for one conversation: how far back another member's statement can be checked."""
+
+KEPT_DAYS: Final = 31
+"""Days that envelope ids are remembered: one more than an envelope lives."""
+
+DAY_MS: Final = 24 * 3600 * 1000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One person (or number) as the user sees them; may have had several conversations."""
+
+    id: int
+    number: str
+    claimed: str
+    identity: bytes
+    list_number: int
+    encrypted: bool
+
+    @property
+    def name(self) -> str:
+        """The verified number, else the claimed one, else a short form of the identity key."""
+        return self.number or self.claimed or self.identity.hex()[:16]
+
+
+@dataclass(frozen=True)
+class StoredMessage:
+    n: int
+    id: bytes
+    chat: int
+    incoming: bool
+    route: Route
+    text: str
+    sent: int
+    state: MessageState
+
+
+@dataclass(frozen=True)
+class Queued:
+    """One request of the outbox, in final bytes."""
+
+    n: int
+    conversation: bytes
+    purpose: Purpose
+    request: bytes
+    envelope: bytes
+    message: bytes
+
+
+# --- meta and MLS entries -------------------------------------------------------------------------
+
+
+def get_meta(db: Db, key: str, kind: type[T]) -> T | None:
+    row = db.row("SELECT value FROM meta WHERE key = ?", key)
+    return None if row is None else msgspec.msgpack.decode(_bytes(row[0]), type=kind)
+
+
+def put_meta(db: Db, key: str, value: object) -> None:
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, msgspec.msgpack.encode(value))
+
+
+def mls_entries(db: Db, *prefixes: bytes) -> dict[bytes, bytes]:
+    """All entries under these prefixes: b"s", b"k", or `group_prefix`."""
+    entries: dict[bytes, bytes] = {}
+    for prefix in prefixes:
+        rows = db.rows("SELECT key, value FROM mls WHERE key >= ? AND key < ?", prefix, _after(prefix))
+        entries.update((_bytes(key), _bytes(value)) for key, value in rows)
+    return entries
+
+
+def group_prefix(group: bytes) -> bytes:
+    return b"g" + group
+
+
+def save_mls(db: Db, changes: dict[bytes, bytes | None]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            db.execute("DELETE FROM mls WHERE key = ?", key)
+        else:
+            db.execute("INSERT OR REPLACE INTO mls VALUES (?, ?)", key, value)
+
+
+# --- chats ----------------------------------------------------------------------------------------
+
+_CHAT = "SELECT id, number, claimed, identity, list_number, encrypted FROM chat "
+
+
+def chat_of_number(db: Db, number: str) -> Chat | None:
+    return _chat(db.row(_CHAT + "WHERE number = ?", number))
+
+
+def chat_of_identity(db: Db, identity: bytes) -> Chat | None:
+    return _chat(db.row(_CHAT + "WHERE identity = ?", identity))
+
+
+def chat_of_claim(db: Db, number: str) -> Chat | None:
+    """The newest chat whose other side claims this number, unverified."""
+    return _chat(db.row(_CHAT + "WHERE claimed = ? AND number IS NULL ORDER BY id DESC", number))
+
+
+def chat_by_id(db: Db, chat: int) -> Chat:
+    found = _chat(db.row(_CHAT + "WHERE id = ?", chat))
+    assert found is not None
+    return found
+
+
+def all_chats(db: Db) -> list[Chat]:
+    rows = db.rows(_CHAT + "ORDER BY (SELECT max(n) FROM message WHERE message.chat = chat.id) DESC")
+    return [cast("Chat", _chat(row)) for row in rows]
+
+
+def chat_for_number(db: Db, number: str) -> Chat:
+    """The chat of a number, made when there is none."""
+    db.execute("INSERT OR IGNORE INTO chat (number) VALUES (?)", number)
+    found = chat_of_number(db, number)
+    assert found is not None
+    return found
+
+
+def chat_for_identity(db: Db, identity: bytes, claimed: str) -> Chat:
+    """The chat of an account, made when there is none."""
+    db.execute("INSERT OR IGNORE INTO chat (identity, claimed) VALUES (?, ?)", identity, claimed)
+    found = chat_of_identity(db, identity)
+    assert found is not None
+    return found
+
+
+def bind_chat(db: Db, number: str, identity: bytes) -> Chat:
+    """One chat for a number and the identity that a verified lookup found behind it.
+
+    A chat of the number with another identity loses the number: its history stays, under what it claimed.
+    """
+    by_number, by_identity = chat_of_number(db, number), chat_of_identity(db, identity)
+    if by_number and by_number.identity and by_number.identity != identity:
+        db.execute("UPDATE chat SET number = NULL, claimed = ? WHERE id = ?", number, by_number.id)
+        by_number = None
+    if by_number and by_identity and by_number.id != by_identity.id:
+        db.execute("UPDATE message SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
+        db.execute("UPDATE conversation SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
+        db.execute("DELETE FROM chat WHERE id = ?", by_identity.id)
+        by_identity = None
+    chat = by_number or by_identity or chat_for_number(db, number)
+    db.execute("UPDATE chat SET number = ?, claimed = ?, identity = ? WHERE id = ?", number, number, identity, chat.id)
+    return chat_by_id(db, chat.id)
+
+
+def mark_encrypted(db: Db, chat: int, list_number: int = 0) -> None:
+    db.execute("UPDATE chat SET encrypted = 1, list_number = max(list_number, ?) WHERE id = ?", list_number, chat)
+
+
+# --- conversations --------------------------------------------------------------------------------
+
+
+def save_conversation(db: Db, conversation: Conversation, chat: int) -> None:
+    body = msgspec.msgpack.encode(conversation)
+    db.execute(
+        "INSERT INTO conversation (id, chat, state, mailbox, body) VALUES (?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT (id) DO UPDATE SET chat = ?2, state = ?3, mailbox = ?4, body = ?5",
+        *(conversation.id, chat, conversation.state.value, conversation.log.mailbox, body),
+    )
+
+
+def conversation_by_id(db: Db, conversation: bytes) -> tuple[Conversation, int] | None:
+    return _conversation(db.row("SELECT body, chat FROM conversation WHERE id = ?", conversation))
+
+
+def conversation_by_mailbox(db: Db, mailbox: bytes) -> tuple[Conversation, int] | None:
+    return _conversation(db.row("SELECT body, chat FROM conversation WHERE mailbox = ?", mailbox))
+
+
+def conversations_of(db: Db, chat: int) -> list[Conversation]:
+    rows = db.rows("SELECT body, chat FROM conversation WHERE chat = ? ORDER BY id", chat)
+    return [cast("tuple[Conversation, int]", _conversation(row))[0] for row in rows]
+
+
+def conversations_in(db: Db, states: Iterable[ConversationState]) -> list[tuple[Conversation, int]]:
+    wanted = {state.value for state in states}
+    rows = db.rows("SELECT body, chat, state FROM conversation ORDER BY id")
+    return [cast("tuple[Conversation, int]", _conversation(row)) for row in rows if row[2] in wanted]
+
+
+def reading_conversations(db: Db) -> list[tuple[Conversation, int]]:
+    return conversations_in(db, READING)
+
+
+# --- the outbox -----------------------------------------------------------------------------------
+
+
+def enqueue(db: Db, conversation: bytes, outgoing: Outgoing, now_ms: int) -> None:
+    """Store final bytes. Own envelope ids are remembered, to know the own echo in the log."""
+    request = wire.encode(outgoing.request)
+    db.execute(
+        "INSERT INTO outbox (conversation, purpose, request, envelope, message) VALUES (?, ?, ?, ?, ?)",
+        *(conversation, outgoing.purpose.value, request, outgoing.envelope, outgoing.message),
+    )
+    if outgoing.envelope:
+        db.execute("INSERT OR IGNORE INTO posted VALUES (?, ?)", outgoing.envelope, now_ms // DAY_MS)
+
+
+def queued(db: Db) -> list[Queued]:
+    """What waits to be sent, oldest first."""
+    rows = db.rows("SELECT n, conversation, purpose, request, envelope, message FROM outbox ORDER BY n")
+    return [
+        Queued(_int(n), _bytes(conversation), Purpose(purpose), _bytes(request), _bytes(envelope), _bytes(message))
+        for n, conversation, purpose, request, envelope, message in rows
+    ]
+
+
+def dequeue(db: Db, n: int) -> bool:
+    """Take one from the outbox; False when another process did so first."""
+    return db.execute("DELETE FROM outbox WHERE n = ?", n) == 1
+
+
+def was_posted(db: Db, envelope: bytes) -> bool:
+    return db.row("SELECT 1 FROM posted WHERE envelope = ?", envelope) is not None
+
+
+def first_sight(db: Db, envelope: bytes, now_ms: int) -> bool:
+    """Remember an intro envelope; False when it was here before."""
+    return db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", envelope, now_ms // DAY_MS) == 1
+
+
+def forget_old(db: Db, now_ms: int) -> None:
+    day = now_ms // DAY_MS - KEPT_DAYS
+    for table in ("posted", "seen"):
+        db.execute(f"DELETE FROM {table} WHERE day < ?", day)  # noqa: S608 - two literals
+
+
+def hash_at(db: Db, conversation: bytes, seq: int) -> bytes | None:
+    row = db.row("SELECT hash FROM log WHERE conversation = ? AND seq = ?", conversation, seq)
+    return None if row is None else _bytes(row[0])
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+_MESSAGE = "SELECT n, id, chat, incoming, route, text, sent, state FROM message "
+
+
+def add_own(
+    db: Db, chat: int, sender: bytes, message: bytes, text: str, route: Route, sent: int, state: MessageState,
+    conversation: bytes = b"",
+) -> None:  # fmt: skip
+    db.execute(
+        "INSERT INTO message (id, chat, sender, incoming, route, text, sent, state, conversation, shown)"
+        " VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, 1)",
+        *(message, chat, sender, route.value, text, sent, state.value, conversation),
+    )
+
+
+def add_incoming(
+    db: Db, chat: int, sender: bytes, message: bytes, text: str, route: Route, sent: int, conversation: bytes = b""
+) -> bool:
+    """Store a text that came in; False when it is here already."""
+    added = db.execute(
+        "INSERT OR IGNORE INTO message (id, chat, sender, incoming, route, text, sent, state, conversation)"
+        " VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?)",
+        *(message, chat, sender, route.value, text, sent, MessageState.DELIVERED.value, conversation),
+    )
+    return added == 1
+
+
+def message_state(db: Db, message: bytes) -> MessageState | None:
+    row = db.row("SELECT state FROM message WHERE id = ? AND incoming = 0", message)
+    return None if row is None else MessageState(row[0])
+
+
+def fire(db: Db, message: bytes, event: MessageEvent) -> None:
+    """Take a step of the message's state; one that the table does not have is no news and is left out."""
+    state = message_state(db, message)
+    if state is not None and event in TABLE[state]:
+        after = advance(TABLE, state, event)
+        db.execute("UPDATE message SET state = ? WHERE id = ? AND incoming = 0", after.value, message)
+
+
+def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int) -> None:
+    """The server has it on disk, at this seq of its mailbox (0 for an intro mailbox)."""
+    fire(db, message, MessageEvent.ACKNOWLEDGED)
+    db.execute(
+        "UPDATE message SET seq = ?, conversation = ? WHERE id = ? AND incoming = 0", seq, conversation, message
+    )
+
+
+def read_by_peer(db: Db, conversation: bytes, seq: int) -> None:
+    """The other side has read up to here, and with it whatever went ahead of the log as an invitation."""
+    rows = db.rows(
+        "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state = ? AND seq <= ?",
+        *(conversation, MessageState.SENT.value, seq),
+    )
+    for (message,) in rows:
+        fire(db, _bytes(message), MessageEvent.READ)
+
+
+def take_unshown(db: Db) -> tuple[StoredMessage, Chat] | None:
+    """The oldest message that nobody has shown yet, marked as shown in the same step."""
+    row = db.row("SELECT n FROM message WHERE incoming = 1 AND shown = 0 ORDER BY n LIMIT 1")
+    if row is None:
+        return None
+    db.execute("UPDATE message SET shown = 1 WHERE n = ?", row[0])
+    message = _message(cast("Row", db.row(_MESSAGE + "WHERE n = ?", row[0])))
+    return message, chat_by_id(db, message.chat)
+
+
+def unshow(db: Db, n: int) -> None:
+    """It could not be shown after all."""
+    db.execute("UPDATE message SET shown = 0 WHERE n = ?", n)
+
+
+def history(db: Db, chat: int) -> list[StoredMessage]:
+    return [_message(row) for row in db.rows(_MESSAGE + "WHERE chat = ? ORDER BY n", chat)]
+
+
+def open_sms(db: Db) -> list[bytes]:
+    """Own SMS whose last word has not been heard."""
+    states = (MessageState.SUBMITTED.value, MessageState.UNKNOWN.value)
+    rows = db.rows("SELECT id FROM message WHERE incoming = 0 AND route = 'sms' AND state IN (?, ?)", *states)
+    return [_bytes(row[0]) for row in rows]
+
+
+# --- a step of the protocol -----------------------------------------------------------------------
+
+
+def save_step(db: Db, chat: int, own_identity: bytes, step: Step, now_ms: int) -> None:
+    """Write all of a step; the caller adds the MLS changes in the same transaction."""
+    conversation = step.conversation
+    save_conversation(db, conversation, chat)
+    for outgoing in step.outgoing:
+        enqueue(db, conversation.id, outgoing, now_ms)
+    for incoming in step.incoming:
+        _save_incoming(db, chat, own_identity, incoming, conversation.id)
+    for seq, digest in step.hashes.items():
+        db.execute("INSERT OR REPLACE INTO log VALUES (?, ?, ?)", conversation.id, seq, digest)
+    if step.hashes:
+        db.execute("DELETE FROM log WHERE conversation = ? AND seq < ?", conversation.id, max(step.hashes) - KEPT_HASHES)
+    if step.read_by_peer:
+        read_by_peer(db, conversation.id, step.read_by_peer)
+
+
+def _save_incoming(db: Db, chat: int, own_identity: bytes, incoming: Incoming, conversation: bytes) -> None:
+    text = incoming.text
+    if incoming.sender == own_identity:
+        # Another device of ours said it.
+        if message_state(db, text.id) is None:
+            add_own(
+                db, chat, own_identity, text.id, text.text, Route.ENCRYPTED, text.sent, MessageState.SENT, conversation
+            )
+        return
+    add_incoming(db, chat, incoming.sender, text.id, text.text, Route.ENCRYPTED, text.sent, conversation)
+    mark_encrypted(db, chat)
+
+
+def count_exposure(db: Db, day: int, counts: dict[tuple[str, str], int]) -> None:
+    """Add to what each party has been given, by day."""
+    for (party, fact), count in counts.items():
+        db.execute(
+            "INSERT INTO exposure VALUES (?1, ?2, ?3, ?4)"
+            " ON CONFLICT (day, party, fact) DO UPDATE SET count = count + ?4",
+            *(day, party, fact, count),
+        )
+
+
+def exposure(db: Db) -> list[tuple[str, str, int]]:
+    rows = db.rows("SELECT party, fact, sum(count) FROM exposure GROUP BY party, fact ORDER BY party, fact")
+    return [(_str(party), _str(fact), _int(count)) for party, fact, count in rows]
+
+
+# --- columns --------------------------------------------------------------------------------------
+
+
+def _chat(row: Row | None) -> Chat | None:
+    if row is None:
+        return None
+    number, identity = row[1] or "", row[3] or b""
+    return Chat(_int(row[0]), _str(number), _str(row[2]), _bytes(identity), _int(row[4]), bool(row[5]))
+
+
+def _conversation(row: Row | None) -> tuple[Conversation, int] | None:
+    if row is None:
+        return None
+    return msgspec.msgpack.decode(_bytes(row[0]), type=Conversation), _int(row[1])
+
+
+def _message(row: Row) -> StoredMessage:
+    n, message, chat, incoming, route, text, sent, state = row
+    return StoredMessage(
+        n=_int(n),
+        id=_bytes(message),
+        chat=_int(chat),
+        incoming=bool(incoming),
+        route=Route(route),
+        text=_str(text),
+        sent=_int(sent),
+        state=MessageState(state),
+    )
+
+
+def _after(prefix: bytes) -> bytes:
+    return prefix[:-1] + bytes([prefix[-1] + 1]) if prefix[-1] < 255 else prefix + b"\xff" * 64
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _str(value: object) -> str:
+    assert isinstance(value, str)
+    return value
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value

@@ -1,0 +1,230 @@
+"""The client's encrypted database: one connection, one worker thread, one transaction at a time.
+
+Several processes may use one home at once: each transaction takes the database's write lock, reads what it needs
+and writes everything that belongs together, so none sees another's half. What is committed is on disk.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+import apsw
+
+from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError
+
+APPLICATION_ID: Final = 0x67727565
+"""`grue` in ASCII, in the database's header."""
+SCHEMA_VERSION: Final = 1
+
+BUSY_MS: Final = 20_000
+"""How long a transaction waits for another process's; theirs take milliseconds."""
+
+SCHEMA: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE mls (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE chat (
+    id INTEGER PRIMARY KEY,
+    number TEXT UNIQUE,             -- verified by a lookup, or an SMS contact's
+    claimed TEXT NOT NULL DEFAULT '',
+    identity BLOB UNIQUE,
+    list_number INTEGER NOT NULL DEFAULT 0,
+    encrypted INTEGER NOT NULL DEFAULT 0   -- 1 once any message went or came encrypted
+);
+CREATE TABLE conversation (
+    id BLOB PRIMARY KEY, chat INTEGER NOT NULL REFERENCES chat, state TEXT NOT NULL, mailbox BLOB NOT NULL, body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX conversation_mailbox ON conversation (mailbox);
+CREATE TABLE message (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    id BLOB NOT NULL,
+    chat INTEGER NOT NULL REFERENCES chat,
+    sender BLOB NOT NULL,           -- identity key; empty for SMS that came in; own identity for our own
+    incoming INTEGER NOT NULL,
+    route TEXT NOT NULL,
+    text TEXT NOT NULL,
+    sent INTEGER NOT NULL,          -- Unix milliseconds by the sender's clock
+    state TEXT NOT NULL,
+    conversation BLOB NOT NULL DEFAULT x'',
+    seq INTEGER NOT NULL DEFAULT 0,
+    shown INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (sender, id)
+);
+CREATE INDEX message_chat ON message (chat, n);
+CREATE INDEX message_new ON message (n) WHERE incoming = 1 AND shown = 0;
+CREATE INDEX message_state ON message (conversation, state) WHERE incoming = 0;
+CREATE TABLE intent (message BLOB PRIMARY KEY, number TEXT NOT NULL, replaces BLOB NOT NULL DEFAULT x'') WITHOUT ROWID;
+CREATE TABLE outbox (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation BLOB NOT NULL,
+    purpose TEXT NOT NULL,
+    request BLOB NOT NULL,
+    envelope BLOB NOT NULL,
+    message BLOB NOT NULL
+);
+CREATE TABLE posted (envelope BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE seen (envelope BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE log (conversation BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (conversation, seq)) WITHOUT ROWID;
+CREATE TABLE evaluation (number TEXT NOT NULL, oprf_epoch INTEGER NOT NULL, output BLOB NOT NULL, PRIMARY KEY (number, oprf_epoch)) WITHOUT ROWID;
+CREATE TABLE record (tag BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE overlay (seq INTEGER PRIMARY KEY, tag BLOB NOT NULL, entry BLOB NOT NULL);
+CREATE INDEX overlay_tag ON overlay (tag, seq);
+CREATE TABLE exposure (day INTEGER NOT NULL, party TEXT NOT NULL, fact TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, party, fact)) WITHOUT ROWID;
+"""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Value = None | int | float | str | bytes
+Row = tuple[Value, ...]
+
+
+class Db:
+    """One transaction's connection, with the few verbs that queries need."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, *arguments: Value) -> int:
+        """Run one statement; returns how many rows it changed."""
+        self._connection.execute(sql, arguments)
+        return self._connection.changes()
+
+    def many(self, sql: str, rows: Iterator[Row]) -> None:
+        self._connection.executemany(sql, rows)
+
+    def rows(self, sql: str, *arguments: Value) -> list[Row]:
+        return self._connection.execute(sql, arguments).fetchall()
+
+    def row(self, sql: str, *arguments: Value) -> Row | None:
+        return self._connection.execute(sql, arguments).fetchone()
+
+
+class Store:
+    """The database of one home. Methods are called from the event loop; the work is done in one thread."""
+
+    def __init__(self, connection: apsw.Connection, worker: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._db = Db(connection)
+        self._worker = worker
+
+    @classmethod
+    async def open(cls, path: Path, key: bytes) -> "Store":
+        """Open or create. Raises ForeignDatabase or CorruptDatabase, and leaves the file as it is."""
+        worker = ThreadPoolExecutor(1, thread_name_prefix="grue-store")
+        try:
+            connection = await asyncio.get_running_loop().run_in_executor(worker, _connect, path, key)
+        except BaseException:
+            worker.shutdown(wait=False)
+            raise
+        return cls(connection, worker)
+
+    async def transact(self, f: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `f` in one transaction that holds the write lock; on disk when this returns. `f` may run for once only.
+
+        Whatever `f` raises rolls everything back. Raises DiskFull, CorruptDatabase.
+        """
+
+        def work() -> T:
+            with _errors():
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    result = f(self._db, *args, **kwargs)
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+                return result
+
+        return await self._run(work)
+
+    async def read(self, f: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `f`, which only reads, on one consistent snapshot."""
+
+        def work() -> T:
+            with _errors():
+                self._connection.execute("BEGIN")
+                try:
+                    return f(self._db, *args, **kwargs)
+                finally:
+                    self._connection.execute("ROLLBACK")
+
+        return await self._run(work)
+
+    async def version(self) -> int:
+        """A number that changes when another process has committed."""
+        return await self._run(lambda: int(self._connection.pragma("data_version")))
+
+    async def close(self) -> None:
+        await self._run(self._connection.close)
+        self._worker.shutdown()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        # Shielded: a transaction that has begun is finished even when its caller is cancelled.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._worker, work))
+
+
+class _errors:
+    """SQLite's errors as ours."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        mapped = _mapped(error)
+        if mapped is not None:
+            raise mapped from None
+
+
+def _mapped(error: BaseException | None) -> GrueError | None:
+    match error:
+        case apsw.FullError() | apsw.IOError():
+            return DiskFull()
+        case apsw.CorruptError() | apsw.NotADBError():
+            return CorruptDatabase()
+        case _:
+            return None
+
+
+def _connect(path: Path, key: bytes) -> apsw.Connection:
+    with _errors():
+        if path.exists() and path.open("rb").read(16) == b"SQLite format 3\0":
+            raise ForeignDatabase("(it is not encrypted)")
+        connection = apsw.Connection(str(path))
+        try:
+            connection.pragma("key", f"raw:{key.hex()}")
+            connection.set_busy_timeout(BUSY_MS)
+            _prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _prepare(connection: apsw.Connection) -> None:
+    for name, value in (
+        ("journal_mode", "wal"),
+        ("synchronous", "full"),
+        ("secure_delete", True),
+        ("temp_store", "memory"),
+        ("foreign_keys", True),
+    ):
+        connection.pragma(name, value)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        _migrate(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    application, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
+        return
+    if application or version or connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+        raise ForeignDatabase
+    connection.execute(SCHEMA)
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", SCHEMA_VERSION)

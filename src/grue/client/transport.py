@@ -1,0 +1,310 @@
+"""How a client reaches its server: one interface, and `direct`, which goes straight there.
+
+Three kinds of connection never share a socket, a session or an identifier: the account's requests, anonymous
+requests, and streams (the intro mailbox's stream belongs to the account's side and is a socket of its own).
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Final, Protocol, Self, TypeVar
+
+import aiohttp
+
+from grue.errors import (
+    BY_CODE,
+    BadRequest,
+    GrueError,
+    NotAGrueServer,
+    OtherVersion,
+    Refused,
+    TimedOut,
+    Unreachable,
+    UsageError,
+)
+from grue.protocol import wire
+
+REQUEST_SECONDS: Final = 20.0
+"""After this an answer counts as lost. An SMS gateway may take ten; a fetch of 4 MiB on a slow line as well."""
+
+CONNECT_SECONDS: Final = 5.0
+HEARTBEAT_SECONDS: Final = 30.0
+"""Pings on streams: a dead line is noticed, and address translators keep the path open."""
+
+MAX_FILE: Final = 64 << 20
+"""Bytes of one directory file taken in one answer: 500,000 records, five times what tier 1 is for."""
+
+
+T = TypeVar("T", wire.AccountAnswer, wire.AnonymousAnswer)
+
+
+class Stream(Protocol):
+    """A socket that pushes what is appended to mailboxes."""
+
+    async def send(self, request: wire.StreamRequest) -> None: ...
+    def pushes(self) -> AsyncIterator[wire.StreamPush]:
+        """What the server pushes, until the connection ends."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Transport(Protocol):
+    """Requests in, answers out. Refusals are raised as the errors that they name; no answer as NetworkError."""
+
+    async def hello(self) -> wire.ServerHello: ...
+    async def account(self, request: wire.AccountRequest) -> wire.AccountAnswer: ...
+    async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer: ...
+    async def file(self, path: str, start: int = 0) -> bytes:
+        """A public file of the directory from byte `start`, fetched anonymously."""
+        ...
+
+    async def stream(self) -> Stream: ...
+    async def close(self) -> None: ...
+
+
+class Challenge(GrueError):
+    """The server wants the request signed over this challenge; handled inside the library."""
+
+    code = "challenge"
+
+    def __init__(self, challenge: bytes) -> None:
+        super().__init__()
+        self.challenge = challenge
+
+
+def refusal(answer: wire.Refusal) -> GrueError:
+    """The error that a refusal names; an unknown code is a plain `Refused`."""
+    if answer.code == Challenge.code:
+        return Challenge(answer.detail)
+    kind = BY_CODE.get(answer.code, Refused)
+    return kind(retry_after=answer.retry_after)
+
+
+def check_url(url: str) -> str:
+    """A server's URL without its trailing slash. Raises UsageError, also for plain HTTP to another machine."""
+    from yarl import URL
+
+    try:
+        parsed = URL(url.rstrip("/"))
+    except ValueError:
+        raise UsageError("That is no URL.") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise UsageError("A server's URL begins with https:// (or http:// on this machine).")
+    if parsed.scheme == "http" and parsed.host not in ("localhost", "::1") and not parsed.host.startswith("127."):
+        raise UsageError("Plain http:// would show everything to the network; use https://.")
+    return str(parsed)
+
+
+class DirectTransport:
+    """Straight to the server over HTTP and WebSocket. The server sees this machine's address."""
+
+    def __init__(self, url: str) -> None:
+        self._url = check_url(url)
+        self._base = f"{self._url}/{wire.PROTOCOL}"
+        self._account: aiohttp.ClientSession | None = None
+        self._anonymous: aiohttp.ClientSession | None = None
+        self._streams: list[aiohttp.ClientSession] = []
+        self._requests: _Requests | None = None
+        self._opening = asyncio.Lock()
+
+    async def hello(self) -> wire.ServerHello:
+        async with _session() as session:
+            body = await _get(session, f"{self._url}/grue")
+        try:
+            hello = wire.SERVER_HELLO.decode(body)
+        except BadRequest:
+            raise NotAGrueServer from None
+        if wire.PROTOCOL not in hello.protocols:
+            raise OtherVersion
+        return hello
+
+    async def account(self, request: wire.AccountRequest) -> wire.AccountAnswer:
+        self._account = self._account or _session()
+        body = await _post(self._account, f"{self._base}/account", wire.encode(request))
+        return _answer(wire.ACCOUNT_ANSWER, body)
+
+    async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
+        requests = await self._anonymous_socket()
+        return _answer(wire.ANONYMOUS_ANSWER, await requests.ask(wire.encode(request)))
+
+    async def file(self, path: str, start: int = 0) -> bytes:
+        self._anonymous = self._anonymous or _session()
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        return await _get(self._anonymous, f"{self._base}/directory/{path}", headers)
+
+    async def stream(self) -> Stream:
+        session = _session()
+        self._streams.append(session)
+        return _DirectStream(session, await _connect(session, f"{self._base}/stream"))
+
+    async def close(self) -> None:
+        if self._requests is not None:
+            await self._requests.close()
+        for session in (self._account, self._anonymous, *self._streams):
+            if session is not None:
+                await session.close()
+
+    async def _anonymous_socket(self) -> "_Requests":
+        async with self._opening:
+            if self._requests is None or self._requests.ended:
+                self._anonymous = self._anonymous or _session()
+                self._requests = _Requests(await _connect(self._anonymous, f"{self._base}/anonymous"))
+            return self._requests
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class _Requests:
+    """Anonymous requests on one socket, several in flight; answers find their request by number."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._reader = asyncio.create_task(self._read())
+
+    @property
+    def ended(self) -> bool:
+        return self._reader.done()
+
+    async def ask(self, body: bytes) -> bytes:
+        n = next(self._numbers)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[n] = answer
+        try:
+            await self._socket.send_bytes(wire.encode(wire.Framed(n, body)))
+            async with asyncio.timeout(REQUEST_SECONDS):
+                return await answer
+        except TimeoutError:
+            raise TimedOut from None
+        except (aiohttp.ClientError, ConnectionError):
+            raise TimedOut from None
+        finally:
+            self._waiting.pop(n, None)
+
+    async def close(self) -> None:
+        await self._socket.close()
+        await self._reader
+
+    async def _read(self) -> None:
+        try:
+            async for message in self._socket:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    self._deliver(message.data)
+        except (aiohttp.ClientError, BadRequest):
+            await self._socket.close()
+        finally:
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(TimedOut())
+
+    def _deliver(self, frame: bytes) -> None:
+        framed = wire.FRAMED.decode(frame)
+        answer = self._waiting.pop(framed.n, None)
+        if answer is not None and not answer.done():
+            answer.set_result(framed.body)
+
+
+class _DirectStream:
+    def __init__(self, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._session = session
+        self._socket = socket
+
+    async def send(self, request: wire.StreamRequest) -> None:
+        try:
+            await self._socket.send_bytes(wire.encode(request))
+        except (aiohttp.ClientError, ConnectionError):
+            raise Unreachable from None
+
+    async def pushes(self) -> AsyncIterator[wire.StreamPush]:
+        async for message in self._socket:
+            if message.type is aiohttp.WSMsgType.BINARY:
+                yield wire.STREAM_PUSH.decode(message.data)
+
+    async def close(self) -> None:
+        await self._socket.close()
+        await self._session.close()
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS),
+        skip_auto_headers=("User-Agent",),
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+async def _connect(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSocketResponse:
+    try:
+        return await session.ws_connect(
+            url, compress=0, heartbeat=HEARTBEAT_SECONDS, max_msg_size=2 * wire.MAX_REQUEST
+        )
+    except aiohttp.WSServerHandshakeError as error:
+        raise _status_error(error.status) from None
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        raise Unreachable from None
+
+
+async def _post(session: aiohttp.ClientSession, url: str, body: bytes) -> bytes:
+    return await _request(session, "POST", url, body, {})
+
+
+async def _get(session: aiohttp.ClientSession, url: str, headers: dict[str, str] | None = None) -> bytes:
+    return await _request(session, "GET", url, None, headers or {})
+
+
+async def _request(
+    session: aiohttp.ClientSession, method: str, url: str, body: bytes | None, headers: dict[str, str]
+) -> bytes:
+    try:
+        async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+            if response.status == 416:
+                return b""
+            if response.status not in (200, 206):
+                raise _status_error(response.status)
+            return await _limited(response.content)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        raise Unreachable from None
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        raise TimedOut from None
+
+
+async def _limited(content: aiohttp.StreamReader) -> bytes:
+    data = bytearray()
+    async for chunk in content.iter_any():
+        data += chunk
+        if len(data) > MAX_FILE:
+            raise NotAGrueServer
+    return bytes(data)
+
+
+def _status_error(status: int) -> GrueError:
+    if status == 426:
+        return OtherVersion()
+    if status in (502, 503, 504):
+        return Unreachable()
+    return NotAGrueServer()
+
+
+def _answer(codec: wire.Codec[T], body: bytes) -> T:
+    try:
+        answer = codec.decode(body)
+    except BadRequest:
+        raise NotAGrueServer from None
+    if isinstance(answer, wire.Refusal):
+        raise refusal(answer)
+    return answer
+
+
+TransportFactory = Callable[[str], Transport]
+"""Makes the transport for a server's URL: what a client is given instead of a network."""
