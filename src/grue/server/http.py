@@ -36,15 +36,20 @@ DIRECTORY_CACHE: Final = "public, max-age=60"
 """A head is valid for hours, so a minute in a cache does no harm. Files with a name of their own stay a year."""
 IMMUTABLE_CACHE: Final = "public, max-age=31536000, immutable"
 
+
+class Sockets(set[web.WebSocketResponse]):
+    """The WebSockets that are open, to say goodbye to when the server stops."""
+
+
 SERVER: Final = web.AppKey("server", Server)
-SOCKETS: Final[web.AppKey[set[web.WebSocketResponse]]] = web.AppKey("sockets", set)
+SOCKETS: Final = web.AppKey("sockets", Sockets)
 
 
 def application(server: Server) -> web.Application:
     """The routes of one server."""
     app = web.Application(client_max_size=FRAME_BYTES)
     app[SERVER] = server
-    app[SOCKETS] = set()
+    app[SOCKETS] = Sockets()
     app.on_shutdown.append(_close_sockets)
     app.on_response_prepare.append(_anonymise)
     app.router.add_get("/grue", _hello)
@@ -167,8 +172,8 @@ def _keep_alive(request: web.Request) -> None:
 
 
 async def _close_sockets(app: web.Application) -> None:
-    sockets = list(app[SOCKETS])
-    await asyncio.gather(*(websocket.close(code=1001) for websocket in sockets), return_exceptions=True)
+    sockets = app[SOCKETS]
+    await asyncio.gather(*(websocket.close(code=1001) for websocket in list(sockets)), return_exceptions=True)
 
 
 class _Sink:

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from aiohttp import web
 
@@ -55,6 +55,16 @@ async def serve(
         stack.callback(sweeper.cancel)
         ready(_bound(web_runner, host))
         await stop.wait()
+
+
+def run(data: Path, listen: str, **options: Any) -> None:
+    """`serve`, on the fastest event loop there is."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        asyncio.run(serve(data, listen, **options))
+    else:
+        uvloop.run(serve(data, listen, **options))
 
 
 @asynccontextmanager
