@@ -55,7 +55,9 @@ def test_what_is_no_number_is_refused(typed: str) -> None:
     assert type(caught.value) is NotANumber
 
 
-@pytest.mark.parametrize("typed", ["112", "999", "+44112", "+1911", "+49112", "+49 116117", "0044 7700", "12345", "+44 1", "1"])
+@pytest.mark.parametrize(
+    "typed", ["112", "999", "+44112", "+1911", "+49112", "+49 116117", "0044 7700", "12345", "+44 1", "1"]
+)
 def test_short_codes_and_emergency_numbers_are_too_short(typed: str) -> None:
     with pytest.raises(NumberTooShort):
         numbers.parse(typed)

@@ -47,9 +47,9 @@ TOMBSTONE: Final = bytes(RECORD_BYTES - TAG_BYTES)
 """What stands behind the tag in an overlay entry that takes a record away."""
 
 HEAD_PATH: Final = "head"
-"""The newest overlay head: the one file that changes under its name."""
+"""The newest overlay head: the one file that changes under its name. All others may be cached for ever."""
 
-_PATH: Final = re.compile(r"(0|[1-9][0-9]{0,18})/(manifest|base|overlay)")
+_PATH: Final = re.compile(r"(0|[1-9][0-9]{0,18})/(manifest|base|overlay/(?:0|[1-9][0-9]{0,9}))")
 
 
 def manifest_path(epoch: int) -> str:
@@ -60,12 +60,13 @@ def base_path(epoch: int) -> str:
     return f"{epoch}/base"
 
 
-def overlay_path(epoch: int) -> str:
-    return f"{epoch}/overlay"
+def overlay_path(epoch: int, length: int) -> str:
+    """The overlay's first `length` entries, as a head names them."""
+    return f"{epoch}/overlay/{length}"
 
 
 def parse_path(path: str) -> tuple[int, str] | None:
-    """Epoch and file name of a path other than `HEAD_PATH`; None when it is no path of ours."""
+    """Epoch and the rest of a path other than `HEAD_PATH`; None when it is no path of ours."""
     match = _PATH.fullmatch(path)
     return (int(match[1]), match[2]) if match else None
 
@@ -190,17 +191,15 @@ def check_base(base: bytes, manifest: Manifest) -> bytes:
 
 
 def check_overlay(overlay: bytes, head: Head) -> bytes:
-    """Check an overlay against its head and cut it there; it may have grown since. Raises BadDirectory.
+    """Check an overlay against its head. Raises BadDirectory.
 
-    DIRECTORY-12 it reaches to the head's length. DIRECTORY-13 its chain ends in the head's hash there.
+    DIRECTORY-12 it has the head's length. DIRECTORY-13 its chain ends in the head's hash.
     """
-    length = head.contents.length * RECORD_BYTES
-    if len(overlay) < length:
-        raise BadDirectory("(overlay: too short)")
-    checked = overlay[:length]
-    if chain(chain_start(head.contents.manifest_hash), checked) != head.contents.chain:
+    if len(overlay) != head.contents.length * RECORD_BYTES:
+        raise BadDirectory("(overlay: another length)")
+    if chain(chain_start(head.contents.manifest_hash), overlay) != head.contents.chain:
         raise BadDirectory("(overlay: another chain)")
-    return checked
+    return overlay
 
 
 def check_overlay_continues(overlay: bytes, known: Head) -> None:

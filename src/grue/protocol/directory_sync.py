@@ -155,7 +155,7 @@ class Sync:
         self._manifest = check_manifest(known.manifest, self._head)
         if head.length != known.head.contents.length:
             self._machine.fire(SyncEvent.GROWN)
-            return Fetch(overlay_path(head.epoch))
+            return Fetch(overlay_path(head.epoch, head.length))
         self._machine.fire(SyncEvent.UNCHANGED)
         return self._synced(None)
 
@@ -169,7 +169,7 @@ class Sync:
     def _on_base(self, file: bytes) -> Effect:
         self._base = check_base(file, self._manifest)
         self._machine.fire(SyncEvent.CHECKED)
-        return Fetch(overlay_path(self._head.contents.epoch))
+        return Fetch(overlay_path(self._head.contents.epoch, self._head.contents.length))
 
     def _on_overlay(self, file: bytes) -> Effect:
         overlay = check_overlay(file, self._head)
@@ -194,6 +194,12 @@ class RecordTable:
             self._base = synced.base
         if synced.overlay is not None:
             self._newest = newest(synced.overlay)
+
+    def extended(self, overlay: bytes) -> "RecordTable":
+        """The same with more overlay entries after those that are there."""
+        table = RecordTable(self._base)
+        table._newest = self._newest | newest(overlay)
+        return table
 
     def find(self, tag: bytes) -> bytes | None:
         """The record that counts: the overlay's newest entry for the tag, or else the base's."""

@@ -1,0 +1,103 @@
+"""The server's secrets: two files that only their owner reads, made on the first start.
+
+DATA/server.key signs manifests, overlay heads and inbound SMS, and makes registration codes. The directory's key
+turns tags into phone numbers by trial; it has a file of its own, so that it can lie elsewhere, and no backup of
+DATA has to hold it.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from grue._core import OprfError, OprfKey
+from grue.errors import UsageError
+
+SERVER_KEY: Final = "server.key"
+DIRECTORY_KEY: Final = "directory.key"
+DIRECTORY: Final = "directory"
+"""Where the directory's files are; once it is there, a missing key is a loss and not a first start."""
+
+_SERVER_MAGIC: Final = b"grue server key v1\n"
+_DIRECTORY_MAGIC: Final = b"grue directory key v1\n"
+_KEY_BYTES: Final = 32
+
+
+class Keys:
+    """What the server holds in memory. It has no `repr` of its contents."""
+
+    def __init__(self, signing: Ed25519PrivateKey, code_key: bytes, oprf: OprfKey) -> None:
+        self.signing = signing
+        self.code_key = code_key
+        """32 bytes; registration codes are HMACs under it."""
+        self.oprf = oprf
+        self.server_public = signing.public_key().public_bytes_raw()
+
+    @classmethod
+    def generate(cls) -> "Keys":
+        """Fresh keys, in memory only."""
+        return cls(Ed25519PrivateKey.generate(), os.urandom(_KEY_BYTES), OprfKey.generate())
+
+
+def open_keys(data: Path, directory_key: Path | None = None) -> Keys:
+    """Read the keys, or make them on the first start in an empty `data`.
+
+    Raises UsageError when a key is missing from a directory in use, readable by others, or no key file.
+    """
+    first_start = not (data / DIRECTORY).exists()
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    oprf_path = directory_key or data / DIRECTORY_KEY
+    server = _read(data / SERVER_KEY, _SERVER_MAGIC, 2 * _KEY_BYTES, first_start)
+    oprf = _read(oprf_path, _DIRECTORY_MAGIC, _KEY_BYTES, first_start)
+    try:
+        oprf_key = OprfKey.from_bytes(oprf)
+    except OprfError:
+        raise _foreign(oprf_path) from None
+    return Keys(Ed25519PrivateKey.from_private_bytes(server[:_KEY_BYTES]), server[_KEY_BYTES:], oprf_key)
+
+
+def _read(path: Path, magic: bytes, length: int, may_create: bool) -> bytes:
+    if not path.exists():
+        if not may_create:
+            raise UsageError(f"The key file {path} is missing, and this directory was made with it. Restore it.")
+        _create(path, magic + (OprfKey.generate().to_bytes() if length == _KEY_BYTES else os.urandom(length)))
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(f"Others on this machine can read the key file {path}. Run `chmod 600 {path}`.")
+    contents = path.read_bytes()
+    if not contents.startswith(magic) or len(contents) != len(magic) + length:
+        raise _foreign(path)
+    return contents[len(magic) :]
+
+
+def _create(path: Path, contents: bytes) -> None:
+    """Put the whole file there or nothing, and never replace one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        # Another process made it at the same moment; that one counts.
+        pass
+    finally:
+        temporary.unlink()
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make what was created, renamed or removed in a directory outlive a crash."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _foreign(path: Path) -> UsageError:
+    return UsageError(f"{path} is not a key file of this version of Grue.")
