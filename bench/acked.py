@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from bench.server import ServerProcess, machine
+from bench.server import ServerProcess
 from grue.protocol import wire
 
 WRITERS: Final = 32
@@ -133,7 +133,6 @@ def measure() -> list[dict[str, Any]]:
 
     with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as data, ServerProcess(Path(data)) as server:
         figures = uvloop.run(_drive(server))
-    command = "python -m bench acked"
     return [
         {"id": "acked_per_s", "value": round(figures["per_s"]), "unit": "1/s", "reach": 4000},
         {"id": "acked_server_cpu_ms", "value": round(figures["cpu_ms"], 3), "unit": "ms"},

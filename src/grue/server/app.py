@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from grue.errors import GrueError, NetworkError, NotPermitted, Refused
+from grue.errors import BadRequest, GrueError, NetworkError, NotPermitted, Refused
 from grue.protocol import wire
 from grue.server import keypackages, mailboxes
 from grue.server.mailboxes import key_hash
@@ -173,9 +173,14 @@ class Server:
         return page
 
     async def ack(self, request: wire.Ack) -> None:
-        """Check who acknowledges, and note it with the next group commit. Raises as `mailboxes.page`."""
+        """Check who acknowledges, and note it with the next group commit. Raises as `mailboxes.page`.
+
+        MAILBOX-08: what was never there is not acknowledged. Raises BadRequest.
+        """
         read_hash = key_hash(request.read_key)
-        await self.page(request.mailbox, read_hash, 0, 0)
+        page = await self.page(request.mailbox, read_hash, 0, 0)
+        if request.seq > page.head:
+            raise BadRequest
         self.ack_later(request.mailbox, read_hash, request.seq)
 
     def ack_later(self, mailbox: bytes, read_hash: bytes, seq: int) -> None:

@@ -11,7 +11,7 @@ import re
 import struct
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -38,6 +38,9 @@ CHECKPOINT_EVERY: Final = 60.0
 
 AUTOCHECKPOINT_PAGES: Final = 4000
 """16 MiB of log before it is written back under load."""
+
+CACHE_KIB: Final = 16 * 1024
+"""Pages kept in memory by each of the two connections: the upper levels of a large database."""
 
 CHECKED_AT_START: Final = 64 << 20
 """Bytes. A file up to this size is checked whole when it is opened; a larger one would delay the start."""
@@ -233,9 +236,9 @@ class SqliteStore:
 
     def __init__(self, path: Path | None) -> None:
         self._loop = asyncio.get_running_loop()
-        writer = _connect(path)
-        self._writer = _Worker(writer, path, writes=True)
-        self._reader = self._writer if path is None else _Worker(_connect(path), path, writes=False)
+        connections = [_connect(path)] if path is None else [_connect(path), _connect(path)]
+        self._writer = _Worker(connections[0], path, writes=True)
+        self._reader = self._writer if path is None else _Worker(connections[1], path, writes=False)
         self._later: list[_Job] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -292,8 +295,11 @@ async def open_store(path: Path | None) -> SqliteStore:
     the file is as it was then.
     """
     try:
-        if path is not None and not _is_ours(path):
-            _create(path)
+        if path is not None:
+            if _is_ours(path):
+                _check_whole(path)
+            else:
+                _create(path)
         return SqliteStore(path)
     except (apsw.Error, OSError) as error:
         mapped = _mapped(error, path)
@@ -323,17 +329,23 @@ def _create(path: Path) -> None:
     """Make the whole file beside its place and move it there, so that no half-made one is ever found."""
     unborn = path.with_name(path.name + ".new")
     unborn.unlink(missing_ok=True)
-    connection = apsw.Connection(str(unborn))
-    connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
-    _create_tables(connection)
-    connection.close()
-    descriptor = os.open(unborn, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-    unborn.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    try:
+        with closing(apsw.Connection(str(unborn))) as connection:
+            connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+            _create_tables(connection)
+        _sync(unborn)
+        unborn.rename(path)
+    finally:
+        unborn.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _create_tables(connection: apsw.Connection) -> None:
@@ -351,15 +363,27 @@ def _connect(path: Path | None) -> apsw.Connection:
         _create_tables(connection)
         return connection
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.set_busy_timeout(5000)
-    if path.stat().st_size <= CHECKED_AT_START and connection.execute("PRAGMA quick_check(1)").get != "ok":
+    try:
+        _set_up(connection)
+    except BaseException:
         connection.close()
-        raise CorruptDatabase
+        raise
+    return connection
+
+
+def _check_whole(path: Path) -> None:
+    """Look at every page of a small file. Raises CorruptDatabase."""
+    if path.stat().st_size <= CHECKED_AT_START:
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+            if connection.execute("PRAGMA quick_check(1)").get != "ok":
+                raise CorruptDatabase
+
+
+def _set_up(connection: apsw.Connection) -> None:
+    connection.set_busy_timeout(5000)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute("PRAGMA temp_store=MEMORY")
-    connection.execute("PRAGMA foreign_keys=OFF")
     connection.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
-    connection.execute("PRAGMA cache_size=-16384")
-    return connection
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
