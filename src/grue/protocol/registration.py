@@ -1,0 +1,123 @@
+"""The client's side of registration, sans-I/O: ask for a code, hand it in, be registered.
+
+A registration outlives the process between the two commands: it is a value, kept in the store, and each step
+returns the next one with the request to send.
+"""
+
+import re
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from grue.errors import CodeExpired, CodeWrong, GrueError, NetworkError, ServerChanged
+from grue.protocol.states import Table, advance
+from grue.protocol.wire import Registered, RegisterFinish, RegisterStart, ServerHello
+
+CODE_DIGITS: Final = 6
+"""Digits: with five guesses a code is hit once in 100,000 registrations."""
+
+CODE_WINDOW: Final = 600
+"""Seconds. A code holds in the window in which it was asked for and the next."""
+
+_CODE: Final = re.compile(rf"\d{{{CODE_DIGITS}}}", re.ASCII)
+_BETWEEN: Final = re.compile(r"[\s-]+")
+
+
+class RegistrationState(StrEnum):
+    IDLE = "idle"
+    ASKING = "asking"
+    CODE_SENT = "code_sent"
+    VERIFYING = "verifying"
+    REGISTERED = "registered"
+
+
+class RegistrationEvent(StrEnum):
+    ASK = "ask"
+    SENT = "sent"
+    VERIFY = "verify"
+    ACCEPTED = "accepted"
+    CODE_EXPIRED = "code_expired"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+TABLE: Final[Table[RegistrationState, RegistrationEvent]] = {
+    RegistrationState.IDLE: {RegistrationEvent.ASK: RegistrationState.ASKING},
+    RegistrationState.ASKING: {
+        RegistrationEvent.ASK: RegistrationState.ASKING,
+        RegistrationEvent.SENT: RegistrationState.CODE_SENT,
+        RegistrationEvent.REFUSED: RegistrationState.IDLE,
+        # The SMS may have gone all the same, and its code is good.
+        RegistrationEvent.LOST: RegistrationState.CODE_SENT,
+    },
+    RegistrationState.CODE_SENT: {
+        RegistrationEvent.ASK: RegistrationState.ASKING,
+        RegistrationEvent.VERIFY: RegistrationState.VERIFYING,
+    },
+    RegistrationState.VERIFYING: {
+        # After a crash in between it is not known whether the code was taken; taking it twice does no harm.
+        RegistrationEvent.ASK: RegistrationState.ASKING,
+        RegistrationEvent.VERIFY: RegistrationState.VERIFYING,
+        RegistrationEvent.ACCEPTED: RegistrationState.REGISTERED,
+        RegistrationEvent.CODE_EXPIRED: RegistrationState.IDLE,
+        RegistrationEvent.REFUSED: RegistrationState.CODE_SENT,
+        RegistrationEvent.LOST: RegistrationState.CODE_SENT,
+    },
+    RegistrationState.REGISTERED: {},
+}
+
+
+class Registration(Struct, frozen=True):
+    """One registration as it stands. Keep it before the request goes out, and again after the answer."""
+
+    number: str
+    """E.164, see `grue.protocol.numbers`."""
+    identity_public: bytes
+    device_list: bytes
+    """The signed list, see `grue.protocol.devices`."""
+    intro_read_hash: bytes
+    """SHA-256 of the intro mailbox's read key."""
+    server_public: bytes
+    """The server's key, pinned at the first answer."""
+    discoverable: bool = True
+    state: RegistrationState = RegistrationState.IDLE
+    account: bytes = b""
+
+    def ask(self) -> tuple["Registration", RegisterStart]:
+        """Ask for a code by SMS, the first or another one."""
+        return self._after(RegistrationEvent.ASK), RegisterStart(self.number, self.identity_public)
+
+    def code_sent(self) -> "Registration":
+        return self._after(RegistrationEvent.SENT)
+
+    def verify(self, code: str) -> tuple["Registration", RegisterFinish]:
+        """Hand the code in, as it was typed: spaces and dashes do not matter.
+
+        REGISTRATION-01 it has six digits; anything else would only cost a guess. Raises CodeWrong.
+        """
+        bare = _BETWEEN.sub("", code)
+        if not _CODE.fullmatch(bare):
+            raise CodeWrong(f"A code has {CODE_DIGITS} digits.")
+        request = RegisterFinish(self.number, bare, self.device_list, self.intro_read_hash, self.discoverable)
+        return self._after(RegistrationEvent.VERIFY), request
+
+    def registered(self, answer: Registered) -> "Registration":
+        return replace(self._after(RegistrationEvent.ACCEPTED), account=answer.account)
+
+    def failed(self, error: GrueError) -> "Registration":
+        """The request was refused, or its answer did not come; a lost answer leaves everything possible."""
+        if isinstance(error, CodeExpired):
+            return self._after(RegistrationEvent.CODE_EXPIRED)
+        lost = isinstance(error, NetworkError)
+        return self._after(RegistrationEvent.LOST if lost else RegistrationEvent.REFUSED)
+
+    def _after(self, event: RegistrationEvent) -> "Registration":
+        return replace(self, state=advance(TABLE, self.state, event))
+
+
+def check_server(hello: ServerHello, pinned: bytes) -> None:
+    """REGISTRATION-02 the server still has the key that was pinned at registration. Raises ServerChanged."""
+    if hello.server_public != pinned:
+        raise ServerChanged
