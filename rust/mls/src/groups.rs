@@ -47,9 +47,14 @@ pub(crate) fn parse_id(group_id: &[u8]) -> Result<Id> {
 }
 
 fn load(provider: &Provider, id: &Id) -> Result<MlsGroup> {
-    MlsGroup::load(provider.storage(), &GroupId::from_slice(id))
-        .map_err(|_| Error::Internal("the group's entries are unreadable"))?
-        .ok_or(Error::Missing("group"))
+    let unreadable = Error::Internal("the group's entries are unreadable");
+    let group = MlsGroup::load(provider.storage(), &GroupId::from_slice(id))
+        .map_err(|_| unreadable.clone())?
+        .ok_or(Error::Missing("group"))?;
+    // OpenMLS takes these for granted.
+    let is_sound = group.group_id().as_slice() == id
+        && (group.own_leaf_node().is_some() || !group.is_active());
+    if is_sound { Ok(group) } else { Err(unreadable) }
 }
 
 impl Session {
