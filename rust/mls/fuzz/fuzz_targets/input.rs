@@ -31,7 +31,7 @@ fn scene() -> &'static Scene {
         let mut invited = Account::new().device();
         let package = invited.key_package();
         let application = speaker.encrypt(b"true");
-        let commit = speaker.commit(&[package.clone()], &[2]);
+        let commit = speaker.commit(std::slice::from_ref(&package), &[2]);
         let welcome = commit.welcome.expect("a Welcome");
         Scene { listener, invited, application, commit: commit.message, welcome, package }
     })
