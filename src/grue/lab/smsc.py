@@ -20,7 +20,7 @@ from smpp34 import Tlv
 
 from grue.errors import UsageError
 from grue.protocol import smstext
-from grue.protocol.smstext import Joiner
+from grue.protocol.smstext import Concatenation, Held, Joiner
 
 HANDSET: Final = "handset"
 """The `system_id` under which telephones bind; everything else is a service (an ESME)."""
@@ -34,6 +34,7 @@ SUBMIT_SM, DELIVER_SM, UNBIND, ENQUIRE_LINK = 0x04, 0x05, 0x06, 0x15
 GENERIC_NACK: Final = 0x80000000
 WRONG_PASSWORD: Final = 0x0E
 NOT_BOUND: Final = 0x04
+NO_ANSWER: Final = -1
 
 RECEIPTED_MESSAGE_ID, MESSAGE_STATE = 0x001E, 0x0427
 WANTS_RECEIPT: Final = 0x01
@@ -142,7 +143,7 @@ class Connection:
         self.bound = 0
         for answer in self._answers.values():
             if not answer.done():
-                answer.cancel()
+                answer.set_result(NO_ANSWER)
         self._writer.close()
 
     def abort(self) -> None:
@@ -163,10 +164,6 @@ class Connection:
                 return await answer == 0
         except TimeoutError:
             return False
-        except asyncio.CancelledError:
-            if answer.cancelled() and not self.bound:
-                return False  # The connection ended, not we.
-            raise
         finally:
             del self._answers[sequence]
 
@@ -309,16 +306,20 @@ class Centre:
         )
         if inbound:
             self._later(self._forward(_mobile_originated(submit), ""))
-        if part is None:
-            text: str | None = smstext.decode(data, alphabet or 0)
-        elif joined := self._joiner.add(sender, to, part, data, alphabet or 0, time.monotonic()):
-            self._joiner.settle(joined, time.monotonic())
-            text = joined.text
-        else:
-            text = None
+        text = self._whole(sender, to, part, data, alphabet or 0)
         if text is not None:
             del self._passing[sender, to, part.reference if part else -1]
             self._see(passing, text)
+
+    def _whole(self, sender: str, to: str, part: Concatenation | None, data: bytes, alphabet: int) -> str | None:
+        """The text, once all parts have passed."""
+        if part is None:
+            return smstext.decode(data, alphabet)
+        joined = self._joiner.add(sender, to, part, data, alphabet, time.monotonic())
+        if isinstance(joined, Held):
+            return None
+        self._joiner.settle(joined, stored=True, now=time.monotonic())
+        return joined.text
 
     def _see(self, passing: Passing, text: str) -> None:
         sms = {"from": passing.sender, "to": passing.to, "text": text}

@@ -152,7 +152,7 @@ def read_c_string(body: bytes) -> str:
 @dataclass(frozen=True)
 class Address:
     ton: int
-    digits: str
+    digits: str = field(repr=False)
 
     @property
     def number(self) -> str:
@@ -185,6 +185,10 @@ class Deliver:
     @property
     def has_udh(self) -> bool:
         return bool(self.esm_class & UDH_INDICATOR)
+
+    def number_in(self, tag: Tag) -> int:
+        """An optional parameter as a number; 0 when it is not there."""
+        return int.from_bytes(self.options.get(tag, b""), "big")
 
     @property
     def is_receipt(self) -> bool:

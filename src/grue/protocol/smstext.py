@@ -8,6 +8,7 @@ what cannot be read becomes U+FFFD.
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from grue.errors import TooLarge
@@ -171,11 +172,20 @@ def read_udh(data: bytes) -> tuple[Concatenation | None, bytes]:
 JOIN_SECONDS: Final = 600
 """Parts that lack a companion for so long are given out as they are: carriers send parts together."""
 
+MAX_PART: Final = 254
+"""Octets of a part, as `short_message` has them; what is longer is no part."""
+
 MAX_JOINING: Final = 256
-"""Messages whose parts are kept in memory, 255 * 254 octets each at most; the oldest goes out unfinished."""
+"""Messages whose parts are kept in memory, 255 of `MAX_PART` each at most; then the oldest goes out unfinished."""
+
+MAX_UNSETTLED: Final = 256
+"""Messages given out and not stored yet; then new ones have to wait at the carrier."""
 
 MAX_JOINED: Final = 256
 """Finished messages remembered, so that a part sent again after a lost acknowledgement is no new message."""
+
+MISSING: Final = "[…]"
+"""Stands where a part did not come."""
 
 Key = tuple[str, str, int, int]
 """Sender, destination, reference, total. References come round again: the parts themselves decide what is the same."""
@@ -199,62 +209,78 @@ class _Joined:
 
 @dataclass(frozen=True)
 class Joined:
-    """A text that is whole, or as whole as it will get."""
+    """A text that is whole, or as whole as it will get. `Joiner.settle` it."""
 
-    sender: str
-    to: str
-    text: str
-    key: Key
+    sender: str = field(repr=False)
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    key: Key = field(repr=False)
+
+
+class Held(Enum):
+    TAKEN = "taken"
+    """The part is kept, or was before: the carrier may forget it."""
+    BUSY = "busy"
+    """It is not: the carrier has to bring it again."""
 
 
 class Joiner:
     """Puts parts together again, whatever their order, in bounded memory.
 
-    A finished message stays until `settle` says that it is stored: when that failed, its last part comes again.
+    A message that is given out is kept until `settle` says whether it is stored: if not, its last part comes again.
     """
 
     def __init__(self, *, patience: float = JOIN_SECONDS) -> None:
         self._patience = patience
-        self._joining: OrderedDict[Key, _Joining] = OrderedDict()
+        self._joining: dict[Key, _Joining] = {}
+        self._given: dict[Key, _Joining] = {}
         self._joined: OrderedDict[Key, _Joined] = OrderedDict()
 
-    def add(self, sender: str, to: str, part: Concatenation, data: bytes, alphabet: int, now: float) -> Joined | None:
-        """Take one part; the whole message when this completes it, None while it does not (or it was done before)."""
-        key = (sender, to, part.reference, part.total)
-        done = self._joined.get(key)
-        if done and now - done.at < self._patience and done.parts.get(part.index) == hash((data, alphabet)):
-            return None
+    def add(self, sender: str, to: str, part: Concatenation, data: bytes, alphabet: int, now: float) -> Joined | Held:
+        """Take one part; the whole message when this completes it."""
+        key, fragment = (sender, to, part.reference, part.total), (data, alphabet)
+        if self._is_repeated(key, part.index, fragment, now):
+            return Held.TAKEN
+        if key in self._given or len(self._given) >= MAX_UNSETTLED:
+            return Held.BUSY
         joining = self._joining.setdefault(key, _Joining(now))
-        joining.parts[part.index] = (data, alphabet)
-        return self._join(key) if len(joining.parts) == part.total else None
+        joining.parts[part.index] = fragment
+        return self._give(key) if len(joining.parts) == part.total else Held.TAKEN
 
-    def settle(self, message: Joined, now: float) -> None:
-        """The message is stored: forget its parts, and know them when they come again."""
-        joining = self._joining.pop(message.key, None)
-        if joining is None:
+    def settle(self, message: Joined, stored: bool, now: float) -> None:
+        """Stored: forget the parts, and know them when they come again. Not stored: keep them."""
+        given = self._given.pop(message.key)
+        if not stored:
+            self._joining[message.key] = given
             return
         self._joined.pop(message.key, None)
-        self._joined[message.key] = _Joined(now, {index: hash(part) for index, part in joining.parts.items()})
-        while len(self._joined) > MAX_JOINED:
+        self._joined[message.key] = _Joined(now, {index: hash(part) for index, part in given.parts.items()})
+        if len(self._joined) > MAX_JOINED:
             self._joined.popitem(last=False)
 
     def overdue(self, now: float) -> list[Joined]:
-        """What has waited too long, or is too much, with a mark for what is missing. Settle each."""
+        """What has waited too long, or is too much, with a mark for what is missing. Ask after every `add`."""
         surplus = len(self._joining) - MAX_JOINING
         late = [
             key
             for place, (key, joining) in enumerate(self._joining.items())
             if place < surplus or now - joining.since >= self._patience
         ]
-        return [self._join(key) for key in late]
+        return [self._give(key) for key in late]
 
-    def _join(self, key: Key) -> Joined:
-        parts = self._joining[key].parts
+    def _is_repeated(self, key: Key, index: int, fragment: Fragment, now: float) -> bool:
+        done = self._joined.get(key)
+        return bool(done and now - done.at < self._patience and done.parts.get(index) == hash(fragment))
+
+    def _give(self, key: Key) -> Joined:
+        joining = self._given[key] = self._joining.pop(key)
         sender, to, _, total = key
-        alphabets = {alphabet for _, alphabet in parts.values()}
-        if len(parts) == total and len(alphabets) == 1:
-            # Joined before decoding: other senders do tear escapes and surrogate pairs.
-            text = decode(b"".join(parts[n][0] for n in range(1, total + 1)), alphabets.pop())
-        else:
-            text = "".join(decode(*parts[n]) if n in parts else "[…]" for n in range(1, total + 1))
-        return Joined(sender, to, text, key)
+        return Joined(sender, to, _text(joining.parts, total), key)
+
+
+def _text(parts: Mapping[int, Fragment], total: int) -> str:
+    alphabets = {alphabet for _, alphabet in parts.values()}
+    if len(parts) == total and len(alphabets) == 1:
+        # Joined before decoding: other senders do tear escapes and surrogate pairs.
+        return decode(b"".join(parts[index][0] for index in range(1, total + 1)), alphabets.pop())
+    return "".join(decode(*parts[index]) if index in parts else MISSING for index in range(1, total + 1))

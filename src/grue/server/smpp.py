@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import itertools
+import math
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -13,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from grue.errors import SmsGatewayDown, SmsMayHaveGone, SmsRejected, SmsThrottled, UsageError
 from grue.protocol import smpp, smstext
 from grue.protocol.smpp import BadPdu, Command, Deliver, Status, Tag
-from grue.protocol.smstext import Concatenation, Joined, Joiner, Part
+from grue.protocol.smstext import Concatenation, Held, Joined, Joiner, Part
 from grue.server.smppsession import Session, Timing, submit_sm
 from grue.server.sms import Event, Inbound, Receipt, Sms
 
@@ -27,6 +29,8 @@ MAX_SYSTEM_TYPE: Final = 12
 
 SERVICE: Final = "Grue"
 """Sender of codes where the URL's `from` names none."""
+
+SAR: Final = (Tag.SAR_REFERENCE, Tag.SAR_TOTAL, Tag.SAR_INDEX)
 
 MAX_UNSTORED: Final = 100
 """Inbound SMS that wait to be stored; the carrier keeps the next ones."""
@@ -130,7 +134,12 @@ class SmppGateway:
         self._attempted = asyncio.Event()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._window = asyncio.Semaphore(config.window)
+        # Each in turn, so that no two messages near each other share one; shuffled, so that it counts nothing.
+        self._references = itertools.cycle(self._random.sample(range(256), 256))
         self._unstored = 0
+        self._all_stored = asyncio.Event()
+        self._all_stored.set()
+        self._closing = False
         self._joiner = Joiner(patience=self._timing.join)
         self._receipts = smpp.Receipts()
 
@@ -143,19 +152,25 @@ class SmppGateway:
         return self._condition
 
     async def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._keep_bound()), asyncio.create_task(self._give_up_joining())]
+        self._tasks = [asyncio.create_task(self._keep_bound()), asyncio.create_task(self._look_for_overdue())]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timing.start):
                 await self._attempted.wait()
 
     async def close(self) -> None:
+        """Take nothing new, wait until what came is stored, and unbind. The reader of `events` has to go on."""
+        self._closing = True
+        self._give_overdue(math.inf)
+        self._events.put_nowait(None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.stop):
+                await self._all_stored.wait()
         if self._session:
             await self._session.unbind()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._condition = "closed"
-        self._events.put_nowait(None)
 
     async def events(self) -> AsyncIterator[Event]:
         while (event := await self._events.get()) is not None:
@@ -207,7 +222,7 @@ class SmppGateway:
     # -- out
 
     async def submit(self, sms: Sms) -> str:
-        parts = smstext.split(sms.text, self._random.randrange(256))
+        parts = smstext.split(sms.text, next(self._references))
         ids: list[str] = []
         for part in parts:
             try:
@@ -253,7 +268,7 @@ class SmppGateway:
 
     def _deliver(self, session: Session, sequence: int, deliver: Deliver) -> Status | None:
         """Take a `deliver_sm`: the status to answer now, or None when it is answered once it is stored."""
-        if self._events.qsize() >= MAX_EVENTS:
+        if self._closing or self._events.qsize() >= MAX_EVENTS:
             return Status.TEMPORARY
         if deliver.is_receipt:
             self._take_receipt(deliver)
@@ -282,34 +297,40 @@ class SmppGateway:
             self._give(Inbound(sender, to, smstext.decode(data, alphabet), acknowledge))
             return None
         joined = self._joiner.add(sender, to, part, data, alphabet, self._now())
-        if joined is None:
-            return Status.OK
+        self._give_overdue(self._now())
+        if isinstance(joined, Held):
+            return Status.OK if joined is Held.TAKEN else Status.TEMPORARY
         self._give_joined(joined, acknowledge)
         return None
 
     def _give_joined(self, joined: Joined, acknowledge: Callable[[bool], None]) -> None:
         def settle(stored: bool) -> None:
-            if stored:
-                self._joiner.settle(joined, self._now())
+            self._joiner.settle(joined, stored, self._now())
             acknowledge(stored)
 
         self._give(Inbound(joined.sender, joined.to, joined.text, settle))
 
+    def _give_overdue(self, now: float) -> None:
+        """Give out what will not become whole; its parts are acknowledged, and live nowhere else."""
+        for joined in self._joiner.overdue(now):
+            self._give_joined(joined, lambda _stored: None)
+
     def _give(self, inbound: Inbound) -> None:
         self._unstored += 1
+        self._all_stored.clear()
 
         def settle(stored: bool) -> None:
             self._unstored -= 1
+            if not self._unstored:
+                self._all_stored.set()
             inbound.settle(stored)
 
         self._events.put_nowait(Inbound(inbound.sender, inbound.to, inbound.text, settle))
 
-    async def _give_up_joining(self) -> None:
-        """Give out what will not become whole; what could not be stored comes up again next time."""
+    async def _look_for_overdue(self) -> None:
         while True:
             await asyncio.sleep(self._timing.join / 10)
-            for joined in self._joiner.overdue(self._now()):
-                self._give_joined(joined, lambda _stored: None)
+            self._give_overdue(self._now())
 
     @staticmethod
     def _now() -> float:
@@ -319,10 +340,7 @@ class SmppGateway:
 def _part_of(deliver: Deliver) -> tuple[Concatenation | None, bytes]:
     """Which part it is, by user data header or by SAR parameters, and what is left to read."""
     if deliver.has_udh:
-        return smstext.read_udh(deliver.message)
-    reference, total, index = (
-        int.from_bytes(deliver.options.get(tag, b""), "big")
-        for tag in (Tag.SAR_REFERENCE, Tag.SAR_TOTAL, Tag.SAR_INDEX)
-    )
-    part = Concatenation(reference, total, index)
-    return (part if part.sane else None), deliver.message
+        part, data = smstext.read_udh(deliver.message)
+    else:
+        part, data = Concatenation(*map(deliver.number_in, SAR)), deliver.message
+    return (part if part and part.sane and len(data) <= smstext.MAX_PART else None), data

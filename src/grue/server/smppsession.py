@@ -37,6 +37,10 @@ class Timing:
     back_off: float = 0.5
     back_off_max: float = 30.0
     """First and longest wait between two attempts to bind."""
+    stop: float = 5.0
+    """How long `close` waits until what came in is stored; the carrier keeps the rest."""
+    unbind: float = 1.0
+    """How long a carrier has to answer our goodbye."""
     window: float = 5.0
     """Longest wait for a place in the window, before the caller is told to slow down."""
     join: float = smstext.JOIN_SECONDS
@@ -107,7 +111,7 @@ class Session:
     async def unbind(self) -> None:
         """Leave politely, and in any case."""
         with contextlib.suppress(SmsGatewayDown, SmsMayHaveGone, TimeoutError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(self._timing.unbind):
                 await self.request(lib.Unbind())
         self._end()
 
