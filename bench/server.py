@@ -51,4 +51,5 @@ class ServerProcess:
 def machine() -> str:
     """What a figure was measured on, in a line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
-    return f"{os.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{os.cpu_count()} cores, {memory} GiB, {system}, Python {platform.python_version()}"

@@ -6,14 +6,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, cast
 
 from grue.protocol import wire
 from grue.server.app import DAY, Server
 from grue.server.sqlite import open_store
+from grue.server.store import Store
 from grue.server.streams import Stream
-
-T = TypeVar("T")
 
 BLOB = b"e" * 1024
 
@@ -39,6 +38,10 @@ class TestServer(Server):
     __test__ = False
     clock: Clock
 
+    def __init__(self, store: Store, clock: Clock | None = None, **roles: Any) -> None:
+        nobody = {"keys": cast("Any", None), "directory": cast("Any", None)}
+        super().__init__(store, clock=clock or Clock(), **(nobody | roles))
+
     async def ask(self, request: wire.Message) -> Any:
         return wire.ANONYMOUS_ANSWER.decode(await self.anonymous(wire.encode(request)))
 
@@ -56,7 +59,7 @@ class TestServer(Server):
 async def serving(path: Path | None = None, **options: Any) -> AsyncIterator[TestServer]:
     store = await open_store(path)
     try:
-        yield TestServer(store, clock=options.pop("clock", Clock()), **options)
+        yield TestServer(store, **options)
     finally:
         await store.close()
 

@@ -8,15 +8,18 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from grue.errors import BadRequest, GrueError, NetworkError, NotPermitted, Refused
 from grue.protocol import wire
-from grue.server import keypackages, mailboxes
+from grue.server import directory, keypackages, mailboxes, registration, sms
+from grue.server.directory import Directory
+from grue.server.keys import Keys
 from grue.server.mailboxes import key_hash
+from grue.server.sms import SmsRole
 from grue.server.store import Store, Tx
 from grue.server.streams import Hub, Sink, Stream
 
@@ -33,19 +36,6 @@ CHALLENGE: Final = "challenge"
 """The refusal code that carries a challenge to sign."""
 
 
-class PublicFiles(Protocol):
-    """What the directory shows to everybody."""
-
-    def file(self, path: str, query: str) -> bytes | None: ...
-
-
-class Keys(Protocol):
-    """The server's secrets, made by `grue.server.keys`."""
-
-    @property
-    def server_public(self) -> bytes: ...
-
-
 class Server:
     """All roles over one store. Call within the event loop that serves it."""
 
@@ -53,9 +43,9 @@ class Server:
         self,
         store: Store,
         *,
-        keys: Any = None,
-        directory: Any = None,
-        sms: Any = None,
+        keys: Keys,
+        directory: Directory,
+        sms: SmsRole | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -99,9 +89,9 @@ class Server:
     async def _account(self, body: bytes) -> wire.AccountAnswer:
         match wire.ACCOUNT_REQUEST.decode(body):
             case wire.RegisterStart() as request:
-                return await _registration().start(self, request)
+                return await registration.start(self, request)
             case wire.RegisterFinish() as request:
-                return await _registration().finish(self, request)
+                return await registration.finish(self, request)
             case wire.Signed() as request:
                 return await self._signed(request)
 
@@ -117,13 +107,13 @@ class Server:
                 left = await self.store.read(keypackages.count, signed.device_public, self.week)
                 return wire.KeyPackageCount(left)
             case wire.CheckIn() as request:
-                return await _registration().check_in(self, signed.account, request)
+                return await registration.check_in(self, signed.account, request)
             case wire.DeleteAccount():
-                return await _registration().delete_account(self, signed.account)
+                return await registration.delete_account(self, signed.account)
             case wire.SendSms() as request:
-                return await _sms().send(self, signed.account, request)
+                return await sms.send(self, signed.account, request)
             case wire.AskSms() as request:
-                return await _sms().ask(self, signed.account, request)
+                return await sms.ask(self, signed.account, request)
 
     async def _upload(self, device: bytes, request: wire.UploadKeyPackages) -> wire.AccountAnswer:
         await keypackages.check(request, device)
@@ -151,7 +141,7 @@ class Server:
             case wire.Claim() as request:
                 return await self.store.transact(keypackages.claim, request.intro_mailbox, self.week)
             case wire.Evaluate() as request:
-                return await _directory().evaluate(self, request)
+                return await directory.evaluate(self, request)
 
     # --- mailboxes --------------------------------------------------------------------------------
 
@@ -207,6 +197,7 @@ class Server:
         for first_byte in range(256):
             await self.store.transact(mailboxes.forget_posted, first_byte, self.today)
         await self.store.transact(keypackages.expire, self.week)
+        await registration.expire(self)
 
     # --- challenges -------------------------------------------------------------------------------
 
@@ -259,21 +250,3 @@ def _check_signature(signed: wire.Signed) -> None:
         Ed25519PublicKey.from_public_bytes(signed.device_public).verify(signed.signature, over)
     except (InvalidSignature, ValueError):
         raise NotPermitted from None
-
-
-def _registration() -> Any:
-    from grue.server import registration
-
-    return registration
-
-
-def _directory() -> Any:
-    from grue.server import directory
-
-    return directory
-
-
-def _sms() -> Any:
-    from grue.server import sms
-
-    return sms

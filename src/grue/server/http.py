@@ -33,7 +33,8 @@ KEEPALIVE_IDLE, KEEPALIVE_EVERY, KEEPALIVE_TRIES = 120, 30, 4
 """Seconds, seconds and probes until the kernel finds out that a silent client is gone."""
 
 DIRECTORY_CACHE: Final = "public, max-age=60"
-"""A head is valid for hours, so a minute in a cache does no harm. Files with a name of their own stay a year."""
+"""A head is valid for hours, so a minute in a cache does no harm."""
+
 IMMUTABLE_CACHE: Final = "public, max-age=31536000, immutable"
 
 
@@ -126,8 +127,9 @@ async def _directory_file(request: web.Request) -> web.Response:
 
 
 def _is_immutable(path: str) -> bool:
-    """A file under an epoch's number never changes."""
-    return path.split("/", 1)[0].isdecimal()
+    """An epoch's manifest and base never change; its overlay grows."""
+    epoch, _, name = path.partition("/")
+    return epoch.isdecimal() and name in ("manifest", "base")
 
 
 def _ranged(request: web.Request, body: bytes) -> web.Response:

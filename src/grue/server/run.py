@@ -6,8 +6,8 @@ import os
 import resource
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -15,7 +15,10 @@ from aiohttp import web
 
 from grue.errors import UsageError
 from grue.server.app import Server, report
+from grue.server.directory import TEND_EVERY, Directory
 from grue.server.http import runner
+from grue.server.keys import open_keys
+from grue.server.sms import SmsRole, open_gateway
 from grue.server.sqlite import open_store
 
 DATABASE: Final = "server.db"
@@ -45,15 +48,9 @@ async def serve(
     async with AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
         server = await stack.enter_async_context(_server(data, sms, directory_key))
-        host, port = _address(listen)
-        web_runner = runner(server)
-        await web_runner.setup()
-        stack.push_async_callback(web_runner.cleanup)
-        site = web.TCPSite(web_runner, host, port, ssl_context=tls, backlog=BACKLOG)
-        await _start(site, listen)
-        sweeper = asyncio.create_task(_sweep(server))
-        stack.callback(sweeper.cancel)
-        ready(_bound(web_runner, host))
+        stack.enter_context(_chores(server))
+        bound = await stack.enter_async_context(_listening(server, listen, tls))
+        ready(bound)
         await stop.wait()
 
 
@@ -68,14 +65,66 @@ def run(data: Path, listen: str, **options: Any) -> None:
 
 
 @asynccontextmanager
-async def _server(data: Path, sms: str | None, directory_key: Path | None) -> AsyncIterator[Server]:
-    """All parts of a server, in the order in which they need each other."""
+async def _server(data: Path, sms_url: str | None, directory_key: Path | None) -> AsyncIterator[Server]:
+    """All parts of a server, in the order in which they need each other, and left in the opposite one."""
+    gateway = open_gateway(sms_url) if sms_url is not None else None
+    keys = open_keys(data, directory_key)
     store = await open_store(data / DATABASE)
     try:
-        server = Server(store)
-        yield server
+        role = SmsRole(gateway) if gateway is not None else None
+        server = Server(store, keys=keys, directory=Directory(data, keys), sms=role)
+        async with _sms(server, role):
+            yield server
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def _sms(server: Server, role: SmsRole | None) -> AsyncIterator[None]:
+    if role is None:
+        yield
+        return
+    await role.start(server)
+    try:
+        yield
+    finally:
+        await role.close()
+
+
+@asynccontextmanager
+async def _listening(server: Server, listen: str, tls: ssl.SSLContext | None) -> AsyncIterator[str]:
+    """Answer requests. On leaving: take no more, say goodbye to streams, and let what is under way finish."""
+    host, port = _address(listen)
+    web_runner = runner(server)
+    await web_runner.setup()
+    try:
+        await _start(web.TCPSite(web_runner, host, port, ssl_context=tls, backlog=BACKLOG), listen)
+        yield _bound(web_runner, host)
+    finally:
+        await web_runner.cleanup()
+
+
+@contextmanager
+def _chores(server: Server) -> Iterator[None]:
+    """What a server does by itself, now and then."""
+    chores = [
+        asyncio.create_task(_every(SWEEP_EVERY, server.sweep)),
+        asyncio.create_task(_every(TEND_EVERY, server.directory.tend)),
+    ]
+    try:
+        yield
+    finally:
+        for chore in chores:
+            chore.cancel()
+
+
+async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await chore()
+        except Exception as error:  # noqa: BLE001 -- tried again next time
+            report(error)
+        await asyncio.sleep(seconds)
 
 
 def _no_core_dumps() -> None:
@@ -122,12 +171,3 @@ def _bound(web_runner: web.AppRunner, host: str) -> str:
     """HOST:PORT as it is, since port 0 means any."""
     port = web_runner.addresses[0][1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-async def _sweep(server: Server) -> None:
-    while True:
-        try:
-            await server.sweep()
-        except Exception as error:  # noqa: BLE001 -- tried again next time
-            report(error)
-        await asyncio.sleep(SWEEP_EVERY)
