@@ -57,7 +57,7 @@ Key = Annotated[bytes, sized(32)]
 """A public key, a hash, a mailbox id or a secret of 32 bytes."""
 Id = Annotated[bytes, sized(16)]
 Signature = Annotated[bytes, sized(64)]
-Number = Annotated[str, Meta(min_length=5, max_length=16, pattern=r"^\+[1-9][0-9]+$")]
+Number = Annotated[str, Meta(min_length=5, max_length=16, pattern=r"^\+[1-9][0-9]+\Z")]
 """E.164 with its plus sign."""
 Blob = Annotated[bytes, Meta(min_length=1024, max_length=65536)]
 """An envelope's contents; exactly one of `ENVELOPE_BUCKETS`, which the server checks."""
