@@ -78,7 +78,10 @@ def _strategy(shape: shapes.Type) -> st.SearchStrategy[Any]:
         case shapes.StrType():
             return st.text(min_size=shape.min_length or 0, max_size=_short(shape.min_length, shape.max_length))
         case shapes.IntType():
-            return st.integers(min_value=shape.ge, max_value=2**63 - 1 if shape.le is None else shape.le)
+            return st.integers(
+                min_value=-(2**63) if shape.ge is None else shape.ge,
+                max_value=2**63 - 1 if shape.le is None else shape.le,
+            )
         case shapes.BoolType():
             return st.booleans()
         case shapes.ListType():
