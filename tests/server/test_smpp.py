@@ -255,13 +255,13 @@ async def test_an_sms_without_an_answer_when_the_connection_ends_may_have_gone()
 
 
 async def test_a_wrong_password_is_said_to_the_operator_and_nothing_is_sent() -> None:
-    password = "secret"
-    async with company(credentials=("grue", password)) as carrier:
-        async with gateway(carrier.address, system_id="grue", password=f"not {password}"[:8]) as sms:
+    word = "secret"
+    async with company(credentials=("grue", word)) as carrier:
+        async with gateway(carrier.address, system_id="grue", password=word[:-1]) as sms:
             with pytest.raises(SmsGatewayDown):
                 await sms.text()
             assert sms.condition == "bind refused (0x0000000E)"
-        async with gateway(carrier.address, system_id="grue", password=password) as sms:
+        async with gateway(carrier.address, system_id="grue", password=word) as sms:
             await sms.text()
 
 
@@ -466,7 +466,8 @@ async def test_nothing_of_an_sms_is_logged_or_printed(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(1)
-    async with company({CAT: Mode.REJECT}) as carrier, gateway(carrier.address, password="hunter2") as sms:
+    word = "hunter2"
+    async with company({CAT: Mode.REJECT}) as carrier, gateway(carrier.address, password=word) as sms:
         await sms.text(text="a secret")
         with pytest.raises(SmsRejected):
             await sms.text(CAT, "another secret")
@@ -475,5 +476,5 @@ async def test_nothing_of_an_sms_is_logged_or_printed(
         shown = repr([sms.came, Sms(ANN, BEN, "a secret"), sms._config])
     written = capfd.readouterr()
     everything = caplog.text + written.out + written.err + shown
-    assert [word for word in ("secret", "7700", "hunter2") if word in everything] == []
+    assert [word for word in ("secret", "7700", word) if word in everything] == []
     assert logging.root.handlers != []

@@ -28,6 +28,7 @@ from grue.protocol.contents import RECEIVED_SMS, ReceivedSms
 from grue.protocol.delivery import TABLE, MessageEvent, MessageState
 from grue.protocol.states import Machine
 from grue.protocol.wire import MAX_SMS, AskSms, PostIntro, SendSms, SmsState, SmsStates, encode
+from grue.server import directory
 
 if TYPE_CHECKING:
     from grue.server.app import Server
@@ -263,14 +264,8 @@ async def send_code(server: "Server", number: str, text: str) -> None:
 async def _check_sender(server: "Server", account: bytes, number: str) -> None:
     """SMS-01: an account sends from its own number only."""
     row = await server.store.read(_phone_tag, account)
-    if row is None or not compare_digest(cast("bytes", row[0]), _tag_of(server, number)):
+    if row is None or not compare_digest(cast("bytes", row[0]), directory.tag_of(server, number)):
         raise NotPermitted
-
-
-def _tag_of(server: "Server", number: str) -> bytes:
-    from grue.server import directory
-
-    return directory.tag_of(server, number)
 
 
 async def _phone_tag(tx: "Tx", account: bytes) -> "Row | None":
@@ -307,7 +302,7 @@ async def _stored(server: "Server", inbound: Inbound) -> bool:
 
 async def _store(server: "Server", inbound: Inbound) -> None:
     """Seal it to the account with that number. A number that is not hosted here leaves no trace at all."""
-    found = await server.store.read(_account_with, _tag_of(server, inbound.to))
+    found = await server.store.read(_account_with, directory.tag_of(server, inbound.to))
     if found is None:
         return
     hpke_public, intro_mailbox = cast("tuple[bytes, bytes]", found)
