@@ -116,10 +116,8 @@ def chat_of_claim(db: Db, number: str) -> Chat | None:
     return _chat(db.row(_CHAT + "WHERE claimed = ? AND number IS NULL ORDER BY id DESC", number))
 
 
-def chat_by_id(db: Db, chat: int) -> Chat:
-    found = _chat(db.row(_CHAT + "WHERE id = ?", chat))
-    assert found is not None
-    return found
+def chat_by_id(db: Db, chat: int) -> Chat | None:
+    return _chat(db.row(_CHAT + "WHERE id = ?", chat))
 
 
 def all_chats(db: Db) -> list[Chat]:
@@ -159,7 +157,7 @@ def bind_chat(db: Db, number: str, identity: bytes) -> Chat:
         by_identity = None
     chat = by_number or by_identity or chat_for_number(db, number)
     db.execute("UPDATE chat SET number = ?, claimed = ?, identity = ? WHERE id = ?", number, number, identity, chat.id)
-    return chat_by_id(db, chat.id)
+    return cast("Chat", chat_by_id(db, chat.id))
 
 
 def mark_encrypted(db: Db, chat: int, list_number: int = 0) -> None:
@@ -219,7 +217,9 @@ def queued(db: Db) -> list[Queued]:
     """What waits to be sent, oldest first."""
     rows = db.rows("SELECT n, conversation, purpose, request, envelope, message FROM outbox ORDER BY n")
     return [
-        Queued(_int(n), _bytes(conversation), Purpose(purpose), _bytes(request), _bytes(envelope), _bytes(message))
+        Queued(
+            _int(n), _bytes(conversation), Purpose(_str(purpose)), _bytes(request), _bytes(envelope), _bytes(message)
+        )
         for n, conversation, purpose, request, envelope, message in rows
     ]
 
@@ -279,7 +279,7 @@ def add_incoming(
 
 def message_state(db: Db, message: bytes) -> MessageState | None:
     row = db.row("SELECT state FROM message WHERE id = ? AND incoming = 0", message)
-    return None if row is None else MessageState(row[0])
+    return None if row is None else MessageState(_str(row[0]))
 
 
 def fire(db: Db, message: bytes, event: MessageEvent) -> None:
@@ -293,9 +293,7 @@ def fire(db: Db, message: bytes, event: MessageEvent) -> None:
 def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int) -> None:
     """The server has it on disk, at this seq of its mailbox (0 for an intro mailbox)."""
     fire(db, message, MessageEvent.ACKNOWLEDGED)
-    db.execute(
-        "UPDATE message SET seq = ?, conversation = ? WHERE id = ? AND incoming = 0", seq, conversation, message
-    )
+    db.execute("UPDATE message SET seq = ?, conversation = ? WHERE id = ? AND incoming = 0", seq, conversation, message)
 
 
 def read_by_peer(db: Db, conversation: bytes, seq: int) -> None:
@@ -315,7 +313,7 @@ def take_unshown(db: Db) -> tuple[StoredMessage, Chat] | None:
         return None
     db.execute("UPDATE message SET shown = 1 WHERE n = ?", row[0])
     message = _message(cast("Row", db.row(_MESSAGE + "WHERE n = ?", row[0])))
-    return message, chat_by_id(db, message.chat)
+    return message, cast("Chat", chat_by_id(db, message.chat))
 
 
 def unshow(db: Db, n: int) -> None:
@@ -348,7 +346,9 @@ def save_step(db: Db, chat: int, own_identity: bytes, step: Step, now_ms: int) -
     for seq, digest in step.hashes.items():
         db.execute("INSERT OR REPLACE INTO log VALUES (?, ?, ?)", conversation.id, seq, digest)
     if step.hashes:
-        db.execute("DELETE FROM log WHERE conversation = ? AND seq < ?", conversation.id, max(step.hashes) - KEPT_HASHES)
+        db.execute(
+            "DELETE FROM log WHERE conversation = ? AND seq < ?", conversation.id, max(step.hashes) - KEPT_HASHES
+        )
     if step.read_by_peer:
         read_by_peer(db, conversation.id, step.read_by_peer)
 
@@ -404,10 +404,10 @@ def _message(row: Row) -> StoredMessage:
         id=_bytes(message),
         chat=_int(chat),
         incoming=bool(incoming),
-        route=Route(route),
+        route=Route(_str(route)),
         text=_str(text),
         sent=_int(sent),
-        state=MessageState(state),
+        state=MessageState(_str(state)),
     )
 
 

@@ -54,7 +54,7 @@ CREATE TABLE message (
 CREATE INDEX message_chat ON message (chat, n);
 CREATE INDEX message_new ON message (n) WHERE incoming = 1 AND shown = 0;
 CREATE INDEX message_state ON message (conversation, state) WHERE incoming = 0;
-CREATE TABLE intent (message BLOB PRIMARY KEY, number TEXT NOT NULL, replaces BLOB NOT NULL DEFAULT x'') WITHOUT ROWID;
+CREATE TABLE intent (message BLOB PRIMARY KEY, number TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE outbox (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     conversation BLOB NOT NULL,

@@ -6,7 +6,9 @@ requests, and streams (the intro mailbox's stream belongs to the account's side 
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
@@ -39,6 +41,30 @@ MAX_FILE: Final = 64 << 20
 T = TypeVar("T", wire.AccountAnswer, wire.AnonymousAnswer)
 
 
+@dataclass
+class Usage:
+    """What a transport has carried; payload bytes, without HTTP's own."""
+
+    requests: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Requests by the name of their message, for the client's own account of whom it gave what."""
+
+    def sent(self, kind: str, size: int) -> None:
+        self.requests += 1
+        self.bytes_up += size
+        self.kinds[kind] += 1
+
+    def snapshot(self) -> "Usage":
+        return Usage(self.requests, self.bytes_up, self.bytes_down)
+
+    def since(self, before: "Usage") -> "Usage":
+        return Usage(
+            self.requests - before.requests, self.bytes_up - before.bytes_up, self.bytes_down - before.bytes_down
+        )
+
+
 class Stream(Protocol):
     """A socket that pushes what is appended to mailboxes."""
 
@@ -52,6 +78,8 @@ class Stream(Protocol):
 
 class Transport(Protocol):
     """Requests in, answers out. Refusals are raised as the errors that they name; no answer as NetworkError."""
+
+    usage: Usage
 
     async def hello(self) -> wire.ServerHello: ...
     async def account(self, request: wire.AccountRequest) -> wire.AccountAnswer: ...
@@ -101,6 +129,7 @@ class DirectTransport:
     """Straight to the server over HTTP and WebSocket. The server sees this machine's address."""
 
     def __init__(self, url: str) -> None:
+        self.usage = Usage()
         self._url = check_url(url)
         self._base = f"{self._url}/{wire.PROTOCOL}"
         self._account: aiohttp.ClientSession | None = None
@@ -122,17 +151,18 @@ class DirectTransport:
 
     async def account(self, request: wire.AccountRequest) -> wire.AccountAnswer:
         self._account = self._account or _session()
-        body = await _post(self._account, f"{self._base}/account", wire.encode(request))
-        return _answer(wire.ACCOUNT_ANSWER, body)
+        sent = self._count(request)
+        return _answer(wire.ACCOUNT_ANSWER, self._received(await _post(self._account, f"{self._base}/account", sent)))
 
     async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
         requests = await self._anonymous_socket()
-        return _answer(wire.ANONYMOUS_ANSWER, await requests.ask(wire.encode(request)))
+        return _answer(wire.ANONYMOUS_ANSWER, self._received(await requests.ask(self._count(request))))
 
     async def file(self, path: str, start: int = 0) -> bytes:
         self._anonymous = self._anonymous or _session()
         headers = {"Range": f"bytes={start}-"} if start else {}
-        return await _get(self._anonymous, f"{self._base}/directory/{path}", headers)
+        self.usage.sent("file", 0)
+        return self._received(await _get(self._anonymous, f"{self._base}/directory/{path}", headers))
 
     async def stream(self) -> Stream:
         session = _session()
@@ -145,6 +175,15 @@ class DirectTransport:
         for session in (self._account, self._anonymous, *self._streams):
             if session is not None:
                 await session.close()
+
+    def _count(self, request: wire.Message) -> bytes:
+        data = wire.encode(request)
+        self.usage.sent(type(request).__name__, len(data))
+        return data
+
+    def _received(self, data: bytes) -> bytes:
+        self.usage.bytes_down += len(data)
+        return data
 
     async def _anonymous_socket(self) -> "_Requests":
         async with self._opening:
@@ -246,9 +285,7 @@ def _session() -> aiohttp.ClientSession:
 
 async def _connect(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSocketResponse:
     try:
-        return await session.ws_connect(
-            url, compress=0, heartbeat=HEARTBEAT_SECONDS, max_msg_size=2 * wire.MAX_REQUEST
-        )
+        return await session.ws_connect(url, compress=0, heartbeat=HEARTBEAT_SECONDS, max_msg_size=2 * wire.MAX_REQUEST)
     except aiohttp.WSServerHandshakeError as error:
         raise _status_error(error.status) from None
     except (aiohttp.ClientError, TimeoutError, OSError):

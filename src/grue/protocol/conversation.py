@@ -265,16 +265,17 @@ def hashed(secret: bytes) -> bytes:
     return sha256(secret).digest()
 
 
-def say(session: MlsSession, conversation: Conversation, text: str, message_id: bytes, tools: Tools) -> Step:
-    """Send one text. Raises TooLarge, or NotPermitted in a state that does not send.
+def say(session: MlsSession, conversation: Conversation, text: Text, tools: Tools) -> Step:
+    """Send one text; how far we have read is added. Raises TooLarge, or NotPermitted in a state that does not send.
 
     CONVERSATION-09 only a founded or active conversation sends.
     """
     if conversation.state not in SENDING:
         raise NotPermitted(f"(this conversation is {conversation.state.value})")
-    if len(text.encode()) > MAX_TEXT:
+    if len(text.text.encode()) > MAX_TEXT:
         raise TooLarge
-    said = Text(message_id, text, tools.now_ms, *_position(conversation.log))
+    seq, log_hash = _position(conversation.log)
+    said = replace(text, read_seq=seq, log_hash=log_hash)
     return Step(conversation, [post(session, conversation, said, Purpose.SAY, tools)])
 
 

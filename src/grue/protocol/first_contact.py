@@ -12,11 +12,20 @@ from msgspec.structs import replace
 
 from grue._core import MlsApplication, MlsError, MlsMember, MlsSession, mls_key_package_member
 from grue.errors import BadEnvelope, BadKeyPackage, BadRequest, TooLarge
-from grue.protocol.contents import APPLICATION, INTRO_PAYLOAD, Invitation, IntroSms, IntroWelcome, Slot, Text, Transcript
+from grue.protocol.contents import (
+    APPLICATION,
+    INTRO_PAYLOAD,
+    IntroSms,
+    IntroWelcome,
+    Invitation,
+    Slot,
+    Text,
+    Transcript,
+)
 from grue.protocol.conversation import (
+    TABLE,
     Conversation,
     ConversationEvent,
-    TABLE,
     ConversationState,
     Incoming,
     Newcomer,
@@ -128,9 +137,7 @@ def found(
     return Step(conversation, [Outgoing(Purpose.FOUND, create), *_introduce(introduced, blob, text.id, tools)])
 
 
-def invited(
-    session: MlsSession, me: Me, payload: IntroWelcome, known: Sequence[Conversation], tools: Tools
-) -> Invited:
+def invited(session: MlsSession, me: Me, payload: IntroWelcome, known: Sequence[Conversation], tools: Tools) -> Invited:
     """Join the group of a Welcome from the intro mailbox; the conversation waits as a request.
 
     CONVERSATION-03 exactly two accounts, ours and one other. CONVERSATION-04 every leaf is on its account's signed

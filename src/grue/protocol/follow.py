@@ -13,10 +13,14 @@ from grue._core import (
     MlsApplication,
     MlsError,
     MlsLost,
+    MlsMalformed,
     MlsMember,
     MlsOwnMessage,
+    MlsRefused,
+    MlsSecretGone,
     MlsSession,
     MlsStagedCommit,
+    MlsWrongEpoch,
     mls_key_package_member,
 )
 from grue.errors import BadEnvelope, BadRequest, NotPermitted
@@ -48,7 +52,11 @@ from grue.protocol.first_contact import Me, welcome_newcomer
 from grue.protocol.mailbox import UNKNOWN_HASH, delivered
 from grue.protocol.wire import Delivery, RemoveReader
 
+Entries = dict[bytes, bytes]
 Changes = dict[bytes, bytes | None]
+
+_JUNK = (BadEnvelope, MlsMalformed, MlsRefused, MlsSecretGone, MlsWrongEpoch)
+"""What an envelope raises that is no message for us: forged, replayed, or of an epoch that has passed."""
 
 
 @dataclass
@@ -59,7 +67,7 @@ class Follower:
     hash_at  the log's hash after a seq, as far back as it is kept
     """
 
-    entries: dict[bytes, bytes]
+    entries: Entries
     me: Me
     tools: Tools
     posted: Callable[[bytes], bool]
@@ -70,15 +78,21 @@ class Follower:
 
         Ends early, with the rest unread, when the conversation becomes lost. Raises nothing for any bytes.
         """
-        session = MlsSession(self.entries)
-        step = Step(conversation)
         try:
-            for delivery in deliveries:
-                self._one(session, step, delivery)
-            self._answer(session, step)
+            return self._batch(conversation, deliveries, self.entries)
         except MlsError:
-            # A session is void after an error: read again, one session an envelope, to void only the bad one.
+            # A session is void after such an error: read again, one session an envelope, to void only the bad one.
             return self._singly(conversation, deliveries)
+
+    def _batch(
+        self, conversation: Conversation, deliveries: Sequence[Delivery], entries: Entries
+    ) -> tuple[Step, Changes]:
+        session, step = MlsSession(entries), Step(conversation)
+        for delivery in deliveries:
+            self._one(session, step, delivery)
+            if step.conversation.state not in READING:
+                return step, session.changes()
+        self._answer(session, step)
         return step, session.changes()
 
     def _singly(self, conversation: Conversation, deliveries: Sequence[Delivery]) -> tuple[Step, Changes]:
@@ -88,15 +102,13 @@ class Follower:
             session = MlsSession(entries)
             try:
                 self._one(session, step, delivery)
-            except MlsError as error:
-                _without(step, delivery, error, self.tools, entries, changes)
+            except MlsError:
+                step.skipped += 1
+                _read(step, delivery)
             else:
                 _keep(entries, changes, session.changes())
             if step.conversation.state not in READING:
-                return step, changes
-        session = MlsSession(entries)
-        self._answer(session, step)
-        _keep(entries, changes, session.changes())
+                break
         return step, changes
 
     def _one(self, session: MlsSession, step: Step, delivery: Delivery) -> None:
@@ -107,7 +119,8 @@ class Follower:
             step.conversation = self._won(session, step, delivery)
         elif not self.posted(delivery.envelope):
             self._theirs(session, step, delivery)
-        _read(step, delivery)
+        if step.conversation.state in READING:
+            _read(step, delivery)
 
     def _won(self, session: MlsSession, step: Step, delivery: Delivery) -> Conversation:
         conversation = step.conversation
@@ -127,10 +140,21 @@ class Follower:
             message = envelope.unseal(
                 conversation.epoch_keys, conversation.log.mailbox, delivery.envelope, delivery.blob
             )
-        except BadEnvelope:
+            opened = session.process(conversation.id, message)
+        except MlsOwnMessage:
+            # Ours, and not among what we know to have posted: our own state went back.
+            _lose(step, b"")
+            step.start_over = True
+        except MlsLost:
+            _lose(step, delivery.envelope)
+        except _JUNK:
             step.skipped += 1
-            return
-        opened = session.process(conversation.id, message)
+        else:
+            self._opened(session, step, opened, delivery)
+
+    def _opened(
+        self, session: MlsSession, step: Step, opened: MlsApplication | MlsStagedCommit, delivery: Delivery
+    ) -> None:
         if isinstance(opened, MlsApplication):
             self._application(session, step, opened, delivery)
         else:
@@ -190,9 +214,7 @@ class Follower:
             return
         secret, envelope_id = self.tools.random(32), self.tools.random(16)
         commit = session.commit(conversation.id, [request.key_package], [sender.leaf], b"")
-        step.outgoing.append(
-            seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id, slots=[secret])
-        )
+        step.outgoing.append(seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id, slots=[secret]))
         welcome = Newcomer(request.intro_mailbox, commit.welcome or b"", secret, newcomer.signature_key)
         step.conversation = replace(conversation, pending=PendingCommit(envelope_id, welcome))
 
@@ -215,21 +237,9 @@ def ask_resync(session: MlsSession, conversation: Conversation, me: Me, tools: T
     return Step(conversation, [post(session, conversation, request, Purpose.RESYNC, tools)])
 
 
-def _without(
-    step: Step, delivery: Delivery, error: MlsError, tools: Tools, entries: dict[bytes, bytes], changes: Changes
-) -> None:
-    """What an envelope that does not open means: junk, our own state gone back, or a commit that we cannot follow."""
-    if isinstance(error, MlsOwnMessage):
-        step.start_over = True
-        step.notices.append(Notice.LOST)
-        step.conversation = become(step.conversation, ConversationEvent.LOST_TRACK)
-    elif isinstance(error, MlsLost):
-        step.notices.append(Notice.LOST)
-        lost = become(step.conversation, ConversationEvent.LOST_TRACK)
-        step.conversation = replace(lost, lost_commit=delivery.envelope)
-    else:
-        step.skipped += 1
-        _read(step, delivery)
+def _lose(step: Step, commit: bytes) -> None:
+    step.notices.append(Notice.LOST)
+    step.conversation = replace(become(step.conversation, ConversationEvent.LOST_TRACK), lost_commit=commit)
 
 
 def _release_slot(conversation: Conversation) -> list[Outgoing]:

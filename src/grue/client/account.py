@@ -1,0 +1,193 @@
+"""The own account: made by an SMS code, kept reachable by key packages, and vouched for by a self-lookup."""
+
+import os
+from typing import Final, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
+
+from grue._core import MlsSession
+from grue.client import rows
+from grue.client.context import Account, Context, Random, load_account, save_account
+from grue.client.store import Db, Store
+from grue.client.transport import Challenge, Transport
+from grue.errors import (
+    AlreadyRegistered,
+    GrueError,
+    KeyChanged,
+    NotAGrueServer,
+    NotRegistered,
+    ServerBusy,
+)
+from grue.protocol import wire
+from grue.protocol.conversation import hashed
+from grue.protocol.devices import credential, sign_device_list
+from grue.protocol.lookup import Found
+from grue.protocol.registration import Registration, RegistrationState, check_server
+from grue.protocol.smsseal import SECRET_BYTES, public_of
+
+KEY_PACKAGES: Final = 20
+"""Key packages at the server: new people in one offline stretch; after that the last resort serves, less forward secret."""
+
+REFILL_BELOW: Final = 10
+
+T = TypeVar("T", bound=wire.Message)
+
+
+async def begin(store: Store, transport: Transport, server: str, number: str, random: Random = os.urandom) -> Account:
+    """Make keys for a number and have a code sent to it. Asking again keeps the keys.
+
+    Raises AlreadyRegistered, Refused (limits), NetworkError.
+    """
+    hello = await transport.hello()
+    registration = await store.transact(_prepare, server, hello.server_public, number, random)
+    check_server(hello, registration.server_public)
+    asked, request = registration.ask()
+    await store.transact(_save_registration, asked)
+    try:
+        await transport.account(request)
+    except GrueError as error:
+        await store.transact(_save_registration, asked.failed(error))
+        raise
+    await store.transact(_save_registration, asked.code_sent())
+    return await store.read(load_account)
+
+
+async def finish(store: Store, transport: Transport, code: str) -> Account:
+    """Hand the code in; doing so again after a lost answer does no harm. Raises CodeWrong, CodeExpired, ..."""
+    registration = await store.read(_registration)
+    check_server(await transport.hello(), registration.server_public)
+    verifying, request = registration.verify(code)
+    await store.transact(_save_registration, verifying)
+    try:
+        answer = await transport.account(request)
+        if not isinstance(answer, wire.Registered):
+            raise NotAGrueServer
+    except GrueError as error:
+        await store.transact(_save_registration, verifying.failed(error))
+        raise
+    return await store.transact(_registered, verifying.registered(answer))
+
+
+async def signed(context: Context, request: wire.SignedRequest, expect: type[T]) -> T:
+    """Send an account request, signed by this device over the server's challenge. Raises what the server refuses."""
+    challenge = b""
+    for _ in range(2):
+        signed_request = await context.store.read(_sign, context.account, challenge, wire.encode(request))
+        try:
+            answer = await context.transport.account(signed_request)
+        except Challenge as wanted:
+            challenge = wanted.challenge
+            continue
+        if not isinstance(answer, expect):
+            raise NotAGrueServer
+        return answer
+    raise ServerBusy
+
+
+async def upkeep(context: Context) -> None:
+    """Keep the account reachable: key packages at the server, a transcript for contacts. Raises NetworkError, ...
+
+    Raises KeyChanged when the directory lists another identity under our number.
+    """
+    left = await signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)
+    if left.left < REFILL_BELOW:
+        request = await context.store.transact(_make_packages, context.account, KEY_PACKAGES - left.left)
+        await signed(context, request, wire.KeyPackageCount)
+    await look_self_up(context)
+
+
+async def look_self_up(context: Context) -> None:
+    """Check the own record, as contacts see it, and keep the transcript for them."""
+    account = context.account
+    result, transcript = await context.directory.look_self_up(account.number)
+    if isinstance(result, Found) and result.record.identity_public != account.identity_public:
+        raise KeyChanged("The directory lists another account under your own number.")
+    context.account = await context.store.transact(_save_transcript, transcript)
+
+
+async def check_in(context: Context) -> None:
+    """Hand the own number in again, so that the server can write our record anew."""
+    account = context.account
+    await signed(context, wire.CheckIn(account.number, account.device_list), wire.Done)
+
+
+# --- in transactions ------------------------------------------------------------------------------
+
+
+def _prepare(db: Db, server: str, server_public: bytes, number: str, random: Random) -> Registration:
+    known = rows.get_meta(db, "account", Account)
+    if known is not None and known.id:
+        raise AlreadyRegistered
+    if known is not None and (known.server, known.number) == (server, number):
+        return _registration(db)
+    account = _new_account(db, server, server_public, number, random)
+    save_account(db, account)
+    registration = Registration(
+        number, account.identity_public, account.device_list, hashed(account.intro_read_key), server_public
+    )
+    _save_registration(db, registration)
+    return registration
+
+
+def _new_account(db: Db, server: str, server_public: bytes, number: str, random: Random) -> Account:
+    identity = Ed25519PrivateKey.from_private_bytes(random(32))
+    session = MlsSession({})
+    device_public = session.new_identity()
+    rows.save_mls(db, session.changes())
+    sms_secret, intro_mailbox = random(SECRET_BYTES), random(32)
+    identity_public = identity.public_key().public_bytes_raw()
+    devices = wire.DeviceList(1, identity_public, public_of(sms_secret), intro_mailbox, [device_public])
+    return Account(
+        server=server,
+        server_public=server_public,
+        number=number,
+        identity_secret=identity.private_bytes_raw(),
+        identity_public=identity_public,
+        sms_secret=sms_secret,
+        device_public=device_public,
+        credential=credential(identity, device_public),
+        device_list=sign_device_list(devices, identity),
+        intro_mailbox=intro_mailbox,
+        intro_read_key=random(32),
+    )
+
+
+def _registration(db: Db) -> Registration:
+    registration = rows.get_meta(db, "registration", Registration)
+    if registration is None:
+        raise NotRegistered
+    if registration.state is RegistrationState.REGISTERED:
+        raise AlreadyRegistered
+    return registration
+
+
+def _save_registration(db: Db, registration: Registration) -> None:
+    rows.put_meta(db, "registration", registration)
+
+
+def _registered(db: Db, registration: Registration) -> Account:
+    account = replace(load_account(db), id=registration.account)
+    save_account(db, account)
+    _save_registration(db, registration)
+    return account
+
+
+def _sign(db: Db, account: Account, challenge: bytes, body: bytes) -> wire.Signed:
+    session = MlsSession(rows.mls_entries(db, b"s"))
+    signature = session.sign(wire.signed_bytes(account.id, challenge, body))
+    return wire.Signed(account.id, account.device_public, challenge, body, signature)
+
+
+def _make_packages(db: Db, account: Account, count: int) -> wire.UploadKeyPackages:
+    session = MlsSession(rows.mls_entries(db, b"s"))
+    packages = [session.key_package(account.credential, last_resort=False) for _ in range(count)]
+    last_resort = session.key_package(account.credential, last_resort=True)
+    rows.save_mls(db, session.changes())
+    return wire.UploadKeyPackages(packages, last_resort)
+
+
+def _save_transcript(db: Db, transcript: wire.Message) -> Account:
+    account = replace(load_account(db), transcript=transcript)
+    save_account(db, account)
+    return account

@@ -1,0 +1,341 @@
+"""The library's face: open a home, look numbers up, send, receive.
+
+async with grue.open() as me:
+    async for message in me.receive():
+        await me.send(message.chat, f"You wrote: {message.text}")
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from grue.client import account as accounts
+from grue.client import rows
+from grue.client.context import Account, Clock, Context, Random, load_account
+from grue.client.directory import Directory, LookedUp
+from grue.client.home import default_home, unlock
+from grue.client.inbox import Inbox, expire
+from grue.client.messenger import CHAT_PREFIX, Messenger, Sent, chat_named
+from grue.client.outbox import Outbox
+from grue.client.receiver import Receiver
+from grue.client.rows import Chat, StoredMessage
+from grue.client.store import Db, Store
+from grue.client.transport import DirectTransport, Transport, TransportFactory, check_url
+from grue.errors import NetworkError, NotRegistered
+from grue.protocol.conversation import SUPERSEDED_FOR_MS, ConversationState
+from grue.protocol.delivery import MessageState
+from grue.protocol.fallback import Route
+from grue.protocol.numbers import parse, region_of
+
+DATABASE: Final = "grue.db"
+
+LOOK_AGAIN_SECONDS: Final = 0.5
+"""How often a receiver looks whether another process of this home has stored something."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message, as it is shown."""
+
+    id: str
+    chat: str
+    """What to send an answer to: the number when it is verified, else the chat's name."""
+    sender: str
+    """The sender's number when it is verified, else the chat's name."""
+    claimed: str
+    """The number that an unverified sender claims; empty for a verified one."""
+    to: str
+    text: str
+    route: Route
+    sent: float
+    """Unix seconds by the sender's clock."""
+    incoming: bool
+    state: MessageState
+    request: bool = False
+    """From somebody we have not accepted: nothing was acknowledged to them, and an answer accepts."""
+
+
+@dataclass(frozen=True)
+class ChatInfo:
+    """One line of the list of chats."""
+
+    chat: str
+    claimed: str
+    encrypted: bool
+    request: bool
+    messages: int
+    last: str
+
+
+class Client:
+    """A client of one home: `async with` opens and closes it. One instance a home and process is enough."""
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        *,
+        passphrase: str | None = None,
+        transport: TransportFactory = DirectTransport,
+        clock: Clock = time.time,
+        random: Random = os.urandom,
+    ) -> None:
+        self._home = home or default_home()
+        self._passphrase = passphrase
+        self._factory = transport
+        self._clock = clock
+        self._random = random
+        self._store: Store | None = None
+        self._context: Context | None = None
+        self._transport: Transport | None = None
+        self._receiver: Receiver | None = None
+
+    async def __aenter__(self) -> Self:
+        key = await asyncio.to_thread(unlock, self._home, self._passphrase)
+        self._store = await Store.open(self._home / DATABASE, key)
+        try:
+            account = await self._store.read(_registered)
+            if account is not None:
+                self._assemble(account)
+        except BaseException:
+            await self._store.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop receiving and close everything. What is queued stays queued."""
+        if self._receiver is not None:
+            await self._receiver.close()
+        if self._transport is not None:
+            await self._note_exposure()
+            await self._transport.close()
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
+
+    # --- the account ------------------------------------------------------------------------------
+
+    async def register(self, number: str, server: str) -> str:
+        """Have a code sent to this number; returns it as E.164. Raises AlreadyRegistered, Refused, NetworkError."""
+        number, server = parse(number), check_url(server)
+        self._connect(server)
+        assert self._transport is not None
+        account = await accounts.begin(self._opened, self._transport, server, number, self._random)
+        return account.number
+
+    async def verify(self, code: str) -> str:
+        """Hand the code in; returns the account's id. Raises CodeWrong, CodeExpired, TooManyGuesses, NetworkError."""
+        account = await self._opened.read(load_account)
+        self._connect(account.server)
+        assert self._transport is not None
+        account = await accounts.finish(self._opened, self._transport, code)
+        context = self._assemble(account)
+        with suppress(NetworkError):
+            # Registered all the same; the next connection does what is missing.
+            await accounts.upkeep(context)
+        return account.id.hex()
+
+    @property
+    def number(self) -> str:
+        return self._ready.account.number
+
+    @property
+    def server(self) -> str:
+        return self._ready.account.server
+
+    async def upkeep(self) -> None:
+        """Refill key packages, look the own number up, leave what has expired. Raises NetworkError, KeyChanged."""
+        context = self._ready
+        await accounts.upkeep(context)
+        await context.store.transact(expire, context, SUPERSEDED_FOR_MS)
+        await context.store.transact(rows.forget_old, context.now_ms)
+
+    # --- lookups ----------------------------------------------------------------------------------
+
+    async def lookup(self, *numbers: str) -> list[LookedUp]:
+        """Look numbers up, in order, without any server learning which. Raises NotANumber; see `LookedUp.error`."""
+        region = region_of(self.number)
+        return await self._ready.directory.lookup([parse(number, region) for number in numbers])
+
+    # --- messages ---------------------------------------------------------------------------------
+
+    async def send(self, to: str, text: str, *, sms: bool = False, accept_key: bool = False) -> Sent:
+        """Send one text; see `grue.client.messenger.Messenger.send`."""
+        sent = await Messenger(self._ready, self._outbox).send(to, text, sms=sms, accept_key=accept_key)
+        if self._receiver is not None:
+            self._receiver.wake()
+        return sent
+
+    async def flush(self) -> None:
+        """Send what is queued. Raises NetworkError; what could not go stays."""
+        await Messenger(self._ready, self._outbox).resume()
+        await self._outbox.flush()
+
+    async def poll(self) -> None:
+        """Send what is queued and fetch what waits, once. Raises NetworkError."""
+        await self.flush()
+        await self._inbox.poll()
+        await self.flush()
+        await Messenger(self._ready, self._outbox).ask_sms()
+
+    async def receive(self, timeout: float | None = None) -> AsyncIterator[Message]:
+        """Messages as they arrive, each once, whoever else receives in this home; ends after `timeout` idle seconds.
+
+        Works without a network: it connects when there is one.
+        """
+        receiver = self._start()
+        idle_since = time.monotonic()
+        while True:
+            receiver.arrived.clear()
+            taken = await self._opened.transact(rows.take_unshown) if await self._opened.read(_unshown) else None
+            if taken is not None:
+                yield await self._opened.read(_public, self.number, *taken)
+                idle_since = time.monotonic()
+            elif timeout is not None and time.monotonic() - idle_since >= timeout:
+                return
+            else:
+                await _wait(receiver.arrived, _remaining(timeout, idle_since))
+
+    async def unshown(self) -> list[Message]:
+        """Take what is stored and was not shown yet, without asking the server."""
+        messages = []
+        while (taken := await self._opened.transact(rows.take_unshown)) is not None:
+            messages.append(await self._opened.read(_public, self.number, *taken))
+        return messages
+
+    async def chats(self) -> list[ChatInfo]:
+        """All chats, the latest first."""
+        return await self._opened.read(_chats)
+
+    async def history(self, chat: str) -> list[Message]:
+        """All messages of a chat, oldest first. Raises NoSuchChat, NotANumber."""
+        return await self._opened.read(_history, self.number, chat)
+
+    async def exposure(self) -> list[tuple[str, str, int]]:
+        """What this client has given to whom so far: (party, fact, count)."""
+        await self._note_exposure()
+        return await self._opened.read(rows.exposure)
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    @property
+    def _opened(self) -> Store:
+        if self._store is None:
+            raise RuntimeError("use `async with` to open the client")
+        return self._store
+
+    @property
+    def _ready(self) -> Context:
+        if self._context is None:
+            raise NotRegistered
+        return self._context
+
+    def _connect(self, server: str) -> None:
+        if self._transport is None:
+            self._transport = self._factory(server)
+
+    def _assemble(self, account: Account) -> Context:
+        self._connect(account.server)
+        assert self._transport is not None
+        directory = Directory(self._opened, self._transport, account.server_public, self._clock)
+        self._context = Context(self._opened, self._transport, directory, account, self._clock, self._random)
+        self._outbox = Outbox(self._context)
+        self._inbox = Inbox(self._context)
+        return self._context
+
+    def _start(self) -> Receiver:
+        if self._receiver is None:
+            self._receiver = Receiver(self._ready, self._inbox, self._outbox)
+            self._receiver.start()
+        return self._receiver
+
+    async def _note_exposure(self) -> None:
+        if self._transport is None:
+            return
+        counts = {("server", kind): count for kind, count in self._transport.usage.kinds.items()}
+        self._transport.usage.kinds.clear()
+        if counts:
+            await self._opened.transact(rows.count_exposure, int(self._clock()) // 86_400, counts)
+
+
+def open(home: str | Path | None = None, *, passphrase: str | None = None) -> Client:
+    """A client of this home (default: `GRUE_HOME`), to be used with `async with`."""
+    return Client(Path(home) if home is not None else None, passphrase=passphrase)
+
+
+def _registered(db: Db) -> Account | None:
+    account = rows.get_meta(db, "account", Account)
+    return account if account is not None and account.id else None
+
+
+def _unshown(db: Db) -> bool:
+    return db.row("SELECT 1 FROM message WHERE incoming = 1 AND shown = 0 LIMIT 1") is not None
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def _remaining(timeout: float | None, idle_since: float) -> float:
+    if timeout is None:
+        return LOOK_AGAIN_SECONDS
+    return max(0.0, min(LOOK_AGAIN_SECONDS, timeout - (time.monotonic() - idle_since)))
+
+
+def _name(chat: Chat) -> str:
+    return chat.number or f"{CHAT_PREFIX}{chat.id}"
+
+
+def _is_request(db: Db, chat: Chat) -> bool:
+    states = {conversation.state for conversation in rows.conversations_of(db, chat.id)}
+    return states == {ConversationState.REQUESTED}
+
+
+def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
+    other = _name(chat)
+    return Message(
+        id=message.id.hex(),
+        chat=other,
+        sender=other if message.incoming else own,
+        claimed="" if chat.number else chat.claimed,
+        to=own if message.incoming else other,
+        text=message.text,
+        route=message.route,
+        sent=message.sent / 1000,
+        incoming=message.incoming,
+        state=message.state,
+        request=message.incoming and message.route is Route.ENCRYPTED and _is_request(db, chat),
+    )
+
+
+def _chats(db: Db) -> list[ChatInfo]:
+    return [_chat_info(db, chat) for chat in rows.all_chats(db)]
+
+
+def _chat_info(db: Db, chat: Chat) -> ChatInfo:
+    messages = rows.history(db, chat.id)
+    return ChatInfo(
+        chat=_name(chat),
+        claimed="" if chat.number else chat.claimed,
+        encrypted=chat.encrypted,
+        request=_is_request(db, chat),
+        messages=len(messages),
+        last=messages[-1].text if messages else "",
+    )
+
+
+def _history(db: Db, own: str, name: str) -> list[Message]:
+    chat = chat_named(db, name, own)
+    return [_public(db, own, message, chat) for message in rows.history(db, chat.id)]

@@ -1,0 +1,90 @@
+"""What the parts of one running client share: its store, its transport, its account, and the clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from grue._core import MlsSession
+from grue.client import rows
+from grue.client.directory import Directory
+from grue.client.store import Db, Store
+from grue.client.transport import Transport
+from grue.errors import NotRegistered
+from grue.protocol.contents import Transcript
+from grue.protocol.conversation import Step, Tools
+from grue.protocol.first_contact import Me
+
+Clock = Callable[[], float]
+"""Gives Unix seconds."""
+Random = Callable[[int], bytes]
+
+
+class Account(msgspec.Struct, array_like=True, frozen=True):
+    """The own account and device. Holds secrets: never printed."""
+
+    server: str
+    server_public: bytes
+    number: str
+    identity_secret: bytes
+    identity_public: bytes
+    sms_secret: bytes
+    device_public: bytes
+    credential: bytes
+    device_list: bytes
+    """The `SignedDeviceList`."""
+    intro_mailbox: bytes
+    intro_read_key: bytes
+    id: bytes = b""
+    """Given by the server; empty until the number is verified."""
+    transcript: Transcript | None = None
+    """The newest self-lookup, for contacts to check our number with."""
+    intro_cursor: int = 0
+    intro_incarnation: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Account(verified={bool(self.id)})"
+
+    @property
+    def me(self) -> Me:
+        return Me(
+            self.identity_public, self.number, self.credential, self.device_list, self.intro_mailbox, self.transcript
+        )
+
+
+@dataclass
+class Context:
+    """One client that is open."""
+
+    store: Store
+    transport: Transport
+    directory: Directory
+    account: Account
+    clock: Clock
+    random: Random
+
+    @property
+    def tools(self) -> Tools:
+        return Tools(self.now_ms, self.random)
+
+    @property
+    def now_ms(self) -> int:
+        return int(self.clock() * 1000)
+
+    def save(self, db: Db, chat: int, step: Step, session: MlsSession | None = None) -> None:
+        """Write a step, and the MLS changes that belong to it, in the caller's transaction."""
+        rows.save_step(db, chat, self.account.identity_public, step, self.now_ms)
+        if session is not None:
+            rows.save_mls(db, session.changes())
+
+
+def load_account(db: Db) -> Account:
+    """The account, registered or waiting for its code. Raises NotRegistered when there is none."""
+    account = rows.get_meta(db, "account", Account)
+    if account is None:
+        raise NotRegistered
+    return account
+
+
+def save_account(db: Db, account: Account) -> None:
+    rows.put_meta(db, "account", account)
