@@ -5,6 +5,8 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,17 +46,20 @@ class Company:
 
 @asynccontextmanager
 async def company(
-    rules: dict[str, Mode] | None = None, listen: str = "127.0.0.1:0", **options: object
+    rules: dict[str, Mode] | None = None,
+    listen: str = "127.0.0.1:0",
+    record: Path | None = None,
+    credentials: tuple[str, str] | None = None,
 ) -> AsyncIterator[Company]:
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     seen: list[dict[str, object]] = []
     behaviour = Behaviour(rules or {}, slow=0.05, retry=0.01, answer=5)
-    task = asyncio.create_task(
-        carrier(
-            listen, out=lambda event: seen.append(dict(event)), behaviour=behaviour, ready=address.set_result, **options
-        )  # type: ignore[arg-type]
+    running = carrier(
+        listen, record, lambda event: seen.append(dict(event)), behaviour, address.set_result, credentials
     )
-    await asyncio.wait([task, address], return_when=asyncio.FIRST_COMPLETED)
+    task = asyncio.create_task(running)
+    waited: list[asyncio.Future[Any]] = [task, address]
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
     try:
@@ -94,9 +99,9 @@ class Gateway(SmppGateway):
 
 
 @asynccontextmanager
-async def gateway(address: str, timing: Timing = PATIENT, **config: object) -> AsyncIterator[Gateway]:
+async def gateway(address: str, timing: Timing = PATIENT, **config: Any) -> AsyncIterator[Gateway]:
     host, port = address.rsplit(":", 1)
-    made = Gateway(Config(host, int(port), **config), timing)  # type: ignore[arg-type]
+    made = Gateway(Config(host, int(port), **config), timing)
     await made.start()
     taking = asyncio.create_task(made.take())
     try:
@@ -106,8 +111,8 @@ async def gateway(address: str, timing: Timing = PATIENT, **config: object) -> A
         await taking
 
 
-def impatient(**seconds: float) -> Timing:
-    return replace(PATIENT, **seconds)  # type: ignore[arg-type]
+def impatient(**seconds: Any) -> Timing:
+    return replace(PATIENT, **seconds)
 
 
 # --- a peer that says anything --------------------------------------------------------------------
@@ -130,7 +135,8 @@ class Peer:
         """Command, status, sequence and body of the next PDU."""
         async with asyncio.timeout(10):
             length, *rest = struct.unpack("!IIII", await self.reader.readexactly(16))
-            return (*rest, await self.reader.readexactly(length - 16))  # type: ignore[return-value]
+            command, status, sequence = rest
+            return command, status, sequence, await self.reader.readexactly(length - 16)
 
     async def hears_nothing_more(self) -> None:
         async with asyncio.timeout(10):

@@ -147,6 +147,7 @@ class SmsRole:
 
     def __init__(self, gateway: SmsGateway) -> None:
         self.gateway = gateway
+        self._under_way: dict[_Key, _Sent] = {}
         self._sent: OrderedDict[_Key, _Sent] = OrderedDict()
         self._by_message: OrderedDict[str, _Sent] = OrderedDict()
         self._early: OrderedDict[str, MessageEvent] = OrderedDict()
@@ -163,7 +164,7 @@ class SmsRole:
 
     async def close(self) -> None:
         """Wait for the answers under way, then leave. What is not stored stays at the carrier."""
-        running = [sent.task for sent in self._sent.values() if sent.task and not sent.task.done()]
+        running = [sent.task for sent in self._under_way.values() if sent.task]
         if running:
             await asyncio.wait(running, timeout=CLOSE_SECONDS)
         await self.gateway.close()
@@ -175,10 +176,9 @@ class SmsRole:
         for what was definitely not sent, and forgets it then.
         """
         key, digest = (account, request.id), sha256(encode(request)).digest()
-        sent = self._sent.get(key)
+        sent = self._known(key)
         if sent is None:
-            sent = self._sent[key] = _Sent(digest)
-            _trim(self._sent)
+            sent = self._under_way[key] = _Sent(digest)
             sent.task = asyncio.create_task(self._submit(key, sent, Sms(request.sender, request.to, request.text)))
         elif sent.digest != digest:
             raise BadRequest("(that id was another SMS)")
@@ -187,8 +187,11 @@ class SmsRole:
             await asyncio.shield(sent.task)
         return sent.state
 
+    def _known(self, key: _Key) -> _Sent | None:
+        return self._under_way.get(key) or self._sent.get(key)
+
     def state(self, account: bytes, sms_id: bytes) -> str:
-        sent = self._sent.get((account, sms_id))
+        sent = self._known((account, sms_id))
         return sent.state if sent else str(MessageState.UNKNOWN)
 
     def receive(self, receipt: Receipt) -> None:
@@ -203,21 +206,31 @@ class SmsRole:
 
     async def _submit(self, key: _Key, sent: _Sent, sms: Sms) -> None:
         try:
-            message_id = await self.gateway.submit(sms)
+            self._submitted(sent, await self.gateway.submit(sms))
         except (SmsGatewayDown, SmsThrottled, SmsRejected, TooLarge):
-            del self._sent[key]
             raise
         except BaseException as error:
             # Anything else leaves open whether it went, our own faults and a stop of the server included.
             sent.machine.fire(MessageEvent.ANSWER_LOST)
+            self._remember(key, sent)
             if not isinstance(error, SmsMayHaveGone):
                 raise
         else:
-            sent.machine.fire(MessageEvent.SUBMITTED)
-            self._by_message[message_id] = sent
-            _trim(self._by_message)
-            if message_id in self._early:
-                sent.machine.fire(self._early.pop(message_id))
+            self._remember(key, sent)
+        finally:
+            sent.task = None
+            del self._under_way[key]
+
+    def _submitted(self, sent: _Sent, message_id: str) -> None:
+        sent.machine.fire(MessageEvent.SUBMITTED)
+        self._by_message[message_id] = sent
+        _trim(self._by_message)
+        if message_id in self._early:
+            sent.machine.fire(self._early.pop(message_id))
+
+    def _remember(self, key: _Key, sent: _Sent) -> None:
+        self._sent[key] = sent
+        _trim(self._sent)
 
 
 def _trim(memory: OrderedDict[K, V]) -> None:
