@@ -20,7 +20,7 @@ export UV_PYTHON_DOWNLOADS := never
 # One interpreter for every cargo command: PyO3's build script runs again whenever this changes.
 export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
 
-RUST_SOURCES := $(shell find rust -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
+RUST_SOURCES := $(shell find rust \( -name target -o -name fuzz \) -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
 .PHONY: help setup demo test check bench docs format clean check-python check-rust check-project test-rust test-python
 

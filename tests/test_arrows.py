@@ -24,7 +24,7 @@ MAY_IMPORT: Final = {
     "lab": frozenset({"errors", "_core", "protocol", "server", "client", "exposure"}),
     # The command line names every part, and starts the lab by what a person types: only then is it imported.
     "cli": frozenset({"errors", "protocol", "server", "client", "calls", "desktop", "exposure", "lab"}),
-    "": frozenset({"errors", "client"}),
+    "": frozenset({"errors", "protocol", "client"}),
     "__main__": frozenset({"cli"}),
 }
 """For each part of `grue`, the other parts that it may import. "" is `import grue` itself: the library."""

@@ -320,14 +320,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             new = render(old)
         except DocsError as error:
-            print(f"{path.relative_to(ROOT)}: {error}", file=sys.stderr)  # noqa: T201
+            print(f"{path.relative_to(ROOT)}: {error}", file=sys.stderr)
             return 2
         if new == old:
             continue
         stale = True
         if not check:
             path.write_text(new)
-        print(f"{path.relative_to(ROOT)}: {'out of date, `make docs` writes it' if check else 'written'}")  # noqa: T201
+        print(f"{path.relative_to(ROOT)}: {'out of date, `make docs` writes it' if check else 'written'}")
     return 1 if check and stale else 0
 
 
