@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 _SERVE: Final = """
 import sys

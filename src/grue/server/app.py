@@ -206,6 +206,7 @@ class Server:
         return hmac.digest(self._challenge_key, window.to_bytes(8, "big"), "sha256")
 
     def _challenge_holds(self, challenge: bytes) -> bool:
+        """SIGNED-03: the challenge is ours, of this window or the last one."""
         return any(hmac.compare_digest(challenge, self._challenge(ago)) for ago in (0, 1))
 
 

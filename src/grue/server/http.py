@@ -4,11 +4,12 @@ No access log, no header that names a version of anything, no compression (it wo
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, web, web_response
 
 from grue.errors import BadRequest, GrueError, OtherVersion, TooLarge
 from grue.protocol import wire
@@ -38,6 +39,16 @@ DIRECTORY_CACHE: Final = "public, max-age=60"
 IMMUTABLE_CACHE: Final = "public, max-age=31536000, immutable"
 
 
+# Also in answers that never reach our routes: no version of aiohttp and Python.
+web_response.SERVER_SOFTWARE = "grue"  # type: ignore[attr-defined]
+
+_SILENT: Final = logging.getLogger("grue.server.http")
+"""aiohttp logs the address of whoever sends nonsense, with a trace; ours are reported elsewhere."""
+_SILENT.disabled = True
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
 class Sockets(set[web.WebSocketResponse]):
     """The WebSockets that are open, to say goodbye to when the server stops."""
 
@@ -48,11 +59,10 @@ SOCKETS: Final = web.AppKey("sockets", Sockets)
 
 def application(server: Server) -> web.Application:
     """The routes of one server."""
-    app = web.Application(client_max_size=FRAME_BYTES)
+    app = web.Application(client_max_size=FRAME_BYTES, middlewares=[_reported])
     app[SERVER] = server
     app[SOCKETS] = Sockets()
     app.on_shutdown.append(_close_sockets)
-    app.on_response_prepare.append(_anonymise)
     app.router.add_get("/grue", _hello)
     app.router.add_post(f"{PREFIX}/account", _account)
     app.router.add_post(f"{PREFIX}/anonymous", _anonymous)
@@ -68,6 +78,7 @@ def runner(server: Server) -> web.AppRunner:
     return web.AppRunner(
         application(server),
         access_log=None,
+        logger=_SILENT,
         handle_signals=False,
         shutdown_timeout=CLOSE_SECONDS,
         tcp_keepalive=True,
@@ -75,9 +86,16 @@ def runner(server: Server) -> web.AppRunner:
     )
 
 
-async def _anonymise(_request: web.Request, response: web.StreamResponse) -> None:
-    """Instead of the header with which aiohttp names its own and Python's version."""
-    response.headers["Server"] = "grue"
+@web.middleware
+async def _reported(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A fault of ours is logged as every other is, and answered as one."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception as error:  # noqa: BLE001 -- the server goes on
+        report(error)
+        return _refusal(GrueError(), status=500)
 
 
 def _binary(body: bytes, status: int = 200) -> web.Response:
@@ -108,7 +126,9 @@ async def _answer(request: web.Request, role: Callable[[bytes], Awaitable[bytes]
     return _binary(await role(body))
 
 
-async def _other_version(_request: web.Request) -> web.Response:
+async def _other_version(request: web.Request) -> web.Response:
+    if request.match_info["version"] == str(wire.PROTOCOL):
+        raise web.HTTPNotFound
     return _refusal(OtherVersion(), status=426)
 
 

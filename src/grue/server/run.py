@@ -43,13 +43,15 @@ async def serve(
 
     Raises UsageError, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
     """
+    address = _address(listen)
     _no_core_dumps()
     stop = _stop_signal()
+    asyncio.get_running_loop().set_exception_handler(_report_from_loop)
     async with AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
         server = await stack.enter_async_context(_server(data, sms, directory_key))
         stack.enter_context(_chores(server))
-        bound = await stack.enter_async_context(_listening(server, listen, tls))
+        bound = await stack.enter_async_context(_listening(server, address, tls))
         ready(bound)
         await stop.wait()
 
@@ -92,13 +94,13 @@ async def _sms(server: Server, role: SmsRole | None) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _listening(server: Server, listen: str, tls: ssl.SSLContext | None) -> AsyncIterator[str]:
+async def _listening(server: Server, address: tuple[str, int], tls: ssl.SSLContext | None) -> AsyncIterator[str]:
     """Answer requests. On leaving: take no more, say goodbye to streams, and let what is under way finish."""
-    host, port = _address(listen)
+    host, port = address
     web_runner = runner(server)
     await web_runner.setup()
     try:
-        await _start(web.TCPSite(web_runner, host, port, ssl_context=tls, backlog=BACKLOG), listen)
+        await _start(web.TCPSite(web_runner, host, port, ssl_context=tls, backlog=BACKLOG))
         yield _bound(web_runner, host)
     finally:
         await web_runner.cleanup()
@@ -140,6 +142,12 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
+def _report_from_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the loop would log by itself holds addresses."""
+    if (error := context.get("exception")) is not None:
+        report(error)
+
+
 def _locked(data: Path) -> IO[bytes]:
     """Hold the directory for this process. Two servers would not see each other's streams."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -160,11 +168,11 @@ def _address(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def _start(site: web.TCPSite, listen: str) -> None:
+async def _start(site: web.TCPSite) -> None:
     try:
         await site.start()
     except OSError as error:
-        raise UsageError(f"Cannot listen on {listen}: {os.strerror(error.errno or 0)}.") from None
+        raise UsageError(f"Cannot listen on that address: {os.strerror(error.errno or 0)}.") from None
 
 
 def _bound(web_runner: web.AppRunner, host: str) -> str:

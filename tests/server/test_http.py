@@ -1,0 +1,318 @@
+"""The server on real sockets: paths, sizes, ranges, several requests in flight, streams, and what a header tells."""
+
+import asyncio
+import contextlib
+import io
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from grue.protocol import wire
+from grue.server import http
+from grue.server.directory import Directory
+from grue.server.keys import Keys
+from tests.server.kit import BLOB, Box, Clock, TestServer, key_hash, serving
+
+
+class Site:
+    """A server, and a client session that points at it."""
+
+    def __init__(self, server: TestServer, session: aiohttp.ClientSession, url: str) -> None:
+        self.server = server
+        self.session = session
+        self.url = url
+
+    async def anonymous(self, body: bytes | io.BytesIO) -> Any:
+        async with self.session.post(f"{self.url}/1/anonymous", data=body) as response:
+            assert response.status == 200
+            return wire.ANONYMOUS_ANSWER.decode(await response.read())
+
+    def socket(self, path: str) -> Any:
+        return self.session.ws_connect(f"{self.url}{path}", max_msg_size=2 * wire.MAX_REQUEST)
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    keys = Keys.generate()
+    clock = Clock()
+    async with serving(keys=keys, directory=Directory(tmp_path, keys, clock), clock=clock) as server:
+        runner = http.runner(server)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with aiohttp.ClientSession() as session:
+            yield Site(server, session, f"http://127.0.0.1:{runner.addresses[0][1]}")
+        await runner.cleanup()
+
+
+# --- plain requests -------------------------------------------------------------------------------
+
+
+async def test_hello_says_protocol_and_key(site: Site) -> None:
+    async with site.session.get(f"{site.url}/grue") as response:
+        hello = wire.SERVER_HELLO.decode(await response.read())
+    assert hello == wire.ServerHello([wire.PROTOCOL], site.server.keys.server_public, "")
+
+
+async def test_a_request_and_its_answer(site: Site) -> None:
+    box = Box(site.server)
+    assert await site.anonymous(wire.encode(box.creation())) == wire.Done()
+    assert await site.anonymous(wire.encode(box.posting())) == wire.Posted(1)
+
+
+@pytest.mark.parametrize("path", ["account", "anonymous"])
+async def test_bytes_that_are_no_request_are_refused_as_such(site: Site, path: str) -> None:
+    for body in (b"", b"\xc1", os.urandom(100), wire.encode(wire.Done())):
+        async with site.session.post(f"{site.url}/1/{path}", data=body) as response:
+            assert wire.ANONYMOUS_ANSWER.decode(await response.read()) == wire.Refusal("bad_request")
+
+
+async def test_a_body_that_is_too_large_is_refused_and_not_read(site: Site) -> None:
+    assert await site.anonymous(io.BytesIO(bytes(2 * wire.MAX_REQUEST))) == wire.Refusal("too_large")
+
+
+@pytest.mark.parametrize("path", ["/2/account", "/2/stream", "/0/directory/head", "/17/anything/else"])
+async def test_another_version_of_the_protocol_is_told_apart(site: Site, path: str) -> None:
+    async with site.session.get(site.url + path) as response:
+        assert response.status == 426
+        assert wire.ANONYMOUS_ANSWER.decode(await response.read()) == wire.Refusal("other_version")
+
+
+async def test_a_path_that_is_not_ours_is_not_found(site: Site) -> None:
+    for path in ("/", "/1/else", "/admin"):
+        async with site.session.get(site.url + path) as response:
+            assert response.status == 404
+
+
+async def raw(site: Site, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(site.url.rpartition(":")[2]))
+    writer.write(request)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /grue HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PUT /grue HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /1/stream HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01 nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20000 + b"\r\n\r\n",
+    ],
+)
+async def test_no_header_names_a_version_of_anything(site: Site, request_: bytes) -> None:
+    answer = (await raw(site, request_)).lower()
+    assert answer.startswith(b"http/1.")
+    for name in (b"aiohttp", b"python", b"uvloop"):
+        assert name not in answer
+
+
+async def test_no_request_is_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    box = Box(site.server)
+    await site.anonymous(wire.encode(box.creation()))
+    await site.anonymous(wire.encode(box.posting()))
+    await site.anonymous(b"\xc1")
+    await raw(site, b"\x16\x03\x01 nonsense\r\n\r\n")
+    assert [record for record in caplog.records if record.name.startswith(("aiohttp", "grue"))] == []
+
+
+async def test_a_fault_of_ours_is_logged_by_type_and_place_only(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(*_args: object) -> None:
+        raise ValueError("+44 7700 900123 and a secret")
+
+    site.server.random = broken  # type: ignore[assignment]
+    assert await site.anonymous(wire.encode(Box(site.server).creation())) == wire.Refusal("bug")
+    (record,) = [record for record in caplog.records if record.name == "grue.server"]
+    assert record.getMessage().startswith("ValueError at test_http.py:")
+    assert "900123" not in caplog.text
+
+
+async def test_a_fault_of_ours_outside_a_request_is_answered_and_logged_likewise(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.server.directory = None  # type: ignore[assignment]
+    async with site.session.get(f"{site.url}/1/directory/head") as response:
+        assert response.status == 500
+        assert wire.ANONYMOUS_ANSWER.decode(await response.read()) == wire.Refusal("bug")
+    assert "AttributeError at http.py:" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+# --- the directory's files ------------------------------------------------------------------------
+
+
+async def test_a_directory_file_with_its_cache_rules(site: Site) -> None:
+    for path, rule in [("head", http.DIRECTORY_CACHE), ("1/manifest", http.IMMUTABLE_CACHE),
+                       ("1/overlay/0", http.DIRECTORY_CACHE)]:  # fmt: skip
+        async with site.session.get(f"{site.url}/1/directory/{path}") as response:
+            assert response.status == 200
+            assert response.headers["Cache-Control"] == rule
+            assert await response.read() == site.server.directory.file(path)
+
+
+@pytest.mark.parametrize("path", ["else", "1/else", "9/base", "../server.key", "1/%2e%2e/%2e%2e/server.key", "1/"])
+async def test_a_directory_file_that_is_not_there(site: Site, path: str) -> None:
+    async with site.session.get(f"{site.url}/1/directory/{path}") as response:
+        assert response.status == 404
+
+
+@pytest.mark.parametrize(
+    ("range_", "status", "part"),
+    [
+        ("bytes=0-", 206, slice(0, None)),
+        ("bytes=10-", 206, slice(10, None)),
+        ("bytes=10-19", 206, slice(10, 20)),
+        ("bytes=-5", 206, slice(-5, None)),
+        ("bytes=100000-", 416, None),
+        ("bytes=x", 416, None),
+    ],
+)
+async def test_a_broken_download_goes_on_where_it_was(site: Site, range_: str, status: int, part: slice | None) -> None:
+    whole = site.server.directory.file("1/manifest")
+    assert whole is not None
+    async with site.session.get(f"{site.url}/1/directory/1/manifest", headers={"Range": range_}) as response:
+        assert response.status == status
+        if part is not None:
+            assert await response.read() == whole[part]
+            start, stop, _ = part.indices(len(whole))
+            assert response.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{len(whole)}"
+
+
+# --- the anonymous socket -------------------------------------------------------------------------
+
+
+async def test_several_requests_are_in_flight_and_each_answer_has_its_number(site: Site) -> None:
+    box = await Box.create(site.server)
+    async with site.socket("/1/anonymous") as socket:
+        for n in range(100):
+            await socket.send_bytes(wire.encode(wire.Framed(n, wire.encode(box.posting(bytes([n]) * 16)))))
+        answers: dict[int, Any] = {}
+        for _ in range(100):
+            framed = wire.FRAMED.decode(await socket.receive_bytes())
+            answers[framed.n] = wire.ANONYMOUS_ANSWER.decode(framed.body)
+    assert sorted(answers) == list(range(100))
+    assert sorted(answer.seq for answer in answers.values()) == list(range(1, 101))
+
+
+async def test_an_answer_does_not_wait_for_an_earlier_request(site: Site) -> None:
+    waiting = asyncio.Event()
+    anonymous = site.server.anonymous
+
+    async def slow_then_fast(body: bytes) -> bytes:
+        if body == b"slow":
+            await waiting.wait()
+        return await anonymous(body)
+
+    site.server.anonymous = slow_then_fast  # type: ignore[method-assign]
+    async with site.socket("/1/anonymous") as socket:
+        await socket.send_bytes(wire.encode(wire.Framed(1, b"slow")))
+        await socket.send_bytes(wire.encode(wire.Framed(2, b"fast")))
+        assert wire.FRAMED.decode(await socket.receive_bytes()).n == 2
+        waiting.set()
+        assert wire.FRAMED.decode(await socket.receive_bytes()).n == 1
+
+
+async def test_a_frame_that_is_none_ends_the_socket(site: Site) -> None:
+    async with site.socket("/1/anonymous") as socket:
+        await socket.send_bytes(b"\xc1")
+        assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+async def test_a_frame_that_is_too_large_ends_the_socket(site: Site) -> None:
+    async with site.socket("/1/anonymous") as socket:
+        await socket.send_bytes(bytes(2 * wire.MAX_REQUEST))
+        assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+async def test_a_client_that_hangs_up_mid_request_harms_nobody(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    box = await Box.create(site.server)
+    async with site.socket("/1/anonymous") as socket:
+        for n in range(20):
+            await socket.send_bytes(wire.encode(wire.Framed(n, wire.encode(box.posting()))))
+        socket._response.connection.transport.abort()
+    await asyncio.sleep(0.1)
+    assert await box.post() >= 1
+    assert [record for record in caplog.records if record.name.startswith("grue")] == []
+
+
+# --- streams --------------------------------------------------------------------------------------
+
+
+async def test_a_stream_over_a_socket(site: Site) -> None:
+    box = await Box.create(site.server)
+    await box.post(b"1" * 16)
+    async with site.socket("/1/stream") as socket:
+        await socket.send_bytes(wire.encode(wire.Subscribe(box.id, box.read_key, 0)))
+        assert isinstance(wire.STREAM_PUSH.decode(await socket.receive_bytes()), wire.Subscribed)
+        assert wire.STREAM_PUSH.decode(await socket.receive_bytes()) == wire.Delivery(box.id, 1, b"1" * 16, BLOB)
+        for size in wire.ENVELOPE_BUCKETS:
+            blob = os.urandom(size)
+            await box.post(blob=blob)
+            assert wire.STREAM_PUSH.decode(await socket.receive_bytes()).blob == blob  # type: ignore[union-attr]
+    await asyncio.sleep(0.05)
+    assert len(site.server.streams) == 0
+
+
+async def test_a_client_that_does_not_read_gets_everything_once_when_it_does(site: Site) -> None:
+    box = await Box.create(site.server)
+    async with site.socket("/1/stream") as socket:
+        await socket.send_bytes(wire.encode(wire.Subscribe(box.id, box.read_key, 0)))
+        await socket.receive_bytes()
+        for _ in range(10):
+            await asyncio.gather(*(box.post(blob=bytes(65536)) for _ in range(40)))
+        async with asyncio.timeout(30):
+            seqs = [wire.STREAM_PUSH.decode(await socket.receive_bytes()).seq for _ in range(400)]  # type: ignore[union-attr]
+    assert seqs == list(range(1, 401))
+
+
+async def test_a_stream_ends_at_bytes_that_are_no_request(site: Site) -> None:
+    async with site.socket("/1/stream") as socket:
+        await socket.send_bytes(b"\xc1")
+        assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 70000])
+async def test_our_frames_are_those_of_rfc_6455(size: int) -> None:
+    async def answer(request: web.Request) -> web.WebSocketResponse:
+        websocket = web.WebSocketResponse(compress=False)
+        await websocket.prepare(request)
+        assert request.transport is not None
+        request.transport.write(http._framed(b"x" * size))
+        await websocket.receive()
+        return websocket
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"http://127.0.0.1:{runner.addresses[0][1]}/") as socket,
+    ):
+        assert await socket.receive_bytes() == b"x" * size
+    await runner.cleanup()
+
+
+async def test_a_removed_reader_hears_of_it_on_its_socket(site: Site) -> None:
+    slot = b"s" * 32
+    box = await Box.create(site.server, [slot])
+    second = await box.join(slot)
+    async with site.socket("/1/stream") as socket:
+        await socket.send_bytes(wire.encode(wire.Subscribe(box.id, second, 0)))
+        await socket.receive_bytes()
+        await site.anonymous(wire.encode(wire.RemoveReader(box.id, second)))
+        push = wire.STREAM_PUSH.decode(await socket.receive_bytes())
+    assert push == wire.NotSubscribed(box.id, "not_permitted")
+    assert key_hash(second) != second
