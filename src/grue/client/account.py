@@ -27,7 +27,8 @@ from grue.protocol.registration import Registration, RegistrationState, check_se
 from grue.protocol.smsseal import SECRET_BYTES, public_of
 
 KEY_PACKAGES: Final = 20
-"""Key packages at the server: new people in one offline stretch; after that the last resort serves, less forward secret."""
+"""Key packages at the server: new people in one offline stretch. After them the last resort serves, and less secretly:
+its private part stays, so what is taken from the device later can open those Welcomes."""
 
 REFILL_BELOW: Final = 10
 

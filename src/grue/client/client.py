@@ -188,8 +188,8 @@ class Client:
         await self.flush()
         await Messenger(self._ready, self._outbox).ask_sms()
 
-    async def receive(self, timeout: float | None = None) -> AsyncIterator[Message]:
-        """Messages as they arrive, each once, whoever else receives in this home; ends after `timeout` idle seconds.
+    async def receive(self, idle: float | None = None) -> AsyncIterator[Message]:
+        """Messages as they arrive, each once, whoever else receives in this home; ends after `idle` seconds without one.
 
         Works without a network: it connects when there is one.
         """
@@ -201,10 +201,10 @@ class Client:
             if taken is not None:
                 yield await self._opened.read(_public, self.number, *taken)
                 idle_since = time.monotonic()
-            elif timeout is not None and time.monotonic() - idle_since >= timeout:
+            elif idle is not None and time.monotonic() - idle_since >= idle:
                 return
             else:
-                await _wait(receiver.arrived, _remaining(timeout, idle_since))
+                await _wait(receiver.arrived, _remaining(idle, idle_since))
 
     async def unshown(self) -> list[Message]:
         """Take what is stored and was not shown yet, without asking the server."""
@@ -288,10 +288,10 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
-def _remaining(timeout: float | None, idle_since: float) -> float:
-    if timeout is None:
+def _remaining(idle: float | None, idle_since: float) -> float:
+    if idle is None:
         return LOOK_AGAIN_SECONDS
-    return max(0.0, min(LOOK_AGAIN_SECONDS, timeout - (time.monotonic() - idle_since)))
+    return max(0.0, min(LOOK_AGAIN_SECONDS, idle - (time.monotonic() - idle_since)))
 
 
 def _name(chat: Chat) -> str:

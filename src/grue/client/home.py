@@ -15,7 +15,7 @@ import msgspec
 
 from grue.errors import ForeignDatabase, NoPassphrase, WrongPassphrase
 
-PASSPHRASE_VARIABLE: Final = "GRUE_PASSPHRASE"
+PASSPHRASE_VARIABLE: Final = "GRUE_PASSPHRASE"  # noqa: S105 -- the name, not the secret
 HOME_VARIABLE: Final = "GRUE_HOME"
 KEYRING_SERVICE: Final = "grue"
 

@@ -4,6 +4,7 @@ A message to somebody we have a conversation with is encrypted at once and queue
 looked up first; SMS follows only from a proven absence and the sender's consent (`grue.protocol.fallback`).
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -145,10 +146,8 @@ class Messenger:
 
     async def _flushed(self, message: bytes) -> Sent:
         """Try to send what is queued; when the server does not answer, it stays queued."""
-        try:
+        with suppress(NetworkError):
             await self._outbox.flush()
-        except NetworkError:
-            pass
         state = await self._context.store.read(rows.message_state, message)
         if state is MessageState.REFUSED:
             raise Refused("The server does not take messages for this contact any more.")
@@ -315,7 +314,8 @@ def _list_number(db: Db, number: str) -> int:
 
 def _intents(db: Db) -> list[tuple[bytes, str]]:
     pairs = db.rows(
-        "SELECT intent.message, number FROM intent JOIN message ON message.id = intent.message AND incoming = 0 ORDER BY message.n"
+        "SELECT intent.message, number FROM intent JOIN message ON message.id = intent.message AND incoming = 0"
+        " ORDER BY message.n"
     )
     return [(message, str(number)) for message, number in pairs if isinstance(message, bytes)]
 
