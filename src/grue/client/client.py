@@ -189,7 +189,7 @@ class Client:
         await Messenger(self._ready, self._outbox).ask_sms()
 
     async def receive(self, idle: float | None = None) -> AsyncIterator[Message]:
-        """Messages as they arrive, each once, whoever else receives in this home; ends after `idle` seconds without one.
+        """Messages as they arrive, each once even with several receivers; ends after `idle` seconds without one.
 
         Works without a network: it connects when there is one.
         """

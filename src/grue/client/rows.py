@@ -121,8 +121,8 @@ def chat_by_id(db: Db, chat: int) -> Chat | None:
 
 
 def all_chats(db: Db) -> list[Chat]:
-    rows = db.rows(_CHAT + "ORDER BY (SELECT max(n) FROM message WHERE message.chat = chat.id) DESC")
-    return [cast("Chat", _chat(row)) for row in rows]
+    newest_first = "ORDER BY (SELECT max(n) FROM message WHERE message.chat = chat.id) DESC"
+    return [cast("Chat", _chat(row)) for row in db.rows(_CHAT + newest_first)]
 
 
 def chat_for_number(db: Db, number: str) -> Chat:

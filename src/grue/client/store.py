@@ -22,29 +22,43 @@ BUSY_MS: Final = 20_000
 """How long a transaction waits for another process's; theirs take milliseconds."""
 
 SCHEMA: Final = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE mls (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE mls (
+    key BLOB PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE chat (
     id INTEGER PRIMARY KEY,
-    number TEXT UNIQUE,             -- verified by a lookup, or an SMS contact's
+    number TEXT UNIQUE,                     -- verified by a lookup, or an SMS contact's
     claimed TEXT NOT NULL DEFAULT '',
     identity BLOB UNIQUE,
-    list_number INTEGER NOT NULL DEFAULT 0,
-    encrypted INTEGER NOT NULL DEFAULT 0   -- 1 once any message went or came encrypted
+    list_number INTEGER NOT NULL DEFAULT 0, -- of the newest device list seen
+    encrypted INTEGER NOT NULL DEFAULT 0    -- 1 once any message went or came encrypted
 );
+
 CREATE TABLE conversation (
-    id BLOB PRIMARY KEY, chat INTEGER NOT NULL REFERENCES chat, state TEXT NOT NULL, mailbox BLOB NOT NULL, body BLOB NOT NULL
+    id BLOB PRIMARY KEY,
+    chat INTEGER NOT NULL REFERENCES chat,
+    state TEXT NOT NULL,
+    mailbox BLOB NOT NULL,
+    body BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX conversation_mailbox ON conversation (mailbox);
+
 CREATE TABLE message (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     id BLOB NOT NULL,
     chat INTEGER NOT NULL REFERENCES chat,
-    sender BLOB NOT NULL,           -- identity key; empty for SMS that came in; own identity for our own
+    sender BLOB NOT NULL,                   -- identity key; empty for an SMS that came in
     incoming INTEGER NOT NULL,
     route TEXT NOT NULL,
     text TEXT NOT NULL,
-    sent INTEGER NOT NULL,          -- Unix milliseconds by the sender's clock
+    sent INTEGER NOT NULL,                  -- Unix milliseconds by the sender's clock
     state TEXT NOT NULL,
     conversation BLOB NOT NULL DEFAULT x'',
     seq INTEGER NOT NULL DEFAULT 0,
@@ -52,9 +66,15 @@ CREATE TABLE message (
     UNIQUE (sender, id)
 );
 CREATE INDEX message_chat ON message (chat, n);
+CREATE INDEX message_own ON message (id) WHERE incoming = 0;
 CREATE INDEX message_new ON message (n) WHERE incoming = 1 AND shown = 0;
 CREATE INDEX message_state ON message (conversation, state) WHERE incoming = 0;
-CREATE TABLE intent (message BLOB PRIMARY KEY, number TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE intent (
+    message BLOB PRIMARY KEY,
+    number TEXT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE outbox (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     conversation BLOB NOT NULL,
@@ -63,14 +83,50 @@ CREATE TABLE outbox (
     envelope BLOB NOT NULL,
     message BLOB NOT NULL
 );
-CREATE TABLE posted (envelope BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE seen (envelope BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE log (conversation BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (conversation, seq)) WITHOUT ROWID;
-CREATE TABLE evaluation (number TEXT NOT NULL, oprf_epoch INTEGER NOT NULL, output BLOB NOT NULL, PRIMARY KEY (number, oprf_epoch)) WITHOUT ROWID;
-CREATE TABLE record (tag BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE overlay (seq INTEGER PRIMARY KEY, tag BLOB NOT NULL, entry BLOB NOT NULL);
+
+CREATE TABLE posted (
+    envelope BLOB PRIMARY KEY,
+    day INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE seen (
+    envelope BLOB PRIMARY KEY,
+    day INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE log (
+    conversation BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (conversation, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE evaluation (
+    number TEXT NOT NULL,
+    oprf_epoch INTEGER NOT NULL,
+    output BLOB NOT NULL,
+    PRIMARY KEY (number, oprf_epoch)
+) WITHOUT ROWID;
+
+CREATE TABLE record (
+    tag BLOB PRIMARY KEY,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE overlay (
+    seq INTEGER PRIMARY KEY,
+    tag BLOB NOT NULL,
+    entry BLOB NOT NULL
+);
 CREATE INDEX overlay_tag ON overlay (tag, seq);
-CREATE TABLE exposure (day INTEGER NOT NULL, party TEXT NOT NULL, fact TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, party, fact)) WITHOUT ROWID;
+
+CREATE TABLE exposure (
+    day INTEGER NOT NULL,
+    party TEXT NOT NULL,
+    fact TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (day, party, fact)
+) WITHOUT ROWID;
 """
 
 P = ParamSpec("P")
