@@ -89,6 +89,10 @@ def test_an_error_is_shown_with_its_exit_code_and_its_fix() -> None:
     assert "| `busy` | 4 | The server is busy. | Wait a little and try again. |" in part("errors: busy")
 
 
+def test_every_column_at_rest_is_shown_with_what_it_says() -> None:
+    assert "| `envelope` | `blob` | its size bucket; the rest is sealed |" in part("tables")
+
+
 def test_what_is_written_once_is_up_to_date() -> None:
     once = part("types: grue.protocol.wire")
     assert docs.render(once) == once

@@ -6,6 +6,7 @@ A part stands between two markers and is replaced whole:
     <!-- types: grue.protocol.wire -->        the named types that fields are made of
     <!-- limits: grue.protocol.wire -->       a module's named constants and the reason for each
     <!-- states: grue.protocol.x.TABLE -->    a state machine, as a diagram
+    <!-- tables -->                           what the server stores, column by column, and what each says
     <!-- errors: code code -->                errors; without codes, all of them
     <!-- bench -->                            the measurements in bench/results.json
     <!-- end -->
@@ -244,6 +245,17 @@ def states(argument: str) -> str:
     return "```mermaid\nstateDiagram-v2\n" + "".join(f"    {line}\n" for line in lines) + "```\n"
 
 
+# --- what is stored -------------------------------------------------------------------------------
+
+
+def tables(_argument: str) -> str:
+    """Every column that the server has at rest."""
+    from grue.server.store import TABLES
+
+    rows = [(f"`{table.name}`", f"`{column.name}`", column.says) for table in TABLES for column in table.columns]
+    return _table(("table", "column", "what it says"), rows)
+
+
 # --- errors ---------------------------------------------------------------------------------------
 
 
@@ -286,7 +298,15 @@ def bench(_argument: str) -> str:
 
 # --- documents ------------------------------------------------------------------------------------
 
-KINDS: Final = {"fields": fields, "types": types, "limits": limits, "states": states, "errors": errors, "bench": bench}
+KINDS: Final = {
+    "fields": fields,
+    "types": types,
+    "limits": limits,
+    "states": states,
+    "tables": tables,
+    "errors": errors,
+    "bench": bench,
+}
 
 
 def documents() -> list[Path]:
