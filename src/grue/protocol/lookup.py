@@ -17,7 +17,7 @@ from grue.protocol.contents import Transcript
 from grue.protocol.directory_sync import Current
 from grue.protocol.fallback import Route
 from grue.protocol.record import Record, derive, open_record
-from grue.protocol.states import Machine, Table
+from grue.protocol.states import Machine, Table, advance
 
 
 class LookupState(StrEnum):
@@ -133,6 +133,7 @@ class Lookup:
         LOOKUP-03 the head is still valid. Raises StaleDirectory.
         LOOKUP-04 a record under the number's tag opens (RECORD-01 to -03). Raises BadRecord.
         """
+        advance(TABLE, self.state, LookupEvent.SEARCHED)
         self._outputs |= self.learned
         try:
             results = {
