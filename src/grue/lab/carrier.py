@@ -6,13 +6,15 @@ a service does, as `smsc.HANDSET`, so that the company's address is all that any
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import IO
 
+import msgspec
 import smpp34
 
 from grue.errors import SmsGatewayDown, SmsRejected, UsageError
@@ -23,8 +25,8 @@ from grue.protocol.smstext import Part
 
 def write_line(event: Mapping[str, object]) -> None:
     """One JSON object a line on stdout, at once."""
-    sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
@@ -32,6 +34,15 @@ def _host_and_port(address: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise UsageError("The carrier's address is HOST:PORT.")
     return host.strip("[]"), int(port)
+
+
+def _recording(record: Path | None) -> AbstractContextManager[IO[str] | None]:
+    if record is None:
+        return contextlib.nullcontext()
+    try:
+        return record.open("a", encoding="utf-8")
+    except OSError:
+        raise UsageError(f"The carrier cannot write its record to {record}.") from None
 
 
 async def carrier(
@@ -49,18 +60,17 @@ async def carrier(
     services must bind with; any are good when None. Raises UsageError.
     """
     host, port = _host_and_port(listen)
-    with contextlib.ExitStack() as stack:
-        kept = stack.enter_context(record.open("a", encoding="utf-8")) if record else None
+    with _recording(record) as kept:
         centre = Centre(behaviour or Behaviour(), out, kept, credentials)
         try:
             server = await asyncio.start_server(centre.serve, host, port)
         except OSError:
             raise UsageError(f"The carrier cannot listen at {listen}; is another one running?") from None
-        address = "{}:{}".format(*server.sockets[0].getsockname()[:2])
+        bound = f"{listen.rpartition(':')[0]}:{server.sockets[0].getsockname()[1]}"
         if ready:
-            ready(address)
+            ready(bound)
         else:
-            out({"listening": address})
+            out({"listening": bound})
         try:
             await asyncio.get_running_loop().create_future()
         finally:
@@ -87,6 +97,7 @@ async def inject(address: str, sender: str, to: str, text: str) -> None:
     Raises SmsGatewayDown when no carrier is there, SmsRejected when it refuses.
     """
     host, port = _host_and_port(address)
+    # Any reference will do: the same one soon after makes a new message all the same.
     parts = smstext.split(text, os.urandom(1)[0])
     client = smpp34.Client(host, port, HANDSET, "", bind_type="TX", connect_timeout_ms=5000)
     try:

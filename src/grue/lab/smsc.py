@@ -20,6 +20,7 @@ from smpp34 import Tlv
 
 from grue.errors import UsageError
 from grue.protocol import smstext
+from grue.protocol.smpp import RECEIPT_TYPE, RESPONSE, UDH_INDICATOR, Command, Status, Tag, Ton
 from grue.protocol.smstext import Concatenation, Held, Joiner
 
 HANDSET: Final = "handset"
@@ -28,15 +29,9 @@ HANDSET: Final = "handset"
 HEADER: Final = struct.Struct("!IIII")
 MAX_PDU: Final = 1 << 17
 
-RESPONSE: Final = 0x80000000
-BIND_RECEIVER, BIND_TRANSMITTER, BIND_TRANSCEIVER = 0x01, 0x02, 0x09
-SUBMIT_SM, DELIVER_SM, UNBIND, ENQUIRE_LINK = 0x04, 0x05, 0x06, 0x15
-GENERIC_NACK: Final = 0x80000000
-WRONG_PASSWORD: Final = 0x0E
-NOT_BOUND: Final = 0x04
+INVALID_DESTINATION: Final = 0x0B
 NO_ANSWER: Final = -1
 
-RECEIPTED_MESSAGE_ID, MESSAGE_STATE = 0x001E, 0x0427
 WANTS_RECEIPT: Final = 0x01
 """The bit of `registered_delivery` that asks for a receipt in any case."""
 
@@ -61,7 +56,9 @@ class Mode(StrEnum):
     """Takes the SMS, and reports later that it cannot be delivered."""
 
 
-_REFUSALS: Final[Mapping[Mode, int]] = {Mode.THROTTLE: 0x58, Mode.FULL: 0x14, Mode.REJECT: 0x0B}
+_REFUSALS: Final[Mapping[Mode, int]] = {
+    Mode.THROTTLE: Status.THROTTLED, Mode.FULL: Status.QUEUE_FULL, Mode.REJECT: INVALID_DESTINATION
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ def _pdu(command: int, status: int, sequence: int, body: bytes = b"") -> bytes:
 
 
 def _number(ton: int, digits: str) -> str:
-    return "+" + digits if ton == 1 and not digits.startswith("+") else digits
+    return "+" + digits if ton == Ton.INTERNATIONAL and not digits.startswith("+") else digits
 
 
 # --- one connection -------------------------------------------------------------------------------
@@ -127,8 +124,13 @@ class Connection:
         self.peer = f"{peer[0]}:{peer[1]}" if peer else ""
 
     @property
-    def receives(self) -> bool:
-        return self.bound in (BIND_RECEIVER, BIND_TRANSCEIVER)
+    def is_handset(self) -> bool:
+        return self.system_id == HANDSET
+
+    @property
+    def is_receiver(self) -> bool:
+        """A service that takes what telephones send."""
+        return self.bound in (Command.BIND_RECEIVER, Command.BIND_TRANSCEIVER) and not self.is_handset
 
     async def run(self) -> None:
         try:
@@ -149,21 +151,24 @@ class Connection:
     def abort(self) -> None:
         self._writer.transport.abort()
 
-    def write(self, pdu: bytes) -> None:
+    def answer(self, pdu: Pdu, status: int = Status.OK, body: bytes = b"") -> None:
+        self._write(_pdu(pdu.command | RESPONSE, status, pdu.sequence, body))
+
+    def _write(self, pdu: bytes) -> None:
         if not self._writer.is_closing():
             self._writer.write(pdu)
 
-    async def deliver(self, fields: Mapping[str, Any]) -> bool:
-        """Send one `deliver_sm`; whether it was taken."""
+    async def deliver(self, fields: Mapping[str, Any]) -> int:
+        """Send one `deliver_sm`; the status of the answer."""
         sequence = next(self._sequence)
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._answers[sequence] = answer
-        self.write(smpp34.DeliverSm(**fields, sequence_number=sequence).encode())
+        self._write(smpp34.DeliverSm(**fields, sequence_number=sequence).encode())
         try:
             async with asyncio.timeout(self._centre.behaviour.answer):
-                return await answer == 0
+                return await answer
         except TimeoutError:
-            return False
+            return NO_ANSWER
         finally:
             del self._answers[sequence]
 
@@ -180,30 +185,29 @@ class Connection:
                 answer = self._answers.get(pdu.sequence)
                 if answer and not answer.done():
                     answer.set_result(pdu.status)
-            case 0x01 | 0x02 | 0x09:
+            case Command.BIND_RECEIVER | Command.BIND_TRANSMITTER | Command.BIND_TRANSCEIVER:
                 self._bind(pdu)
-            case 0x04 if self.bound:
+            case Command.SUBMIT_SM if self.bound:
                 self._centre.take_submit(self, pdu)
-            case 0x04:
-                self.write(_pdu(SUBMIT_SM | RESPONSE, NOT_BOUND, pdu.sequence))
-            case 0x15:
-                self.write(_pdu(ENQUIRE_LINK | RESPONSE, 0, pdu.sequence))
-            case 0x06:
-                self.write(_pdu(UNBIND | RESPONSE, 0, pdu.sequence))
+            case Command.SUBMIT_SM:
+                self.answer(pdu, Status.NOT_BOUND)
+            case Command.ENQUIRE_LINK:
+                self.answer(pdu)
+            case Command.UNBIND:
+                self.answer(pdu)
                 raise EOFError
             case _:
-                self.write(_pdu(GENERIC_NACK, 0x03, pdu.sequence))
+                self._write(_pdu(Command.GENERIC_NACK, Status.INVALID_COMMAND, pdu.sequence))
 
     def _bind(self, pdu: Pdu) -> None:
         system_id, password = pdu.data[HEADER.size :].split(b"\0")[:2]
         wanted = self._centre.credentials
         self.system_id = system_id.decode("latin-1")
-        handset = self.system_id == HANDSET
-        if wanted and not handset and (self.system_id, password.decode("latin-1")) != wanted:
-            self.write(_pdu(pdu.command | RESPONSE, WRONG_PASSWORD, pdu.sequence, b"\0"))
+        if wanted and not self.is_handset and (self.system_id, password.decode("latin-1")) != wanted:
+            self.answer(pdu, Status.WRONG_PASSWORD, b"\0")
             return
         self.bound = pdu.command
-        self.write(_pdu(pdu.command | RESPONSE, 0, pdu.sequence, b"carrier\0"))
+        self.answer(pdu, Status.OK, b"carrier\0")
         self._centre.bound()
 
 
@@ -216,11 +220,19 @@ class Passing:
 
     sender: str
     to: str
-    inbound: bool
-    """From a telephone to a service."""
-    system_id: str
-    peer: str
+    connection: Connection
     pdus: list[dict[str, object]] = field(default_factory=list)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a telephone company keeps beside numbers and text."""
+        return {
+            "time": self.pdus[0]["time"],
+            "direction": "from handset" if self.connection.is_handset else "to handset",
+            "system_id": self.connection.system_id,
+            "peer": self.connection.peer,
+            "pdus": self.pdus,
+        }
 
 
 class Centre:
@@ -233,7 +245,7 @@ class Centre:
         self._record = record
         self._ids = itertools.count(1)
         self._joiner = Joiner()
-        self._passing: dict[tuple[str, str, int], Passing] = {}
+        self._passing: dict[tuple[str, str, int | None], Passing] = {}
         self._connections: set[Connection] = set()
         self._bound = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -261,58 +273,49 @@ class Centre:
     def take_submit(self, connection: Connection, pdu: Pdu) -> None:
         submit = smpp34.decode(pdu.data)
         assert isinstance(submit, smpp34.SubmitSm)
-        to = _number(submit.dest_addr_ton, submit.destination_addr)
-        mode = Mode.DELIVER if connection.system_id == HANDSET else self.behaviour.mode(to)
+        mode = Mode.DELIVER if connection.is_handset else self.behaviour.mode(_destination(submit))
         if mode is Mode.CLOSE:
             connection.abort()
             return
         if mode in _REFUSALS:
-            connection.write(_pdu(SUBMIT_SM | RESPONSE, _REFUSALS[mode], pdu.sequence))
+            connection.answer(pdu, _REFUSALS[mode])
             return
         message_id = f"{next(self._ids):08x}"
-        self._pass(connection, submit, pdu, message_id)
+        self._see(connection, submit, len(pdu.data), message_id)
+        if connection.is_handset:
+            self._later(self._forward(_mobile_originated(submit), ""))
         if mode is not Mode.SILENT:
-            accepted = _pdu(SUBMIT_SM | RESPONSE, 0, pdu.sequence, message_id.encode() + b"\0")
-            self._later(self._answer(connection, submit, accepted, message_id, mode))
+            self._later(self._accept(connection, submit, pdu, message_id, mode))
 
-    async def _answer(
-        self, connection: Connection, submit: smpp34.SubmitSm, accepted: bytes, message_id: str, mode: Mode
+    async def _accept(
+        self, connection: Connection, submit: smpp34.SubmitSm, pdu: Pdu, message_id: str, mode: Mode
     ) -> None:
         if mode is Mode.SLOW:
             await asyncio.sleep(self.behaviour.slow)
-        connection.write(accepted)
-        if connection.system_id != HANDSET and submit.registered_delivery & WANTS_RECEIPT:
+        connection.answer(pdu, Status.OK, message_id.encode() + b"\0")
+        if not connection.is_handset and submit.registered_delivery & WANTS_RECEIPT:
             outcome = UNDELIVERABLE if mode is Mode.FAIL else DELIVERED
             await self._forward(_receipt(submit, message_id, outcome), connection.system_id)
 
-    def _pass(self, connection: Connection, submit: smpp34.SubmitSm, pdu: Pdu, message_id: str) -> None:
-        """See one part go by; the whole SMS is printed and recorded with its last part."""
-        sender = _number(submit.source_addr_ton, submit.source_addr)
-        to = _number(submit.dest_addr_ton, submit.destination_addr)
-        inbound = connection.system_id == HANDSET
-        part, data = smstext.read_udh(submit.short_message) if submit.esm_class & 0x40 else (None, submit.short_message)
-        alphabet = smstext.alphabet_of(submit.data_coding)
-        passing = self._passing.setdefault(
-            (sender, to, part.reference if part else -1),
-            Passing(sender, to, inbound, connection.system_id, connection.peer),
-        )
-        passing.pdus.append(
-            {
-                "time": _milliseconds(),
-                "bytes": len(pdu.data),
-                "data_coding": submit.data_coding,
-                "message_id": message_id,
-            }
-        )
-        if inbound:
-            self._later(self._forward(_mobile_originated(submit), ""))
-        text = self._whole(sender, to, part, data, alphabet or 0)
-        if text is not None:
-            del self._passing[sender, to, part.reference if part else -1]
-            self._see(passing, text)
+    # -- seeing
 
-    def _whole(self, sender: str, to: str, part: Concatenation | None, data: bytes, alphabet: int) -> str | None:
-        """The text, once all parts have passed."""
+    def _see(self, connection: Connection, submit: smpp34.SubmitSm, length: int, message_id: str) -> None:
+        """See one part go by; the SMS is told and recorded with its last part."""
+        part, data = _part(submit)
+        sender, to = _source(submit), _destination(submit)
+        key = sender, to, part.reference if part else None
+        passing = self._passing.setdefault(key, Passing(sender, to, connection))
+        passing.pdus.append(
+            {"time": _milliseconds(), "bytes": length, "data_coding": submit.data_coding, "message_id": message_id}
+        )
+        text = self._whole(sender, to, part, data, smstext.alphabet_of(submit.data_coding))
+        if text is not None:
+            self._tell(self._passing.pop(key), text)
+
+    def _whole(self, sender: str, to: str, part: Concatenation | None, data: bytes, alphabet: int | None) -> str | None:
+        """The text, once all parts have passed. What is not text shows as hexadecimal."""
+        if alphabet is None:
+            return data.hex()
         if part is None:
             return smstext.decode(data, alphabet)
         joined = self._joiner.add(sender, to, part, data, alphabet, time.monotonic())
@@ -321,19 +324,11 @@ class Centre:
         self._joiner.settle(joined, stored=True, now=time.monotonic())
         return joined.text
 
-    def _see(self, passing: Passing, text: str) -> None:
+    def _tell(self, passing: Passing, text: str) -> None:
         sms = {"from": passing.sender, "to": passing.to, "text": text}
         if self._record:
-            kept = {
-                "time": passing.pdus[0]["time"],
-                **sms,
-                "length": len(text),
-                "direction": "from handset" if passing.inbound else "to handset",
-                "system_id": passing.system_id,
-                "peer": passing.peer,
-                "pdus": passing.pdus,
-            }
-            self._record.write(json.dumps(kept, ensure_ascii=False) + "\n")
+            json.dump({**sms, "length": len(text), **passing.facts}, self._record, ensure_ascii=False)
+            self._record.write("\n")
             self._record.flush()
         self._out(sms)
 
@@ -345,11 +340,11 @@ class Centre:
         task.add_done_callback(self._tasks.discard)
 
     async def _forward(self, fields: Mapping[str, Any], system_id: str) -> None:
-        """Give one `deliver_sm` to a bound service, again and again until one takes it."""
+        """Give one `deliver_sm` to a bound service, again and again until one takes it, or wants it never again."""
         wait = self.behaviour.retry
         while True:
             service = await self._a_service(system_id)
-            if await service.deliver(fields):
+            if await service.deliver(fields) in (Status.OK, Status.PERMANENT):
                 return
             await asyncio.sleep(wait)
             wait = min(2 * wait, 60.0)
@@ -357,10 +352,24 @@ class Centre:
     async def _a_service(self, system_id: str) -> Connection:
         while True:
             for connection in self._connections:
-                if connection.receives and connection.system_id != HANDSET and system_id in ("", connection.system_id):
+                if connection.is_receiver and system_id in ("", connection.system_id):
                     return connection
             self._bound.clear()
             await self._bound.wait()
+
+
+def _source(submit: smpp34.SubmitSm) -> str:
+    return _number(submit.source_addr_ton, submit.source_addr)
+
+
+def _destination(submit: smpp34.SubmitSm) -> str:
+    return _number(submit.dest_addr_ton, submit.destination_addr)
+
+
+def _part(submit: smpp34.SubmitSm) -> tuple[Concatenation | None, bytes]:
+    payload = [tlv.value for tlv in submit.tlvs if tlv.tag == Tag.MESSAGE_PAYLOAD]
+    data = payload[0] if payload else submit.short_message
+    return smstext.read_udh(data) if submit.esm_class & UDH_INDICATOR else (None, data)
 
 
 def _milliseconds() -> int:
@@ -397,10 +406,10 @@ def _receipt(submit: smpp34.SubmitSm, message_id: str, outcome: tuple[bytes, str
         "destination_addr": submit.source_addr,
         "dest_addr_ton": submit.source_addr_ton,
         "dest_addr_npi": submit.source_addr_npi,
-        "esm_class": 0x04,
+        "esm_class": RECEIPT_TYPE,
         "short_message": text.encode(),
         "tlvs": [
-            Tlv(RECEIPTED_MESSAGE_ID, message_id.encode() + b"\0"),
-            Tlv(MESSAGE_STATE, state),
+            Tlv(Tag.RECEIPTED_MESSAGE_ID, message_id.encode() + b"\0"),
+            Tlv(Tag.MESSAGE_STATE, state),
         ],
     }
