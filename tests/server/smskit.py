@@ -20,7 +20,7 @@ from grue.server.smppsession import Timing
 from grue.server.sms import Event, Inbound, Receipt, Sms
 
 ANN, BEN, CAT = "+447700900001", "+447700900002", "+447700900003"
-PATIENT = Timing(answer=10, start=10, back_off=0.01, back_off_max=0.02, window=10, stop=5, unbind=0.05)
+PATIENT = Timing(answer=10, bind=10, start=10, back_off=0.01, back_off_max=0.02, window=10, stop=5, unbind=0.05)
 """For tests whose outcome does not depend on how busy the machine is."""
 
 

@@ -139,7 +139,7 @@ async def test_an_sms_of_which_only_the_beginning_was_taken_may_have_gone() -> N
 
 
 async def test_an_answer_to_nothing_and_one_that_comes_late_change_nothing() -> None:
-    async with peer() as (address, peers), gateway(address, impatient(answer=0.1)) as sms:
+    async with peer() as (address, peers), gateway(address, impatient(answer=0.5)) as sms:
         other = await peers.get()
         other.say(SUBMIT_RESP, 0, 77, b"a\0")
         with pytest.raises(SmsMayHaveGone):
@@ -282,7 +282,7 @@ async def test_we_unbind_when_we_stop() -> None:
 
 
 async def test_a_silent_carrier_is_asked_and_left_when_it_does_not_answer() -> None:
-    async with peer() as (address, peers), gateway(address, impatient(idle=0.05, answer=0.3)) as sms:
+    async with peer() as (address, peers), gateway(address, impatient(idle=0.05, answer=0.5)) as sms:
         other = await peers.get()
         command, _, sequence, _ = await other.hear()
         assert command == Command.ENQUIRE_LINK

@@ -190,26 +190,31 @@ class SmppGateway:
 
     async def _connect(self) -> bool:
         """Connect, bind, and stay until it ends; whether it was bound."""
-        writer = None
         try:
-            async with asyncio.timeout(self._timing.answer):
-                reader, writer = await asyncio.open_connection(
-                    self._config.host, self._config.port, ssl=self._config.tls
-                )
-            session = Session(reader, writer, self._timing, self._deliver)
-            status = await session.bind(self._config.system_id, self._config.password, self._config.system_type)
-            if status != Status.OK:
-                self._condition = f"bind refused (0x{status:08X})"
-                return False
-            await self._stay(session)
+            async with asyncio.timeout(self._timing.bind):
+                session = await self._open()
         except (OSError, EOFError, TimeoutError, BadPdu) as error:
             self._condition = f"no connection ({type(error).__name__})"
             return False
-        else:
-            return True
-        finally:
-            if writer:
-                writer.close()
+        if session is None:
+            return False
+        await self._stay(session)
+        return True
+
+    async def _open(self) -> Session | None:
+        config = self._config
+        reader, writer = await asyncio.open_connection(config.host, config.port, ssl=config.tls)
+        session = Session(reader, writer, self._timing, self._deliver)
+        try:
+            status = await session.bind(config.system_id, config.password, config.system_type)
+        except BaseException:
+            writer.close()
+            raise
+        if status == Status.OK:
+            return session
+        writer.close()
+        self._condition = f"bind refused (0x{status:08X})"
+        return None
 
     async def _stay(self, session: Session) -> None:
         self._session, self._condition = session, "bound"

@@ -30,6 +30,8 @@ class Timing:
 
     answer: float = 15.0
     """Carriers answer in milliseconds; longer than most of them wait for us, shorter than a person does."""
+    bind: float = 15.0
+    """Connecting and binding, TLS included."""
     start: float = 2.0
     """How long `start` waits for the first bind, so that a server comes up while its carrier is down."""
     idle: float = 30.0
@@ -71,8 +73,7 @@ class Session:
         request = lib.BindTransceiver(system_id=system_id, password=password, system_type=system_type)
         request.sequence_num = self._next()
         self._write(request)
-        async with asyncio.timeout(self._timing.answer):
-            header, _ = await self._read_pdu()
+        header, _ = await self._read_pdu()
         if header.command not in (Command.BIND_TRANSCEIVER_RESP, Command.GENERIC_NACK):
             raise BadPdu
         return header.status
