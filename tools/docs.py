@@ -5,6 +5,7 @@ A part stands between two markers and is replaced whole:
     <!-- fields: RegisterStart CodeSent -->   messages of grue.protocol.wire and .contents, with their fields
     <!-- types: grue.protocol.wire -->        the named types that fields are made of
     <!-- limits: grue.protocol.wire -->       a module's named constants and the reason for each
+    <!-- modules: grue.server -->             a package's modules, each with its first sentence
     <!-- states: grue.protocol.x.TABLE -->    a state machine, as a diagram
     <!-- tables -->                           what the server stores, column by column, and what each says
     <!-- errors: code code -->                errors; without codes, all of them
@@ -199,6 +200,22 @@ def types(argument: str) -> str:
     return _table(("type", "bytes", "what it is"), rows)
 
 
+# --- modules --------------------------------------------------------------------------------------
+
+
+def modules(argument: str) -> str:
+    """A package's modules with the first paragraph of each one's docstring."""
+    folder = ROOT / "src" / argument.replace(".", "/")
+    rows = [
+        (f"`{path.name}`", (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0])
+        for path in sorted(folder.glob("*.py"))
+        if path.name != "__init__.py"
+    ]
+    if not rows:
+        raise DocsError(f"{argument} has no modules")
+    return _table(("module", "what it is"), rows)
+
+
 # --- limits ---------------------------------------------------------------------------------------
 
 
@@ -301,6 +318,7 @@ def bench(_argument: str) -> str:
 KINDS: Final = {
     "fields": fields,
     "types": types,
+    "modules": modules,
     "limits": limits,
     "states": states,
     "tables": tables,
