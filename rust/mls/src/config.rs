@@ -18,6 +18,9 @@ pub(crate) const VERSION: ProtocolVersion = ProtocolVersion::Mls10;
 /// Bytes of a group id: random, so that nobody can aim for an existing one.
 pub const GROUP_ID_BYTES: usize = 32;
 
+/// Bytes of an X-Wing public key: 1,184 for ML-KEM-768, 32 for X25519.
+pub(crate) const PUBLIC_KEY_BYTES: usize = 1216;
+
 /// Epochs before the current one whose messages stay readable: an envelope that crossed one commit on
 /// its way, and one that waited through two. Each one more keeps keys longer.
 pub const MAX_PAST_EPOCHS: usize = 2;

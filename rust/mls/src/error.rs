@@ -57,6 +57,8 @@ pub enum Rule {
     Extensions,
     /// A handshake that is no commit in a PublicMessage, or an application message that is no PrivateMessage.
     WireFormat,
+    /// A public key that nobody could encrypt to.
+    Key,
     /// Any other check of RFC 9420, as OpenMLS makes it.
     Protocol,
 }
@@ -76,6 +78,7 @@ impl Rule {
             Self::Extensions => "MLS-09",
             Self::WireFormat => "MLS-10",
             Self::Protocol => "MLS-11",
+            Self::Key => "MLS-12",
         }
     }
 }

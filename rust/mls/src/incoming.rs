@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::{
     error::{Error, Result, Rule},
     member::{Member, parse},
+    path::check_path,
     policy,
     provider::Provider,
     session::Session,
@@ -57,14 +58,17 @@ impl Session {
     ///
     /// Fails with any [`Error`]; unless it is `Internal`, the session is as it was.
     pub fn process(&mut self, group_id: &[u8], message: &[u8]) -> Result<Incoming> {
-        let message: ProtocolMessage = parse(message)?
+        let protocol_message: ProtocolMessage = parse(message)?
             .try_into_protocol_message()
             .map_err(|_| Error::Malformed)?;
-        policy::check_frame(&message)?;
+        policy::check_frame(&protocol_message)?;
         let (provider, group) = self.group(group_id)?;
-        match message.content_type() {
-            ContentType::Application => open(provider, group, message),
-            _ => stage(provider, group, message),
+        match protocol_message.content_type() {
+            ContentType::Application => open(provider, group, protocol_message),
+            _ => {
+                check_path(message)?;
+                stage(provider, group, protocol_message)
+            }
         }
     }
 

@@ -10,12 +10,14 @@
 mod codec;
 mod config;
 pub mod credential;
+mod crypto;
 mod error;
 mod groups;
 mod identity;
 mod incoming;
 mod member;
 mod outgoing;
+mod path;
 pub mod policy;
 mod provider;
 mod session;
@@ -29,6 +31,7 @@ pub use config::{
     GROUP_ID_BYTES, MAX_INPUT_BYTES, MAX_PAST_EPOCHS, MAXIMUM_FORWARD_DISTANCE,
     OUT_OF_ORDER_TOLERANCE,
 };
+pub use crypto::Crypto;
 pub use error::{Error, Result, Rule};
 pub use incoming::{Application, Incoming, StagedCommit};
 pub use member::{Member, NO_LEAF, key_package_member};

@@ -6,8 +6,9 @@ use tls_codec::Deserialize;
 
 use crate::{
     config::{MAX_INPUT_BYTES, VERSION},
+    crypto::Crypto,
     error::{Error, Result, Rule},
-    policy, provider,
+    policy,
 };
 
 /// The leaf of somebody who has none yet.
@@ -49,7 +50,7 @@ impl From<&KeyPackage> for Member {
 ///
 /// Fails with `Malformed` or `Refused`.
 pub fn key_package_member(bytes: &[u8]) -> Result<Member> {
-    let package = parse_key_package(&provider::crypto()?, bytes)?;
+    let package = parse_key_package(&Crypto, bytes)?;
     Ok(Member::from(&package))
 }
 

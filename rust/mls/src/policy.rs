@@ -9,10 +9,12 @@ use openmls::prelude::{
     StagedCommit, WireFormat,
 };
 use openmls_traits::crypto::OpenMlsCrypto;
+use tls_codec::{Deserialize, Serialize, VLByteVec};
 
 use crate::{
     config, credential,
     error::{Error, Result, Rule},
+    path::check_key,
 };
 
 fn require(holds: bool, rule: Rule) -> Result<()> {
@@ -45,7 +47,7 @@ pub(crate) fn check_credential(
     credential::verify(crypto, basic.identity(), signature_key)
 }
 
-/// MLS-01, MLS-02, MLS-03, MLS-04 and MLS-09, for a key package whose signatures are verified.
+/// MLS-01 to MLS-04, MLS-09 and MLS-12, for a key package whose signatures are verified.
 pub(crate) fn check_key_package(crypto: &impl OpenMlsCrypto, package: &KeyPackage) -> Result<()> {
     let mut extensions = package.extensions().iter();
     require(package.ciphersuite() == config::SUITE, Rule::Suite)?;
@@ -54,7 +56,18 @@ pub(crate) fn check_key_package(crypto: &impl OpenMlsCrypto, package: &KeyPackag
         extensions.all(|extension| extension.extension_type() == ExtensionType::LastResort),
         Rule::Extensions,
     )?;
+    check_key(package.hpke_init_key().as_slice())?;
+    check_key(&encryption_key(package.leaf_node())?)?;
     check_leaf(crypto, package.leaf_node())
+}
+
+/// OpenMLS shows this key only as it is encoded.
+fn encryption_key(leaf: &LeafNode) -> Result<Vec<u8>> {
+    leaf.encryption_key()
+        .tls_serialize_detached()
+        .and_then(VLByteVec::tls_deserialize_exact)
+        .map(Vec::from)
+        .map_err(|_| Error::Refused(Rule::Key))
 }
 
 fn check_leaf(crypto: &impl OpenMlsCrypto, leaf: &LeafNode) -> Result<()> {

@@ -1,26 +1,21 @@
 //! What OpenMLS asks for: cryptography, randomness, storage.
 
-use openmls_libcrux_crypto::CryptoProvider;
 use openmls_traits::OpenMlsProvider;
 
-use crate::{
-    error::{Error, Result},
-    store::Store,
-};
+use crate::{crypto::Crypto, store::Store};
 
-/// The provider of one session. The generator in it is seeded from the system each time: a state that lived
-/// longer could be copied by a fork, and two processes would draw the same numbers.
+/// The provider of one session.
 pub(crate) struct Provider {
-    crypto: CryptoProvider,
+    crypto: Crypto,
     store: Store,
 }
 
 impl Provider {
-    pub(crate) fn new(store: Store) -> Result<Self> {
-        Ok(Self {
-            crypto: crypto()?,
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            crypto: Crypto,
             store,
-        })
+        }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -28,25 +23,20 @@ impl Provider {
     }
 }
 
-/// Cryptography alone, for checks that need no entries.
-pub(crate) fn crypto() -> Result<CryptoProvider> {
-    CryptoProvider::new().map_err(|_| Error::Internal("the system gives no randomness"))
-}
-
 impl OpenMlsProvider for Provider {
-    type CryptoProvider = CryptoProvider;
-    type RandProvider = CryptoProvider;
+    type CryptoProvider = Crypto;
+    type RandProvider = Crypto;
     type StorageProvider = Store;
 
     fn storage(&self) -> &Store {
         &self.store
     }
 
-    fn crypto(&self) -> &CryptoProvider {
+    fn crypto(&self) -> &Crypto {
         &self.crypto
     }
 
-    fn rand(&self) -> &CryptoProvider {
+    fn rand(&self) -> &Crypto {
         &self.crypto
     }
 }

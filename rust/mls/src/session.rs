@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{error::Result, groups::Groups, provider::Provider, store::Store};
+use crate::{groups::Groups, provider::Provider, store::Store};
 
 /// One transaction: it gathers changes and writes none of them itself.
 ///
@@ -18,14 +18,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// Start from stored entries. Nothing is read before it is needed. Fails with `Internal` if the system
-    /// gives no randomness.
-    pub fn new(entries: BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Self> {
-        let provider = Provider::new(Store::new(entries))?;
-        Ok(Self {
-            provider,
+    /// Start from stored entries. Nothing is read before it is needed.
+    pub fn new(entries: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
+        Self {
+            provider: Provider::new(Store::new(entries)),
             groups: Groups::default(),
-        })
+        }
     }
 
     /// The entries that differ from those given, `None` for a deleted one.

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::SIGNATURES,
+    crypto::Crypto,
     error::{Error, Result},
-    provider::crypto,
     store::Store,
 };
 
@@ -69,8 +69,7 @@ impl DeviceKey {
 
 impl Signer for DeviceKey {
     fn sign(&self, payload: &[u8]) -> std::result::Result<Vec<u8>, SignerError> {
-        crypto()
-            .map_err(|_| SignerError::SigningError)?
+        Crypto
             .sign(SIGNATURES, payload, self.private.as_slice())
             .map_err(SignerError::CryptoError)
     }

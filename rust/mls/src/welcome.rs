@@ -12,6 +12,7 @@ use crate::{
     config,
     error::{Error, Result, Rule},
     member::{Member, parse},
+    path::check_key,
     policy,
     provider::Provider,
     session::Session,
@@ -88,7 +89,7 @@ fn open(provider: &Provider, welcome: Welcome) -> Result<openmls::group::StagedW
         .map_err(explain)
 }
 
-/// MLS-01, MLS-02 for every member; MLS-03, MLS-09 for the group; MLS-05 for our own leaf.
+/// MLS-01, MLS-02 and MLS-12 for every member; MLS-03, MLS-09 for the group; MLS-05 for our own leaf.
 fn check(
     provider: &Provider,
     staged: &openmls::group::StagedWelcome,
@@ -104,6 +105,7 @@ fn check(
     let mut members = Vec::new();
     for member in staged.members() {
         policy::check_credential(provider.crypto(), &member.credential, &member.signature_key)?;
+        check_key(&member.encryption_key)?;
         members.push(Member::from(member));
     }
     Ok(members)

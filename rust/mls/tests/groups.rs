@@ -51,7 +51,7 @@ fn a_staged_welcome_says_who_is_there_and_changes_no_group() {
     alice.create();
     let commit = alice.commit(&[bob.key_package()], &[]);
     let welcome = commit.welcome.expect("a Welcome");
-    let mut session = Session::new(bob.entries.clone()).expect("a session");
+    let mut session = Session::new(bob.entries.clone());
     let staged = session.stage_welcome(&welcome).expect("staged");
     assert_eq!(
         (staged.group_id.as_slice(), staged.epoch),

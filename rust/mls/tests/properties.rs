@@ -43,7 +43,7 @@ fn scene() -> &'static Scene {
 }
 
 fn session(entries: &Entries) -> Session {
-    Session::new(entries.clone()).expect("a session")
+    Session::new(entries.clone())
 }
 
 /// One way to damage a byte string.

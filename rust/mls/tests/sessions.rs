@@ -33,7 +33,7 @@ fn a_failed_process_changes_nothing_and_the_session_goes_on() {
     let (own, theirs) = (bob.encrypt(b"own"), alice.encrypt(b"theirs"));
     let mut broken = alice.encrypt(b"broken");
     *broken.last_mut().expect("bytes") ^= 1;
-    let mut session = Session::new(bob.entries.clone()).expect("a session");
+    let mut session = Session::new(bob.entries.clone());
     assert!(session.process(&GROUP, &own).is_err());
     assert!(session.process(&GROUP, &broken).is_err());
     assert!(session.process(&GROUP, b"junk").is_err());
@@ -48,7 +48,7 @@ fn a_failed_process_changes_nothing_and_the_session_goes_on() {
 fn changes_hold_only_what_differs() {
     let [mut alice, mut bob] = group_of::<2>();
     let message = alice.encrypt(b"x");
-    let mut session = Session::new(bob.entries.clone()).expect("a session");
+    let mut session = Session::new(bob.entries.clone());
     assert!(session.changes().is_empty());
     session.epoch(&GROUP).expect("an epoch");
     session.members(&GROUP).expect("members");
@@ -58,7 +58,7 @@ fn changes_hold_only_what_differs() {
     assert_eq!(changed, [[group(), b"m".to_vec()].concat()]);
     let commit = bob.commit(&[], &[]);
     assert!(!commit.message.is_empty());
-    let mut session = Session::new(bob.entries.clone()).expect("a session");
+    let mut session = Session::new(bob.entries.clone());
     session.rejected(&GROUP).expect("rejected");
     let changed: Vec<_> = session.changes().into_keys().collect();
     assert_eq!(changed, [[group(), b"a".to_vec()].concat()]);
@@ -146,6 +146,6 @@ fn nothing_secret_is_printed() {
         format!("{staged:?}"),
         "StagedCommit { leaf: 0, removes_self: false, .. }"
     );
-    let session = Session::new(bob.entries).expect("a session");
+    let session = Session::new(bob.entries);
     assert_eq!(format!("{session:?}"), "Session(..)");
 }

@@ -231,11 +231,10 @@ impl MlsSession {
 #[pymethods]
 impl MlsSession {
     #[new]
-    fn new(py: Python<'_>, entries: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn new(entries: &Bound<'_, PyAny>) -> PyResult<Self> {
         let entries = read_entries(entries)?;
-        let session = run(py, || Session::new(entries))?;
         Ok(Self {
-            session: Mutex::new(Some(session)),
+            session: Mutex::new(Some(Session::new(entries))),
         })
     }
 

@@ -1,17 +1,43 @@
 //! A member who runs plain OpenMLS: it can make what our own code never makes.
 
-use grue_mls::credential;
+use grue_mls::{Crypto, credential};
 use openmls::{
     messages::group_info::VerifiableGroupInfo,
-    prelude::{tls_codec::Deserialize, *},
+    prelude::{
+        tls_codec::{Deserialize, Serialize, VLByteVec},
+        *,
+    },
     schedule::PreSharedKeyId,
 };
-use openmls_libcrux_crypto::Provider;
+use openmls_memory_storage::MemoryStorage;
 use openmls_traits::signatures::SignerError;
 
 use super::{Account, Device, crypto};
 
-type MemoryStorage = <Provider as OpenMlsProvider>::StorageProvider;
+/// What a plain OpenMLS client runs on.
+#[derive(Default)]
+pub struct Provider {
+    crypto: Crypto,
+    storage: MemoryStorage,
+}
+
+impl OpenMlsProvider for Provider {
+    type CryptoProvider = Crypto;
+    type RandProvider = Crypto;
+    type StorageProvider = MemoryStorage;
+
+    fn storage(&self) -> &MemoryStorage {
+        &self.storage
+    }
+
+    fn crypto(&self) -> &Crypto {
+        &self.crypto
+    }
+
+    fn rand(&self) -> &Crypto {
+        &self.crypto
+    }
+}
 
 const SUITE: Ciphersuite = Ciphersuite::MLS_256_XWING_CHACHA20POLY1305_SHA256_Ed25519;
 
@@ -45,7 +71,6 @@ impl openmls_traits::signatures::Signer for Pair {
 
 /// What a key package is made of; the default is what we accept.
 pub struct Recipe {
-    pub suite: Ciphersuite,
     pub lifetime: Lifetime,
     pub credential: Option<Credential>,
     pub leaf_extensions: Vec<Extension>,
@@ -54,7 +79,6 @@ pub struct Recipe {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
-            suite: SUITE,
             lifetime: Lifetime::init(0, u64::MAX),
             credential: None,
             leaf_extensions: Vec::new(),
@@ -71,7 +95,7 @@ pub struct Adversary {
 
 impl Adversary {
     pub fn new() -> Self {
-        let provider = Provider::new().expect("a provider");
+        let provider = Provider::default();
         Self {
             provider,
             pair: Pair::new(),
@@ -102,10 +126,10 @@ impl Adversary {
         };
         let extensions = Extensions::from_vec(recipe.leaf_extensions).expect("extensions");
         KeyPackage::builder()
-            .leaf_node_capabilities(capabilities(recipe.suite, &credential.credential))
+            .leaf_node_capabilities(capabilities(&credential.credential))
             .leaf_node_extensions(extensions)
             .key_package_lifetime(recipe.lifetime)
-            .build(recipe.suite, &self.provider, &self.pair, credential)
+            .build(SUITE, &self.provider, &self.pair, credential)
             .expect("a key package")
             .into_key_package()
     }
@@ -155,7 +179,7 @@ impl Adversary {
         let credential = self.credential_with(BasicCredential::new(credential.to_vec()).into());
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(SUITE)
-            .capabilities(capabilities(SUITE, &credential.credential))
+            .capabilities(capabilities(&credential.credential))
             .lifetime(Lifetime::init(0, u64::MAX))
             .with_group_context_extensions(extensions)
             .use_ratchet_tree_extension(true)
@@ -226,7 +250,7 @@ impl Adversary {
     pub fn external_commit(&self, info: VerifiableGroupInfo) -> Vec<u8> {
         let credential = self.credential();
         let parameters = LeafNodeParameters::builder()
-            .with_capabilities(capabilities(SUITE, &credential.credential))
+            .with_capabilities(capabilities(&credential.credential))
             .build();
         let (_, bundle) = ExternalCommitBuilder::new()
             .build_group(&self.provider, info, credential)
@@ -312,10 +336,10 @@ pub fn package_from(bytes: &[u8]) -> KeyPackage {
         .expect("a valid package")
 }
 
-fn capabilities(suite: Ciphersuite, credential: &Credential) -> Capabilities {
+fn capabilities(credential: &Credential) -> Capabilities {
     Capabilities::new(
         None,
-        Some(&[suite, SUITE]),
+        Some(&[SUITE]),
         Some(&[
             ExtensionType::LastResort,
             ExtensionType::ApplicationId,
@@ -332,4 +356,67 @@ pub fn spoilt(credential: &[u8], at: usize) -> Vec<u8> {
     let mut copy = credential.to_vec();
     copy[at] ^= 1;
     copy
+}
+
+/// The parts of a key package that can be forged; all else is signed anew over them.
+pub struct Forgery {
+    pub suite: u16,
+    pub init_key: Vec<u8>,
+    pub encryption_key: Vec<u8>,
+}
+
+impl Adversary {
+    /// A key package with forged parts and valid signatures.
+    pub fn forged_package(&self, forge: impl FnOnce(&mut Forgery)) -> Vec<u8> {
+        let package = self.key_package(Recipe::default());
+        let leaf = package.leaf_node().tls_serialize_detached().expect("bytes");
+        let (encryption_key, leaf) = split_opaque(&leaf);
+        let mut forgery = Forgery {
+            suite: SUITE as u16,
+            init_key: package.hpke_init_key().as_slice().to_vec(),
+            encryption_key,
+        };
+        forge(&mut forgery);
+        let leaf_content = [opaque(&forgery.encryption_key), without_signature(&leaf)].concat();
+        let leaf = [
+            leaf_content.clone(),
+            self.signature("LeafNodeTBS", &leaf_content),
+        ]
+        .concat();
+        let content = [
+            [0, 1].to_vec(),
+            forgery.suite.to_be_bytes().to_vec(),
+            opaque(&forgery.init_key),
+            leaf,
+            opaque(b""), // extensions
+        ]
+        .concat();
+        let signature = self.signature("KeyPackageTBS", &content);
+        [[0, 1, 0, 5].to_vec(), content, signature].concat()
+    }
+
+    /// RFC 9420, section 5.1.2: SignWithLabel, as it is encoded.
+    fn signature(&self, label: &str, content: &[u8]) -> Vec<u8> {
+        let label = format!("MLS 1.0 {label}");
+        let signed = [opaque(label.as_bytes()), opaque(content)].concat();
+        let signature = crypto().sign(SignatureScheme::ED25519, &signed, &self.pair.private);
+        opaque(&signature.expect("a signature"))
+    }
+}
+
+fn opaque(bytes: &[u8]) -> Vec<u8> {
+    VLByteVec::from(bytes)
+        .tls_serialize_detached()
+        .expect("bytes")
+}
+
+fn split_opaque(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut rest = bytes;
+    let first = VLByteVec::tls_deserialize(&mut rest).expect("a byte string");
+    (first.as_slice().to_vec(), rest.to_vec())
+}
+
+/// An Ed25519 signature takes 64 bytes, and two for its length.
+fn without_signature(bytes: &[u8]) -> Vec<u8> {
+    bytes[..bytes.len() - 66].to_vec()
 }

@@ -4,8 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use grue_mls::{Application, Commit, Incoming, Result, Session, StagedCommit, credential};
-use openmls_libcrux_crypto::CryptoProvider;
+use grue_mls::{Application, Commit, Crypto, Incoming, Result, Session, StagedCommit, credential};
 use openmls_traits::{crypto::OpenMlsCrypto, types::SignatureScheme};
 
 pub mod adversary;
@@ -47,8 +46,8 @@ impl Account {
     }
 }
 
-pub fn crypto() -> CryptoProvider {
-    CryptoProvider::new().expect("randomness")
+pub fn crypto() -> Crypto {
+    Crypto
 }
 
 /// A device: its stored entries and its credential. Every call is a transaction of its own.
@@ -85,7 +84,7 @@ impl Device {
         entries: Entries,
         work: impl FnOnce(&mut Session) -> Result<T>,
     ) -> Result<T> {
-        let mut session = Session::new(entries)?;
+        let mut session = Session::new(entries);
         let outcome = work(&mut session)?;
         self.apply(session.changes());
         Ok(outcome)
