@@ -1,6 +1,8 @@
 """Sealing inbound SMS: a round trip, then everybody who might forge one."""
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,6 +29,17 @@ def sealed(public: bytes = PUBLIC, sms: ReceivedSms = SMS, key: Ed25519PrivateKe
     payload = INTRO_PAYLOAD.decode(unpad(seal_sms(public, sms, key.sign)))
     assert isinstance(payload, IntroSms)
     return payload.sealed
+
+
+def test_what_was_sealed_once_opens_for_ever() -> None:
+    vector = json.loads((Path(__file__).parent / "vectors" / "inbound_sms.json").read_text())
+    secret, public, server, sealed = (
+        bytes.fromhex(vector[name]) for name in ("secret", "public", "server_public", "sealed")
+    )
+    assert public_of(secret) == public
+    assert open_sms(secret, server, vector["to"], sealed) == ReceivedSms(
+        vector["sender"], vector["to"], vector["text"], vector["received"]
+    )
 
 
 def test_what_the_server_seals_the_account_opens() -> None:

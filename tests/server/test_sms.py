@@ -1,6 +1,7 @@
 """The SMS role: who may send, what is sent once, and what comes in; in memory first, then over a real carrier."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -419,6 +420,17 @@ async def test_an_sms_in_more_parts_than_one_message_holds_is_several() -> None:
         assert "".join(part.text for part in received) == text
 
 
+@pytest.mark.parametrize("sender", ["60606", "Big Bank", "07700900001", "", "x" * 21], ids=str)
+async def test_a_sender_that_is_no_number_does_not_stand_in_the_mailboxs_way(sender: str) -> None:
+    transport = Memory()
+    async with world(transport) as (server, ann):
+        assert await transport.receive("hello", sender=sender)
+        assert await transport.receive("next")
+        received = await ann.inbox(server)
+        assert received[-1].text == "next"
+        assert [got.sender for got in received[:-1]] in ([], [sender])
+
+
 async def test_an_empty_sms_arrives() -> None:
     transport = Memory()
     async with world(transport) as (server, ann):
@@ -493,6 +505,19 @@ async def test_what_is_not_taken_has_the_same_names_all_the_way() -> None:
         await eventually(lambda: cast("SmsRole", server.sms).gateway.condition != "bound")
         with pytest.raises(SmsGatewayDown):
             await send(server, ann, sending())
+
+
+async def test_the_carrier_sees_a_service_and_not_who_asked(tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    async with company(record=record) as carrier, world(smpp_gateway(carrier.address)) as (server, ann):
+        ben = await Account(BEN).register(server)
+        await send(server, ann, sending(to=CAT))
+        await send(server, ben, sending(sender=BEN, to=CAT))
+    first, second = (json.loads(line) for line in record.read_text().splitlines())
+    numbers_and_text = {"from", "to", "text", "length"}
+    differing = {key for key in first if first[key] != second[key]}
+    assert set(first) == numbers_and_text | {"time", "direction", "system_id", "peer", "pdus"}
+    assert differing <= {"from", "time", "pdus"}
 
 
 async def test_a_server_that_starts_again_gets_what_came_meanwhile_and_knows_no_states(tmp_path: Path) -> None:

@@ -17,13 +17,13 @@ GSM: Final = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-"""The GSM 7-bit default alphabet by code; 0x1B is the escape and stands for no character."""
+# The default alphabet, by code.
 
 ESCAPE: Final = 0x1B
+"""Stands for no character in the default alphabet, but for one of `EXTENSION` with the code after it."""
 EXTENSION: Final[Mapping[int, str]] = {
     0x0A: "\f", 0x14: "^", 0x28: "{", 0x29: "}", 0x2F: "\\", 0x3C: "[", 0x3D: "~", 0x3E: "]", 0x40: "|", 0x65: "€",
 }  # fmt: skip
-"""What follows an escape."""
 
 GSM_CODES: Final[Mapping[str, bytes]] = {
     **{character: bytes([code]) for code, character in enumerate(GSM) if code != ESCAPE},
@@ -41,20 +41,27 @@ CODECS: Final[Mapping[int, str]] = {
 """Python's names of the other alphabets of SMPP 3.4 5.2.19."""
 
 MAX_OCTETS: Final = 140
-"""Octets of one SMS on the radio: 160 septets or 70 UCS-2 characters."""
+"""Octets of one SMS on the radio: 70 UCS-2 characters."""
+
 MAX_SEPTETS: Final = 160
+"""Characters of the default alphabet in as many octets; an extended one counts as two."""
 
 UDH_OCTETS: Final = 6
 """User data header of a part with an 8-bit reference: 7 septets."""
 PART_SEPTETS: Final = 153
+"""Septets left beside it."""
+
 PART_OCTETS: Final = MAX_OCTETS - UDH_OCTETS
+"""Octets left beside it: 67 UCS-2 characters."""
 
 MAX_PARTS: Final = 10
 """Parts of an SMS that we send: more are not joined by every carrier and handset."""
 
 CONCATENATION_8: Final = 0x00
+"""The information element that says which part this is; ours have this one."""
+
 CONCATENATION_16: Final = 0x08
-"""Information elements that say which part this is."""
+"""The same with a reference of two octets; other senders use it."""
 
 
 # --- alphabets ------------------------------------------------------------------------------------
@@ -111,7 +118,7 @@ def split(text: str, reference: int) -> list[Part]:
     """Cut a text into the parts that go out, in order; a short one is a single part without a header.
 
     The default alphabet when it has every character, else UCS-2 (as UTF-16, which handsets read). Neither an
-    escape nor a surrogate pair is torn. Raises TooLarge for more than `MAX_PARTS`.
+    escape nor a surrogate pair is torn. SMS-03: raises TooLarge for more than `MAX_PARTS`.
     """
     units = [GSM_CODES.get(character, b"") for character in text]
     if all(units):

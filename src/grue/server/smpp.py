@@ -20,12 +20,19 @@ from grue.server.smppsession import Session, Timing, submit_sm
 from grue.server.sms import Event, Inbound, Receipt, Sms
 
 DEFAULT_PORT: Final = 2775
+"""Registered for SMPP."""
+
 DEFAULT_PORT_TLS: Final = 3550
+"""Registered for SMPP in TLS."""
 
 MAX_SYSTEM_ID: Final = 15
+"""Characters of our name at the carrier; SMPP 3.4 has no room for more (5.2.1)."""
+
 MAX_PASSWORD: Final = 8
+"""Characters, likewise (5.2.2)."""
+
 MAX_SYSTEM_TYPE: Final = 12
-"""Characters; SMPP 3.4 has no room for more (5.2.1 to 5.2.3)."""
+"""Characters, likewise (5.2.3)."""
 
 SERVICE: Final = "Grue"
 """Sender of codes where the URL's `from` names none."""
