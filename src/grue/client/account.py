@@ -113,6 +113,14 @@ async def check_in(context: Context) -> None:
     await signed(context, wire.CheckIn(account.number, account.device_list), wire.Done)
 
 
+def forget(db: Db) -> None:
+    """The account is no more; its keys go, and the messages stay."""
+    db.execute("DELETE FROM meta WHERE key IN ('account', 'registration')")
+    db.execute("DELETE FROM mls")
+    db.execute("DELETE FROM outbox")
+    db.execute("DELETE FROM conversation")
+
+
 # --- in transactions ------------------------------------------------------------------------------
 
 

@@ -28,6 +28,7 @@ from grue.client.rows import Chat, StoredMessage
 from grue.client.store import Db, Store
 from grue.client.transport import DirectTransport, Transport, TransportFactory, check_url
 from grue.errors import NetworkError, NotRegistered
+from grue.protocol import wire
 from grue.protocol.conversation import SUPERSEDED_FOR_MS, ConversationState
 from grue.protocol.delivery import MessageState
 from grue.protocol.fallback import Route
@@ -145,6 +146,13 @@ class Client:
             await accounts.upkeep(context)
         return account.id.hex()
 
+    async def delete_account(self) -> None:
+        """Leave: the server forgets the account, and its record goes. The history here stays. Raises NetworkError."""
+        context = self._ready
+        await accounts.signed(context, wire.DeleteAccount(), wire.Done)
+        await context.store.transact(accounts.forget)
+        self._context = None
+
     @property
     def number(self) -> str:
         return self._ready.account.number
@@ -184,7 +192,10 @@ class Client:
     async def poll(self) -> None:
         """Send what is queued and fetch what waits, once. Raises NetworkError."""
         await self.flush()
-        await self._inbox.poll()
+        await self._inbox.poll_intro()
+        # What came may have been accepted by itself, and can be read once that is said.
+        await self.flush()
+        await self._inbox.poll_conversations()
         await self.flush()
         await Messenger(self._ready, self._outbox).ask_sms()
 

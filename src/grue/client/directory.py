@@ -1,7 +1,7 @@
 """The client's copy of the directory, and lookups in it.
 
-The copy lies in the encrypted store, checked when it came. A lookup refreshes the copy when its head was last
-asked for more than a minute ago (whatever is looked up), evaluates new numbers blindly, and searches here.
+The copy lies in the encrypted store, checked when it came. Every lookup asks for the newest head, whatever is
+looked up, evaluates new numbers blindly, and searches here.
 """
 
 import asyncio
@@ -22,10 +22,8 @@ from grue.protocol.fallback import Route
 from grue.protocol.lookup import Lookup, Result, SelfLookup
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES
 
-REFRESH_SECONDS: Final = 60.0
-"""Age at which a lookup asks for a new head first: a newcomer is found within a minute."""
-
 TIER: Final = 1
+"""The client downloads the whole table, and searches it here."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +56,17 @@ class Directory:
         self._clock = clock
         self._one_sync = asyncio.Lock()
 
-    async def current(self, max_age: float = REFRESH_SECONDS) -> Current:
-        """The directory, refreshed when its head is older. Raises NetworkError or VerificationFailed."""
+    async def current(self) -> Current:
+        """The directory as it is now. Costs one small file, and more when it has changed.
+
+        Raises NetworkError or VerificationFailed.
+        """
         async with self._one_sync:
-            known, asked = await self._store.read(_known, self._server_public)
-            if known is not None and 0 <= self._clock() - asked < max_age:
-                fresh = known.head.fresh(int(self._clock()), known.head)
-                return Current(known.manifest, fresh)
-            return await self._sync(known)
+            return await self._sync(await self.known())
 
     async def known(self) -> Known | None:
         """The copy as it is, however old."""
-        return (await self._store.read(_known, self._server_public))[0]
+        return await self._store.read(_known, self._server_public)
 
     async def lookup(self, numbers: Sequence[str]) -> list[LookedUp]:
         """Look E.164 numbers up, in order. Never raises for what the network or the server does."""
@@ -97,7 +94,7 @@ class Directory:
 
     async def look_self_up(self, number: str) -> tuple[Result, Transcript]:
         """Look the own number up alone; returns the result and the transcript for contacts."""
-        current = await self.current(max_age=0)
+        current = await self.current()
         own = SelfLookup(current, number)
         transcript, output = own.transcript(await self._evaluate(own.request()))
         lookup = Lookup(current, [number], {number: output})
@@ -108,8 +105,7 @@ class Directory:
 
     async def _lookup(self, numbers: Sequence[str]) -> dict[str, Result]:
         current = await self.current()
-        known = await self._store.read(_outputs, current, numbers)
-        lookup = Lookup(current, numbers, known)
+        lookup = Lookup(current, numbers, await self._store.read(_outputs, current, numbers))
         request = lookup.start()
         while request is not None:
             request = lookup.evaluated(await self._evaluate(request))
@@ -136,7 +132,7 @@ class Directory:
                 # A new base was cut between two files; the next head names the new one.
                 if attempt == 2:
                     raise ServerBusy from None
-        await self._store.transact(_save, synced, self._clock())
+        await self._store.transact(_save, synced)
         return synced.current
 
     async def _run(self, sync: Sync) -> Synced:
@@ -157,22 +153,18 @@ def find(db: Db, tag: bytes) -> bytes | None:
     return record[0] if record is not None and isinstance(record[0], bytes) else None
 
 
-def _known(db: Db, server_public: bytes) -> tuple[Known | None, float]:
+def _known(db: Db, server_public: bytes) -> Known | None:
     manifest, head = rows.get_meta(db, "manifest", bytes), rows.get_meta(db, "head", bytes)
-    asked = rows.get_meta(db, "head_asked", float) or 0.0
-    if manifest is None or head is None:
-        return None, asked
-    return restore(manifest, head, server_public), asked
+    return None if manifest is None or head is None else restore(manifest, head, server_public)
 
 
-def _save(db: Db, synced: Synced, now: float) -> None:
+def _save(db: Db, synced: Synced) -> None:
     if synced.base is not None:
         _replace(db, "record", synced.base)
     if synced.overlay is not None:
         _replace(db, "overlay", synced.overlay)
     rows.put_meta(db, "manifest", synced.current.manifest.file)
     rows.put_meta(db, "head", synced.current.head.file)
-    rows.put_meta(db, "head_asked", now)
 
 
 def _replace(db: Db, table: str, data: bytes) -> None:

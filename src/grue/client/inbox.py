@@ -15,7 +15,7 @@ from grue.client import directory as own_directory
 from grue.client import rows
 from grue.client.context import Context, load_account, save_account
 from grue.client.store import Db
-from grue.errors import GrueError, NetworkError, NotAGrueServer
+from grue.errors import GrueError, NotAGrueServer
 from grue.protocol import wire
 from grue.protocol.contents import IntroSms, IntroWelcome
 from grue.protocol.conversation import (
@@ -33,7 +33,7 @@ from grue.protocol.fallback import Route
 from grue.protocol.first_contact import Invited, accept, invited, open_intro
 from grue.protocol.follow import Follower, ask_resync
 from grue.protocol.lookup import Found, check_transcript
-from grue.protocol.mailbox import met
+from grue.protocol.mailbox import ReaderState, met
 from grue.protocol.smsseal import open_sms
 
 log: Final = logging.getLogger("grue.client")
@@ -50,14 +50,14 @@ class Inbox:
 
     # --- polling ----------------------------------------------------------------------------------
 
-    async def poll(self) -> None:
-        """Fetch all that waits: the intro mailbox first, then every conversation. Raises NetworkError."""
-        await self.poll_intro()
+    async def poll_conversations(self) -> None:
+        """Fetch all that waits in the conversations that can be read. Raises NetworkError."""
         for conversation, _ in await self._context.store.read(rows.reading_conversations):
-            if conversation.read_key:
+            if conversation.log.state is ReaderState.READING:
                 await self._poll_conversation(conversation)
 
     async def poll_intro(self) -> None:
+        """Fetch all that waits in the intro mailbox. Raises NetworkError."""
         more = True
         while more:
             account = await self._context.store.read(load_account)
@@ -98,7 +98,7 @@ class Inbox:
     async def _fresh_directory(self) -> Current | None:
         # A newcomer's record may be seconds old. Without the directory a number just stays unverified.
         try:
-            return await self._context.directory.current(max_age=0)
+            return await self._context.directory.current()
         except GrueError:
             return None
 
@@ -232,6 +232,3 @@ def expire(db: Db, context: Context, older_than_ms: int) -> None:
     for conversation, chat in rows.conversations_in(db, {ConversationState.SUPERSEDED}):
         if context.now_ms - conversation.since > older_than_ms:
             rows.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), chat)
-
-
-__all__ = ["Inbox", "NetworkError", "expire"]

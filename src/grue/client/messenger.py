@@ -53,6 +53,7 @@ CHAT_PREFIX: Final = "chat:"
 """Names a chat by its id: the only way to a chat whose number is not verified."""
 
 SMS_EVENTS: Final = {
+    MessageState.UNKNOWN: MessageEvent.ANSWER_LOST,
     MessageState.SUBMITTED: MessageEvent.SUBMITTED,
     MessageState.DELIVERED: MessageEvent.RECEIPT_DELIVERED,
     MessageState.FAILED: MessageEvent.RECEIPT_FAILED,
@@ -254,7 +255,9 @@ class Messenger:
             raise
         await self._context.store.transact(self._sms_state, answer)
         state = await self._context.store.read(rows.message_state, message)
-        return Sent(message.hex(), Route.SMS, state or MessageState.UNKNOWN)
+        if state is None or state is MessageState.UNKNOWN:
+            raise SmsMayHaveGone
+        return Sent(message.hex(), Route.SMS, state)
 
     def _keep_sms(self, db: Db, number: str, message: bytes, text: str) -> None:
         chat = rows.chat_for_number(db, number)
@@ -262,9 +265,8 @@ class Messenger:
         rows.add_own(db, chat.id, own, message, text, Route.SMS, self._context.now_ms, MessageState.SUBMITTING)
 
     def _sms_state(self, db: Db, answer: wire.SmsState) -> None:
-        event = SMS_EVENTS.get(MessageState(answer.state)) if answer.state in set(MessageState) else None
-        if event is not None:
-            rows.fire(db, answer.id, event)
+        if answer.state in SMS_EVENTS:
+            rows.fire(db, answer.id, SMS_EVENTS[MessageState(answer.state)])
 
     async def ask_sms(self) -> None:
         """Ask what became of SMS whose last word has not been heard."""

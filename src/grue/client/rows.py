@@ -349,7 +349,7 @@ def save_step(db: Db, chat: int, own_identity: bytes, step: Step, now_ms: int) -
         db.execute(
             "DELETE FROM log WHERE conversation = ? AND seq < ?", conversation.id, max(step.hashes) - KEPT_HASHES
         )
-    if step.read_by_peer:
+    if step.read_by_peer is not None:
         read_by_peer(db, conversation.id, step.read_by_peer)
 
 

@@ -18,6 +18,9 @@ APPLICATION_ID: Final = 0x67727565
 """`grue` in ASCII, in the database's header."""
 SCHEMA_VERSION: Final = 1
 
+PLAIN_HEADER: Final = b"SQLite format 3\0"
+"""What an unencrypted database begins with."""
+
 BUSY_MS: Final = 20_000
 """How long a transaction waits for another process's; theirs take milliseconds."""
 
@@ -244,8 +247,7 @@ def _mapped(error: BaseException | None) -> GrueError | None:
 
 def _connect(path: Path, key: bytes) -> apsw.Connection:
     with _errors():
-        if path.exists() and path.open("rb").read(16) == b"SQLite format 3\0":
-            raise ForeignDatabase("(it is not encrypted)")
+        _check_encrypted(path)
         connection = apsw.Connection(str(path))
         try:
             connection.pragma("key", f"raw:{key.hex()}")
@@ -255,6 +257,13 @@ def _connect(path: Path, key: bytes) -> apsw.Connection:
             connection.close()
             raise
         return connection
+
+
+def _check_encrypted(path: Path) -> None:
+    if path.exists():
+        with path.open("rb") as file:
+            if file.read(len(PLAIN_HEADER)) == PLAIN_HEADER:
+                raise ForeignDatabase("(it is not encrypted)")
 
 
 def _prepare(connection: apsw.Connection) -> None:

@@ -24,7 +24,9 @@ MAX_TEXT: Final = 48 * 1024
 class IntroWelcome(Message, tag=70):
     """A Welcome and the invitation that goes with it, an MLS PrivateMessage of the new group."""
 
-    welcome: Annotated[bytes, Meta(max_length=65536), seen("server sees which key package it answers; the rest: device")]
+    welcome: Annotated[
+        bytes, Meta(max_length=65536), seen("server sees which key package it answers; the rest: device")
+    ]
     invitation: Annotated[bytes, Meta(max_length=65536), MEMBERS]
 
 
@@ -99,7 +101,8 @@ class ResyncRequest(Message, tag=85):
 class ReceivedSms(Message, tag=86):
     """What `IntroSms.sealed` opens to; signed by the server, so that nobody else can forge one."""
 
-    sender: Annotated[Number, ALL_OF_SMS]
+    sender: Annotated[str, Meta(min_length=1, max_length=20), ALL_OF_SMS]
+    """A number, a short code or a name, as the carrier gives it."""
     to: Annotated[Number, ALL_OF_SMS]
     text: Annotated[str, Meta(max_length=MAX_SMS), ALL_OF_SMS]
     received: Annotated[Count, seen("server")]

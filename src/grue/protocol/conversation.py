@@ -180,8 +180,8 @@ class Step:
     conversation: Conversation
     outgoing: list[Outgoing] = field(default_factory=list)
     incoming: list[Incoming] = field(default_factory=list)
-    read_by_peer: int = 0
-    """The other side has read up to this seq; 0 when nothing was heard."""
+    read_by_peer: int | None = None
+    """The other side has read up to this seq, and the invitation before it; None when nothing was heard."""
     notices: list[Notice] = field(default_factory=list)
     skipped: int = 0
     """Envelopes that nobody in the conversation could have meant."""

@@ -183,7 +183,7 @@ class Follower:
                 step.conversation = become(step.conversation, ConversationEvent.FORK_SEEN)
                 step.notices.append(Notice.FORKED)
         elif identity_of(sender.credential) == step.conversation.peer:
-            step.read_by_peer = max(step.read_by_peer, seq)
+            step.read_by_peer = max(step.read_by_peer or 0, seq)
 
     def _commit(self, session: MlsSession, step: Step, staged: MlsStagedCommit) -> None:
         conversation = step.conversation
