@@ -22,7 +22,8 @@ export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
 
 RUST_SOURCES := $(shell find rust \( -name target -o -name fuzz \) -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
-.PHONY: help setup demo test check bench docs format clean check-python check-rust check-project test-rust test-python
+.PHONY: help setup demo test check dist-check bench docs format clean \
+	check-python check-rust check-project test-rust test-python
 
 help: ## Say what the targets do
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -35,6 +36,13 @@ demo: setup ## Run a server, a carrier and two clients on loopback, and show who
 test: test-rust test-python ## Run every test
 
 check: check-python check-rust check-project ## Run every check that is not a test
+
+dist-check: setup ## Build what is published, and install it where nothing else is
+	rm -rf dist && mkdir dist
+	$(BIN)/maturin sdist --out dist
+	$(PYTHON) -m venv dist/venv
+	CARGO_TARGET_DIR=$(CURDIR)/rust/target dist/venv/bin/pip install --quiet dist/grue-*.tar.gz
+	cd dist && venv/bin/grue --version && venv/bin/python -c 'import grue, grue._core; grue.open'
 
 bench: setup ## Measure; prints a table and writes bench/results.json
 	$(BIN)/python -m bench
