@@ -467,6 +467,23 @@ async def test_sms_04_a_full_mailbox_refuses_and_the_next_sms_to_another_is_stor
         assert len(await ben.inbox(server)) == 1
 
 
+@pytest.mark.parametrize(
+    "change", ["UPDATE account SET hpke_pub = x'00'", "DELETE FROM mailbox"], ids=["key", "mailbox"]
+)
+async def test_an_account_that_can_never_read_it_does_not_keep_the_carrier_busy(
+    change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport = Memory()
+    async with world(transport) as (server, _):
+
+        async def break_it(tx: Tx) -> None:
+            await tx.run(change)
+
+        await server.store.transact(break_it)
+        assert await transport.receive("hello")
+    assert caplog.text == ""
+
+
 async def test_a_fault_of_ours_keeps_it_at_the_carrier_and_the_task_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,6 +14,7 @@ from grue.errors import (
     DiskFull,
     MailboxFull,
     NetworkError,
+    NoSuchMailbox,
     NotPermitted,
     SmsGatewayDown,
     SmsMayHaveGone,
@@ -305,6 +306,8 @@ async def _stored(server: "Server", inbound: Inbound) -> bool:
 
     try:
         await _store(server, inbound)
+    except (NoSuchMailbox, BadRequest):
+        return True  # The account went just now, or gave a key that is none: nobody could ever read it.
     except (MailboxFull, DiskFull, NetworkError):
         return False
     except Exception as error:  # noqa: BLE001 -- the task goes on, whatever happened to one SMS
