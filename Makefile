@@ -102,6 +102,9 @@ check-python: setup
 check-rust: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
+	$(BIN)/python rust/check_advisories.py
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; \
+		else echo 'cargo-deny is not installed here, so licences and sources go unchecked.'; fi
 
 check-project: setup
 	$(BIN)/python -m pytest tests/test_arrows.py tests/test_repository.py tests/test_docs.py
