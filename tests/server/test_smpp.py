@@ -212,6 +212,13 @@ async def test_without_a_carrier_nothing_is_sent_and_the_server_starts_all_the_s
         assert sms.condition == "no connection (ConnectionRefusedError)"
 
 
+async def test_a_host_that_is_no_name_is_said_to_the_operator() -> None:
+    async with gateway(f"a..{'b' * 64}:1") as sms:
+        with pytest.raises(SmsGatewayDown):
+            await sms.text()
+        assert sms.condition.startswith("no connection (")
+
+
 async def test_a_carrier_that_comes_later_is_found() -> None:
     async with company() as carrier:
         address = carrier.address

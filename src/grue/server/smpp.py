@@ -200,7 +200,7 @@ class SmppGateway:
         try:
             async with asyncio.timeout(self._timing.bind):
                 session = await self._open()
-        except (OSError, EOFError, TimeoutError, BadPdu) as error:
+        except (OSError, EOFError, TimeoutError, BadPdu, ValueError) as error:  # ValueError: a host that is no name
             self._condition = f"no connection ({type(error).__name__})"
             return False
         if session is None:
