@@ -1,14 +1,20 @@
-"""The real server as a process of its own, for benches."""
+"""The real server as a process of its own, and the least of a client that it accepts, for benches."""
 
+import hashlib
 import os
 import platform
+import resource
+import struct
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import aiohttp
 import psutil  # type: ignore[import-untyped]
+
+from grue.protocol import wire
 
 _SERVE: Final = """
 import sys
@@ -20,7 +26,7 @@ run(Path(sys.argv[1]), "127.0.0.1:0", ready=lambda address: print(address, flush
 
 class ServerProcess:
     def __init__(self, data: Path, code: str = _SERVE) -> None:
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             [sys.executable, "-c", code, str(data)], stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
@@ -53,3 +59,46 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     system = f"{platform.system()} {platform.machine()}"
     return f"{os.cpu_count()} cores, {memory} GiB, {system}, Python {platform.python_version()}"
+
+
+class Box:
+    """A mailbox to be."""
+
+    def __init__(self) -> None:
+        self.id, self.write_key, self.read_key = os.urandom(32), os.urandom(32), os.urandom(32)
+
+    def creation(self) -> wire.CreateMailbox:
+        write_hash, read_hash = (hashlib.sha256(key).digest() for key in (self.write_key, self.read_key))
+        return wire.CreateMailbox(self.id, write_hash, read_hash, [])
+
+
+async def create_mailboxes(port: int, boxes: list[Box]) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"http://127.0.0.1:{port}/1/anonymous") as socket,
+    ):
+        for box in boxes:
+            await socket.send_bytes(wire.encode(wire.Framed(0, wire.encode(box.creation()))))
+        for _ in boxes:
+            answer = wire.FRAMED.decode(await socket.receive_bytes())
+            assert wire.ANONYMOUS_ANSWER.decode(answer.body) == wire.Done()
+
+
+def websocket_request(path: str) -> bytes:
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+
+
+def client_frame(payload: bytes) -> bytes:
+    """A client's frame. Its mask may be zeros; the server takes it off all the same."""
+    length = len(payload)
+    head = bytes([0x80 | length]) if length < 126 else b"\xfe" + struct.pack(">H", length)
+    return b"\x82" + head + bytes(4) + payload
+
+
+def allow_many_files() -> None:
+    """As many sockets as the system lets this process have; the server does so for itself."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

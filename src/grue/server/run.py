@@ -44,7 +44,7 @@ async def serve(
     Raises UsageError, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
     """
     address = _address(listen)
-    _no_core_dumps()
+    _set_limits()
     stop = _stop_signal()
     asyncio.get_running_loop().set_exception_handler(_report_from_loop)
     async with AsyncExitStack() as stack:
@@ -129,9 +129,11 @@ async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(seconds)
 
 
-def _no_core_dumps() -> None:
-    """A core dump would put keys, numbers and what is passing through into a file."""
+def _set_limits() -> None:
+    """No core dump, which would put keys and what is passing through into a file; and sockets for everybody."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
 
 def _stop_signal() -> asyncio.Event:
