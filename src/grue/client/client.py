@@ -29,6 +29,7 @@ from grue.client.store import Db, Store
 from grue.client.transport import DirectTransport, Transport, TransportFactory, check_url
 from grue.errors import NetworkError, NotRegistered
 from grue.protocol import wire
+from grue.protocol import wire
 from grue.protocol.conversation import SUPERSEDED_FOR_MS, ConversationState
 from grue.protocol.delivery import MessageState
 from grue.protocol.fallback import Route
@@ -60,6 +61,8 @@ class Message:
     state: MessageState
     request: bool = False
     """From somebody we have not accepted: nothing was acknowledged to them, and an answer accepts."""
+    row: int = 0
+    """Where it lies in this home's store."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,10 @@ class Client:
     def server(self) -> str:
         return self._ready.account.server
 
+    async def server_hello(self) -> wire.ServerHello:
+        """What the server says of itself, who carries its SMS included. Raises NetworkError, NotAGrueServer, ..."""
+        return await self._ready.transport.hello()
+
     async def upkeep(self) -> None:
         """Refill key packages, look the own number up, leave what has expired. Raises NetworkError, KeyChanged."""
         context = self._ready
@@ -217,11 +224,20 @@ class Client:
             else:
                 await _wait(receiver.arrived, _remaining(idle, idle_since))
 
+    async def take(self) -> Message | None:
+        """The oldest message that is stored and was not shown yet, marked as shown, without asking the server."""
+        taken = await self._opened.transact(rows.take_unshown)
+        return None if taken is None else await self._opened.read(_public, self.number, *taken)
+
+    async def put_back(self, message: Message) -> None:
+        """A message that was taken could not be shown after all: whoever takes next gets it."""
+        await self._opened.transact(rows.unshow, message.row)
+
     async def unshown(self) -> list[Message]:
-        """Take what is stored and was not shown yet, without asking the server."""
+        """Take everything that is stored and was not shown yet, without asking the server."""
         messages = []
-        while (taken := await self._opened.transact(rows.take_unshown)) is not None:
-            messages.append(await self._opened.read(_public, self.number, *taken))
+        while (message := await self.take()) is not None:
+            messages.append(message)
         return messages
 
     async def chats(self) -> list[ChatInfo]:
@@ -328,6 +344,7 @@ def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
         incoming=message.incoming,
         state=message.state,
         request=message.incoming and message.route is Route.ENCRYPTED and _is_request(db, chat),
+        row=message.n,
     )
 
 

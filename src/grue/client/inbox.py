@@ -19,6 +19,7 @@ from grue.errors import GrueError, NotAGrueServer
 from grue.protocol import wire
 from grue.protocol.contents import IntroSms, IntroWelcome
 from grue.protocol.conversation import (
+    READING,
     SENDING,
     Conversation,
     ConversationEvent,
@@ -70,8 +71,10 @@ class Inbox:
         while more:
             fetched = await self._fetch(conversation.log.mailbox, conversation.read_key, conversation.log.cursor)
             after = await self.conversation(conversation.log.mailbox, fetched.incarnation, fetched.envelopes)
-            more = bool(fetched.envelopes) and after is not None and after.log.cursor < fetched.head
-            conversation = after or conversation
+            if after is None or after.state not in READING:
+                return
+            more = bool(fetched.envelopes) and after.log.cursor < fetched.head
+            conversation = after
 
     async def _fetch(self, mailbox: bytes, read_key: bytes, after: int) -> wire.Fetched:
         answer = await self._context.transport.anonymous(wire.Fetch(mailbox, read_key, after))
@@ -199,7 +202,7 @@ class Inbox:
         self, db: Db, mailbox: bytes, incarnation: bytes, deliveries: Sequence[wire.Delivery]
     ) -> Conversation | None:
         found = rows.conversation_by_mailbox(db, mailbox)
-        if found is None:
+        if found is None or found[0].state not in READING:
             return None
         conversation, chat = found
         conversation = replace(conversation, log=met(conversation.log, incarnation))

@@ -101,7 +101,7 @@ class ResyncRequest(Message, tag=85):
 class ReceivedSms(Message, tag=86):
     """What `IntroSms.sealed` opens to; signed by the server, so that nobody else can forge one."""
 
-    sender: Annotated[str, Meta(min_length=1, max_length=20), ALL_OF_SMS]
+    sender: Annotated[str, Meta(min_length=1, max_length=21), ALL_OF_SMS]
     """A number, a short code or a name, as the carrier gives it."""
     to: Annotated[Number, ALL_OF_SMS]
     text: Annotated[str, Meta(max_length=MAX_SMS), ALL_OF_SMS]

@@ -1,0 +1,217 @@
+"""What goes wrong between honest parties: lost answers, crashes, absences, state that went back. Nothing is lost or doubled."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+
+from grue.client.client import Client
+from grue.client.rows import reading_conversations
+from grue.client.store import Db
+from grue.errors import NetworkError, Unreachable
+from grue.protocol import wire
+from grue.protocol.conversation import UPDATE_AFTER_MS
+from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, take
+from tests.world.test_messages import acquainted, state_of_last
+
+STEPS = ["Claim", "CreateMailbox", "PostIntro", "Fetch", "Ack", "ExchangeSlot", "Post"]
+
+
+def once(kind: str) -> Callable[[wire.Message], bool]:
+    """Lose the answer to the first request of this kind."""
+    left = [kind]
+    return lambda request: type(request).__name__ == kind and bool(left and left.pop())
+
+
+async def again(action: Callable[[], object]) -> None:
+    """As a person: when the network fails, the same once more."""
+    try:
+        await action()  # type: ignore[misc]
+    except NetworkError:
+        await action()  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kind", STEPS)
+async def test_a_lost_answer_loses_and_doubles_nothing(world: MemoryWorld, kind: str) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    world.network.lose = once(kind)
+    await alice.send(BOB, "hello")
+    await again(alice.poll)
+    await again(bob.poll)
+    assert [m.text for m in await bob.unshown()] == ["hello"]
+    await bob.send(ALICE, "hello yourself")
+    await again(bob.poll)
+    await again(alice.poll)
+    assert [m.text for m in await alice.unshown()] == ["hello yourself"]
+    await alice.send(BOB, "and so on")
+    await again(alice.poll)
+    await again(bob.poll)
+    assert [m.text for m in await bob.unshown()] == ["and so on"]
+
+
+async def test_the_server_may_be_killed_between_any_two_steps(world: MemoryWorld) -> None:
+    alice = await world.open(ALICE)
+    await alice.register(ALICE, "http://localhost")
+    code = world.code(ALICE)
+    await world.restart()
+    await alice.verify(code)
+    await world.restart()
+    bob = await world.person(BOB)
+    await world.restart()
+    await alice.send(BOB, "hello")
+    await world.restart()
+    await bob.poll()
+    await world.restart()
+    assert [m.text for m in await bob.unshown()] == ["hello"]
+    await bob.send(ALICE, "hello yourself")
+    await world.restart()
+    assert await take(alice) == ["hello yourself"]
+
+
+async def test_what_is_written_while_the_server_is_away_goes_out_when_it_is_back(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    world.network.down = True
+    for text in ("one", "two"):
+        assert (await alice.send(BOB, text)).state.value == "queued"
+    with pytest.raises(Unreachable):
+        await alice.flush()
+    world.network.down = False
+    await alice.flush()
+    assert await take(bob) == ["one", "two"]
+    assert await state_of_last(alice, BOB) == "sent"
+
+
+async def test_a_first_contact_that_was_cut_off_is_made_later(world: MemoryWorld) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    await alice.lookup(BOB)
+    world.network.lose = lambda request: isinstance(request, wire.Claim)
+    assert (await alice.send(BOB, "one")).state.value == "queued"
+    assert (await alice.send(BOB, "two")).state.value == "queued"
+    world.network.lose = lambda _request: False
+    await alice.flush()
+    assert await take(bob) == ["one"]
+    await bob.send(ALICE, "yes?")
+    assert await take(bob) == ["two"]
+
+
+async def test_queued_messages_outlive_the_client(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    world.network.down = True
+    await alice.send(BOB, "later")
+    await alice.close()
+    world.network.down = False
+    alice = await world.open(ALICE)
+    await alice.flush()
+    assert await take(bob) == ["later"]
+
+
+async def test_a_leaf_is_renewed_every_week_and_messages_go_on(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    world.clock.now += UPDATE_AFTER_MS / 1000 + 1
+    await alice.send(BOB, "before the commit")
+    await bob.send(ALICE, "a commit of mine at the same time")
+    assert await take(bob) == ["before the commit"]
+    assert await take(alice) == ["a commit of mine at the same time"]
+    await alice.send(BOB, "after it")
+    assert await take(bob) == ["after it"]
+    await bob.send(ALICE, "after it too")
+    assert await take(alice) == ["after it too"]
+
+
+async def test_a_device_whose_secrets_were_damaged_resyncs(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    await alice.send(BOB, "one")
+    assert await take(bob) == ["one"]
+    await forget_private_keys(bob)
+    world.clock.now += UPDATE_AFTER_MS / 1000 + 1
+    await alice.send(BOB, "two, and a commit that bob cannot follow")
+    assert await take(bob) == ["two, and a commit that bob cannot follow"]
+    # Alice meets her own commit and bob's request, readmits him, and he comes back.
+    await alice.poll()
+    await alice.poll()
+    await bob.poll()
+    await alice.send(BOB, "three")
+    assert await take(bob) == ["three"]
+    await bob.send(ALICE, "four")
+    assert await take(alice) == ["four"]
+
+
+async def test_a_home_restored_from_a_backup_starts_anew_and_loses_no_new_message(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    await bob.close()
+    shutil.copytree(world.path / BOB, world.path / "backup")
+    bob = await world.open(BOB)
+    await bob.send(ALICE, "after the backup")
+    assert await take(alice) == ["after the backup"]
+    await bob.close()
+    shutil.rmtree(world.path / BOB)
+    shutil.copytree(world.path / "backup", world.path / BOB)
+    bob = await world.open(BOB)
+    await bob.poll()
+    await bob.send(ALICE, "from the restored home")
+    assert await take(alice) == ["from the restored home"]
+    await alice.send(BOB, "to the restored home")
+    assert await take(bob) == ["to the restored home"]
+
+
+async def test_a_server_restored_from_a_backup_makes_clients_read_again_and_show_nothing_twice(
+    world: MemoryWorld,
+) -> None:
+    alice, bob = await acquainted(world)
+    await alice.send(BOB, "before")
+    assert await take(bob) == ["before"]
+    await world.stop()
+    new_incarnation(world)
+    await world.start()
+    await alice.send(BOB, "after")
+    assert await take(bob) == ["after"]
+
+
+async def test_a_full_mailbox_holds_messages_back_and_loses_none(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = await acquainted(world)
+    monkeypatch.setattr("grue.server.mailboxes.MAX_BACKLOG_KIB", 4)
+    sent = [(await alice.send(BOB, str(n))).state.value for n in range(6)]
+    assert (sent[0], sent[-1]) == ("sent", "queued")
+    shown: list[str] = []
+    for _ in range(6):
+        shown += await take(bob)
+        await world.server.store.transact(_nothing)
+        await alice.poll()
+    assert shown + await take(bob) == [str(n) for n in range(6)]
+
+
+async def test_sms_does_not_go_when_the_directory_is_stale(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    await alice.lookup(NOBODY)
+    world.network.down = True
+    world.clock.pass_days(2)
+    (looked_up,) = await alice.lookup(NOBODY)
+    assert looked_up.route.value == "unknown"
+    with pytest.raises(Unreachable):
+        await alice.send(NOBODY, "hello", sms=True)
+    assert world.texts(NOBODY) == []
+
+
+async def _nothing(_tx: object) -> None:
+    """A transaction that only carries along what waits for one."""
+
+
+def new_incarnation(world: MemoryWorld) -> None:
+    with sqlite3.connect(world.path / "server" / "server.db") as database:
+        database.execute("UPDATE mailbox SET incarnation = zeroblob(16)")
+    database.close()
+
+
+async def forget_private_keys(client: Client) -> None:
+    """Damage what only the private part of a commit needs: the own leaf's encryption keys in each conversation."""
+    store = client._opened  # noqa: SLF001 -- a test's burglary
+    for conversation, _ in await store.read(reading_conversations):
+        # The tag "h" of rust/mls/src/storage.rs: the key pairs that open the path of somebody else's commit.
+        await store.transact(_delete_range, b"g" + conversation.id + b"h")
+
+
+def _delete_range(db: Db, prefix: bytes) -> None:
+    assert db.execute("DELETE FROM mls WHERE key >= ? AND key < ?", prefix, prefix + b"\xff" * 64)
