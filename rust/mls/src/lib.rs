@@ -22,6 +22,7 @@ pub mod policy;
 mod provider;
 mod session;
 mod signer;
+mod split;
 mod storage;
 mod store;
 mod verdict;

@@ -12,9 +12,11 @@
 use openmls::group::GroupId;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
 use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
 
 use crate::{
     codec,
+    split::{gaps, put_together, take_apart},
     store::{Store, StoreError},
 };
 
@@ -33,6 +35,8 @@ mod tag {
     pub(super) const CONFIRMATION_TAG: u8 = b'f';
     pub(super) const STATE: u8 = b'a';
     pub(super) const MESSAGE_SECRETS: u8 = b'm';
+    /// Followed by a number from 0: the members of a past epoch, the oldest first (see [`crate::split`]).
+    pub(super) const PAST_MEMBERS: u8 = b'l';
     pub(super) const RESUMPTION_SECRETS: u8 = b'r';
     pub(super) const OWN_LEAF_INDEX: u8 = b'o';
     pub(super) const EPOCH_SECRETS: u8 = b'e';
@@ -76,6 +80,33 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Write the lists that changed, and delete those that are no longer there.
+    fn write_past_members(&self, prefix: &[u8], lists: &[&[u8]]) -> Outcome<()> {
+        for (index, list) in (0..=u8::MAX).zip(lists) {
+            let key = numbered(prefix, index);
+            if self.read(&key, |entry| entry != Some(*list)) {
+                self.write(key, Some(list.to_vec()));
+            }
+        }
+        let end = u8::try_from(lists.len()).map_err(|_| StoreError::Encode)?;
+        self.delete_all_from(&numbered(prefix, end), prefix);
+        Ok(())
+    }
+
+    fn read_past_members(&self, prefix: &[u8], count: usize) -> Outcome<Vec<Vec<u8>>> {
+        (0..=u8::MAX)
+            .take(count)
+            .map(|index| self.read(&numbered(prefix, index), |entry| entry.map(<[u8]>::to_vec)))
+            .map(|list| list.ok_or(StoreError::Decode))
+            .collect()
+    }
+}
+
+fn numbered(prefix: &[u8], index: u8) -> Vec<u8> {
+    [prefix, &[index]].concat()
+}
+
 /// One part of a group's state: its writer, reader and deleter.
 macro_rules! part {
     ($tag:expr, $kind:ident, $write:ident, $read:ident, $delete:ident) => {
@@ -109,7 +140,6 @@ impl StorageProvider<CURRENT_VERSION> for Store {
     part!(tag::CONTEXT, GroupContext, write_context, group_context, delete_context);
     part!(tag::INTERIM_TRANSCRIPT_HASH, InterimTranscriptHash, write_interim_transcript_hash, interim_transcript_hash, delete_interim_transcript_hash);
     part!(tag::CONFIRMATION_TAG, ConfirmationTag, write_confirmation_tag, confirmation_tag, delete_confirmation_tag);
-    part!(tag::MESSAGE_SECRETS, MessageSecrets, write_message_secrets, message_secrets, delete_message_secrets);
     part!(tag::RESUMPTION_SECRETS, ResumptionPskStore, write_resumption_psk_store, resumption_psk_store, delete_all_resumption_psk_secrets);
     part!(tag::OWN_LEAF_INDEX, LeafNodeIndex, write_own_leaf_index, own_leaf_index, delete_own_leaf_index);
     part!(tag::EPOCH_SECRETS, GroupEpochSecrets, write_group_epoch_secrets, group_epoch_secrets, delete_group_epoch_secrets);
@@ -124,6 +154,26 @@ impl StorageProvider<CURRENT_VERSION> for Store {
     }
     fn delete_group_state<G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<()> {
         self.write(group_key(group_id, tag::STATE)?, None);
+        Ok(())
+    }
+
+    // Written with every message, so the parts that do not change stay apart.
+    fn write_message_secrets<G: traits::GroupId<CURRENT_VERSION>, V: traits::MessageSecrets<CURRENT_VERSION>>(&self, group_id: &G, secrets: &V) -> Outcome<()> {
+        let value = Zeroizing::new(codec::encode(secrets)?);
+        let (value, lists) = take_apart(&value);
+        self.write(group_key(group_id, tag::MESSAGE_SECRETS)?, Some(value));
+        self.write_past_members(&group_key(group_id, tag::PAST_MEMBERS)?, &lists)
+    }
+    fn message_secrets<G: traits::GroupId<CURRENT_VERSION>, V: traits::MessageSecrets<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<Option<V>> {
+        let Some(value) = self.read(&group_key(group_id, tag::MESSAGE_SECRETS)?, |entry| entry.map(<[u8]>::to_vec)).map(Zeroizing::new) else {
+            return Ok(None);
+        };
+        let lists = self.read_past_members(&group_key(group_id, tag::PAST_MEMBERS)?, gaps(&value))?;
+        codec::decode(&Zeroizing::new(put_together(&value, &lists)?)).map(Some)
+    }
+    fn delete_message_secrets<G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<()> {
+        self.write(group_key(group_id, tag::MESSAGE_SECRETS)?, None);
+        self.delete_all(&group_key(group_id, tag::PAST_MEMBERS)?);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The entries of one transaction: what was given, and what changed since.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, ops::Bound};
 
 use zeroize::Zeroize;
 
@@ -52,15 +52,19 @@ impl Store {
 
     /// Delete every entry under a prefix.
     pub(crate) fn delete_all(&self, prefix: &[u8]) {
+        self.delete_all_from(prefix, prefix);
+    }
+
+    /// Delete the entries under a prefix whose keys are not before `first`.
+    pub(crate) fn delete_all_from(&self, first: &[u8], prefix: &[u8]) {
         let mut changed = self.changed.borrow_mut();
-        for (_, value) in changed
-            .iter_mut()
-            .filter(|(key, _)| key.starts_with(prefix))
-        {
+        let from = (Bound::Included(first), Bound::Unbounded);
+        let changes = changed.range_mut::<[u8], _>(from);
+        for (_, value) in changes.take_while(|(key, _)| key.starts_with(prefix)) {
             value.zeroize();
-            *value = None;
         }
-        for key in self.given.keys().filter(|key| key.starts_with(prefix)) {
+        let given = self.given.range::<[u8], _>(from);
+        for (key, _) in given.take_while(|(key, _)| key.starts_with(prefix)) {
             changed.insert(key.clone(), None);
         }
     }

@@ -65,6 +65,32 @@ fn changes_hold_only_what_differs() {
 }
 
 #[test]
+fn a_message_changes_little_however_many_members_there_were() {
+    let mut devices = group_of::<8>();
+    for _ in 0..3 {
+        let (alice, others) = devices.split_first_mut().expect("a founder");
+        let commit = alice.commit(&[], &[]);
+        alice.accept();
+        for device in others {
+            device.follow(&commit.message).expect("followed");
+        }
+    }
+    let message = devices[0].encrypt(b"x");
+    let bob = &mut devices[1];
+    let mut session = Session::new(bob.entries.clone());
+    session.process(&GROUP, &message).expect("opened");
+    let changes = session.changes();
+    assert_eq!(
+        changes.keys().collect::<Vec<_>>(),
+        [&[group(), b"m".to_vec()].concat()]
+    );
+    let bytes: usize = changes.values().flatten().map(Vec::len).sum();
+    assert!(bytes < 5_000, "{bytes} bytes");
+    let lists = bob.entries.keys().filter(|key| key.get(33) == Some(&b'l'));
+    assert_eq!(lists.count(), 2, "the members of two past epochs");
+}
+
+#[test]
 fn a_batch_gives_the_same_entries_as_one_session_a_message() {
     let [mut alice, mut bob] = group_of::<2>();
     let messages: Vec<_> = (0..5_u8).map(|text| alice.encrypt(&[text])).collect();
