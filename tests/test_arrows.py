@@ -23,14 +23,15 @@ MAY_IMPORT: Final = {
     "exposure": frozenset({"errors", "protocol"}),
     "lab": frozenset({"errors", "_core", "protocol", "server", "client", "exposure"}),
     # The command line names every part, and starts the lab by what a person types: only then is it imported.
-    "cli": frozenset({"errors", "protocol", "server", "client", "calls", "desktop", "exposure", "lab"}),
+    "cli": frozenset({"", "errors", "protocol", "server", "client", "calls", "desktop", "exposure", "lab"}),
     "": frozenset({"errors", "protocol", "client"}),
     "__main__": frozenset({"cli"}),
 }
 """For each part of `grue`, the other parts that it may import. "" is `import grue` itself: the library."""
 
 INSIDE_FUNCTIONS_ONLY: Final = {"cli": frozenset({"lab", "server", "client", "calls", "desktop", "exposure"})}
-"""Imports that a part makes when it needs them, never when it is loaded: `grue --version` loads none of these."""
+"""Imports that a part makes when it needs them, never when it is loaded: `grue --version` loads none of these.
+What only type checkers see is not loaded."""
 
 PROTOCOL_LIBRARIES: Final = frozenset({"cryptography", "msgspec", "phonenumbers"})
 # fmt: off
@@ -49,24 +50,33 @@ class Import(NamedTuple):
     target: str
     """Dotted, with the name imported: `grue.protocol.wire.Post`."""
     line: int
-    inside_function: bool
+    when_loaded: bool
 
 
 def imports(tree: ast.Module, module: str, *, package: bool = False) -> Iterator[Import]:
     """Every import of a module, those for type checkers included."""
     home = module.split(".") if package else module.split(".")[:-1]
 
-    def walk(node: ast.AST, inside: bool) -> Iterator[Import]:
+    def walk(node: ast.AST, loaded: bool) -> Iterator[Import]:
         match node:
             case ast.Import(names=names):
-                yield from (Import(alias.name, node.lineno, inside) for alias in names)
+                yield from (Import(alias.name, node.lineno, loaded) for alias in names)
             case ast.ImportFrom(module=source, names=names, level=level):
                 base = [*home[: len(home) - level + 1], *([source] if source else [])] if level else [source or ""]
-                yield from (Import(".".join([*base, alias.name]), node.lineno, inside) for alias in names)
+                yield from (Import(".".join([*base, alias.name]), node.lineno, loaded) for alias in names)
         for child in ast.iter_child_nodes(node):
-            yield from walk(child, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+            yield from walk(child, loaded and not _is_later(node))
 
-    return walk(tree, False)
+    return walk(tree, True)
+
+
+def _is_later(node: ast.AST) -> bool:
+    """Say whether loading the module does not run what stands inside this node."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() | ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return True
+        case _:
+            return False
 
 
 def part_of(dotted: str) -> str:
@@ -81,7 +91,7 @@ def faults(source: str, module: str, *, package: bool = False) -> list[str]:
     if part == "" and module != "grue":
         return [f"{module} is in no part that MAY_IMPORT names"]
     found = []
-    for target, line, inside_function in imports(ast.parse(source), module, package=package):
+    for target, line, when_loaded in imports(ast.parse(source), module, package=package):
         top = target.partition(".")[0]
         other = part_of(target)
         if top != "grue":
@@ -89,7 +99,7 @@ def faults(source: str, module: str, *, package: bool = False) -> list[str]:
                 found.append(f"{module}:{line} imports {top}, and the protocol is sans-I/O")
         elif not {other, other.split(".")[0]} & {part, *MAY_IMPORT[part]}:
             found.append(f"{module}:{line} imports {target}, and {part or 'grue'} must not import {other or 'grue'}")
-        elif other in INSIDE_FUNCTIONS_ONLY.get(part, ()) and not inside_function:
+        elif other in INSIDE_FUNCTIONS_ONLY.get(part, ()) and when_loaded:
             found.append(f"{module}:{line} imports {target} as it is loaded; only a function may")
     return found
 
@@ -144,6 +154,8 @@ def test_the_protocol_makes_no_randomness_and_asks_no_clock(path: Path) -> None:
         ("grue.client.account", "import grue.lab.carrier", False),
         ("grue.cli.carrier", "import grue.lab.carrier", False),
         ("grue.cli.carrier", "def carrier():\n    import grue.lab.carrier", True),
+        ("grue.cli.carrier", "if TYPE_CHECKING:\n    import grue.lab.carrier", True),
+        ("grue.cli.main", "from grue import __version__", True),
         ("grue.cli.main", "from grue.errors import GrueError", True),
         ("grue.cli.main", "from grue.cli.output import say", True),
         ("grue.errors", "from grue.protocol import wire", False),

@@ -29,7 +29,6 @@ from grue.client.store import Db, Store
 from grue.client.transport import DirectTransport, Transport, TransportFactory, check_url
 from grue.errors import NetworkError, NotRegistered
 from grue.protocol import wire
-from grue.protocol import wire
 from grue.protocol.conversation import SUPERSEDED_FOR_MS, ConversationState
 from grue.protocol.delivery import MessageState
 from grue.protocol.fallback import Route

@@ -139,6 +139,7 @@ class DirectTransport:
         self._opening = asyncio.Lock()
 
     async def hello(self) -> wire.ServerHello:
+        self.usage.kinds["hello"] += 1
         async with _session() as session:
             body = await _get(session, f"{self._url}/grue")
         try:
@@ -167,7 +168,7 @@ class DirectTransport:
     async def stream(self) -> Stream:
         session = _session()
         self._streams.append(session)
-        return _DirectStream(session, await _connect(session, f"{self._base}/stream"))
+        return _DirectStream(session, await _connect(session, f"{self._base}/stream"), self.usage.kinds)
 
     async def close(self) -> None:
         if self._requests is not None:
@@ -178,7 +179,7 @@ class DirectTransport:
 
     def _count(self, request: wire.Message) -> bytes:
         data = wire.encode(request)
-        self.usage.sent(type(request).__name__, len(data))
+        self.usage.sent(_kind(request), len(data))
         return data
 
     def _received(self, data: bytes) -> bytes:
@@ -253,11 +254,15 @@ class _Requests:
 
 
 class _DirectStream:
-    def __init__(self, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse, kinds: Counter[str]
+    ) -> None:
         self._session = session
         self._socket = socket
+        self._kinds = kinds
 
     async def send(self, request: wire.StreamRequest) -> None:
+        self._kinds[_kind(request)] += 1
         try:
             await self._socket.send_bytes(wire.encode(request))
         except (aiohttp.ClientError, ConnectionError):
@@ -271,6 +276,13 @@ class _DirectStream:
     async def close(self) -> None:
         await self._socket.close()
         await self._session.close()
+
+
+def _kind(request: wire.Message) -> str:
+    """The name of a request; of a signed one the name of what is signed, once it goes with its challenge."""
+    if not isinstance(request, wire.Signed):
+        return type(request).__name__
+    return type(wire.SIGNED_REQUEST.decode(request.body)).__name__ if request.challenge else "challenge"
 
 
 def _session() -> aiohttp.ClientSession:

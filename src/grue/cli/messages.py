@@ -1,0 +1,196 @@
+"""`send`, `receive`, `chats` and `show`: messages out, in, and as they were."""
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from grue.cli import consent
+from grue.cli.opening import opened, typed
+from grue.cli.parameters import ANY_NUMBER, FLAG, HYPHENS, Injected
+from grue.cli.shell import Shell
+from grue.errors import ConsentNeeded, NetworkError, SmsUnavailable, UsageError
+from grue.protocol.fallback import Route
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from grue.client.client import Client, Message
+    from grue.client.messenger import Sent
+
+
+def _said() -> "ModuleType":
+    """The words for people: imported when there are people, since `rich` takes its time."""
+    from grue.cli import said
+
+    return said
+
+
+# --- out ------------------------------------------------------------------------------------------
+
+
+async def send(
+    to: Annotated[str, HYPHENS, Parameter(help=f"{ANY_NUMBER} Or a chat that `chats` lists, or `me`.")],
+    text: Annotated[str, HYPHENS, Parameter(help="What to say. `-`: from stdin.")],
+    /,
+    *,
+    sms: Annotated[bool, FLAG, Parameter(help="Agree to SMS, should the number not be on Grue.")] = False,
+    accept_key: Annotated[bool, FLAG, Parameter(help="Agree to the contact's new identity key.")] = False,
+    shell: Injected,
+) -> int:
+    """Send one message: encrypted to whoever is on Grue, as SMS to nobody without `--sms`."""
+    _check_arguments(to, text, shell)
+    to, text = typed(to), typed(text)
+    async with opened(shell) as client:
+        try:
+            with shell.waiting("Sending ..."):
+                sent = await client.send(to, text, sms=sms, accept_key=accept_key)
+        except ConsentNeeded as error:
+            return await _ask_consent(shell, client, error)
+        shell.result(_sent_fields(sent), lambda: _said().sent(sent))
+        if sent.route is Route.SMS:
+            gateway = await _gateway(client)
+            shell.note(lambda: consent.after(gateway))
+    return 0
+
+
+def _check_arguments(to: str, text: str, shell: Shell) -> None:
+    if to == text == "-":
+        raise UsageError("Only one of the two can come from stdin.")
+    if text.startswith("--") and "--" not in shell.arguments:
+        # A mistyped option must not be sent to anybody.
+        raise UsageError("To send a text that begins with --, write -- before it.")
+
+
+def _sent_fields(sent: "Sent") -> dict[str, Any]:
+    return {"id": sent.id, "route": sent.route.value, "state": sent.state.value}
+
+
+async def _ask_consent(shell: Shell, client: "Client", error: ConsentNeeded) -> int:
+    """Say who would see the SMS, and end; it goes when the sender says `--sms`."""
+    gateway = await _gateway(client)
+    if not gateway:
+        raise SmsUnavailable("This number is not on Grue, so nothing was sent.")
+    shell.note(lambda: consent.before(gateway))
+    return shell.fail(error, seen_by=consent.sms_parties(gateway))
+
+
+async def _gateway(client: "Client") -> str:
+    """Who carries SMS for the server, in its own words."""
+    with suppress(NetworkError):
+        return (await client.server_hello()).sms
+    return "the server's SMS gateway"
+
+
+# --- in -------------------------------------------------------------------------------------------
+
+
+async def receive(
+    *,
+    follow: Annotated[bool, FLAG, Parameter(help="Go on until SIGTERM or Ctrl-C.")] = False,
+    timeout: Annotated[float | None, Parameter(help="Wait for up to so many seconds for a message.")] = None,
+    shell: Injected,
+) -> None:
+    """Show what has arrived, each message once. Fetches once, unless told to wait."""
+    if follow and timeout is not None:
+        raise UsageError("--follow goes on until it is stopped; --timeout does not go with it.")
+    async with opened(shell) as client:
+        if follow:
+            await _follow(shell, client)
+        elif timeout is not None:
+            await _wait(shell, client, timeout)
+        else:
+            await _poll(shell, client)
+
+
+async def _poll(shell: Shell, client: "Client") -> None:
+    try:
+        with shell.waiting("Fetching ..."):
+            await client.poll()
+    finally:
+        # What is here already is shown, whatever the network does.
+        shown = 0
+        while (message := await client.take()) is not None:
+            await _show_once(shell, client, message)
+            shown += 1
+    if not shown:
+        shell.note("Nothing new.")
+
+
+async def _wait(shell: Shell, client: "Client", seconds: float) -> None:
+    """Everything that comes until `seconds` have passed without a message."""
+    async for message in client.receive(idle=seconds):
+        await _show_once(shell, client, message)
+
+
+async def _follow(shell: Shell, client: "Client") -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    shell.result({"receiving": client.number}, lambda: _said().receiving(client.number))
+    with suppress(asyncio.CancelledError):
+        async for message in client.receive():
+            await _show_once(shell, client, message)
+
+
+async def _show_once(shell: Shell, client: "Client", message: "Message") -> None:
+    """Show a message that was taken, or put it back when that fails."""
+    try:
+        shell.result(message_fields(message), lambda: _said().message(message))
+    except BaseException:
+        await client.put_back(message)
+        raise
+
+
+# --- as they were ---------------------------------------------------------------------------------
+
+
+async def chats(*, shell: Injected) -> None:
+    """List the chats in this home, the latest first."""
+    async with opened(shell) as client:
+        listed = await client.chats()
+    for chat in listed:
+        fields = {
+            "chat": chat.chat,
+            "claimed": chat.claimed or None,
+            "encrypted": chat.encrypted,
+            "request": chat.request,
+            "messages": chat.messages,
+            "last": chat.last,
+        }
+        if shell.as_json:
+            shell.emit(fields)
+    shell.say(lambda: _said().chats(listed))
+
+
+async def show(
+    chat: Annotated[str, HYPHENS, Parameter(help="A number, `me`, or a name that `chats` lists. `-`: from stdin.")],
+    /,
+    *,
+    shell: Injected,
+) -> None:
+    """Show all messages of a chat, oldest first."""
+    async with opened(shell) as client:
+        messages = await client.history(typed(chat))
+    for message in messages:
+        shell.result(message_fields(message), lambda message=message: _said().message(message))  # type: ignore[misc]
+
+
+def message_fields(message: "Message") -> dict[str, Any]:
+    """A message as `--json` shows it."""
+    return {
+        "id": message.id,
+        "chat": message.chat,
+        "from": message.sender,
+        "to": message.to,
+        "text": message.text,
+        "route": message.route.value,
+        "sent": message.sent,
+        "state": message.state.value,
+        "incoming": message.incoming,
+        "claimed": message.claimed or None,
+        "request": message.request,
+    }

@@ -1,0 +1,105 @@
+"""From what was typed to an exit code: global options, the verb, and every way in which it can end."""
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from grue.cli.shell import Shell
+from grue.errors import DiskFull, GrueError, UsageError
+
+if TYPE_CHECKING:
+    from cyclopts import CycloptsError
+
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it."""
+BROKEN_PIPE: Final = 141
+"""128 + SIGPIPE: whoever was reading has gone."""
+
+DEBUG_VARIABLE: Final = "GRUE_DEBUG"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit code. Nothing but an exit code comes out of it."""
+    shell = Shell(as_json="--json" in arguments)
+    try:
+        shell = _shell(arguments)
+        return _dispatch(shell)
+    except GrueError as error:
+        return shell.fail(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python would complain once more when it flushes what is left at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 -- a person sees a message, never a trace
+        return shell.fail(_unexpected(error))
+
+
+def _shell(arguments: Sequence[str]) -> Shell:
+    """Take `--home DIR` and `--json` out, wherever they stand before a `--`."""
+    rest: list[str] = []
+    home, as_json = None, False
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == "--json":
+            as_json = True
+        elif word == "--home":
+            home = next(words, "")
+        elif word.startswith("--home="):
+            home = word.removeprefix("--home=")
+        else:
+            rest.append(word)
+    if home == "":
+        raise UsageError("--home takes a directory.")
+    return Shell(home=Path(home).expanduser() if home else None, as_json=as_json, arguments=tuple(rest))
+
+
+def _dispatch(shell: Shell) -> int:
+    from cyclopts import CycloptsError
+
+    from grue.cli.verbs import app
+
+    try:
+        verb, bound, injected = app.parse_args(list(shell.arguments), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise _usage(error) from None
+    extra = {"shell": shell} if "shell" in injected else {}
+    code = verb(*bound.args, **bound.kwargs, **extra)
+    if asyncio.iscoroutine(code):
+        code = asyncio.run(code)
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: "CycloptsError") -> UsageError:
+    from cyclopts.exceptions import UnusedCliTokensError
+
+    if isinstance(error, UnusedCliTokensError):
+        # Its own words repeat what was typed, which may be part of a message.
+        return UsageError("There are too many arguments; a text of several words goes in quotes.")
+    return UsageError(" ".join(str(error).split()))
+
+
+def _unexpected(error: Exception) -> GrueError:
+    """A fault of ours, by type and place: its own text may hold what somebody wrote."""
+    if os.environ.get(DEBUG_VARIABLE) == "1":
+        traceback.print_tb(error.__traceback__)
+    if isinstance(error, OSError) and error.errno is not None:
+        return _system(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"
+    return GrueError(f"({type(error).__name__} at {place})")
+
+
+def _system(error: OSError) -> GrueError:
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull()
+    return UsageError(f"The system says: {os.strerror(error.errno or 0)}.")

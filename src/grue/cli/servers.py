@@ -1,0 +1,128 @@
+"""`serve` and `carrier`: programs that run until they are told to stop. Their stdout is JSON lines in any case."""
+
+import asyncio
+import signal
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from grue.cli.parameters import HYPHENS, Injected
+from grue.cli.shell import Shell, write_object
+from grue.errors import UsageError
+from grue.protocol.numbers import parse
+
+SERVER_ADDRESS = "127.0.0.1:8443"
+CARRIER_ADDRESS = "127.0.0.1:2775"
+"""SMPP's usual port."""
+
+
+def serve(
+    *,
+    data: Annotated[Path, Parameter(help="Where everything is kept; made when it is not there.")],
+    listen: Annotated[str, Parameter(help="HOST:PORT; port 0 is any free one.")] = SERVER_ADDRESS,
+    sms: Annotated[str | None, Parameter(help="The SMS gateway: smpp://NAME:PASSWORD@HOST:PORT?name=WHO.")] = None,
+    directory_key: Annotated[Path | None, Parameter(help="The directory's key file, when not in DATA.")] = None,
+    tls_cert: Annotated[Path | None, Parameter(help="Certificate chain (PEM), to serve https://.")] = None,
+    tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM).")] = None,
+    shell: Injected,
+) -> None:
+    """Run a server until SIGTERM or Ctrl-C. Prints {"listening": "HOST:PORT"} when it is ready."""
+    from grue.server.run import run
+
+    tls = _tls(tls_cert, tls_key)
+    scheme = "http" if tls is None else "https"
+
+    def ready(address: str) -> None:
+        write_object({"listening": address})
+        shell.note(f"Serving at {scheme}://{address}. Ctrl-C stops it and loses nothing.")
+
+    run(data, listen, sms=sms, directory_key=directory_key, tls=tls, ready=ready)
+
+
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        if key is not None:
+            raise UsageError("--tls-key needs --tls-cert beside it.")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError):
+        raise UsageError("The certificate and its key cannot be read, or do not belong together.") from None
+    return context
+
+
+# --- the carrier ----------------------------------------------------------------------------------
+
+
+def carrier(
+    *,
+    listen: Annotated[str, Parameter(help="HOST:PORT; port 0 is any free one.")] = CARRIER_ADDRESS,
+    record: Annotated[Path | None, Parameter(help="Keep what a telephone company keeps, a JSON object a line.")] = None,
+    mode: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="How it treats all numbers, MODE, or some, MODE:PREFIX. May be given several times. Modes: deliver, "
+            "throttle, full, reject, slow, silent, close, fail.",
+        ),
+    ] = None,
+    login: Annotated[str | None, Parameter(help="NAME:PASSWORD that services must bind with; else any.")] = None,
+    shell: Injected,
+) -> None:
+    """Run a telephone company for development, until SIGTERM or Ctrl-C. Prints every SMS that it sees."""
+    asyncio.run(_carrier(listen, record, mode or [], login, shell))
+
+
+async def _carrier(listen: str, record: Path | None, modes: list[str], login: str | None, shell: Shell) -> None:
+    from grue.lab.carrier import carrier as run
+    from grue.lab.smsc import Behaviour
+
+    def ready(address: str) -> None:
+        write_object({"listening": address})
+        shell.note(f"A carrier at smpp://{address}. Ctrl-C stops it.")
+
+    credentials = _credentials(login)
+    task = asyncio.ensure_future(
+        run(listen, record, behaviour=Behaviour.parse(modes), ready=ready, credentials=credentials)
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _credentials(login: str | None) -> tuple[str, str] | None:
+    if login is None:
+        return None
+    name, colon, password = login.partition(":")
+    if not colon:
+        raise UsageError("--login takes NAME:PASSWORD.")
+    return name, password
+
+
+async def carrier_sms(
+    text: Annotated[str, HYPHENS, Parameter(help="What the SMS says. `-`: from stdin.")],
+    /,
+    *,
+    from_: Annotated[str, Parameter(name="--from", help="The telephone it is written on.")],
+    to: Annotated[str, Parameter(help="The number it is for.")],
+    carrier: Annotated[str, Parameter(help="HOST:PORT of the carrier.")] = CARRIER_ADDRESS,
+    shell: Injected,
+) -> None:
+    """Write an SMS on a telephone of the carrier's."""
+    from grue.cli.opening import typed
+    from grue.lab.carrier import inject
+
+    sender, receiver, text = parse(from_), parse(to), typed(text)
+    await inject(carrier, sender, receiver, text)
+    shell.result({"from": sender, "to": receiver, "text": text}, lambda: f"The carrier has the SMS to {receiver}.")
+
+
+carrier_app = App(name="carrier")
+carrier_app.default(carrier)
+carrier_app.command(carrier_sms, name="sms")

@@ -1,0 +1,160 @@
+"""What a verb talks through: JSON lines for machines, or words for people, and errors for either.
+
+stdout holds results and nothing else. What other people wrote is made harmless before it reaches a terminal.
+"""
+
+import json
+import sys
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from grue.errors import GrueError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+SPINNER_AFTER: Final = 0.5
+"""Seconds of silence that people put up with."""
+
+Human: TypeAlias = "RenderableType | Callable[[], RenderableType]"
+"""Words, or what makes them: only called, and `rich` only imported, when there is somebody to read them."""
+
+
+class Shell:
+    """How one run of `grue` speaks, and which home it is for."""
+
+    def __init__(self, *, home: Path | None = None, as_json: bool = False, arguments: tuple[str, ...] = ()) -> None:
+        self.home = home
+        self.as_json = as_json
+        self.arguments = arguments
+        """As they were typed, after `--home` and `--json` were taken out."""
+        self._console: Console | None = None
+        self._errors: Console | None = None
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def result(self, fields: dict[str, Any], human: Human) -> None:
+        """One result: an object for machines, or words for people. On its way when this returns."""
+        self.emit(fields)
+        self.say(human)
+
+    def emit(self, fields: dict[str, Any]) -> None:
+        """One JSON object on stdout; nothing without `--json`."""
+        if self.as_json:
+            write_object(fields)
+
+    def say(self, words: Human) -> None:
+        """Words for people on stdout; nothing with `--json`."""
+        if not self.as_json:
+            self.console.print(_made(words), highlight=False)
+            sys.stdout.flush()
+
+    def note(self, words: Human) -> None:
+        """Words beside the results, for people, on stderr; nothing with `--json`."""
+        if not self.as_json:
+            self._stderr.print(_made(words), highlight=False)
+
+    def fail(self, error: GrueError, **more: object) -> int:
+        """Say what went wrong and what to do about it; returns the exit code."""
+        fields: dict[str, object] = {"error": error.code, "message": str(error), "fix": error.fix, **more}
+        if error.retry_after:
+            fields["retry_after"] = error.retry_after
+        if self.as_json:
+            write_object(fields, sys.stderr)
+        else:
+            self._stderr.print(*_explained(error), highlight=False)
+        return error.exit_code
+
+    # --- people -----------------------------------------------------------------------------------
+
+    @property
+    def console(self) -> "Console":
+        if self._console is None:
+            self._console = _console(sys.stdout)
+        return self._console
+
+    @property
+    def _stderr(self) -> "Console":
+        if self._errors is None:
+            self._errors = _console(sys.stderr)
+        return self._errors
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show people that something is going on, once it has taken half a second."""
+        if self.as_json or not sys.stderr.isatty():
+            yield
+            return
+        done = threading.Event()
+        spinner = threading.Thread(target=self._spin, args=(what, done), daemon=True)
+        spinner.start()
+        try:
+            yield
+        finally:
+            done.set()
+            spinner.join()
+
+    def _spin(self, what: str, done: threading.Event) -> None:
+        if not done.wait(SPINNER_AFTER):
+            with self._stderr.status(what):
+                done.wait()
+
+
+def write_object(fields: dict[str, Any], out: Any = None) -> None:
+    """One JSON object on a line of its own, at once."""
+    out = out or sys.stdout
+    out.write(json.dumps(fields, ensure_ascii=False) + "\n")
+    out.flush()
+
+
+def safe(text: str) -> str:
+    """The text with nothing in it that a terminal obeys: no control characters, and no change of direction."""
+    return "".join(char if char in "\n\t" or not _is_control(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cs") or unicodedata.bidirectional(char) in _TURNS
+
+
+_TURNS: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Bidirectional controls: with them a line can show other words than it holds."""
+
+
+def _made(words: Human) -> "RenderableType":
+    # A plain string is text: what stands in brackets is no markup.
+    made = words() if callable(words) else words
+    if not isinstance(made, str):
+        return made
+    from rich.text import Text
+
+    return Text(made)
+
+
+def _console(stream: Any) -> "Console":
+    from rich.console import Console
+
+    if hasattr(stream, "reconfigure"):
+        # A terminal that cannot show a character shows a question mark, instead of ending the program.
+        stream.reconfigure(errors="replace")
+    return Console(file=stream, soft_wrap=not stream.isatty())
+
+
+def _explained(error: GrueError) -> "tuple[RenderableType, ...]":
+    from rich.text import Text
+
+    word = {2: "Usage", 3: "Refused", 4: "Network", 5: "Not safe"}.get(error.exit_code, "Error")
+    lines = [Text.assemble((f"{word}: ", "bold red"), str(error))]
+    if error.retry_after:
+        lines.append(Text(f"Wait {_span(error.retry_after)} before you try again."))
+    lines.append(Text(error.fix))
+    return (Text("\n").join(lines),)
+
+
+def _span(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} seconds"
+    return f"{-(-seconds // 60)} minutes" if seconds < 7200 else f"{-(-seconds // 3600)} hours"

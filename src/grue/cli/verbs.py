@@ -1,0 +1,34 @@
+"""All verbs by name. Each is imported when it is typed, or when help is asked for."""
+
+from typing import Final
+
+from cyclopts import App
+
+_HELP: Final = """Reach people by phone number, encrypted or by SMS, and tell nobody whom you looked for.
+
+Before or after any verb: `--home DIR` uses another home than GRUE_HOME, and `--json` prints one JSON object a line.
+"""
+
+app: Final = App(name="grue", help=_HELP, version_flags=[])
+
+_VERBS: Final = {
+    "register": ("account", "Have a code sent to your number by SMS; `verify` takes it."),
+    "verify": ("account", "Hand in the code from the SMS; after that the number is registered here."),
+    "lookup": ("lookups", "Say for each number whether a message would go encrypted or as SMS."),
+    "send": ("messages", "Send one message: encrypted to whoever is on Grue, as SMS to nobody without `--sms`."),
+    "receive": ("messages", "Show what has arrived, each message once."),
+    "chats": ("messages", "List the chats in this home, the latest first."),
+    "show": ("messages", "Show all messages of a chat, oldest first."),
+    "exposure": ("exposed", "Show what this home has given to whom so far."),
+    "doctor": ("doctor", "Say what is wrong here, and how to mend it."),
+    "demo": ("laboratory", "Run everything on this machine, and show from what was captured who learned what."),
+    "serve": ("servers", "Run a server."),
+    "carrier": ("servers", "Run a telephone company for development, or write an SMS on one of its telephones."),
+    "lab": ("laboratory", "For demonstrations and measurements."),
+}
+"""Where each verb is, and what it does: said here as well, so that `grue --help` need not import them all."""
+
+_APPS: Final = {"carrier": "carrier_app", "lab": "lab_app"}
+
+for _name, (_module, _help) in _VERBS.items():
+    app.command(f"grue.cli.{_module}:{_APPS.get(_name, _name)}", name=_name, help=_help)
