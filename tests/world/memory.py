@@ -176,8 +176,8 @@ class MemoryWorld:
         self.server: Server
         self._clients: list[Client] = []
 
-    async def start(self) -> None:
-        data = self.path / "server"
+    async def start(self, folder: str = "server") -> None:
+        data = self.path / folder
         data.mkdir(exist_ok=True)
         keys = open_keys(data)
         store = await open_store(data / "server.db")

@@ -1,4 +1,4 @@
-"""What goes wrong between honest parties: lost answers, crashes, absences, state that went back. Nothing is lost or doubled."""
+"""What goes wrong between honest parties: lost answers, crashes, absences, state that went back. No message is lost."""
 
 import shutil
 import sqlite3
@@ -207,7 +207,7 @@ def new_incarnation(world: MemoryWorld) -> None:
 
 async def forget_private_keys(client: Client) -> None:
     """Damage what only the private part of a commit needs: the own leaf's encryption keys in each conversation."""
-    store = client._opened  # noqa: SLF001 -- a test's burglary
+    store = client._opened
     for conversation, _ in await store.read(reading_conversations):
         # The tag "h" of rust/mls/src/storage.rs: the key pairs that open the path of somebody else's commit.
         await store.transact(_delete_range, b"g" + conversation.id + b"h")

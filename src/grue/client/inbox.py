@@ -5,6 +5,7 @@ Whatever the bytes are, they are read once: junk is counted and passed over, so 
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Final
 
@@ -15,7 +16,7 @@ from grue.client import directory as own_directory
 from grue.client import rows
 from grue.client.context import Context, load_account, save_account
 from grue.client.store import Db
-from grue.errors import GrueError, NotAGrueServer
+from grue.errors import GrueError, NotAGrueServer, Refused
 from grue.protocol import wire
 from grue.protocol.contents import IntroSms, IntroWelcome
 from grue.protocol.conversation import (
@@ -83,7 +84,9 @@ class Inbox:
         return answer
 
     async def _ack(self, mailbox: bytes, read_key: bytes, seq: int) -> None:
-        await self._context.transport.anonymous(wire.Ack(mailbox, read_key, seq))
+        # Only the server's store depends on it, so its refusal must not stop what is read here.
+        with suppress(Refused):
+            await self._context.transport.anonymous(wire.Ack(mailbox, read_key, seq))
 
     # --- the intro mailbox ------------------------------------------------------------------------
 

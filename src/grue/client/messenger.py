@@ -17,6 +17,7 @@ from grue.client.outbox import Outbox
 from grue.client.rows import Chat
 from grue.client.store import Db
 from grue.errors import (
+    ForkedLog,
     KeyChanged,
     NetworkError,
     NoSuchChat,
@@ -52,6 +53,9 @@ ME: Final = "me"
 CHAT_PREFIX: Final = "chat:"
 """Names a chat by its id: the only way to a chat whose number is not verified."""
 
+GIVEN_UP: Final = frozenset({ConversationState.LOST, ConversationState.FORKED})
+"""A conversation in one of these is replaced when the next message founds another."""
+
 SMS_EVENTS: Final = {
     MessageState.UNKNOWN: MessageEvent.ANSWER_LOST,
     MessageState.SUBMITTED: MessageEvent.SUBMITTED,
@@ -80,7 +84,7 @@ class Messenger:
         """Send one text to a number, a chat or `me`; returns when it is stored, and sent if the server answers.
 
         sms         the sender agrees to SMS, should the number be proved not to be on Grue
-        accept_key  the sender has checked that the contact has a new identity key
+        accept_key  the sender has checked with the contact, and goes on with a new key or after a fork
         Raises Refused (consent, limits), NetworkError (nothing was stored), VerificationFailed, UsageError.
         """
         if not text:
@@ -95,6 +99,7 @@ class Messenger:
             message = await self._context.store.transact(self._say, chat.id, text)
             if message is not None:
                 return await self._flushed(message)
+            await self._context.store.read(_refuse_forked, chat.id)
         return await self._first(number, text, sms, accept_key)
 
     async def _whom(self, to: str) -> tuple[Chat | None, str]:
@@ -227,7 +232,7 @@ class Messenger:
             session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(there.id)))
             self._context.save(db, chat.id, say(session, there, text, self._context.tools), session)
             return
-        lost = [c for c in rows.conversations_of(db, chat.id) if c.state is ConversationState.LOST]
+        lost = [c for c in rows.conversations_of(db, chat.id) if c.state in GIVEN_UP]
         session = MlsSession(rows.mls_entries(db, b"s"))
         replaces = lost[-1].id if lost else b""
         step = found(session, self._context.account.me, peer, text, self._context.tools, replaces=replaces)
@@ -289,6 +294,12 @@ class Messenger:
             db, chat.id, own.identity_public, message, text, Route.ENCRYPTED, self._context.now_ms,
             MessageState.DELIVERED,
         )  # fmt: skip
+
+
+def _refuse_forked(db: Db, chat: int) -> None:
+    """CONVERSATION-12 after two histories were seen, nothing is sent before the user says so."""
+    if any(c.state is ConversationState.FORKED for c in rows.conversations_of(db, chat)):
+        raise ForkedLog
 
 
 def chat_named(db: Db, name: str, own_number: str) -> Chat:
