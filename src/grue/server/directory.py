@@ -27,7 +27,6 @@ from grue.errors import (
     BadRequest,
     CorruptDatabase,
     DiskFull,
-    GrueError,
     ServerBusy,
     UsageError,
     VerificationFailed,
@@ -146,8 +145,12 @@ class Directory:
 
     def put_many(self, records: Iterable[bytes]) -> None:
         """Add or replace many records at once, in a new base; for who has the directory to itself."""
-        view = self._view
-        self._view = self._cut(directory.merge(view.base, view.overlay + b"".join(records)), view.manifest.epoch + 1)
+        self._view = self._merged(self._view, b"".join(records))
+
+    async def close(self) -> None:
+        """Return when nothing is being written any more."""
+        while self._writer is not None:
+            await asyncio.shield(self._writer)
 
     async def _append(self, entry: bytes) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -177,11 +180,10 @@ class Directory:
             await self._cut_later()
 
     async def _cut_later(self) -> None:
-        base = directory.merge(self._view.base, self._view.overlay)
         try:
-            self._view = await asyncio.to_thread(self._cut, base, self._view.manifest.epoch + 1)
-        except (OSError, GrueError) as error:
-            # What was put is safe where it is; the next change tries again.
+            self._view = await asyncio.to_thread(self._merged, self._view)
+        except Exception as error:  # noqa: BLE001 -- the next change tries again
+            # What was put is safe where it is, and those who wait behind it must not wait for ever.
             log.warning("no new base: %s", type(error).__name__)
 
     # --- on disk ----------------------------------------------------------------------------------
@@ -261,6 +263,9 @@ class Directory:
             temporary.rename(self._path / HEAD_PATH)
             sync_directory(self._path)
         return dataclasses.replace(view, head=head, head_file=file)
+
+    def _merged(self, view: _View, more: bytes = b"") -> _View:
+        return self._cut(directory.merge(view.base, view.overlay + more), view.manifest.epoch + 1)
 
     def _cut(self, base: bytes, epoch: int) -> _View:
         """Make a new base: an epoch's folder appears whole or not at all."""

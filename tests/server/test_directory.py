@@ -1,0 +1,431 @@
+"""The directory role: what it shows, what it keeps, and that a crash at any point loses nothing answered."""
+
+import asyncio
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grue._core import OprfBlind, OprfKey, oprf_finalize
+from grue.errors import BadRequest, CorruptDatabase, DiskFull, ServerBusy, UsageError
+from grue.protocol import directory as files
+from grue.protocol import wire
+from grue.protocol.directory_sync import Known, RecordTable, Synced
+from grue.protocol.record import RECORD_BYTES
+from grue.server import directory as role
+from grue.server.directory import Directory
+from grue.server.keys import Keys, open_keys
+from tests.protocol.directories import NOW
+from tests.protocol.directories import run as download
+from tests.server.kit import serving
+
+
+class Host:
+    """A directory on disk, its keys, a clock, and a client that follows it."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.keys = open_keys(data)
+        self.now = NOW
+        self.directory = self.open()
+        self.known: Known | None = None
+        self.table = RecordTable()
+
+    def open(self) -> Directory:
+        self.directory = Directory(self.data, self.keys, lambda: self.now)
+        return self.directory
+
+    async def put(self, entry: bytes) -> None:
+        """Put, and wait until a new base is cut if one is due."""
+        await self.directory.put(entry)
+        await self.directory.close()
+
+    def sync(self) -> Synced:
+        result = download(Served(self.directory), self.keys.server_public, self.now, self.known)
+        self.table.apply(result)
+        self.known = result.current
+        return result
+
+
+class Served(dict[str, bytes]):
+    """The directory's files as a mapping."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    def __getitem__(self, path: str) -> bytes:
+        file = self._directory.file(path)
+        assert file is not None, path
+        return file
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path / "data")
+
+
+def record() -> bytes:
+    return os.urandom(RECORD_BYTES)
+
+
+# --- what it shows --------------------------------------------------------------------------------
+
+
+def test_a_new_directory_is_empty_and_provable(host: Host) -> None:
+    result = host.sync()
+    assert (result.base, result.overlay) == (b"", b"")
+    assert result.current.manifest.contents.oprf_public == host.keys.oprf.public
+
+
+async def test_a_client_sees_what_was_put_and_removed(host: Host) -> None:
+    first, second = record(), record()
+    await host.directory.put(first)
+    await host.directory.put(second)
+    host.sync()
+    assert host.table.find(first[:16]) == first
+    await host.directory.remove(first[:16])
+    replaced = second[:16] + os.urandom(112)
+    await host.directory.put(replaced)
+    host.sync()
+    assert host.table.find(first[:16]) is None
+    assert host.table.find(second[:16]) == replaced == host.directory.find(second[:16])
+
+
+async def test_removing_what_is_not_there_changes_nothing(host: Host) -> None:
+    await host.directory.remove(os.urandom(16))
+    assert host.directory.head.length == 0
+
+
+async def test_a_removal_right_behind_a_put_comes_second(host: Host) -> None:
+    entry = record()
+    await asyncio.gather(host.directory.put(entry), host.directory.remove(entry[:16]))
+    assert host.directory.find(entry[:16]) is None
+    assert host.directory.head.length == 2
+
+
+async def test_many_changes_at_once_share_their_writes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    syncs = 0
+    real = os.fsync
+
+    def counting(descriptor: int) -> None:
+        nonlocal syncs
+        syncs += 1
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", counting)
+    entries = [record() for _ in range(100)]
+    await asyncio.gather(*(host.directory.put(entry) for entry in entries))
+    host.sync()
+    assert all(host.table.find(entry[:16]) == entry for entry in entries)
+    assert syncs < 12
+
+
+@pytest.mark.parametrize(
+    "path", ["", "head/", "9/base", "1/overlay/1", "1/other", "../server.key", "1/../../server.key"]
+)
+def test_there_are_no_other_files(host: Host, path: str) -> None:
+    assert host.directory.file(path) is None
+
+
+async def test_an_overlay_of_a_given_length_never_changes(host: Host) -> None:
+    await host.directory.put(record())
+    one = host.directory.file("1/overlay/1")
+    await host.directory.put(record())
+    assert host.directory.file("1/overlay/1") == one
+    assert host.directory.file("1/overlay/0") == b""
+
+
+async def test_everybody_gets_the_same_files(host: Host) -> None:
+    await host.directory.put(record())
+    for path in ("head", "1/manifest", "1/base", "1/overlay/1"):
+        assert host.directory.file(path, "query=1") == host.directory.file(path) is not None
+
+
+# --- heads ----------------------------------------------------------------------------------------
+
+
+async def test_the_head_is_signed_again_when_it_is_due_and_not_before(host: Host) -> None:
+    first = host.directory.file("head")
+    host.now += role.RESIGN_AFTER - 1
+    await host.directory.tend()
+    assert host.directory.file("head") == first
+    host.now += 1
+    await host.directory.tend()
+    assert host.directory.head.valid_until == host.now + files.VALID_FOR
+    host.sync()
+
+
+async def test_a_head_that_is_tended_never_runs_out(host: Host) -> None:
+    for _ in range(20):
+        host.now += role.RESIGN_AFTER - 1
+        host.sync()
+        await host.directory.tend()
+
+
+async def test_a_clock_that_is_set_back_does_not_look_like_a_shrunk_directory(host: Host) -> None:
+    host.sync()
+    host.now -= 100
+    await host.directory.put(record())
+    host.sync()
+    host.open()
+    host.sync()
+
+
+# --- new bases ------------------------------------------------------------------------------------
+
+
+async def test_a_new_base_is_cut_when_the_overlay_has_grown(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(role, "MIN_CUT", 10)
+    entries = [record() for _ in range(25)]
+    for entry in entries:
+        await host.put(entry)
+        host.sync()
+        assert host.table.find(entry[:16]) == entry
+    assert host.directory.manifest.epoch == 3
+    assert all(host.table.find(entry[:16]) == entry for entry in entries)
+
+
+async def test_a_larger_base_takes_a_larger_overlay(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(role, "MIN_CUT", 10)
+    host.directory.put_many(record() for _ in range(20 * role.CUT_SHARE))
+    for _ in range(19):
+        await host.directory.put(record())
+    assert host.directory.manifest.epoch == 2
+    await host.put(record())
+    assert host.directory.manifest.epoch == 3
+
+
+async def test_who_is_in_the_middle_of_a_download_finishes_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(role, "MIN_CUT", 4)
+    for _ in range(3):
+        await host.put(record())
+    paths = ("1/manifest", "1/base", "1/overlay/3")
+    before = [host.directory.file(path) for path in paths]
+    for _ in range(2):
+        await host.put(record())
+    assert host.directory.manifest.epoch == 2
+    assert [host.directory.file(path) for path in paths] == before
+    for _ in range(8):
+        await host.put(record())
+    assert host.directory.file("1/base") is None
+
+
+async def test_removed_records_are_gone_from_the_next_base(host: Host) -> None:
+    entry, kept = record(), record()
+    await host.directory.put(entry)
+    await host.directory.put(kept)
+    await host.directory.remove(entry[:16])
+    host.directory.put_many([])
+    assert host.sync().base == kept
+
+
+# --- restarts and crashes -------------------------------------------------------------------------
+
+
+async def test_a_restart_keeps_everything(host: Host) -> None:
+    first, second = record(), record()
+    host.directory.put_many([first])
+    await host.directory.put(second)
+    await host.directory.remove(first[:16])
+    host.sync()
+    host.open()
+    host.sync()
+    assert host.directory.find(second[:16]) == second
+    assert host.directory.find(first[:16]) is None
+
+
+class Crash(Exception):
+    """The machine stops here."""
+
+
+def crashing(after: int, real: Callable[..., Any]) -> Callable[..., Any]:
+    """Do it so many times, then stop."""
+    left = after
+
+    def instead(*arguments: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Crash
+        return real(*arguments)
+
+    return instead
+
+
+@pytest.mark.parametrize(
+    ("place", "after"), [("fsync", after) for after in range(40)] + [("rename", after) for after in range(12)]
+)
+async def test_a_crash_at_any_point_loses_nothing_that_was_answered(
+    host: Host, monkeypatch: pytest.MonkeyPatch, place: str, after: int
+) -> None:
+    monkeypatch.setattr(role, "MIN_CUT", 3)
+    answered: dict[bytes, bytes | None] = {}
+    with monkeypatch.context() as patched:
+        if place == "fsync":
+            patched.setattr(os, "fsync", crashing(after, os.fsync))
+        else:
+            patched.setattr(Path, "rename", crashing(after, Path.rename))
+        for n in range(8):
+            entry = bytes([n % 3]) * 16 + os.urandom(112)
+            try:
+                if n % 4 == 3:
+                    await host.directory.remove(entry[:16])
+                    answered[entry[:16]] = None
+                else:
+                    await host.put(entry)
+                    answered[entry[:16]] = entry
+            except Crash:
+                # Whether this one took effect is open; what came before is not.
+                answered.pop(entry[:16], None)
+                break
+            host.sync()
+    host.open()
+    host.sync()
+    for tag, expected in answered.items():
+        assert host.table.find(tag) == host.directory.find(tag) == expected
+    await host.directory.put(record())
+    host.sync()
+
+
+async def test_bytes_behind_the_head_were_never_answered_and_are_cut_off(host: Host) -> None:
+    kept = record()
+    await host.directory.put(kept)
+    with (host.data / "directory" / "1" / "overlay").open("ab") as file:
+        file.write(os.urandom(200))
+    host.open()
+    after = record()
+    await host.directory.put(after)
+    host.open()
+    result = host.sync()
+    assert result.overlay == kept + after
+
+
+async def test_a_base_whose_head_was_lost_in_a_crash_starts_with_nothing_behind_it(host: Host) -> None:
+    entry = record()
+    await host.directory.put(entry)
+    head = (host.data / "directory" / "head").read_bytes()
+    host.directory.put_many([])
+    (host.data / "directory" / "head").write_bytes(head)
+    host.open()
+    assert host.directory.manifest.epoch == 2
+    assert host.directory.find(entry[:16]) == entry
+    host.sync()
+
+
+def test_half_made_epochs_are_swept_away(host: Host) -> None:
+    (host.data / "directory" / ".new-2").mkdir()
+    host.open()
+    assert not (host.data / "directory" / ".new-2").exists()
+
+
+async def test_a_full_disk_is_said_so_and_loses_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = record()
+    await host.directory.put(kept)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        results = await asyncio.gather(*(host.directory.put(record()) for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(result, DiskFull) for result in results)
+    assert host.sync().overlay == kept
+    await host.directory.put(record())
+    assert host.directory.head.length == 2
+    host.open()
+    assert host.directory.head.length == 2
+
+
+async def test_a_base_that_cannot_be_cut_costs_nobody_their_record(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(role, "MIN_CUT", 2)
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Directory, "_store_epoch", full)
+        entries = [record() for _ in range(3)]
+        for entry in entries:
+            await host.put(entry)
+    host.sync()
+    assert all(host.table.find(entry[:16]) == entry for entry in entries)
+    await host.put(record())
+    assert host.directory.manifest.epoch == 2
+
+
+async def test_who_gives_up_waiting_spoils_nothing(host: Host) -> None:
+    entry, other = record(), record()
+    waiting = asyncio.create_task(host.directory.put(entry))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await host.directory.put(other)
+    assert host.directory.find(entry[:16]) == entry
+    assert host.directory.find(other[:16]) == other
+
+
+@pytest.mark.parametrize("name", ["manifest", "base", "overlay"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "gone"])
+async def test_a_damaged_file_stops_the_start(host: Host, name: str, damage: str) -> None:
+    host.directory.put_many([record() for _ in range(3)])
+    await host.directory.put(record())
+    path = host.data / "directory" / "2" / name
+    contents = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(contents[:-1] if damage == "cut" else contents[:-1] + bytes([contents[-1] ^ 1]))
+    with pytest.raises(CorruptDatabase):
+        host.open()
+
+
+async def test_a_base_older_than_the_head_stops_the_start(host: Host) -> None:
+    # Part of a backup put over the rest: going on would show clients a shrunk directory.
+    host.directory.put_many([record()])
+    shutil.rmtree(host.data / "directory" / "2")
+    with pytest.raises(CorruptDatabase):
+        host.open()
+
+
+def test_another_directory_key_stops_the_start(host: Host) -> None:
+    with pytest.raises(UsageError, match="--directory-key"):
+        Directory(host.data, Keys(host.keys.signing, host.keys.code_key, OprfKey.generate()))
+
+
+# --- evaluation -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, role.INLINE_EVALUATIONS, role.INLINE_EVALUATIONS + 1, wire.MAX_EVALUATIONS])
+async def test_numbers_are_evaluated_blindly_and_provably(host: Host, count: int) -> None:
+    inputs = [f"+4477009{n:05}".encode() for n in range(count)]
+    blinds = [OprfBlind.blind(one) for one in inputs]
+    async with serving(keys=host.keys, directory=host.directory) as server:
+        answer = await server.ask(wire.Evaluate(role.OPRF_EPOCH, [blind.element for blind in blinds]))
+    outputs = oprf_finalize(blinds, answer.elements, answer.proof, host.keys.oprf.public)
+    assert outputs == host.keys.oprf.output(inputs)
+    assert outputs == role.outputs(host.keys, [one.decode() for one in inputs])
+
+
+async def test_evaluate_01_another_lookup_key_is_not_at_hand(host: Host) -> None:
+    async with serving(keys=host.keys, directory=host.directory) as server:
+        request = wire.Evaluate(role.OPRF_EPOCH + 1, [OprfBlind.blind(b"x").element])
+        assert await server.code(request) == ServerBusy.code
+
+
+@pytest.mark.parametrize("element", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31)])
+async def test_evaluate_02_what_is_no_element_is_refused(host: Host, element: bytes) -> None:
+    async with serving(keys=host.keys, directory=host.directory) as server:
+        for blinded in ([element], [OprfBlind.blind(b"x").element] * 5 + [element]):
+            assert await server.code(wire.Evaluate(role.OPRF_EPOCH, blinded)) == BadRequest.code
+
+
+def test_nothing_on_disk_names_a_number(host: Host) -> None:
+    number = "+447700900123"
+    host.directory.put_many([role.record_key(host.keys, number).tag + os.urandom(112)])
+    for path in (host.data / "directory").rglob("*"):
+        if path.is_file():
+            assert number.encode() not in path.read_bytes()
+            assert number[1:].encode() not in path.read_bytes()
