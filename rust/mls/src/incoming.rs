@@ -63,13 +63,15 @@ impl Session {
             .map_err(|_| Error::Malformed)?;
         policy::check_frame(&protocol_message)?;
         let (provider, group) = self.group(group_id)?;
-        match protocol_message.content_type() {
-            ContentType::Application => open(provider, group, protocol_message),
-            _ => {
-                check_path(message)?;
-                stage(provider, group, protocol_message)
-            }
+        if protocol_message.content_type() == ContentType::Application {
+            return open(provider, group, protocol_message);
         }
+        // Before the keys are looked at, which takes longer.
+        if protocol_message.epoch() != group.epoch() {
+            return Err(Error::WrongEpoch);
+        }
+        check_path(message)?;
+        stage(provider, group, protocol_message)
     }
 
     /// Apply another member's commit. If it removes us, the group can only be looked at and deleted. An own

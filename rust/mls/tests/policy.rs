@@ -1,4 +1,5 @@
-//! The checks MLS-01 to MLS-11 of `docs/protocol/mls.md`, each against somebody who breaks it.
+//! The checks of `docs/protocol/mls.md`, each against somebody who breaks it: MLS-01, MLS-02, MLS-03, MLS-04,
+//! MLS-05, MLS-06, MLS-07, MLS-08, MLS-09, MLS-10, MLS-11, MLS-12. The tests carry the ids in their names.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
