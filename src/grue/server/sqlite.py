@@ -29,15 +29,17 @@ Args = TypeVarTuple("Args")
 APPLICATION_ID: Final = 0x67727565
 """`grue`, in the file's header."""
 
-PAGE_BYTES: Final = 4096
+PAGE_BYTES: Final = 8192
+"""The smallest page whose leaf takes an envelope of 1 KiB: with 4096 each took an overflow page of its own."""
+
 MAX_BATCH: Final = 256
 """Transactions in one group, so that the first in it does not wait for hundreds more."""
 
 CHECKPOINT_EVERY: Final = 60.0
 """Seconds until deleted envelopes are gone from the write-ahead log too."""
 
-AUTOCHECKPOINT_PAGES: Final = 4000
-"""16 MiB of log before it is written back under load."""
+AUTOCHECKPOINT_PAGES: Final = 1000
+"""8 MiB of log before it is written back, between two groups: a pause of some milliseconds."""
 
 CACHE_KIB: Final = 16 * 1024
 """Pages kept in memory by each of the two connections: the upper levels of a large database."""
