@@ -422,6 +422,24 @@ async def test_evaluate_02_what_is_no_element_is_refused(host: Host, element: by
             assert await server.code(wire.Evaluate(role.OPRF_EPOCH, blinded)) == BadRequest.code
 
 
+async def test_a_lookup_leaves_nothing_behind(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    store = host.data / "server.db"
+    caplog.set_level(0)
+    async with serving(store, keys=host.keys, directory=host.directory) as server:
+        await server.store.flush()
+        before = everything(host.data)
+        for count in (1, 10):
+            blinds = [OprfBlind.blind(os.urandom(12)) for _ in range(count)]
+            await server.ask(wire.Evaluate(role.OPRF_EPOCH, [blind.element for blind in blinds]))
+        await server.store.flush()
+        assert everything(host.data) == before
+    assert caplog.records == []
+
+
+def everything(data: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in data.rglob("*") if path.is_file() and path.suffix != ".db-shm"}
+
+
 def test_nothing_on_disk_names_a_number(host: Host) -> None:
     number = "+447700900123"
     host.directory.put_many([role.record_key(host.keys, number).tag + os.urandom(112)])

@@ -43,8 +43,8 @@ _CHAIN_CONTEXT: Final = b"grue overlay chain v1"
 _LEAF: Final = b"\x00"
 _NODE: Final = b"\x01"
 
+# What stands behind the tag in an overlay entry that takes a record away.
 TOMBSTONE: Final = bytes(RECORD_BYTES - TAG_BYTES)
-"""What stands behind the tag in an overlay entry that takes a record away."""
 
 HEAD_PATH: Final = "head"
 """The newest overlay head: the one file that changes under its name. All others may be cached for ever."""
