@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use openmls::group::{GroupId, MlsGroup};
 use openmls_traits::OpenMlsProvider;
+use zeroize::Zeroizing;
 
 use crate::{
     config::GROUP_ID_BYTES,
@@ -92,13 +93,14 @@ impl Session {
         label: &str,
         context: &[u8],
         length: usize,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<Zeroizing<Vec<u8>>> {
         let (provider, group) = self.group(group_id)?;
         if !group.is_active() {
             return Err(Error::Missing("group"));
         }
         group
             .export_secret(provider.crypto(), label, context, length)
+            .map(Zeroizing::new)
             .map_err(|_| Error::Internal("nothing of that length can be exported"))
     }
 

@@ -38,4 +38,5 @@ pub use incoming::{Application, Incoming, StagedCommit};
 pub use member::{Member, NO_LEAF, key_package_member};
 pub use outgoing::Commit;
 pub use session::Session;
+pub use store::Changes;
 pub use welcome::StagedWelcome;

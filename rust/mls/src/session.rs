@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{groups::Groups, provider::Provider, store::Store};
+use crate::{
+    groups::Groups,
+    provider::Provider,
+    store::{Changes, Store},
+};
 
 /// One transaction: it gathers changes and writes none of them itself.
 ///
@@ -27,7 +31,7 @@ impl Session {
     }
 
     /// The entries that differ from those given, `None` for a deleted one.
-    pub fn changes(&self) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+    pub fn changes(&self) -> Changes {
         self.provider.store().changes()
     }
 }

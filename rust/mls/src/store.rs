@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, ops::Bound};
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// An entry that cannot be written or read, or that we never write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +19,9 @@ pub(crate) enum StoreError {
 }
 
 type Key = Vec<u8>;
+
+/// What a session changed: entries to write, and with `None` entries to delete. Values are overwritten when dropped.
+pub type Changes = BTreeMap<Vec<u8>, Option<Zeroizing<Vec<u8>>>>;
 
 /// A map with an overlay of changes. Dropping it overwrites the values, since most are secret.
 pub(crate) struct Store {
@@ -70,18 +73,19 @@ impl Store {
     }
 
     /// Entries that differ from those given, `None` for a deleted one.
-    pub(crate) fn changes(&self) -> BTreeMap<Key, Option<Vec<u8>>> {
-        let changed = self.changed.borrow();
-        changed
+    pub(crate) fn changes(&self) -> Changes {
+        let differs =
+            |(key, value): &(&Key, &Option<Vec<u8>>)| self.given.get(*key) != value.as_ref();
+        let copy = |(key, value): (&Key, &Option<Vec<u8>>)| {
+            (key.clone(), value.clone().map(Zeroizing::new))
+        };
+        self.changed
+            .borrow()
             .iter()
-            .filter(|(key, value)| self.given.get(*key) != value.as_ref())
-            .map(own)
+            .filter(differs)
+            .map(copy)
             .collect()
     }
-}
-
-fn own((key, value): (&Key, &Option<Vec<u8>>)) -> (Key, Option<Vec<u8>>) {
-    (key.clone(), value.clone())
 }
 
 impl Drop for Store {

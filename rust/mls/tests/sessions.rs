@@ -84,7 +84,7 @@ fn a_message_changes_little_however_many_members_there_were() {
         changes.keys().collect::<Vec<_>>(),
         [&[group(), b"m".to_vec()].concat()]
     );
-    let bytes: usize = changes.values().flatten().map(Vec::len).sum();
+    let bytes: usize = changes.values().flatten().map(|value| value.len()).sum();
     assert!(bytes < 5_000, "{bytes} bytes");
     let lists = bob.entries.keys().filter(|key| key.get(33) == Some(&b'l'));
     assert_eq!(lists.count(), 2, "the members of two past epochs");

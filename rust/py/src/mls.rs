@@ -360,9 +360,10 @@ impl MlsSession {
         context: &[u8],
         length: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        self.bytes(py, |session| {
+        let secret = self.with(py, |session| {
             session.exporter(group_id, label, context, length)
-        })
+        })?;
+        Ok(PyBytes::new(py, &secret))
     }
 
     fn epoch(&self, py: Python<'_>, group_id: &[u8]) -> PyResult<u64> {

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use grue_mls::{Application, Commit, Crypto, Incoming, Result, Session, StagedCommit, credential};
+use grue_mls::{
+    Application, Changes, Commit, Crypto, Incoming, Result, Session, StagedCommit, credential,
+};
 use openmls_traits::{crypto::OpenMlsCrypto, types::SignatureScheme};
 
 pub mod adversary;
@@ -90,10 +92,10 @@ impl Device {
         Ok(outcome)
     }
 
-    pub fn apply(&mut self, changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
+    pub fn apply(&mut self, changes: Changes) {
         for (key, value) in changes {
             match value {
-                Some(value) => self.entries.insert(key, value),
+                Some(value) => self.entries.insert(key, value.to_vec()),
                 None => self.entries.remove(&key),
             };
         }
@@ -184,6 +186,7 @@ impl Device {
     pub fn secret(&mut self) -> Vec<u8> {
         self.with(|session| session.exporter(&GROUP, "test", b"", 32))
             .expect("a secret")
+            .to_vec()
     }
 
     pub fn member_leaves(&mut self) -> Vec<u32> {
