@@ -19,7 +19,10 @@ WINDOW = NOW // CODE_WINDOW
 
 @pytest.fixture
 def keys() -> Keys:
-    return Keys.generate()
+    """Those of a server that has just started: codes of this window may have been sent before."""
+    made = Keys.generate()
+    counted_for(made, NUMBER, NOW)
+    return made
 
 
 def wrong(keys: Keys, number: str = NUMBER, identity: bytes = ALICE) -> str:
@@ -88,6 +91,35 @@ def test_registration_06_the_sixth_guess_is_not_looked_at(keys: Keys) -> None:
     assert refused.value.retry_after == codes.FIRST_LOCK
 
 
+def test_registration_06_a_code_that_was_never_sent_is_wrong(keys: Keys) -> None:
+    # It could be guessed; then its owner should at least have had an SMS.
+    later = NOW + CODE_WINDOW
+    code = make_code(keys, NUMBER, ALICE, WINDOW + 1)
+    with pytest.raises(CodeWrong):
+        check_code(keys, NUMBER, ALICE, code, later)
+    counted_for(keys, NUMBER, later).take_code(MALLORY, later)
+    with pytest.raises(CodeWrong):
+        check_code(keys, NUMBER, ALICE, code, later)
+    counted_for(keys, NUMBER, later).take_code(ALICE, later)
+    assert check_code(keys, NUMBER, ALICE, code, later) == WINDOW + 1
+
+
+def test_a_code_that_the_process_before_sent_is_right(keys: Keys) -> None:
+    sent_before = make_code(keys, NUMBER, ALICE, WINDOW - 1)
+    assert check_code(keys, NUMBER, ALICE, sent_before, NOW) == WINDOW - 1
+
+
+def test_a_code_that_could_not_be_sent_is_wrong(keys: Keys) -> None:
+    later = NOW + CODE_WINDOW
+    counted = counted_for(keys, NUMBER, later)
+    counted.take_code(ALICE, later)
+    counted.take_code(MALLORY, later)
+    counted.give_back_code(ALICE, later)
+    assert counted.may_have_sent(MALLORY, WINDOW + 1)
+    with pytest.raises(CodeWrong):
+        check_code(keys, NUMBER, ALICE, make_code(keys, NUMBER, ALICE, WINDOW + 1), later)
+
+
 def test_guesses_with_many_identities_count_together(keys: Keys) -> None:
     for n in range(codes.MAX_GUESSES):
         identity = bytes([n]) * 32
@@ -134,13 +166,13 @@ def test_a_code_that_served_forgives_the_guesses_before_it(keys: Keys) -> None:
         for _ in range(codes.MAX_GUESSES - 1):
             with pytest.raises(CodeWrong):
                 check_code(keys, NUMBER, ALICE, wrong(keys), NOW)
-        counted_for(keys, NUMBER).use(
+        counted_for(keys, NUMBER, NOW).use(
             ALICE, check_code(keys, NUMBER, ALICE, make_code(keys, NUMBER, ALICE, WINDOW), NOW)
         )
 
 
 def test_a_used_code_is_remembered_for_as_long_as_it_could_serve(keys: Keys) -> None:
-    counted = counted_for(keys, NUMBER)
+    counted = counted_for(keys, NUMBER, NOW)
     counted.use(ALICE, WINDOW)
     assert counted.is_used(ALICE, WINDOW)
     assert not counted.is_used(MALLORY, WINDOW)
@@ -151,31 +183,31 @@ def test_a_used_code_is_remembered_for_as_long_as_it_could_serve(keys: Keys) -> 
 
 
 def test_registration_04_codes_per_number_are_limited(keys: Keys) -> None:
-    counted = counted_for(keys, NUMBER)
+    counted = counted_for(keys, NUMBER, NOW)
     for n in range(codes.MAX_CODES):
-        counted.take_code(NOW + n)
+        counted.take_code(ALICE, NOW + n)
     with pytest.raises(TooManyCodes) as refused:
-        counted.take_code(NOW + 100)
+        counted.take_code(ALICE, NOW + 100)
     assert refused.value.retry_after == codes.CODES_WITHIN - 100
-    counted.take_code(NOW + codes.CODES_WITHIN)
+    counted.take_code(ALICE, NOW + codes.CODES_WITHIN)
 
 
 def test_a_code_that_was_not_sent_was_nobodys_turn(keys: Keys) -> None:
-    counted = counted_for(keys, NUMBER)
+    counted = counted_for(keys, NUMBER, NOW)
     for _ in range(3 * codes.MAX_CODES):
-        counted.take_code(NOW)
-        counted.give_back_code()
+        counted.take_code(ALICE, NOW)
+        counted.give_back_code(ALICE, NOW)
 
 
 def test_what_is_counted_is_bounded_and_names_no_number(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codes, "MAX_COUNTED", 10)
-    kept = counted_for(keys, NUMBER)
+    kept = counted_for(keys, NUMBER, NOW)
     for n in range(9):
-        counted_for(keys, f"+44770090020{n}")
-    assert counted_for(keys, NUMBER) is kept
+        counted_for(keys, f"+44770090020{n}", NOW)
+    assert counted_for(keys, NUMBER, NOW) is kept
     for n in range(10):
-        counted_for(keys, f"+44770090030{n}")
-    assert counted_for(keys, NUMBER) is not kept
-    names = codes._COUNTED[keys]
+        counted_for(keys, f"+44770090030{n}", NOW)
+    assert counted_for(keys, NUMBER, NOW) is not kept
+    names = codes._MEMORIES[keys].counted
     assert len(names) == 10
     assert all(len(name) == 16 and NUMBER.encode() not in name for name in names)

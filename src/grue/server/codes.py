@@ -50,19 +50,19 @@ def make_code(keys: "Keys", number: str, identity_public: bytes, window: int) ->
 def check_code(keys: "Keys", number: str, identity_public: bytes, code: str, now: int) -> int:
     """Compare a code in constant time; returns its window.
 
-    REGISTRATION-06 the code is this number's, for this identity, and of this or the last window. Raises CodeWrong,
-    CodeExpired (which counts as no guess, having been right once), TooManyGuesses.
+    REGISTRATION-06 the code is this number's, for this identity, of this or the last window, and was sent. Raises
+    CodeWrong, CodeExpired (which counts as no guess, having been right once), TooManyGuesses.
     """
-    counted = counted_for(keys, number)
+    counted = counted_for(keys, number, now)
     counted.check_lock(now)
     newest = now // CODE_WINDOW
     windows = range(newest, newest - EXPIRED_WINDOWS, -1)
     matching = [window for window in windows if _is_code(keys, number, identity_public, window, code)]
-    if not matching:
+    if matching and matching[0] < newest - 1:
+        raise CodeExpired
+    if not matching or not counted.may_have_sent(identity_public, matching[0]):
         counted.wrong_guess(now)
         raise CodeWrong
-    if matching[0] < newest - 1:
-        raise CodeExpired
     return matching[0]
 
 
@@ -73,10 +73,11 @@ def _is_code(keys: "Keys", number: str, identity_public: bytes, window: int, cod
 class Counted:
     """What one number has used up."""
 
-    __slots__ = ("_codes", "_guesses", "_last_wrong", "_locked_until", "_locks", "_used")
+    __slots__ = ("_codes", "_guesses", "_last_wrong", "_locked_until", "_locks", "_since", "_used")
 
-    def __init__(self) -> None:
-        self._codes: list[int] = []
+    def __init__(self, since: int) -> None:
+        self._since = since
+        self._codes: list[tuple[int, bytes]] = []
         self._used: set[tuple[bytes, int]] = set()
         self._guesses = 0
         self._locks = 0
@@ -98,17 +99,26 @@ class Counted:
             self._locked_until = now + min(FIRST_LOCK << min(self._locks, 16), MAX_LOCK)
             self._locks += 1
 
-    def take_code(self, now: int) -> None:
+    def take_code(self, identity_public: bytes, now: int) -> None:
         """Count an SMS that is about to go. Raises TooManyCodes."""
-        self._codes = [sent for sent in self._codes if now - sent < CODES_WITHIN]
+        self._codes = [(sent, identity) for sent, identity in self._codes if now - sent < CODES_WITHIN]
         if len(self._codes) >= MAX_CODES:
-            raise TooManyCodes(retry_after=self._codes[0] + CODES_WITHIN - now)
-        self._codes.append(now)
+            raise TooManyCodes(retry_after=self._codes[0][0] + CODES_WITHIN - now)
+        self._codes.append((now, identity_public))
 
-    def give_back_code(self) -> None:
+    def give_back_code(self, identity_public: bytes, now: int) -> None:
         """It was definitely not sent, so it was nobody's turn."""
-        if self._codes:
-            self._codes.pop()
+        if (now, identity_public) in self._codes:
+            self._codes.remove((now, identity_public))
+
+    def may_have_sent(self, identity_public: bytes, window: int) -> bool:
+        """Say whether this identity's code of this window was sent, by us or by the process before us.
+
+        A code is right whether or not it was sent. Without this, somebody could guess at every number there is
+        without a single SMS that would make its owner look up.
+        """
+        sent = (identity_public, window)
+        return window <= self._since or sent in {(identity, at // CODE_WINDOW) for at, identity in self._codes}
 
     def is_used(self, identity_public: bytes, window: int) -> bool:
         """Say whether this identity's code of this window has served."""
@@ -121,16 +131,24 @@ class Counted:
         self._used.add((identity_public, window))
 
 
-_COUNTED: Final[WeakKeyDictionary["Keys", OrderedDict[bytes, Counted]]] = WeakKeyDictionary()
-"""One memory per server, which its keys stand for here."""
+class Memory:
+    """What one server counts, since the window in which it began."""
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self.counted: OrderedDict[bytes, Counted] = OrderedDict()
 
 
-def counted_for(keys: "Keys", number: str) -> Counted:
+_MEMORIES: Final[WeakKeyDictionary["Keys", Memory]] = WeakKeyDictionary()
+"""One for each server, which its keys stand for here."""
+
+
+def counted_for(keys: "Keys", number: str, now: int) -> Counted:
     """What is counted for a number."""
-    counts = _COUNTED.setdefault(keys, OrderedDict())
+    memory = _MEMORIES.setdefault(keys, Memory(now // CODE_WINDOW))
     name = hmac.digest(keys.code_key, b"grue counted v1\0" + number.encode(), "sha256")[:16]
-    counted = counts.pop(name, None) or Counted()
-    counts[name] = counted
-    if len(counts) > MAX_COUNTED:
-        counts.popitem(last=False)
+    counted = memory.counted.pop(name, None) or Counted(memory.since)
+    memory.counted[name] = counted
+    if len(memory.counted) > MAX_COUNTED:
+        memory.counted.popitem(last=False)
     return counted

@@ -48,14 +48,14 @@ async def start(server: "Server", request: wire.RegisterStart) -> wire.CodeSent 
     if (refusal := _refuse_number(request.number)) is not None:
         return refusal
     now = int(server.clock())
-    counted = counted_for(server.keys, request.number)
+    counted = counted_for(server.keys, request.number, now)
     counted.check_lock(now)
-    counted.take_code(now)
+    counted.take_code(request.identity_public, now)
     code = make_code(server.keys, request.number, request.identity_public, now // CODE_WINDOW)
     try:
         await sms.send_code(server, request.number, SMS_TEXT.format(code=code))
     except GrueError:
-        counted.give_back_code()
+        counted.give_back_code(request.identity_public, now)
         raise
     return wire.CodeSent(2 * CODE_WINDOW - now % CODE_WINDOW)
 
@@ -70,8 +70,9 @@ async def finish(server: "Server", request: wire.RegisterFinish) -> wire.Registe
         return refusal
     devices = _verified(request.device_list)
     identity = devices.identity_public
-    window = check_code(server.keys, request.number, identity, request.code, int(server.clock()))
-    counted = counted_for(server.keys, request.number)
+    now = int(server.clock())
+    window = check_code(server.keys, request.number, identity, request.code, now)
+    counted = counted_for(server.keys, request.number, now)
     key = record_key(server.keys, request.number)
     new = Creation(
         account=server.random(16),
