@@ -21,7 +21,7 @@ Figure = dict[str, Any]
 def names() -> list[str]:
     """Every bench there is."""
     found = (module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
-    return [name for name in found if name != "server" and hasattr(_module(name), "measure")]
+    return [name for name in found if hasattr(_module(name), "measure")]
 
 
 def _module(name: str) -> Any:

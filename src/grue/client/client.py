@@ -202,6 +202,7 @@ class Client:
         # What came may have been accepted by itself, and can be read once that is said.
         await self.flush()
         await self._inbox.poll_conversations()
+        await self._inbox.confirm()
         await self.flush()
         await Messenger(self._ready, self._outbox).ask_sms()
 
@@ -214,9 +215,9 @@ class Client:
         idle_since = time.monotonic()
         while True:
             receiver.arrived.clear()
-            taken = await self._opened.transact(rows.take_unshown) if await self._opened.read(_unshown) else None
-            if taken is not None:
-                yield await self._opened.read(_public, self.number, *taken)
+            message = await self.take()
+            if message is not None:
+                yield message
                 idle_since = time.monotonic()
             elif idle is not None and time.monotonic() - idle_since >= idle:
                 return
@@ -225,8 +226,10 @@ class Client:
 
     async def take(self) -> Message | None:
         """The oldest message that is stored and was not shown yet, marked as shown, without asking the server."""
-        taken = await self._opened.transact(rows.take_unshown)
-        return None if taken is None else await self._opened.read(_public, self.number, *taken)
+        # Looking first keeps an idle receiver from taking the write lock.
+        if not await self._opened.read(_unshown):
+            return None
+        return await self._opened.note(_take, self.number)
 
     async def put_back(self, message: Message) -> None:
         """A message that was taken could not be shown after all: whoever takes next gets it."""
@@ -306,6 +309,11 @@ def _registered(db: Db) -> Account | None:
 
 def _unshown(db: Db) -> bool:
     return db.row("SELECT 1 FROM message WHERE incoming = 1 AND shown = 0 LIMIT 1") is not None
+
+
+def _take(db: Db, own: str) -> Message | None:
+    taken = rows.take_unshown(db)
+    return None if taken is None else _public(db, own, *taken)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

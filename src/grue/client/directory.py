@@ -100,7 +100,7 @@ class Directory:
         lookup = Lookup(current, [number], {number: output})
         lookup.start()
         results = await self._search(lookup)
-        await self._store.transact(_remember, current, {number: output})
+        await self._store.note(_remember, current, {number: output})
         return results[number], transcript
 
     async def _lookup(self, numbers: Sequence[str]) -> dict[str, Result]:
@@ -110,7 +110,7 @@ class Directory:
         while request is not None:
             request = lookup.evaluated(await self._evaluate(request))
         if lookup.learned:
-            await self._store.transact(_remember, current, lookup.learned)
+            await self._store.note(_remember, current, lookup.learned)
         return await self._search(lookup)
 
     async def _search(self, lookup: Lookup) -> dict[str, Result]:
@@ -132,7 +132,8 @@ class Directory:
                 # A new base was cut between two files; the next head names the new one.
                 if attempt == 2:
                     raise ServerBusy from None
-        await self._store.transact(_save, synced)
+        if known is None or synced.current.head.file != known.head.file:
+            await self._store.note(_save, synced)
         return synced.current
 
     async def _run(self, sync: Sync) -> Synced:

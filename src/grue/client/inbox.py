@@ -27,6 +27,7 @@ from grue.protocol.conversation import (
     ConversationState,
     Step,
     become,
+    confirm,
     preferred,
     supersede,
 )
@@ -49,6 +50,24 @@ class Inbox:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._unconfirmed: set[bytes] = set()
+
+    async def confirm(self) -> bool:
+        """Queue a receipt for each conversation in which something new was read: one, however much it was."""
+        unconfirmed, self._unconfirmed = self._unconfirmed, set()
+        for conversation in unconfirmed:
+            await self._context.store.transact(self._confirm, conversation)
+        return bool(unconfirmed)
+
+    def _confirm(self, db: Db, conversation_id: bytes) -> None:
+        found = rows.conversation_by_id(db, conversation_id)
+        if found is None:
+            return
+        conversation, chat = found
+        session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
+        receipt = confirm(session, conversation, self._context.tools)
+        if receipt is not None:
+            self._context.save(db, chat, Step(conversation, [receipt]), session)
 
     # --- polling ----------------------------------------------------------------------------------
 
@@ -218,6 +237,8 @@ class Inbox:
             hash_at=lambda seq: rows.hash_at(db, conversation.id, seq),
         )
         step, changes = follower.follow(conversation, deliveries)
+        if any(incoming.sender == conversation.peer for incoming in step.incoming):
+            self._unconfirmed.add(conversation.id)
         rows.save_mls(db, changes)
         self._context.save(db, chat, step)
         if step.conversation.state is ConversationState.LOST:

@@ -93,27 +93,31 @@ class Messenger:
             raise TooLarge
         if to == ME:
             return await self._note(text)
-        chat, number = await self._whom(to)
-        if chat is not None and chat.identity and not accept_key:
-            await self._check_key(chat)
-            message = await self._context.store.transact(self._say, chat.id, text)
+        number = to if to.startswith(CHAT_PREFIX) else parse(to, region_of(self._context.account.number))
+        if not accept_key:
+            message = await self._context.store.transact(self._to_known, number, text)
             if message is not None:
                 return await self._flushed(message)
-            await self._context.store.read(_refuse_forked, chat.id)
+        if number.startswith(CHAT_PREFIX):
+            number = await self._context.store.read(_number_of, number)
         return await self._first(number, text, sms, accept_key)
 
-    async def _whom(self, to: str) -> tuple[Chat | None, str]:
-        if to.startswith(CHAT_PREFIX):
-            chat = await self._context.store.read(chat_named, to, self._context.account.number)
-            return chat, chat.number or chat.claimed
-        number = parse(to, region_of(self._context.account.number))
-        return await self._context.store.read(rows.chat_of_number, number), number
+    def _to_known(self, db: Db, to: str, text: str) -> bytes | None:
+        """Queue for the conversation that there is; None when there is none.
 
-    async def _check_key(self, chat: Chat) -> None:
-        """CONVERSATION-11 the directory's copy here does not name another identity for the contact's number."""
-        record = await self._context.store.read(_known_record, chat.number)
+        CONVERSATION-11 the directory's copy here does not name another identity for the contact's number (KeyChanged).
+        CONVERSATION-12 no two histories were seen (ForkedLog): nothing is sent before the user says so.
+        """
+        chat = chat_named(db, to, "") if to.startswith(CHAT_PREFIX) else rows.chat_of_number(db, to)
+        if chat is None or not chat.identity:
+            return None
+        record = _known_record(db, chat.number)
         if record is not None and record.identity_public != chat.identity:
             raise KeyChanged
+        message = self._say(db, chat.id, text)
+        if message is None and any(c.state is ConversationState.FORKED for c in rows.conversations_of(db, chat.id)):
+            raise ForkedLog
+        return message
 
     # --- to a conversation that is there ----------------------------------------------------------
 
@@ -296,10 +300,9 @@ class Messenger:
         )  # fmt: skip
 
 
-def _refuse_forked(db: Db, chat: int) -> None:
-    """CONVERSATION-12 after two histories were seen, nothing is sent before the user says so."""
-    if any(c.state is ConversationState.FORKED for c in rows.conversations_of(db, chat)):
-        raise ForkedLog
+def _number_of(db: Db, name: str) -> str:
+    chat = chat_named(db, name, "")
+    return chat.number or chat.claimed
 
 
 def chat_named(db: Db, name: str, own_number: str) -> Chat:

@@ -5,6 +5,7 @@ same bytes go again; a refusal is an answer, and what it means depends on what t
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from grue._core import MlsSession
 from grue.client import rows
@@ -17,6 +18,11 @@ from grue.protocol.conversation import ConversationEvent, ConversationState, Pur
 from grue.protocol.delivery import MessageEvent
 from grue.protocol.first_contact import slot_exchanged
 from grue.protocol.follow import refused_commit
+
+TOGETHER = frozenset({Purpose.SAY, Purpose.RECEIPT})
+"""Requests that need no answer before the next one of their lane goes out on the same socket."""
+
+Outcome = wire.AnonymousAnswer | GrueError
 
 
 class Outbox:
@@ -32,26 +38,26 @@ class Outbox:
         """Send everything that can go now. Raises NetworkError when the server does not answer; the rest is kept."""
         async with self._one_flush:
             held: set[bytes] = set()
-            while waiting := [q for q in await self._context.store.read(rows.queued) if q.conversation not in held]:
-                for queued in waiting:
-                    if queued.conversation not in held and not await self._send(queued):
-                        held.add(queued.conversation)
+            while ready := _ready(await self._context.store.read(rows.queued), held):
+                outcomes = await asyncio.gather(*(self._ask(queued) for queued in ready))
+                pairs = list(zip(ready, outcomes, strict=True))
+                # Not waiting for the disk: what a power cut undoes is sent again, as the same bytes.
+                await self._context.store.note(self._settle, pairs)
+                held |= {queued.conversation for queued, outcome in pairs if isinstance(outcome, MailboxFull)}
+                _raise_network(outcomes)
 
-    async def _send(self, queued: Queued) -> bool:
-        """False when this lane has to wait."""
-        request = wire.ANONYMOUS_REQUEST.decode(queued.request)
+    async def _ask(self, queued: Queued) -> Outcome:
         try:
-            answer = await self._context.transport.anonymous(request)
-        except MailboxFull:
-            return False
-        except NetworkError:
-            raise
+            return await self._context.transport.anonymous(wire.ANONYMOUS_REQUEST.decode(queued.request))
         except GrueError as error:
-            await self._context.store.transact(self._refused, queued, error)
-        else:
-            await self._context.store.transact(self._answered, queued, answer)
-            self.opened |= queued.purpose in (Purpose.FOUND, Purpose.EXCHANGE)
-        return True
+            return error
+
+    def _settle(self, db: Db, pairs: Sequence[tuple[Queued, Outcome]]) -> None:
+        for queued, outcome in pairs:
+            if not isinstance(outcome, GrueError):
+                self._answered(db, queued, outcome)
+            elif isinstance(outcome, Refused) and not isinstance(outcome, MailboxFull):
+                self._refused(db, queued)
 
     def _answered(self, db: Db, queued: Queued, answer: wire.AnonymousAnswer) -> None:
         if not rows.dequeue(db, queued.n):
@@ -63,6 +69,7 @@ class Outbox:
             self._introduced(db, queued.conversation)
         elif isinstance(answer, wire.Reading):
             self._reading(db, queued.conversation, answer.cursor)
+        self.opened |= queued.purpose in (Purpose.FOUND, Purpose.EXCHANGE)
 
     def _introduced(self, db: Db, conversation_id: bytes) -> None:
         found = rows.conversation_by_id(db, conversation_id)
@@ -74,10 +81,7 @@ class Outbox:
         if found is not None:
             rows.save_conversation(db, slot_exchanged(found[0], cursor), found[1])
 
-    def _refused(self, db: Db, queued: Queued, error: GrueError) -> None:
-        if not isinstance(error, Refused):
-            # Not the server's word on this request: it stays queued.
-            raise error
+    def _refused(self, db: Db, queued: Queued) -> None:
         if not rows.dequeue(db, queued.n):
             return
         if queued.message:
@@ -92,3 +96,25 @@ class Outbox:
         conversation, chat = found
         session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
         self._context.save(db, chat, refused_commit(session, conversation), session)
+
+
+def _ready(waiting: Sequence[Queued], held: set[bytes]) -> list[Queued]:
+    """What may go out now: the head of each lane, and what follows it as long as none needs the answer before it."""
+    ready: list[Queued] = []
+    begun: set[bytes] = set()
+    closed = set(held)
+    for queued in waiting:
+        lane, alone = queued.conversation, queued.purpose not in TOGETHER
+        if lane not in closed and not (alone and lane in begun):
+            ready.append(queued)
+        begun.add(lane)
+        if alone:
+            closed.add(lane)
+    return ready
+
+
+def _raise_network(outcomes: Sequence[Outcome]) -> None:
+    """Raise what is no word of the server on one request: no answer, or one that makes no sense."""
+    for outcome in outcomes:
+        if isinstance(outcome, GrueError) and (isinstance(outcome, NetworkError) or not isinstance(outcome, Refused)):
+            raise outcome

@@ -21,6 +21,12 @@ from grue.protocol.mailbox import ReaderState
 ROOM: Final = 256
 """Envelopes that may wait here, 16 MiB at most; all of one mailbox go into one transaction, with one fsync."""
 
+RECEIPT_SECONDS: Final = 0.3
+"""How long receipts are gathered: nobody needs to know sooner, and a burst costs one of them."""
+
+OTHERS_SECONDS: Final = 0.5
+"""How often to look whether another process of this home has stored something."""
+
 FIRST_RETRY: Final = 0.2
 LAST_RETRY: Final = 15.0
 """Seconds between attempts to connect, doubling from the first to the last; with chance in them, so that a server that
@@ -42,7 +48,7 @@ class Receiver:
     def start(self) -> None:
         """Begin, unless begun."""
         if not self._tasks:
-            runs = (self._send, self._intro, self._conversations)
+            runs = (self._send, self._intro, self._conversations, self._confirm, self._others)
             self._tasks = [asyncio.create_task(_again(run)) for run in runs]
 
     def wake(self) -> None:
@@ -63,6 +69,23 @@ class Receiver:
                 self._outbox.opened = False
                 self._pushes.nudge()
             await self._to_send.wait()
+
+    async def _confirm(self) -> None:
+        while True:
+            await asyncio.sleep(RECEIPT_SECONDS)
+            if await self._inbox.confirm():
+                self.wake()
+
+    async def _others(self) -> None:
+        """Another process of this home may have made a conversation to read, or left something to send."""
+        seen = await self._context.store.version()
+        while True:
+            await asyncio.sleep(OTHERS_SECONDS)
+            if (now := await self._context.store.version()) != seen:
+                seen = now
+                self.wake()
+                if self._pushes is not None:
+                    self._pushes.nudge()
 
     async def _intro(self) -> None:
         account = await self._context.store.read(load_account)

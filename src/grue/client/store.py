@@ -166,6 +166,7 @@ class Store:
         self._connection = connection
         self._db = Db(connection)
         self._worker = worker
+        self._synchronous = "full"
 
     @classmethod
     async def open(cls, path: Path, key: bytes) -> "Store":
@@ -179,24 +180,19 @@ class Store:
         return cls(connection, worker)
 
     async def transact(self, f: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `f` in one transaction that holds the write lock; on disk when this returns. `f` may run for once only.
+        """Run `f` in one transaction that holds the write lock; on disk when this returns.
 
         Whatever `f` raises rolls everything back. Raises DiskFull, CorruptDatabase.
         """
 
-        def work() -> T:
-            with _errors():
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    result = f(self._db, *args, **kwargs)
-                    self._connection.execute("COMMIT")
-                except BaseException:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                    raise
-                return result
+        return await self._run(lambda: self._transaction("full", lambda: f(self._db, *args, **kwargs)))
 
-        return await self._run(work)
+    async def note(self, f: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `transact`, without waiting for the disk: a power cut may undo it, a kill of the process does not.
+
+        For what can be found out again, such as that the server has acknowledged something.
+        """
+        return await self._run(lambda: self._transaction("normal", lambda: f(self._db, *args, **kwargs)))
 
     async def read(self, f: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `f`, which only reads, on one consistent snapshot."""
@@ -218,6 +214,21 @@ class Store:
     async def close(self) -> None:
         await self._run(self._connection.close)
         self._worker.shutdown()
+
+    def _transaction(self, synchronous: str, work: Callable[[], T]) -> T:
+        with _errors():
+            if synchronous != self._synchronous:
+                self._connection.pragma("synchronous", synchronous)
+                self._synchronous = synchronous
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work()
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            return result
 
     async def _run(self, work: Callable[[], T]) -> T:
         # Shielded: a transaction that has begun is finished even when its caller is cancelled.

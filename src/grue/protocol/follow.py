@@ -40,7 +40,6 @@ from grue.protocol.conversation import (
     Step,
     Tools,
     become,
-    confirm,
     epoch_key,
     permit_commit,
     post,
@@ -92,7 +91,6 @@ class Follower:
             self._one(session, step, delivery)
             if step.conversation.state not in READING:
                 return step, session.changes()
-        self._answer(session, step)
         return step, session.changes()
 
     def _singly(self, conversation: Conversation, deliveries: Sequence[Delivery]) -> tuple[Step, Changes]:
@@ -217,11 +215,6 @@ class Follower:
         step.outgoing.append(seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id, slots=[secret]))
         welcome = Newcomer(request.intro_mailbox, commit.welcome or b"", secret, newcomer.signature_key)
         step.conversation = replace(conversation, pending=PendingCommit(envelope_id, welcome))
-
-    def _answer(self, session: MlsSession, step: Step) -> None:
-        if any(incoming.sender == step.conversation.peer for incoming in step.incoming):
-            receipt = confirm(session, step.conversation, self.tools)
-            step.outgoing.extend([receipt] if receipt else [])
 
 
 def refused_commit(session: MlsSession, conversation: Conversation) -> Step:
