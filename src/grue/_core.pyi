@@ -70,9 +70,7 @@ class OprfBlind:
     def scalar(self) -> bytes:
         """The 32-byte blind. Whoever holds it and the element can test guesses of the input."""
 
-def oprf_finalize(
-    blinds: Sequence[OprfBlind], evaluated: Sequence[bytes], proof: bytes, public: bytes
-) -> list[bytes]:
+def oprf_finalize(blinds: Sequence[OprfBlind], evaluated: Sequence[bytes], proof: bytes, public: bytes) -> list[bytes]:
     """Check the batched proof and return 64 bytes an input. Raises OprfError."""
 
 @final
