@@ -1,11 +1,19 @@
 """`demo` and `lab`: everything at once on this machine, and data to try things with."""
 
 from pathlib import Path
-from typing import Annotated
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from grue.cli.parameters import Injected
+from grue.cli.shell import Shell
+from grue.cli.signals import stop_on_sigterm
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from grue.lab.demo import Step
 
 
 def fill(
@@ -30,11 +38,31 @@ async def demo(
     *,
     keep: Annotated[Path | None, Parameter(help="Keep everything that was captured in this directory.")] = None,
     shell: Injected,
-) -> int:
+) -> None:
     """Run a server, a carrier and two clients on this machine, and show from what was captured who learned what."""
     from grue.lab.demo import Demo
 
-    return await Demo(shell, keep).run()
+    stop_on_sigterm()
+    shell.say(lambda: _story().opening())
+    began = perf_counter()
+    await Demo(lambda step: _tell(shell, step), keep).run()
+    seconds = perf_counter() - began
+    shell.emit({"demo": "ok"})
+    shell.say(lambda: _story().ending(seconds, keep))
+
+
+def _tell(shell: Shell, step: "Step") -> None:
+    from grue.exposure.report import as_objects
+
+    fields = {"step": step.name, "title": step.title, "seconds": round(step.seconds, 3), "results": list(step.results)}
+    shell.emit({**fields, "rows": as_objects(step.rows)} if step.rows else fields)
+    shell.say(lambda: _story().step(step))
+
+
+def _story() -> "ModuleType":
+    from grue.cli import story
+
+    return story
 
 
 lab_app = App(name="lab", help="For demonstrations and measurements.")

@@ -1,7 +1,6 @@
 """`send`, `receive`, `chats` and `show`: messages out, in, and as they were."""
 
 import asyncio
-import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from grue.cli import consent
 from grue.cli.opening import opened, typed
 from grue.cli.parameters import ANY_NUMBER, FLAG, HYPHENS, Injected
 from grue.cli.shell import Shell
+from grue.cli.signals import stop_on_sigterm
 from grue.errors import ConsentNeeded, NetworkError, SmsUnavailable, UsageError
 from grue.protocol.fallback import Route
 
@@ -126,10 +126,7 @@ async def _wait(shell: Shell, client: "Client", seconds: float) -> None:
 
 
 async def _follow(shell: Shell, client: "Client") -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    stop_on_sigterm(and_sigint=True)
     shell.result({"receiving": client.number}, lambda: _said().receiving(client.number))
     with suppress(asyncio.CancelledError):
         async for message in client.receive():

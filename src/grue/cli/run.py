@@ -1,6 +1,7 @@
 """From what was typed to an exit code: global options, the verb, and every way in which it can end."""
 
 import asyncio
+import errno
 import os
 import sys
 import traceback
@@ -20,6 +21,12 @@ BROKEN_PIPE: Final = 141
 """128 + SIGPIPE: whoever was reading has gone."""
 
 DEBUG_VARIABLE: Final = "GRUE_DEBUG"
+
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_OF_THE_USER: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+)
+"""What a path can be that somebody gave."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -90,16 +97,10 @@ def _unexpected(error: Exception) -> GrueError:
     """A fault of ours, by type and place: its own text may hold what somebody wrote."""
     if os.environ.get(DEBUG_VARIABLE) == "1":
         traceback.print_tb(error.__traceback__)
-    if isinstance(error, OSError) and error.errno is not None:
-        return _system(error)
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return DiskFull()
+    if isinstance(error, OSError) and error.errno in _OF_THE_USER:
+        return UsageError(f"The system says: {os.strerror(error.errno)}.")
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"
     return GrueError(f"({type(error).__name__} at {place})")
-
-
-def _system(error: OSError) -> GrueError:
-    import errno
-
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull()
-    return UsageError(f"The system says: {os.strerror(error.errno or 0)}.")

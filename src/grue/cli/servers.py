@@ -1,7 +1,6 @@
 """`serve` and `carrier`: programs that run until they are told to stop. Their stdout is JSON lines in any case."""
 
 import asyncio
-import signal
 import ssl
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from grue.cli.parameters import HYPHENS, Injected
-from grue.cli.shell import Shell, write_object
+from grue.cli.shell import write_object
+from grue.cli.signals import stop_on_sigterm
 from grue.errors import UsageError
 from grue.protocol.numbers import parse
 
@@ -59,7 +59,7 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
 # --- the carrier ----------------------------------------------------------------------------------
 
 
-def carrier(
+async def carrier(
     *,
     listen: Annotated[str, Parameter(help="HOST:PORT; port 0 is any free one.")] = CARRIER_ADDRESS,
     record: Annotated[Path | None, Parameter(help="Keep what a telephone company keeps, a JSON object a line.")] = None,
@@ -75,10 +75,6 @@ def carrier(
     shell: Injected,
 ) -> None:
     """Run a telephone company for development, until SIGTERM or Ctrl-C. Prints every SMS that it sees."""
-    asyncio.run(_carrier(listen, record, mode or [], login, shell))
-
-
-async def _carrier(listen: str, record: Path | None, modes: list[str], login: str | None, shell: Shell) -> None:
     from grue.lab.carrier import carrier as run
     from grue.lab.smsc import Behaviour
 
@@ -87,13 +83,9 @@ async def _carrier(listen: str, record: Path | None, modes: list[str], login: st
         shell.note(f"A carrier at smpp://{address}. Ctrl-C stops it.")
 
     credentials = _credentials(login)
-    task = asyncio.ensure_future(
-        run(listen, record, behaviour=Behaviour.parse(modes), ready=ready, credentials=credentials)
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    stop_on_sigterm(and_sigint=True)
     with suppress(asyncio.CancelledError):
-        await task
+        await run(listen, record, behaviour=Behaviour.parse(mode or []), ready=ready, credentials=credentials)
 
 
 def _credentials(login: str | None) -> tuple[str, str] | None:

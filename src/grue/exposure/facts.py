@@ -1,0 +1,212 @@
+"""The facts of a run, and how each would show in a capture. Nothing here says who learns what: the captures do."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from grue.exposure import encodings, linking
+from grue.exposure.captures import Capture, Event, Piece
+from grue.exposure.decode import names
+from grue.exposure.linking import ENVELOPE_BYTES
+from grue.exposure.truth import LOOKUPS, Phase, Said, Truth
+
+
+class Verdict(StrEnum):
+    LEARNED = "learned"
+    GUESSED = "by timing"
+    """Not said anywhere, but two things of a size happened one after the other."""
+    SIZE_ONLY = "size only"
+    """Something encrypted, padded to one of four sizes."""
+    NOT = "not"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an observer learned of a fact: how many of its instances, how often and where they were seen."""
+
+    verdict: Verdict
+    instances: int = 0
+    of: int = 0
+    times: int = 0
+    where: tuple[str, ...] = ()
+
+
+Look: TypeAlias = Callable[[Capture, Truth], Finding]
+
+
+@dataclass(frozen=True)
+class Fact:
+    id: str
+    sentence: str
+    look: Look
+
+
+# --- found in bytes -------------------------------------------------------------------------------
+
+
+def found(capture: Capture, wanted: Sequence[Iterable[bytes]], phase: Phase | None = None) -> Finding:
+    """Search everything that was captured (in a phase) for each instance, in all its forms."""
+    places: list[str] = []
+    instances = 0
+    for forms in wanted:
+        hits = list(_hits(capture, tuple(forms), phase))
+        places += hits
+        instances += bool(hits)
+    verdict = Verdict.LEARNED if instances else Verdict.NOT
+    return Finding(verdict, instances, len(wanted), len(places), tuple(dict.fromkeys(places)))
+
+
+def _hits(capture: Capture, forms: tuple[bytes, ...], phase: Phase | None) -> Iterator[str]:
+    for piece in capture.pieces:
+        if (phase is None or phase.holds(piece.at)) and _holds(piece, forms):
+            yield piece.where
+    for event in capture.events:
+        if (phase is None or phase.holds(event.at)) and any(form in event.data for form in forms):
+            yield names(event)
+
+
+def _holds(piece: Piece, forms: tuple[bytes, ...]) -> bool:
+    return any(form in piece.data for form in forms)
+
+
+# --- each fact ------------------------------------------------------------------------------------
+
+
+def registered(capture: Capture, truth: Truth) -> Finding:
+    return found(capture, [encodings.of_number(person.number) for person in truth.people])
+
+
+def looked_up(capture: Capture, truth: Truth) -> Finding:
+    """In the phase of the lookups: the same numbers are given to the server on other occasions, as for an SMS."""
+    numbers = [encodings.of_number(one.number) for one in truth.lookups]
+    return found(capture, numbers, truth.phases[LOOKUPS])
+
+
+def whether_found(capture: Capture, truth: Truth) -> Finding:
+    """Hits and misses are told apart when their requests differ in number, order, kind or size."""
+    traces = linking.traces(capture.events, truth)
+    if linking.alike(traces, len(truth.lookups)):
+        return Finding(Verdict.NOT, of=len(truth.lookups))
+    return Finding(Verdict.LEARNED, len(truth.lookups), len(truth.lookups), len(traces), ("requests that differ",))
+
+
+def message_text(capture: Capture, truth: Truth) -> Finding:
+    plain = found(capture, [encodings.of_text(said.text) for said in truth.messages])
+    return plain if plain.verdict is Verdict.LEARNED else _sizes(capture, truth.messages) or plain
+
+
+def sms_text(capture: Capture, truth: Truth) -> Finding:
+    return found(capture, [encodings.of_text(said.text) for said in truth.sms])
+
+
+def sms_numbers(capture: Capture, truth: Truth) -> Finding:
+    """Both numbers of an SMS, side by side."""
+    return _pairs(capture, truth.sms)
+
+
+def who_wrote_to_whom(capture: Capture, truth: Truth) -> Finding:
+    """Both people in one place, or a way from one to the other through what the observer holds."""
+    side_by_side = _pairs(capture, truth.messages)
+    if side_by_side.verdict is Verdict.LEARNED:
+        return side_by_side
+    wanted = {(said.sender, said.to) for said in truth.messages}
+    linked = wanted & (linking.by_mailbox(capture.events) | linking.by_rows(capture.rows, truth))
+    if linked:
+        return Finding(Verdict.LEARNED, len(linked), len(wanted), len(linked), ("mailboxes and addresses",))
+    guessed = linking.by_timing(capture.events, truth)
+    if guessed:
+        return Finding(Verdict.GUESSED, len(guessed), len(wanted), len(guessed), ("times and sizes",))
+    return side_by_side
+
+
+def when(capture: Capture, truth: Truth) -> Finding:
+    """The time of a message, finer than a day."""
+    seen = [event for said in truth.messages for event in _during(capture.events, said)]
+    pieces = [place for said in truth.messages for place in _moments(capture.pieces, said)]
+    places = tuple(dict.fromkeys([*map(names, seen), *pieces]))
+    verdict = Verdict.LEARNED if places else Verdict.NOT
+    return Finding(verdict, bool(places) * len(truth.messages), len(truth.messages), len(seen) + len(pieces), places)
+
+
+def addresses(capture: Capture, truth: Truth) -> Finding:
+    by_event = {event.address for event in capture.events}
+    of_people = {person.address for person in truth.people}
+    known = by_event & of_people
+    if known:
+        return Finding(Verdict.LEARNED, len(known), len(of_people), len(capture.events), ("connections",))
+    return found(capture, [encodings.of_address(address) for address in sorted(of_people)])
+
+
+FACTS: Final = (
+    Fact("registered", "The numbers that registered", registered),
+    Fact("looked_up", "The numbers that were looked up", looked_up),
+    Fact("whether_found", "Whether they were found", whether_found),
+    Fact("who_wrote", "Who wrote to whom, encrypted", who_wrote_to_whom),
+    Fact("message_text", "What those messages say", message_text),
+    Fact("when", "When they were sent, to the second", when),
+    Fact("address", "The network address of a client", addresses),
+    Fact("sms_numbers", "Both numbers of an SMS", sms_numbers),
+    Fact("sms_text", "What the SMS says", sms_text),
+)
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def _pairs(capture: Capture, said: Sequence[Said]) -> Finding:
+    places: list[str] = []
+    pairs = sorted({(one.sender, one.to) for one in said})
+    seen = 0
+    for sender, to in pairs:
+        here = [place for place, data in _together(capture) if _names_both(data, sender, to)]
+        places += here
+        seen += bool(here)
+    verdict = Verdict.LEARNED if seen else Verdict.NOT
+    return Finding(verdict, seen, len(pairs), len(places), tuple(dict.fromkeys(places)))
+
+
+def _together(capture: Capture) -> Iterator[tuple[str, bytes]]:
+    """What belongs together: an event, a row, a piece; but not a whole file or column."""
+    for event in capture.events:
+        yield names(event), event.data
+    for row in capture.rows:
+        yield "row", b"\0\0".join(value if isinstance(value, bytes) else str(value).encode() for value in row)
+    if not capture.rows:
+        for piece in capture.pieces:
+            yield piece.where, piece.data
+
+
+def _names_both(data: bytes, one: str, other: str) -> bool:
+    return all(any(form in data for form in encodings.of_number(number)) for number in (one, other))
+
+
+def _during(events: Iterable[Event], said: Said) -> Iterator[Event]:
+    return (event for event in events if said.begun <= event.at <= said.ended and len(event.data) >= ENVELOPE_BYTES)
+
+
+def _sizes(capture: Capture, said: Sequence[Said]) -> Finding | None:
+    seen = [event for one in said for event in _during(capture.events, one)]
+    blobs = [value for row in capture.rows for value in row if isinstance(value, bytes) and _is_envelope(value)]
+    if not seen and not blobs:
+        return None
+    places = tuple(dict.fromkeys([*map(names, seen), *(["envelope"] if blobs else [])]))
+    return Finding(Verdict.SIZE_ONLY, len(said), len(said), len(seen) + len(blobs), places)
+
+
+def _is_envelope(value: bytes) -> bool:
+    from grue.protocol.wire import ENVELOPE_BUCKETS
+
+    return len(value) in ENVELOPE_BUCKETS
+
+
+UNITS: Final = (1, 1_000, 1_000_000, 1_000_000_000)
+"""Parts of a second in which software keeps the time."""
+
+
+def _moments(pieces: Iterable[Piece], said: Said) -> Iterator[str]:
+    for piece in pieces:
+        ranges = [(int(said.begun * unit), int(said.ended * unit) + 1) for unit in UNITS]
+        told = piece.at is not None and said.begun <= piece.at <= said.ended
+        if told or any(low <= value <= high for value in piece.integers for low, high in ranges):
+            yield piece.where

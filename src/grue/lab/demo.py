@@ -1,0 +1,270 @@
+"""`grue demo`: a server, a carrier and two clients on this machine, and at the end who learned what.
+
+Every part is a process of its own, speaks over real sockets, and is driven by the command line. Between them stand
+taps, which record what each party is given; the table at the end is made from that.
+"""
+
+import asyncio
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event, Piece, network_view, save_events
+from grue.exposure.linking import identifiers
+from grue.exposure.report import Row, report
+from grue.exposure.rest import at_rest
+from grue.exposure.truth import LOOKUPS, LookedUp, Person, Phase, Said, Truth
+from grue.lab.carrier import inject
+from grue.lab.processes import Done, Group, ProcessFailed, Running
+from grue.lab.tap import HttpTap, TcpTap
+
+ALICE, BOB, CAROL = "+447700900111", "+447700900222", "+447700900333"
+"""Numbers that Ofcom keeps for drama. Carol is not on Grue."""
+
+ADDRESSES: Final = {ALICE: "127.83.17.11", BOB: "127.83.17.22"}
+"""Where Alice and Bob connect from; all of 127.0.0.0/8 is this machine."""
+
+MEMBERS: Final = 1000
+"""Numbers that are in the directory beside them."""
+
+GATEWAY: Final = "Example Mobile"
+HELLO: Final = "Is the blue-footed wombat still awake?"
+ANSWER: Final = "Wide awake, and nobody else can tell."
+GREEN: Final = "Carol, can you hear me through the greenery?"
+GREEN_ANSWER: Final = "Loud and clear, and so can everybody."
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the story."""
+
+    name: str
+    title: str
+    commands: Sequence[str]
+    """As somebody would type them."""
+    results: Sequence[dict[str, Any]]
+    """What they printed."""
+    seconds: float
+    rows: Sequence[Row] = ()
+    """Who learned what, in the last step."""
+
+
+Tell = Callable[[Step], None]
+
+
+class Demo:
+    """One run. `tell` hears of every step when it is done."""
+
+    def __init__(self, tell: Tell, keep: Path | None = None) -> None:
+        self._tell = tell
+        self._keep = keep
+        self._events: list[Event] = []
+        self._smpp: list[Event] = []
+        self._began = time.perf_counter()
+        self._passphrase = secrets.token_hex(16)
+        self._messages: list[Said] = []
+        self._sms: list[Said] = []
+        self._lookups: list[LookedUp] = []
+        self._phases: dict[str, Phase] = {}
+
+    async def run(self) -> None:
+        """Raises ProcessFailed, after everything is stopped and removed."""
+        with tempfile.TemporaryDirectory(prefix="grue-demo-") as where:
+            self._where = Path(where)
+            async with AsyncExitStack() as stack:
+                self._group = await stack.enter_async_context(Group(self._where))
+                await self._start(stack)
+                await self._register()
+                await self._look_up()
+                await self._write_blue()
+                await self._ask_consent()
+                await self._write_green()
+                self._capture()
+            if self._keep is not None:
+                self._save(self._keep)
+
+    # --- the steps --------------------------------------------------------------------------------
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        smpp = TcpTap("SMPP", self._smpp.append)
+        self._taps = {number: HttpTap(address, self._events.append) for number, address in ADDRESSES.items()}
+        smpp_address = await smpp.start()
+        stack.push_async_callback(smpp.close)
+        for tap in self._taps.values():
+            stack.push_async_callback(tap.close)
+        self._urls = {number: await tap.start() for number, tap in self._taps.items()}
+        data = str(self._where / "server")
+        filled, self._carrier = await asyncio.gather(
+            self._group.run("lab", "fill", "--data", data, "--count", str(MEMBERS)),
+            self._group.start("carrier", "carrier", "--listen", "127.0.0.1:0", "--record", str(self._record)),
+        )
+        self._member = str(filled.objects[0]["example"])
+        self._carrier_address = await self._carrier.listening()
+        smpp.connect(self._carrier_address)
+        gateway = f"smpp://grue:demo@{smpp_address}?name={GATEWAY.replace(' ', '%20')}"
+        server = await self._group.start("server", "serve", "--data", data, "--listen", "127.0.0.1:0", "--sms", gateway)
+        address = await server.listening()
+        for tap in self._taps.values():
+            tap.connect(f"http://{address}")
+        self._step(
+            "start",
+            f"A carrier, and a server with {MEMBERS:,} numbers in its directory",
+            ["carrier", f"lab fill --data server --count {MEMBERS}", "serve --data server --sms smpp://..."],
+            [*filled.objects, {"listening": address}],
+        )
+
+    async def _register(self) -> None:
+        asked = await asyncio.gather(
+            *(self._as(who, "register", who, "--server", self._urls[who]) for who in ADDRESSES)
+        )
+        self._step(
+            "register",
+            "Two people ask for a code",
+            [f"register {who} --server URL" for who in ADDRESSES],
+            [done.objects[0] for done in asked],
+        )
+        codes = {who: _code(await self._delivered(who)) for who in ADDRESSES}
+        verified = await asyncio.gather(*(self._as(who, "verify", code) for who, code in codes.items()))
+        self._step(
+            "verify",
+            "The carrier delivers the codes; they hand them in",
+            [f"verify {code}" for code in codes.values()],
+            [done.objects[0] for done in verified],
+        )
+
+    async def _look_up(self) -> None:
+        numbers = (BOB, self._member, CAROL)
+        begun = time.time()
+        self._bob, looked = await asyncio.gather(
+            self._follow(BOB), asyncio.gather(*(self._as(ALICE, "lookup", number) for number in numbers))
+        )
+        self._phases[LOOKUPS] = Phase(begun, time.time())
+        found = [done.objects[0] for done in looked]
+        routes = [one["route"] for one in found]
+        _expect(routes == ["encrypted", "encrypted", "sms"], f"lookups gave {routes}")
+        self._lookups = [LookedUp(one["number"], one["registered"], ADDRESSES[ALICE]) for one in found]
+        self._step("lookup", "Alice looks three numbers up", [f"lookup {number}" for number in numbers], found)
+
+    async def _write_blue(self) -> None:
+        begun = time.time()
+        sent, self._alice = await asyncio.gather(self._as(ALICE, "send", BOB, HELLO), self._follow(ALICE))
+        got = await _message(self._bob, HELLO)
+        self._messages.append(Said(ALICE, BOB, HELLO, begun, time.time()))
+        self._step("send", "Alice writes to Bob: it goes encrypted", [f'send {BOB} "{HELLO}"'], [*sent.objects, got])
+        begun = time.time()
+        self._answering = asyncio.create_task(self._as(BOB, "send", ALICE, ANSWER))
+        self._answer_begun = begun
+
+    async def _ask_consent(self) -> None:
+        refused, answered = await asyncio.gather(self._as(ALICE, "send", CAROL, GREEN, expect=3), self._answering)
+        got = await _message(self._alice, ANSWER)
+        self._messages.append(Said(BOB, ALICE, ANSWER, self._answer_begun, time.time()))
+        self._step("reply", "Bob answers", [f'send {ALICE} "{ANSWER}"'], [*answered.objects, got])
+        self._step("consent", "Alice writes to Carol, who is not on Grue", [f'send {CAROL} "{GREEN}"'], [refused.error])
+
+    async def _write_green(self) -> None:
+        begun = time.time()
+        sent = await self._as(ALICE, "send", CAROL, GREEN, "--sms")
+        seen = await self._delivered(CAROL)
+        self._sms.append(Said(ALICE, CAROL, GREEN, begun, time.time()))
+        self._step("sms", "Alice agrees to SMS", [f'send {CAROL} "{GREEN}" --sms'], [*sent.objects, seen])
+        begun = time.time()
+        await inject(self._carrier_address, CAROL, ALICE, GREEN_ANSWER)
+        got = await _message(self._alice, GREEN_ANSWER)
+        self._sms.append(Said(CAROL, ALICE, GREEN_ANSWER, begun, time.time()))
+        command = f'carrier sms --from {CAROL} --to {ALICE} "{GREEN_ANSWER}"'
+        self._step("sms_reply", "Carol answers by SMS; the server seals it to Alice", [command], [got])
+
+    # --- who learned what -------------------------------------------------------------------------
+
+    def _capture(self) -> None:
+        captures, truth = self._captures(), self._truth()
+        rows = report(captures, truth)
+        self._step("exposure", "Who learned what, from what each party was given in this run", [], [], rows)
+
+    def _captures(self) -> list[Capture]:
+        live = [*self._events, *self._smpp]
+        told = [Piece("SMS record", line, _time_of(line)) for line in self._record.read_bytes().splitlines()]
+        messages = [(at, line) for at, line in self._bob.lines if "text" in line]
+        shown = [Piece("a message", msgspec.json.encode(line), at) for at, line in messages]
+        return [
+            Capture(SERVER_LIVE, events=live),
+            at_rest(self._where / "server"),
+            Capture(CARRIER, told, self._smpp),
+            network_view(self._events),
+            Capture(CONTACT, shown),
+        ]
+
+    def _truth(self) -> Truth:
+        people = [Person(number, address) for number, address in ADDRESSES.items()]
+        names = identifiers(self._events)
+        return Truth(people, self._lookups, self._messages, self._sms, self._phases, names)
+
+    def _save(self, keep: Path) -> None:
+        keep.mkdir(parents=True, exist_ok=True)
+        save_events(keep / "server-live.jsonl", self._events)
+        save_events(keep / "smpp.jsonl", self._smpp)
+        (keep / "truth.json").write_bytes(msgspec.json.encode(self._truth()))
+        shutil.copytree(self._where, keep / "run", dirs_exist_ok=True)
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    @property
+    def _record(self) -> Path:
+        return self._where / "carrier.jsonl"
+
+    def _env(self, who: str) -> dict[str, str]:
+        return {"GRUE_HOME": str(self._where / f"home{who}"), "GRUE_PASSPHRASE": self._passphrase}
+
+    async def _as(self, who: str, *arguments: str, expect: int = 0) -> Done:
+        return await self._group.run(*arguments, env=self._env(who), expect=expect)
+
+    async def _follow(self, who: str) -> Running:
+        running = await self._group.start(f"receive{who}", "receive", "--follow", env=self._env(who))
+        await running.first(lambda line: "receiving" in line)
+        return running
+
+    async def _delivered(self, to: str) -> dict[str, Any]:
+        """What the carrier brings to a number."""
+        return await self._carrier.first(lambda line: line.get("to") == to)
+
+    def _step(
+        self,
+        name: str,
+        title: str,
+        commands: Sequence[str],
+        results: Sequence[dict[str, Any]],
+        rows: Sequence[Row] = (),
+    ) -> None:
+        now = time.perf_counter()
+        self._tell(Step(name, title, [f"grue {command}" for command in commands], results, now - self._began, rows))
+        self._began = now
+
+
+def _code(sms: dict[str, Any]) -> str:
+    found = re.search(r"\b\d{6}\b", sms["text"])
+    _expect(found is not None, "the carrier's SMS holds no code")
+    assert found is not None
+    return found[0]
+
+
+async def _message(running: Running, text: str) -> dict[str, Any]:
+    return await running.first(lambda line: line.get("text") == text)
+
+
+def _time_of(line: bytes) -> float:
+    return float(msgspec.json.decode(line)["time"]) / 1000
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ProcessFailed(otherwise)
