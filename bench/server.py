@@ -26,9 +26,7 @@ run(Path(sys.argv[1]), "127.0.0.1:0", ready=lambda address: print(address, flush
 
 class ServerProcess:
     def __init__(self, data: Path, code: str = _SERVE) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code, str(data)], stdout=subprocess.PIPE, text=True
-        )
+        self._process = subprocess.Popen([sys.executable, "-c", code, str(data)], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline().rpartition(":")[2])
         self._seen = psutil.Process(self._process.pid)

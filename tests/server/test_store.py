@@ -328,3 +328,12 @@ async def fill(tx: Tx, pages: int) -> None:
             "INSERT INTO envelope (mailbox, seq, id, expires_day, blob) VALUES ($1, $2, $1, 0, $3)",
             KEY, seq, bytes(4000),
         )  # fmt: skip
+
+
+async def test_the_log_is_cut_when_nothing_happens_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "CHECKPOINT_EVERY", 0.1)
+    async with opened(tmp_path / "server.db") as store:
+        await store.transact(put, KEY, 7)
+        await asyncio.sleep(0.5)
+        assert (tmp_path / "server.db-wal").stat().st_size == 0
+        assert await store.read(get, KEY) == 7

@@ -6,6 +6,7 @@ cannot be committed as a whole is run again one by one, so that only the culprit
 """
 
 import asyncio
+import logging
 import os
 import re
 import struct
@@ -25,6 +26,8 @@ from grue.server.store import LATER_WITHIN, MAX_QUEUED, SCHEMA_VERSION, Row, Tx,
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
+
+log: Final = logging.getLogger("grue.server")
 
 APPLICATION_ID: Final = 0x67727565
 """`grue`, in the file's header."""
@@ -100,7 +103,12 @@ class _Job:
         raise RuntimeError("a transaction waited for something other than its tx")
 
     def settle(self) -> None:
-        if self.future is None or self.future.done():
+        """Tell whoever waits."""
+        if self.future is None:
+            if self.error is not None and not isinstance(self.error, GrueError):
+                log.error("%s in a transaction for later", type(self.error).__name__)
+            return
+        if self.future.done():
             return
         if self.error is None:
             self.future.set_result(self.result)
@@ -162,7 +170,7 @@ class _Worker:
             if jobs:
                 self._group(jobs)
                 self._loop.call_soon_threadsafe(_settle, jobs)
-            if self._writes and self._logged and (not open_ or monotonic() - self._checkpointed > CHECKPOINT_EVERY):
+            if self._logged and (not open_ or self._patience() == 0):
                 self._checkpoint()
         self._connection.close()
 
@@ -170,7 +178,7 @@ class _Worker:
         """Everything queued up to `MAX_BATCH`, after waiting for the first; False once closed."""
         jobs: list[_Job] = []
         try:
-            job = self._queue.get(timeout=CHECKPOINT_EVERY if self._logged else None)
+            job = self._queue.get(timeout=self._patience())
             while job is not None:
                 jobs.append(job)
                 if len(jobs) == MAX_BATCH:
@@ -179,6 +187,12 @@ class _Worker:
         except Empty:
             return jobs, True
         return jobs, False
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for work before the log is cut; None when it is empty."""
+        if not self._logged:
+            return None
+        return max(0.0, self._checkpointed + CHECKPOINT_EVERY - monotonic())
 
     def _group(self, jobs: list[_Job]) -> None:
         try:
