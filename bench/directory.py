@@ -1,4 +1,4 @@
-"""`directory_build_100k_s`, `directory_sync_100k_s`, `lookup_table_ms`: a directory of 100,000 records.
+"""`directory_build_100k_s`, `directory_sync_100k_s`, `lookup_100k_ms`: a directory of 100,000 records.
 
 Built from its numbers: PRF, records, sorting, Merkle tree, signature, and all of it on disk. Downloaded cold by
 the real client from the real server on loopback, checked, and stored in the client's encrypted database. Then
@@ -99,5 +99,5 @@ def measure() -> list[dict[str, Any]]:
         {"id": "directory_build_100k_s", "value": round(statistics.median(built), 2), "unit": "s", "reach": 15},
         {"id": "directory_sync_100k_s", "value": round(statistics.median(cold), 2), "unit": "s", "reach": 3},
         {"id": "directory_check_100k_s", "value": round(statistics.median(checked), 2), "unit": "s"},
-        {"id": "lookup_table_ms", "value": round(statistics.median(looked_up), 2), "unit": "ms", "reach": 3},
+        {"id": "lookup_100k_ms", "value": round(statistics.median(looked_up), 2), "unit": "ms"},
     ]
