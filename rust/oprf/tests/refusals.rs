@@ -181,7 +181,7 @@ fn an_input_over_65535_bytes_is_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn any_bytes_are_a_result_or_an_error(

@@ -36,8 +36,8 @@ CODES_WITHIN: Final = 3600
 EXPIRED_WINDOWS: Final = 144
 """Windows, together a day, in which an old code is told apart from a wrong one."""
 
-MAX_COUNTED: Final = 200_000
-"""Numbers that are counted at once, some 80 MB; the one that was idle the longest is forgotten."""
+MAX_COUNTED: Final = 100_000
+"""Numbers that are counted at once, some 70 MB; the one that was idle the longest is forgotten."""
 
 
 def make_code(keys: "Keys", number: str, identity_public: bytes, window: int) -> str:
