@@ -1,0 +1,205 @@
+"""Accounts and a mailbox without a server or a store: what the conversation protocol is tested with."""
+
+import os
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from grue._core import MlsSession
+from grue.protocol import wire
+from grue.protocol.contents import IntroWelcome, Text
+from grue.protocol.conversation import (
+    Conversation,
+    ConversationEvent,
+    Incoming,
+    Outgoing,
+    Step,
+    Tools,
+    become,
+    confirm,
+    say,
+    update,
+)
+from grue.protocol.devices import credential, device_list_hash, sign_device_list
+from grue.protocol.first_contact import (
+    Invited,
+    Me,
+    Peer,
+    accept,
+    check_claimed,
+    found,
+    invited,
+    open_intro,
+    slot_exchanged,
+)
+from grue.protocol.follow import Follower, ask_resync
+
+TOOLS = Tools(1_800_000_000_000, os.urandom)
+
+
+class Device:
+    """One device of an account: its MLS entries, its conversation, and what it has posted and read."""
+
+    def __init__(self, identity: Ed25519PrivateKey) -> None:
+        self.entries: dict[bytes, bytes] = {}
+        session = MlsSession({})
+        self.public = session.new_identity()
+        self.keep(session)
+        self.credential = credential(identity, self.public)
+        self.me: Me
+        self.conversation: Conversation
+        self.posted: set[bytes] = set()
+        self.hashes: dict[int, bytes] = {}
+        self.incoming: list[Incoming] = []
+        self.steps: list[Step] = []
+
+    def session(self) -> MlsSession:
+        return MlsSession(self.entries)
+
+    def keep(self, session: MlsSession) -> None:
+        self.keep_changes(session.changes())
+
+    def keep_changes(self, changes: dict[bytes, bytes | None]) -> None:
+        for key, value in changes.items():
+            if value is None:
+                self.entries.pop(key, None)
+            else:
+                self.entries[key] = value
+
+    def package(self) -> bytes:
+        session = self.session()
+        package = session.key_package(self.credential, last_resort=False)
+        self.keep(session)
+        return package
+
+    def apply(self, step: Step) -> list[Outgoing]:
+        self.conversation = step.conversation
+        self.posted |= {outgoing.envelope for outgoing in step.outgoing}
+        self.hashes |= step.hashes
+        self.incoming += step.incoming
+        self.steps.append(step)
+        return step.outgoing
+
+    def say(self, text: str, message: bytes | None = None) -> list[Outgoing]:
+        session = self.session()
+        step = say(session, self.conversation, Text(message or os.urandom(16), text, 0), TOOLS)
+        self.keep(session)
+        return self.apply(step)
+
+    def update(self) -> list[Outgoing]:
+        session = self.session()
+        step = update(session, self.conversation, TOOLS)
+        self.keep(session)
+        return self.apply(step)
+
+    def confirm(self) -> list[Outgoing]:
+        session = self.session()
+        receipt = confirm(session, self.conversation, TOOLS)
+        self.keep(session)
+        return self.apply(Step(self.conversation, [receipt] if receipt else []))
+
+    def ask_resync(self) -> list[Outgoing]:
+        session = self.session()
+        step = ask_resync(session, self.conversation, self.me, TOOLS)
+        self.keep(session)
+        return self.apply(step)
+
+    def follow(self, deliveries: Sequence[wire.Delivery]) -> list[Outgoing]:
+        follower = Follower(self.entries, self.me, TOOLS, self.posted.__contains__, self.hashes.get)
+        step, changes = follower.follow(self.conversation, deliveries)
+        self.keep_changes(changes)
+        return self.apply(step)
+
+    def invited(self, blob: bytes, known: Sequence[Conversation] = ()) -> Invited:
+        session = self.session()
+        payload = open_intro(blob)
+        assert isinstance(payload, IntroWelcome)
+        result = invited(session, self.me, payload, known, TOOLS)
+        self.keep(session)
+        self.apply(result.step)
+        return result
+
+    def accept(self) -> None:
+        self.apply(accept(self.conversation, TOOLS))
+        self.conversation = slot_exchanged(self.conversation, self.conversation.log.cursor)
+
+    @property
+    def texts(self) -> list[str]:
+        return [incoming.text.text for incoming in self.incoming]
+
+
+class Person:
+    """An account with some devices, all on its list."""
+
+    def __init__(self, number: str, devices: int = 1) -> None:
+        self.identity = Ed25519PrivateKey.generate()
+        self.public = self.identity.public_key().public_bytes_raw()
+        self.number = number
+        self.intro = os.urandom(32)
+        self.devices = [Device(self.identity) for _ in range(devices)]
+        self.relist([device.public for device in self.devices])
+
+    def relist(self, keys: list[bytes], number: int = 1) -> None:
+        listed = wire.DeviceList(number, self.public, b"", self.intro, keys)
+        self.list = sign_device_list(listed, self.identity)
+        for device in self.devices:
+            device.me = Me(self.public, self.number, device.credential, self.list, self.intro, None)
+
+    @property
+    def device(self) -> Device:
+        return self.devices[0]
+
+    def claimed(self) -> wire.Claimed:
+        return wire.Claimed(self.list, [wire.ClaimedPackage(d.public, d.package()) for d in self.devices])
+
+    def checked(self, claimed: wire.Claimed | None = None, known_number: int = 0) -> Peer:
+        return check_claimed(claimed or self.claimed(), self.public, device_list_hash(self.list), known_number)
+
+
+class Mailbox:
+    """A total order of envelopes."""
+
+    def __init__(self) -> None:
+        self.log: list[wire.Delivery] = []
+
+    def take(self, outgoing: Sequence[Outgoing]) -> None:
+        for one in outgoing:
+            if isinstance(one.request, wire.Post):
+                request = one.request
+                delivery = wire.Delivery(request.mailbox, len(self.log) + 1, request.envelope, request.blob)
+                self.log.append(delivery)
+
+    def after(self, device: Device) -> list[wire.Delivery]:
+        return self.log[device.conversation.log.cursor :]
+
+
+def first_contact(alice: Device, bob: Person, text: str = "hello") -> tuple[list[Outgoing], bytes]:
+    """Alice founds; returns what goes out, and the envelope for Bob's intro mailbox."""
+    session = alice.session()
+    step = found(session, alice.me, bob.checked(), Text(os.urandom(16), text, 0), TOOLS)
+    alice.keep(session)
+    outgoing = alice.apply(step)
+    (blob,) = [o.request.blob for o in outgoing if isinstance(o.request, wire.PostIntro)]
+    return outgoing, blob
+
+
+def acquainted(devices: int = 1) -> tuple[Person, Person, Mailbox]:
+    """Alice and Bob in an active conversation, nothing in its log."""
+    alice, bob = Person("+447700900001"), Person("+447700900002", devices)
+    _, blob = first_contact(alice.device, bob)
+    alice.device.conversation = become(alice.device.conversation, ConversationEvent.POSTED)
+    for device in bob.devices:
+        device.invited(blob)
+        device.accept()
+        device.incoming.clear()
+    return alice, bob, Mailbox()
+
+
+def exchange(mailbox: Mailbox, *devices: Device) -> None:
+    """Let everybody read to the head, and post what follows from it, until nothing more does."""
+    busy = True
+    while busy:
+        before = len(mailbox.log)
+        for device in devices:
+            mailbox.take(device.follow(mailbox.after(device)))
+        busy = len(mailbox.log) > before
