@@ -252,7 +252,7 @@ async def test_junk_in_an_intro_mailbox_is_passed_over(world: MemoryWorld) -> No
     assert await take(bob) == ["hello"]
 
 
-async def test_two_histories_are_noticed_and_stop_sending(world: MemoryWorld) -> None:
+async def test_conversation_12_two_histories_are_noticed_and_stop_sending(world: MemoryWorld) -> None:
     alice, bob = await acquainted(world)
     await alice.send(BOB, "one")
     await alice.send(BOB, "two")

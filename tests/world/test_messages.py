@@ -309,7 +309,7 @@ async def test_an_sms_whose_answer_was_lost_is_unknown_and_goes_once(world: Memo
 # --- identities -----------------------------------------------------------------------------------
 
 
-async def test_a_contact_with_a_new_key_is_not_written_to_until_it_is_accepted(world: MemoryWorld) -> None:
+async def test_conversation_11_a_contact_with_a_new_key_is_not_written_to_until_it_is_accepted(world: MemoryWorld) -> None:
     alice, _bob = await acquainted(world)
     new_bob = await world.person(BOB, "bob's new telephone")
     await alice.lookup(BOB)
@@ -354,3 +354,14 @@ async def test_a_new_number_cannot_be_reached_while_the_server_is_away(world: Me
     with pytest.raises(Unreachable):
         await alice.send(BOB, "hello", sms=True)
     assert world.texts(BOB) == []
+
+
+async def test_the_text_stands_in_no_request_that_carries_it(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    world.network.seen.clear()
+    await alice.send(BOB, "the weather is fine in Lisbon")
+    assert await take(bob) == ["the weather is fine in Lisbon"]
+    requests = [wire.encode(request) for request in world.network.seen]
+    assert any(len(request) > 1024 for request in requests)
+    for secret in (b"Lisbon", ALICE[1:].encode(), BOB[1:].encode(), alice._ready.account.identity_public):
+        assert not any(secret in request for request in requests)
