@@ -295,3 +295,26 @@ async def test_too_many_subscriptions_are_refused(server: TestServer, monkeypatc
         await reader.subscribe(await Box.create(server))
     with pytest.raises(BadRequest):
         await reader.subscribe(await Box.create(server))
+
+
+async def test_a_fault_while_paging_is_said_and_ends_that_subscription_only(
+    server: TestServer, box: Box, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = await Box.create(server)
+    await asyncio.gather(box.post(), other.post())
+    page = server.streams.mailboxes.page
+
+    async def broken(mailbox: bytes, read_hash: bytes, after: int, limit: int) -> object:
+        if mailbox == box.id and limit:
+            raise ValueError("a secret")
+        return await page(mailbox, read_hash, after, limit)
+
+    server.streams.mailboxes.page = broken  # type: ignore[assignment,method-assign]
+    reader = Reader(server)
+    await reader.subscribe(box)
+    await reader.subscribe(other)
+    await reader.until(4)
+    assert wire.NotSubscribed(box.id, "bug") in reader.pushes
+    assert reader.seqs(other) == [1]
+    assert "ValueError at test_streams.py" in caplog.text
+    assert "a secret" not in caplog.text

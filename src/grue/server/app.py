@@ -4,7 +4,6 @@
 """
 
 import hmac
-import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -19,12 +18,10 @@ from grue.server import directory, keypackages, mailboxes, registration, sms
 from grue.server.directory import Directory
 from grue.server.keys import Keys
 from grue.server.mailboxes import key_hash
+from grue.server.reporting import report as report
 from grue.server.sms import SmsRole
 from grue.server.store import Store, Tx
 from grue.server.streams import Hub, Sink, Stream
-
-log: Final = logging.getLogger("grue.server")
-"""Says what went wrong in us by type and place; never what was asked, by whom, or for whom."""
 
 DAY: Final = 86_400
 """Seconds; the finest time that is ever stored."""
@@ -227,15 +224,6 @@ async def _answered(answer: Awaitable[wire.Message]) -> bytes:
     except Exception as error:  # noqa: BLE001 -- the server goes on, whatever happened
         report(error)
         return wire.encode(wire.Refusal(error.code if isinstance(error, GrueError) else GrueError.code))
-
-
-def report(error: BaseException) -> None:
-    """Log an unexpected error: its type and where it was raised, since its text may hold what was asked."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "?"
-    log.error("%s at %s", type(error).__name__, place)
 
 
 async def _check_device(tx: Tx, account: bytes, device: bytes) -> None:

@@ -13,7 +13,8 @@ from aiohttp import WSMsgType, web, web_response
 
 from grue.errors import BadRequest, GrueError, OtherVersion, TooLarge
 from grue.protocol import wire
-from grue.server.app import Server, report
+from grue.server.app import Server
+from grue.server.reporting import report
 
 PREFIX: Final = f"/{wire.PROTOCOL}"
 BINARY: Final = "application/octet-stream"

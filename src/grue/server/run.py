@@ -14,10 +14,11 @@ from typing import IO, Any, Final
 from aiohttp import web
 
 from grue.errors import UsageError
-from grue.server.app import Server, report
+from grue.server.app import Server
 from grue.server.directory import TEND_EVERY, Directory
 from grue.server.http import runner
 from grue.server.keys import open_keys
+from grue.server.reporting import report
 from grue.server.sms import SmsRole, open_gateway
 from grue.server.sqlite import open_store
 

@@ -6,7 +6,6 @@ cannot be committed as a whole is run again one by one, so that only the culprit
 """
 
 import asyncio
-import logging
 import os
 import re
 import struct
@@ -22,12 +21,11 @@ from typing import Any, Final, TypeVar, TypeVarTuple, cast
 import apsw
 
 from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError, ServerBusy
+from grue.server.reporting import report
 from grue.server.store import LATER_WITHIN, MAX_QUEUED, SCHEMA_VERSION, Row, Tx, Value, create_statements
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
-
-log: Final = logging.getLogger("grue.server")
 
 APPLICATION_ID: Final = 0x67727565
 """`grue`, in the file's header."""
@@ -106,7 +104,7 @@ class _Job:
         """Tell whoever waits."""
         if self.future is None:
             if self.error is not None and not isinstance(self.error, GrueError):
-                log.error("%s in a transaction for later", type(self.error).__name__)
+                report(self.error)
             return
         if self.future.done():
             return

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from grue.errors import BadRequest, GrueError, NoSuchMailbox, NotPermitted, Refused
 from grue.protocol import wire
 from grue.server.mailboxes import Page, key_hash
+from grue.server.reporting import report
 
 MAX_SUBSCRIPTIONS: Final = 1000
 """Mailboxes read by one stream: more conversations than a person keeps."""
@@ -190,10 +191,8 @@ class Stream:
     async def _page(self, subscription: Subscription) -> None:
         try:
             page = await self._hub.mailboxes.page(subscription.mailbox, subscription.read_hash, subscription.last, PAGE)
-        except GrueError as error:
-            if self._current(subscription):
-                self._forget(subscription.mailbox)
-                await self._sink.send(wire.encode(wire.NotSubscribed(subscription.mailbox, error.code)))
+        except Exception as error:  # noqa: BLE001 -- said to the client, who would wait for ever
+            await self._give_up(subscription, error)
             return
         for delivery in page.envelopes:
             if not self._current(subscription):
@@ -202,6 +201,14 @@ class Stream:
             await self._sink.send(wire.encode(delivery))
         if self._current(subscription):
             self._settle(subscription, page)
+
+    async def _give_up(self, subscription: Subscription, error: Exception) -> None:
+        if not isinstance(error, GrueError):
+            report(error)
+        if self._current(subscription):
+            self._forget(subscription.mailbox)
+            code = error.code if isinstance(error, GrueError) else GrueError.code
+            await self._sink.send(wire.encode(wire.NotSubscribed(subscription.mailbox, code)))
 
     def _settle(self, subscription: Subscription, page: Page) -> None:
         """Live again when nothing was published beyond what the page saw; no await comes between."""
