@@ -406,9 +406,7 @@ AccountRequest = RegisterStart | RegisterFinish | Signed
 SignedRequest = UploadKeyPackages | CountKeyPackages | CheckIn | DeleteAccount | SendSms | AskSms
 AccountAnswer = CodeSent | Registered | KeyPackageCount | SmsState | SmsStates | Done | Refusal
 
-AnonymousRequest = (
-    Evaluate | Claim | CreateMailbox | Post | PostIntro | ExchangeSlot | Fetch | Ack | RemoveReader
-)
+AnonymousRequest = Evaluate | Claim | CreateMailbox | Post | PostIntro | ExchangeSlot | Fetch | Ack | RemoveReader
 AnonymousAnswer = Evaluated | Claimed | Posted | Reading | Fetched | Done | Refusal
 
 StreamRequest = Subscribe | Ack
