@@ -129,8 +129,9 @@ class Reader:
         return True
 
     async def send(self, frame: bytes) -> None:
-        await self._room.wait()
+        """Like a socket: what is written is on its way, and the writer waits until there is room again."""
         self._take(frame)
+        await self._room.wait()
 
     def slow(self) -> None:
         self.full = True
@@ -152,6 +153,12 @@ class Reader:
             while len(self.pushes) < count:
                 self._arrived.clear()
                 await self._arrived.wait()
+
+    async def live(self) -> None:
+        """Wait until every backlog is through, and what is posted comes at once."""
+        async with asyncio.timeout(5):
+            while (pump := self.stream._pump) is not None:
+                await asyncio.wait([pump])
 
     def _take(self, frame: bytes) -> None:
         self.pushes.append(wire.STREAM_PUSH.decode(frame))

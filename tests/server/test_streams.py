@@ -51,7 +51,7 @@ async def test_a_subscription_starts_after_what_is_known(server: TestServer, box
 async def test_what_is_pushed_is_the_envelope_as_it_was_posted(server: TestServer, box: Box) -> None:
     reader = Reader(server)
     await reader.subscribe(box)
-    await asyncio.sleep(0.05)
+    await reader.live()
     blob = os.urandom(4096)
     await box.post(b"1" * 16, blob)
     await reader.until(2)
@@ -61,7 +61,7 @@ async def test_what_is_pushed_is_the_envelope_as_it_was_posted(server: TestServe
 async def test_a_live_push_is_not_read_back_from_the_store(server: TestServer, box: Box) -> None:
     reader = Reader(server)
     await reader.subscribe(box)
-    await asyncio.sleep(0.05)
+    await reader.live()
     pages = 0
     page = server.streams.mailboxes.page
 
@@ -113,7 +113,7 @@ async def test_an_expired_gap_in_the_backlog_is_passed_over(server: TestServer, 
     await server.sweep()
     reader = Reader(server)
     await reader.subscribe(box)
-    await asyncio.sleep(0.05)
+    await reader.live()
     await box.post()
     await reader.until(2)
     assert reader.seqs(box) == [4]
@@ -123,7 +123,7 @@ async def test_a_cursor_beyond_the_head_does_not_wait_for_ever(server: TestServe
     await box.post()
     reader = Reader(server)
     await reader.subscribe(box, after=1000)
-    await asyncio.sleep(0.05)
+    await reader.live()
     await box.post()
     await reader.until(2)
     assert reader.seqs(box) == [2]
@@ -138,12 +138,12 @@ async def test_a_slow_client_is_paged_when_it_reads_again_and_gets_everything_on
     reader, other = Reader(server), Reader(server)
     for each in (reader, other):
         await each.subscribe(box)
-    await asyncio.sleep(0.05)
+        await each.live()
     await box.post()
     reader.slow()
     await asyncio.gather(*(box.post() for _ in range(100)))
     await other.until(102)
-    assert reader.seqs(box) == [1]
+    assert reader.seqs(box) in ([1], [1, 2]), "one is on its way at most"
     reader.fast()
     await reader.until(102)
     assert reader.seqs(box) == other.seqs(box) == list(range(1, 102))
@@ -155,7 +155,7 @@ async def test_a_slow_client_is_paged_when_it_reads_again_and_gets_everything_on
 async def test_a_slow_client_makes_nothing_grow(server: TestServer, box: Box) -> None:
     reader = Reader(server)
     await reader.subscribe(box)
-    await asyncio.sleep(0.05)
+    await reader.live()
     reader.slow()
     pages = 0
     page = server.streams.mailboxes.page
@@ -238,7 +238,8 @@ async def test_removing_a_reader_ends_its_subscription_and_no_other(server: Test
     first_reader, second_reader = Reader(server), Reader(server)
     await first_reader.subscribe(box)
     await second_reader.subscribe(box, read_key=second)
-    await asyncio.sleep(0.05)
+    await first_reader.live()
+    await second_reader.live()
     await server.ask(wire.RemoveReader(box.id, second))
     await box.post()
     await first_reader.until(2)
@@ -249,7 +250,7 @@ async def test_removing_a_reader_ends_its_subscription_and_no_other(server: Test
 async def test_a_mailbox_that_goes_ends_its_subscriptions(server: TestServer, box: Box) -> None:
     reader = Reader(server)
     await reader.subscribe(box)
-    await asyncio.sleep(0.05)
+    await reader.live()
     server.clock.days(500)
     await server.sweep()
     assert reader.pushes[1:] == [wire.NotSubscribed(box.id, "no_such_mailbox")]
