@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
@@ -11,7 +11,7 @@ from grue.cli.opening import opened, typed
 from grue.cli.parameters import ANY_NUMBER, FLAG, HYPHENS, Injected
 from grue.cli.shell import Shell
 from grue.cli.signals import stop_on_sigterm
-from grue.errors import ConsentNeeded, NetworkError, SmsUnavailable, UsageError
+from grue.errors import ConsentNeeded, GrueError, NetworkError, SmsUnavailable, UsageError
 from grue.protocol.fallback import Route
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from grue.client.client import Client, Message
     from grue.client.messenger import Sent
+
+TEND_SECONDS: Final = 3600
+RETRY_SECONDS: Final = 60
+"""How often `receive --follow` looks whether the account wants something, and when it tries again without a network."""
 
 
 def _said() -> "ModuleType":
@@ -109,6 +113,7 @@ async def _poll(shell: Shell, client: "Client") -> None:
     try:
         with shell.waiting("Fetching ..."):
             await client.poll()
+            await client.upkeep_when_due()
     finally:
         # What is here already is shown, whatever the network does.
         shown = 0
@@ -128,9 +133,27 @@ async def _wait(shell: Shell, client: "Client", seconds: float) -> None:
 async def _follow(shell: Shell, client: "Client") -> None:
     stop_on_sigterm(and_sigint=True)
     shell.result({"receiving": client.number}, lambda: _said().receiving(client.number))
-    with suppress(asyncio.CancelledError):
+    tending = asyncio.create_task(_tend(shell, client))
+    try:
         async for message in client.receive():
             await _show_once(shell, client, message)
+    except asyncio.CancelledError:
+        pass
+    finally:
+        tending.cancel()
+
+
+async def _tend(shell: Shell, client: "Client") -> None:
+    """Keep the account reachable for as long as it receives, and say when something is wrong with it."""
+    while True:
+        pause = TEND_SECONDS
+        try:
+            await client.upkeep_when_due()
+        except NetworkError:
+            pause = RETRY_SECONDS
+        except GrueError as error:
+            shell.fail(error)
+        await asyncio.sleep(pause)
 
 
 async def _show_once(shell: Shell, client: "Client", message: "Message") -> None:

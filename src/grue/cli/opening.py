@@ -25,14 +25,15 @@ async def opened(shell: Shell, *, new: bool = False) -> "AsyncIterator[Client]":
     exists = (home / "key.json").exists()
     if not exists and not new:
         raise NotRegistered
-    client = await _entered(home, exists)
+    client = await entered(home, exists=exists)
     try:
         yield client
     finally:
         await client.close()
 
 
-async def _entered(home: Path, exists: bool) -> "Client":
+async def entered(home: Path, *, exists: bool) -> "Client":
+    """Open a home; a person at a terminal is asked for the passphrase where it is nowhere else."""
     from grue.client.client import Client
 
     try:

@@ -36,6 +36,9 @@ from grue.protocol.numbers import parse, region_of
 
 DATABASE: Final = "grue.db"
 
+UPKEEP_SECONDS: Final = 12 * 3600
+"""Twice a day: keys for new people do not run out, and a false record under our number is noticed."""
+
 LOOK_AGAIN_SECONDS: Final = 0.5
 """How often a receiver looks whether another process of this home has stored something."""
 
@@ -142,10 +145,10 @@ class Client:
         self._connect(account.server)
         assert self._transport is not None
         account = await accounts.finish(self._opened, self._transport, code)
-        context = self._assemble(account)
+        self._assemble(account)
         with suppress(NetworkError):
             # Registered all the same; the next connection does what is missing.
-            await accounts.upkeep(context)
+            await self.upkeep()
         return account.id.hex()
 
     async def delete_account(self) -> None:
@@ -163,6 +166,11 @@ class Client:
     def server(self) -> str:
         return self._ready.account.server
 
+    @property
+    def context(self) -> Context:
+        """What the parts of this client share, for who looks inside. Raises NotRegistered."""
+        return self._ready
+
     async def server_hello(self) -> wire.ServerHello:
         """What the server says of itself, who carries its SMS included. Raises NetworkError, NotAGrueServer, ..."""
         return await self._ready.transport.hello()
@@ -173,6 +181,13 @@ class Client:
         await accounts.upkeep(context)
         await context.store.transact(expire, context, SUPERSEDED_FOR_MS)
         await context.store.transact(rows.forget_old, context.now_ms)
+        await context.store.transact(rows.put_meta, "upkeep", self._clock())
+
+    async def upkeep_when_due(self) -> None:
+        """`upkeep`, unless there was one within half a day. For who receives for long, or now and then."""
+        last = await self._opened.read(rows.get_meta, "upkeep", float)
+        if not 0 <= self._clock() - (last or 0.0) < UPKEEP_SECONDS:
+            await self.upkeep()
 
     # --- lookups ----------------------------------------------------------------------------------
 

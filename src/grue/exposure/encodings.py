@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
-HASHES: Final = ("md5", "sha1", "sha256", "sha512", "blake2b", "blake2s")
+HASHES: Final = ("md5", "sha1", "sha256", "sha512", "blake2b")
 DIGEST_BYTES: Final = 8
 """A digest is found by its first bytes, however it was cut."""
 
@@ -22,7 +22,7 @@ def of_number(number: str) -> frozenset[bytes]:
     """An E.164 number in the forms that software and telephone networks give it."""
     digits = number.lstrip("+")
     forms = {*_of_text(digits[-9:]), *_packed(digits), *_integers(int(digits))}
-    for written in (number, digits, f"00{digits}"):
+    for written in (number, digits):
         forms.update(_hashes(written.encode()))
     return _long(forms)
 
@@ -93,7 +93,7 @@ def _hashes(data: bytes) -> Iterator[bytes]:
         digest = hashlib.new(name, data, usedforsecurity=False).digest()[:DIGEST_BYTES]
         yield digest
         yield digest.hex().encode()
-        yield from _base64(digest)
+        yield base64.b64encode(digest)[:-2]
 
 
 def _septets(text: str) -> bytes:

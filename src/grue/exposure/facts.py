@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from grue.exposure import encodings, linking
@@ -45,29 +46,30 @@ class Fact:
 # --- found in bytes -------------------------------------------------------------------------------
 
 
-def found(capture: Capture, wanted: Sequence[Iterable[bytes]], phase: Phase | None = None) -> Finding:
+def found(capture: Capture, wanted: Sequence[frozenset[bytes]], phase: Phase | None = None) -> Finding:
     """Search everything that was captured (in a phase) for each instance, in all its forms."""
     places: list[str] = []
     instances = 0
     for forms in wanted:
-        hits = list(_hits(capture, tuple(forms), phase))
+        hits = list(_hits(capture, forms, phase))
         places += hits
         instances += bool(hits)
     verdict = Verdict.LEARNED if instances else Verdict.NOT
     return Finding(verdict, instances, len(wanted), len(places), tuple(dict.fromkeys(places)))
 
 
-def _hits(capture: Capture, forms: tuple[bytes, ...], phase: Phase | None) -> Iterator[str]:
+def _hits(capture: Capture, forms: frozenset[bytes], phase: Phase | None) -> Iterator[str]:
     for piece in capture.pieces:
-        if (phase is None or phase.holds(piece.at)) and _holds(piece, forms):
+        if (phase is None or phase.holds(piece.at)) and _holds(piece.data, forms):
             yield piece.where
     for event in capture.events:
-        if (phase is None or phase.holds(event.at)) and any(form in event.data for form in forms):
+        if (phase is None or phase.holds(event.at)) and _holds(event.data, forms):
             yield names(event)
 
 
-def _holds(piece: Piece, forms: tuple[bytes, ...]) -> bool:
-    return any(form in piece.data for form in forms)
+@lru_cache(maxsize=1 << 14)
+def _holds(data: bytes, forms: frozenset[bytes]) -> bool:
+    return any(form in data for form in forms)
 
 
 # --- each fact ------------------------------------------------------------------------------------
@@ -159,11 +161,17 @@ def _pairs(capture: Capture, said: Sequence[Said]) -> Finding:
     pairs = sorted({(one.sender, one.to) for one in said})
     seen = 0
     for sender, to in pairs:
+        if not _anywhere(capture, sender):
+            continue
         here = [place for place, data in _together(capture) if _names_both(data, sender, to)]
         places += here
         seen += bool(here)
     verdict = Verdict.LEARNED if seen else Verdict.NOT
     return Finding(verdict, seen, len(pairs), len(places), tuple(dict.fromkeys(places)))
+
+
+def _anywhere(capture: Capture, number: str) -> bool:
+    return next(_hits(capture, encodings.of_number(number), None), None) is not None
 
 
 def _together(capture: Capture) -> Iterator[tuple[str, bytes]]:
@@ -178,7 +186,7 @@ def _together(capture: Capture) -> Iterator[tuple[str, bytes]]:
 
 
 def _names_both(data: bytes, one: str, other: str) -> bool:
-    return all(any(form in data for form in encodings.of_number(number)) for number in (one, other))
+    return all(_holds(data, encodings.of_number(number)) for number in (one, other))
 
 
 def _during(events: Iterable[Event], said: Said) -> Iterator[Event]:

@@ -1,0 +1,274 @@
+"""What `doctor` looks at, in the order in which one thing stands on another."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from grue.errors import DiskFull, GrueError, NetworkError, NotRegistered, OtherVersion, UsageError
+
+if TYPE_CHECKING:
+    from grue.client.client import Client
+    from grue.client.context import Context
+    from grue.protocol import wire
+
+ROOM: Final = 200 << 20
+"""Bytes free below which a home may soon be unable to take what arrives."""
+
+PYTHON: Final = (3, 11)
+FEW_PACKAGES: Final = 3
+OLD: Final = 600
+"""Seconds after which a message that waits says that something is wrong."""
+
+
+class HomeOpenToOthers(UsageError):
+    code = "home_open"
+    message = "Others on this machine can look into this home."
+    fix = "Run `chmod 700` on it."
+
+
+class ClockWrong(UsageError):
+    code = "clock_wrong"
+    message = "This machine's clock differs from the server's."
+    fix = "Set the clock; lookups need it to tell a fresh directory from an old one."
+
+
+class NotFound(GrueError):
+    code = "own_record_missing"
+    exit_code = 5
+    message = "Contacts who look your number up do not find it."
+    fix = "If you registered to be found: the server hides your record, or has lost it. Register again."
+
+
+class FewKeys(NetworkError):
+    code = "few_key_packages"
+    message = "The server has few keys left for new people."
+    fix = "Run `grue receive` on this device; it brings new ones."
+
+
+class Waits(NetworkError):
+    code = "messages_wait"
+    message = "Messages wait here to be sent."
+    fix = "Run `grue receive`, which sends them when the server can be reached."
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, and what came of it."""
+
+    name: str
+    message: str
+    error: GrueError | None = None
+    skipped: bool = False
+    """It could not be looked at, because of something before it."""
+
+    @property
+    def ok(self) -> bool | None:
+        return None if self.skipped else self.error is None
+
+
+Step = tuple[str, Callable[[], Awaitable[str]]]
+
+
+class Doctor:
+    """One examination of one home."""
+
+    def __init__(self, home: Path, server: str | None, opened: "Callable[[], Awaitable[Client]]") -> None:
+        self._home = home
+        self._url = server
+        self._open = opened
+        self._client: Client | None = None
+        self._hello: wire.ServerHello | None = None
+
+    async def examine(self) -> AsyncIterator[Check]:
+        """Every check, one after the other; what stands on a failed one is skipped."""
+        try:
+            for group in (self._machine, self._of_home, self._of_server, self._of_account):
+                failed = False
+                for name, step in group():
+                    check = Check(name, "not looked at", skipped=True) if failed else await _run(name, step)
+                    failed |= not check.ok
+                    yield check
+        finally:
+            if self._client is not None:
+                await self._client.close()
+
+    # --- what is looked at ------------------------------------------------------------------------
+
+    def _machine(self) -> list[Step]:
+        return [("python", _python), ("core", _core), ("disk", self._disk)]
+
+    def _of_home(self) -> list[Step]:
+        return [
+            ("home", self._permissions),
+            ("key", self._key),
+            ("database", self._database),
+            ("account", self._account),
+        ]
+
+    def _of_server(self) -> list[Step]:
+        if self._client is None and self._url is None:
+            return []
+        return [("url", self._transport), ("server", self._server)]
+
+    def _of_account(self) -> list[Step]:
+        if self._hello is None or self._registered() is None:
+            return []
+        return [
+            ("server key", self._server_key),
+            ("clock", self._clock),
+            ("directory", self._directory),
+            ("own record", self._own_record),
+            ("key packages", self._key_packages),
+            ("outbox", self._outbox),
+        ]
+
+    # --- machine and home -------------------------------------------------------------------------
+
+    async def _disk(self) -> str:
+        place = next(path for path in (self._home, *self._home.parents) if path.exists())
+        free = shutil.disk_usage(place).free
+        if free < ROOM:
+            raise DiskFull(f"({free >> 20} MiB are free.)")
+        return f"{free >> 30} GiB are free"
+
+    async def _permissions(self) -> str:
+        if not (self._home / "key.json").exists():
+            raise NotRegistered
+        mode = self._home.stat().st_mode & 0o777
+        if os.name == "posix" and mode & 0o077:
+            raise HomeOpenToOthers(f"(Its mode is {mode:o}.)")
+        return f"{self._home} is there, and for its owner only"
+
+    async def _key(self) -> str:
+        self._client = await self._open()
+        from_keyring = b'"keyring"' in (self._home / "key.json").read_bytes()
+        return f"the key comes from {'the keyring' if from_keyring else 'a passphrase'}, and fits"
+
+    async def _database(self) -> str:
+        from grue.client.condition import check_database
+
+        context = self._registered()
+        if context is not None:
+            await check_database(context)
+        return "it opens, and is whole"
+
+    async def _account(self) -> str:
+        context = self._registered()
+        if context is None:
+            raise NotRegistered("(A registration may have been begun.)")
+        self._url = context.account.server
+        return f"{context.account.number} is registered"
+
+    def _registered(self) -> "Context | None":
+        if self._client is not None:
+            with suppress(NotRegistered):
+                return self._client.context
+        return None
+
+    # --- the server -------------------------------------------------------------------------------
+
+    async def _transport(self) -> str:
+        from grue.client.transport import check_url
+
+        if self._url is None:
+            raise NotRegistered
+        self._url = check_url(self._url)
+        secret = "TLS hides it from the network" if self._url.startswith("https:") else "this machine only"
+        return f"{self._url}: {secret}"
+
+    async def _server(self) -> str:
+        from grue.client.transport import DirectTransport
+
+        assert self._url is not None
+        began = time.perf_counter()
+        async with DirectTransport(self._url) as transport:
+            self._hello = await transport.hello()
+        ms = (time.perf_counter() - began) * 1000
+        carried = f"SMS by {self._hello.sms}" if self._hello.sms else "no SMS"
+        return f"a Grue server of protocol {self._hello.protocols[-1]}, answers in {ms:.0f} ms; {carried}"
+
+    async def _server_key(self) -> str:
+        from grue.client.condition import check_server
+
+        await check_server(self._context)
+        return "the one that this account was registered with"
+
+    async def _clock(self) -> str:
+        from grue.client.condition import clock_ahead
+        from grue.protocol.directory import CLOCK_SKEW
+
+        ahead = await clock_ahead(self._context)
+        if not -CLOCK_SKEW <= ahead <= 0:
+            raise ClockWrong(f"(It is {abs(ahead)} s {'ahead' if ahead > 0 else 'behind'}, or the server's is.)")
+        return "agrees with the directory's times"
+
+    async def _directory(self) -> str:
+        from grue.client.condition import check_directory
+
+        current = await check_directory(self._context)
+        left = current.head.contents.valid_until - int(time.time())
+        records = current.manifest.contents.count + current.head.contents.length
+        return f"signed, complete and fresh for {left // 60} more minutes; about {records} records"
+
+    # --- the account ------------------------------------------------------------------------------
+
+    @property
+    def _context(self) -> "Context":
+        assert self._client is not None
+        return self._client.context
+
+    async def _own_record(self) -> str:
+        from grue.client.condition import check_own_record
+
+        if not await check_own_record(self._context):
+            raise NotFound
+        return "contacts find your number, with your key"
+
+    async def _key_packages(self) -> str:
+        from grue.client.condition import key_packages_left
+
+        left = await key_packages_left(self._context)
+        if left < FEW_PACKAGES:
+            raise FewKeys(f"({left} are left.)")
+        return f"{left} are left, each for one new contact"
+
+    async def _outbox(self) -> str:
+        from grue.client.condition import waiting
+
+        found = await waiting(self._context)
+        age = int(time.time() - found.since)
+        if found.messages and age > OLD:
+            raise Waits(f"({found.messages}, the oldest for {age // 60} minutes.)")
+        return f"{found.messages} messages wait" if found.messages else "nothing waits"
+
+
+async def _run(name: str, step: Callable[[], Awaitable[str]]) -> Check:
+    try:
+        return Check(name, await step())
+    except GrueError as error:
+        return Check(name, str(error), error)
+
+
+async def _python() -> str:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < PYTHON:
+        raise OtherVersion(f"(Python is {version}.)")
+    return f"Python {version}"
+
+
+async def _core() -> str:
+    from grue import __version__
+
+    try:
+        from grue._core import MlsSession
+
+        MlsSession({}).new_identity()
+    except ImportError:
+        raise UsageError("The compiled core is missing; install Grue again.") from None
+    return f"Grue {__version__}, and its compiled core works"
