@@ -11,7 +11,7 @@ use crate::{
     config::SIGNATURES,
     crypto::Crypto,
     error::{Error, Result},
-    store::Store,
+    store::{Store, StoreError},
 };
 
 /// The entry: 32 bytes private, 32 bytes public.
@@ -37,20 +37,22 @@ impl DeviceKey {
 
     /// Read the pair from the entries.
     pub(crate) fn load(store: &Store) -> Result<Self> {
-        store.read(SIGNATURE_KEY, |entry| {
-            let entry = entry.ok_or(Error::Missing("signature key"))?;
-            entry
-                .split_at_checked(HALF)
-                .and_then(|(private, public)| Self::from_halves(private, public))
-                .ok_or(Error::Internal("the signature key's entry is unreadable"))
-        })
+        let decode = |entry: &[u8]| {
+            let halves = entry.split_at_checked(HALF);
+            let pair = halves.and_then(|(private, public)| Self::from_halves(private, public));
+            pair.ok_or(StoreError::Decode)
+        };
+        store
+            .read(SIGNATURE_KEY, decode)
+            .map_err(|_| Error::Internal("the signature key's entry is unreadable"))?
+            .ok_or(Error::Missing("signature key"))
     }
 
     /// Write the pair to the entries.
     pub(crate) fn save(&self, store: &Store) {
         store.write(
             SIGNATURE_KEY.to_vec(),
-            Some([*self.private, self.public].concat()),
+            [*self.private, self.public].concat(),
         );
     }
 

@@ -71,12 +71,12 @@ fn key_package_key(reference: &impl Serialize) -> Outcome<Vec<u8>> {
 
 impl Store {
     fn put(&self, key: Vec<u8>, value: &(impl Serialize + ?Sized)) -> Outcome<()> {
-        self.write(key, Some(codec::encode(value)?));
+        self.write(key, codec::encode(value)?);
         Ok(())
     }
 
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Outcome<Option<T>> {
-        self.read(key, |entry| entry.map(codec::decode).transpose())
+        self.read(key, codec::decode)
     }
 }
 
@@ -85,8 +85,8 @@ impl Store {
     fn write_past_members(&self, prefix: &[u8], lists: &[&[u8]]) -> Outcome<()> {
         for (index, list) in (0..=u8::MAX).zip(lists) {
             let key = numbered(prefix, index);
-            if self.read(&key, |entry| entry != Some(*list)) {
-                self.write(key, Some(list.to_vec()));
+            if self.read(&key, |entry| Ok(entry != *list))?.unwrap_or(true) {
+                self.write(key, list.to_vec());
             }
         }
         let end = u8::try_from(lists.len()).map_err(|_| StoreError::Encode)?;
@@ -97,8 +97,10 @@ impl Store {
     fn read_past_members(&self, prefix: &[u8], count: usize) -> Outcome<Vec<Vec<u8>>> {
         (0..=u8::MAX)
             .take(count)
-            .map(|index| self.read(&numbered(prefix, index), |entry| entry.map(<[u8]>::to_vec)))
-            .map(|list| list.ok_or(StoreError::Decode))
+            .map(|index| {
+                self.read(&numbered(prefix, index), |entry| Ok(entry.to_vec()))?
+                    .ok_or(StoreError::Decode)
+            })
             .collect()
     }
 }
@@ -126,7 +128,7 @@ macro_rules! part {
         }
 
         fn $delete<G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<()> {
-            self.write(group_key(group_id, $tag)?, None);
+            self.delete(group_key(group_id, $tag)?);
             Ok(())
         }
     };
@@ -153,7 +155,7 @@ impl StorageProvider<CURRENT_VERSION> for Store {
         self.get(&group_key(group_id, tag::STATE)?)
     }
     fn delete_group_state<G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<()> {
-        self.write(group_key(group_id, tag::STATE)?, None);
+        self.delete(group_key(group_id, tag::STATE)?);
         Ok(())
     }
 
@@ -161,18 +163,18 @@ impl StorageProvider<CURRENT_VERSION> for Store {
     fn write_message_secrets<G: traits::GroupId<CURRENT_VERSION>, V: traits::MessageSecrets<CURRENT_VERSION>>(&self, group_id: &G, secrets: &V) -> Outcome<()> {
         let value = Zeroizing::new(codec::encode(secrets)?);
         let (value, lists) = take_apart(&value);
-        self.write(group_key(group_id, tag::MESSAGE_SECRETS)?, Some(value));
+        self.write(group_key(group_id, tag::MESSAGE_SECRETS)?, value);
         self.write_past_members(&group_key(group_id, tag::PAST_MEMBERS)?, &lists)
     }
     fn message_secrets<G: traits::GroupId<CURRENT_VERSION>, V: traits::MessageSecrets<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<Option<V>> {
-        let Some(value) = self.read(&group_key(group_id, tag::MESSAGE_SECRETS)?, |entry| entry.map(<[u8]>::to_vec)).map(Zeroizing::new) else {
+        let Some(value) = self.read(&group_key(group_id, tag::MESSAGE_SECRETS)?, |entry| Ok(Zeroizing::new(entry.to_vec())))? else {
             return Ok(None);
         };
         let lists = self.read_past_members(&group_key(group_id, tag::PAST_MEMBERS)?, gaps(&value))?;
         codec::decode(&Zeroizing::new(put_together(&value, &lists)?)).map(Some)
     }
     fn delete_message_secrets<G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<()> {
-        self.write(group_key(group_id, tag::MESSAGE_SECRETS)?, None);
+        self.delete(group_key(group_id, tag::MESSAGE_SECRETS)?);
         self.delete_all(&group_key(group_id, tag::PAST_MEMBERS)?);
         Ok(())
     }
@@ -185,7 +187,7 @@ impl StorageProvider<CURRENT_VERSION> for Store {
         Ok(self.get(&epoch_key(group_id, epoch, leaf)?)?.unwrap_or_default())
     }
     fn delete_encryption_epoch_key_pairs<G: traits::GroupId<CURRENT_VERSION>, E: traits::EpochKey<CURRENT_VERSION>>(&self, group_id: &G, epoch: &E, leaf: u32) -> Outcome<()> {
-        self.write(epoch_key(group_id, epoch, leaf)?, None);
+        self.delete(epoch_key(group_id, epoch, leaf)?);
         Ok(())
     }
 
@@ -197,7 +199,7 @@ impl StorageProvider<CURRENT_VERSION> for Store {
         self.get(&key_package_key(reference)?)
     }
     fn delete_key_package<R: traits::HashReference<CURRENT_VERSION>>(&self, reference: &R) -> Outcome<()> {
-        self.write(key_package_key(reference)?, None);
+        self.delete(key_package_key(reference)?);
         Ok(())
     }
 

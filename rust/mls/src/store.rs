@@ -37,17 +37,32 @@ impl Store {
         }
     }
 
-    /// Look at an entry, as it is now.
-    pub(crate) fn read<T>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> T) -> T {
+    /// Read an entry, as it is now, if it is there.
+    pub(crate) fn read<T>(
+        &self,
+        key: &[u8],
+        decode: impl FnOnce(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
         let changed = self.changed.borrow();
-        match changed.get(key) {
-            Some(value) => look(value.as_deref()),
-            None => look(self.given.get(key).map(Vec::as_slice)),
-        }
+        let entry = match changed.get(key) {
+            Some(value) => value.as_deref(),
+            None => self.given.get(key).map(Vec::as_slice),
+        };
+        entry.map(|entry| decode(verified(key, entry)?)).transpose()
     }
 
-    /// Set an entry, or delete it with `None`.
-    pub(crate) fn write(&self, key: Key, value: Option<Vec<u8>>) {
+    /// Set an entry.
+    pub(crate) fn write(&self, key: Key, mut value: Vec<u8>) {
+        value.extend(checksum(&key, &value));
+        self.set(key, Some(value));
+    }
+
+    /// Delete an entry, if it is there.
+    pub(crate) fn delete(&self, key: Key) {
+        self.set(key, None);
+    }
+
+    fn set(&self, key: Key, value: Option<Vec<u8>>) {
         if let Some(Some(mut old)) = self.changed.borrow_mut().insert(key, value) {
             old.zeroize();
         }
@@ -85,6 +100,26 @@ impl Store {
             .filter(differs)
             .map(copy)
             .collect()
+    }
+}
+
+/// The last bytes of every entry, over its key and its value. OpenMLS takes what it stored for granted, up to
+/// panics, and would go on with a key that has a flipped bit; whoever means to forge an entry is not stopped.
+fn checksum(key: &[u8], value: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(key);
+    crc.update(value);
+    crc.finalize().to_be_bytes()
+}
+
+const CHECKSUM_BYTES: usize = 4;
+
+fn verified<'a>(key: &[u8], entry: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    let (value, sum) = entry.split_last_chunk().ok_or(StoreError::Decode)?;
+    if *sum == checksum(key, value) {
+        Ok(value)
+    } else {
+        Err(StoreError::Decode)
     }
 }
 

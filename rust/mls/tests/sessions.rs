@@ -91,6 +91,35 @@ fn a_message_changes_little_however_many_members_there_were() {
 }
 
 #[test]
+fn a_damaged_entry_is_noticed() {
+    let [mut alice, bob] = group_of::<2>();
+    let message = alice.encrypt(b"x");
+    for key in bob
+        .entries
+        .keys()
+        .filter(|key| key.starts_with(b"g") && key[33] != b'h')
+    {
+        let mut damaged = bob.clone();
+        let value = damaged.entries.get_mut(key).expect("an entry");
+        let middle = value.len() / 2;
+        value[middle] ^= 1;
+        let unreadable = Error::Internal("the group's entries are unreadable");
+        assert_eq!(damaged.read(&message), Err(unreadable), "{key:?}");
+    }
+}
+
+#[test]
+fn an_entry_under_another_key_is_noticed() {
+    let [_, mut bob] = group_of::<2>();
+    let moved = bob.entries[&[group(), b"x".to_vec()].concat()].clone();
+    bob.entries.insert([group(), b"i".to_vec()].concat(), moved);
+    assert!(matches!(
+        bob.with(|session| session.epoch(&GROUP)),
+        Err(Error::Internal(_))
+    ));
+}
+
+#[test]
 fn a_batch_gives_the_same_entries_as_one_session_a_message() {
     let [mut alice, mut bob] = group_of::<2>();
     let messages: Vec<_> = (0..5_u8).map(|text| alice.encrypt(&[text])).collect();
