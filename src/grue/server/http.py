@@ -272,13 +272,14 @@ class _Requests:
     def __init__(self, server: Server, sink: _Sink) -> None:
         self._server = server
         self._sink = sink
+        self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     async def received(self, frame: bytes) -> None:
         framed = wire.FRAMED.decode(frame)
         await self._free.acquire()
-        task = asyncio.create_task(self._answer(framed))
+        task = self._loop.create_task(self._answer(framed))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
