@@ -231,7 +231,7 @@ class NetworkError(GrueError):
 class Unreachable(NetworkError):
     code = "unreachable"
     message = "The server cannot be reached."
-    fix = "Check the server's URL and your connection. What you wrote is kept and goes out later."
+    fix = "Check the server's URL and your connection."
 
 
 class TimedOut(NetworkError):

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from grue.errors import DiskFull, GrueError, NetworkError, NotRegistered, OtherVersion, UsageError
+from grue.cli.shell import spoken
+from grue.errors import (
+    CorruptDatabase,
+    DiskFull,
+    ForeignDatabase,
+    GrueError,
+    NetworkError,
+    NotRegistered,
+    OtherVersion,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from grue.client.client import Client
@@ -22,6 +32,9 @@ ROOM: Final = 200 << 20
 
 PYTHON: Final = (3, 11)
 FEW_PACKAGES: Final = 3
+STANDS_ON: Final = frozenset({"home", "key", "database", "account", "url", "server", "server key"})
+"""When one of these is wrong, what follows in its group cannot be looked at."""
+
 OLD: Final = 600
 """Seconds after which a message that waits says that something is wrong."""
 
@@ -84,6 +97,7 @@ class Doctor:
         self._open = opened
         self._client: Client | None = None
         self._hello: wire.ServerHello | None = None
+        self._unopened: GrueError | None = None
 
     async def examine(self) -> AsyncIterator[Check]:
         """Every check, one after the other; what stands on a failed one is skipped."""
@@ -92,7 +106,7 @@ class Doctor:
                 failed = False
                 for name, step in group():
                     check = Check(name, "not looked at", skipped=True) if failed else await _run(name, step)
-                    failed |= not check.ok
+                    failed |= check.skipped or (check.error is not None and name in STANDS_ON)
                     yield check
         finally:
             if self._client is not None:
@@ -105,7 +119,8 @@ class Doctor:
 
     def _of_home(self) -> list[Step]:
         return [
-            ("home", self._permissions),
+            ("home", self._there),
+            ("permissions", self._permissions),
             ("key", self._key),
             ("database", self._database),
             ("account", self._account),
@@ -137,22 +152,34 @@ class Doctor:
             raise DiskFull(f"({free >> 20} MiB are free.)")
         return f"{free >> 30} GiB are free"
 
-    async def _permissions(self) -> str:
+    async def _there(self) -> str:
         if not (self._home / "key.json").exists():
             raise NotRegistered
+        return str(self._home)
+
+    async def _permissions(self) -> str:
         mode = self._home.stat().st_mode & 0o777
         if os.name == "posix" and mode & 0o077:
             raise HomeOpenToOthers(f"(Its mode is {mode:o}.)")
-        return f"{self._home} is there, and for its owner only"
+        return "for its owner only"
 
     async def _key(self) -> str:
-        self._client = await self._open()
+        from grue.client.home import unlock
+
+        try:
+            self._client = await self._open()
+        except (CorruptDatabase, ForeignDatabase) as error:
+            # Raised again, unless it was the database that did not open.
+            unlock(self._home)
+            self._unopened = error
         from_keyring = b'"keyring"' in (self._home / "key.json").read_bytes()
-        return f"the key comes from {'the keyring' if from_keyring else 'a passphrase'}, and fits"
+        return f"it comes from {'the keyring' if from_keyring else 'a passphrase'}, and fits"
 
     async def _database(self) -> str:
         from grue.client.condition import check_database
 
+        if self._unopened is not None:
+            raise self._unopened
         context = self._registered()
         if context is not None:
             await check_database(context)
@@ -252,7 +279,7 @@ async def _run(name: str, step: Callable[[], Awaitable[str]]) -> Check:
     try:
         return Check(name, await step())
     except GrueError as error:
-        return Check(name, str(error), error)
+        return Check(name, spoken(error), error)
 
 
 async def _python() -> str:

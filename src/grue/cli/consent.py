@@ -21,7 +21,7 @@ def sms_parties(gateway: str) -> list[str]:
 
 def before(gateway: str) -> "Text":
     """What a sender has to know before agreeing."""
-    return _listed("An SMS to this number would show both numbers, the time and the text to:", gateway)
+    return _listed("An SMS would show both numbers, the time and the text to:", gateway)
 
 
 def after(gateway: str) -> "Text":

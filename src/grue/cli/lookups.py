@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from grue.cli.opening import opened, typed
 from grue.cli.parameters import ANY_NUMBER, HYPHENS, Injected
-from grue.cli.shell import Shell
+from grue.cli.shell import Shell, spoken
 from grue.errors import GrueError
 from grue.protocol.fallback import Route
 
@@ -43,7 +43,7 @@ def fields(one: "LookedUp") -> dict[str, Any]:
     """A result as `--json` shows it. The costs are those of the whole command."""
     from grue.client.directory import TIER
 
-    failed = {} if one.error is None else {"error": one.error.code, "message": str(one.error), "fix": one.error.fix}
+    failed = {} if one.error is None else {"error": one.error.code, "message": spoken(one.error), "fix": one.error.fix}
     return {
         "number": one.number,
         "route": one.route.value,

@@ -53,7 +53,7 @@ async def send(
                 sent = await client.send(to, text, sms=sms, accept_key=accept_key)
         except ConsentNeeded as error:
             return await _ask_consent(shell, client, error)
-        shell.result(_sent_fields(sent), lambda: _said().sent(sent))
+        shell.result(_sent_fields(sent), lambda: _said().sent(sent, note=to == "me"))
         if sent.route is Route.SMS:
             gateway = await _gateway(client)
             shell.note(lambda: consent.after(gateway))
@@ -77,8 +77,7 @@ async def _ask_consent(shell: Shell, client: "Client", error: ConsentNeeded) -> 
     gateway = await _gateway(client)
     if not gateway:
         raise SmsUnavailable("This number is not on Grue, so nothing was sent.")
-    shell.note(lambda: consent.before(gateway))
-    return shell.fail(error, seen_by=consent.sms_parties(gateway))
+    return shell.fail(error, lambda: consent.before(gateway), seen_by=consent.sms_parties(gateway))
 
 
 async def _gateway(client: "Client") -> str:

@@ -22,6 +22,8 @@ async def opened(shell: Shell, *, new: bool = False) -> "AsyncIterator[Client]":
     WrongPassphrase, ForeignDatabase, CorruptDatabase.
     """
     home = home_of(shell)
+    if home.exists() and not home.is_dir():
+        raise UsageError("What GRUE_HOME or --home names is not a folder.")
     exists = (home / "key.json").exists()
     if not exists and not new:
         raise NotRegistered

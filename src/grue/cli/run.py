@@ -69,6 +69,11 @@ def _shell(arguments: Sequence[str]) -> Shell:
 
 
 def _dispatch(shell: Shell) -> int:
+    if shell.arguments in (("--version",), ("-V",)):
+        from grue import __version__
+
+        shell.result({"version": __version__}, f"grue {__version__}")
+        return 0
     from cyclopts import CycloptsError
 
     from grue.cli.verbs import app

@@ -28,7 +28,9 @@ STATES: Final = {
 }
 
 
-def sent(one: "Sent") -> Text:
+def sent(one: "Sent", *, note: bool = False) -> Text:
+    if note:
+        return Text("Kept here.")
     word, colour = ROUTES[one.route]
     return Text.assemble((f"{word}: ", f"bold {colour}"), STATES[one.state])
 
@@ -39,6 +41,8 @@ def receiving(number: str) -> Text:
 
 def message(one: "Message") -> Text:
     """`14:02  +44...  encrypted  the text`; who it is from, or for our own whom to."""
+    if one.sender == one.to:
+        return Text.assemble((_when(one.sent), "dim"), ("  note to yourself", "bold"), f"\n    {_indented(one.text)}")
     word, colour = ROUTES[one.route]
     other = f"{safe(one.sender)}" if one.incoming else f"to {safe(one.to)}"
     line = Text.assemble((_when(one.sent), "dim"), "  ", (other, "bold"), "  ", (word, colour))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from grue.errors import GrueError
+from grue.errors import GrueError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -58,16 +58,36 @@ class Shell:
         if not self.as_json:
             self._stderr.print(_made(words), highlight=False)
 
-    def fail(self, error: GrueError, **more: object) -> int:
-        """Say what went wrong and what to do about it; returns the exit code."""
-        fields: dict[str, object] = {"error": error.code, "message": str(error), "fix": error.fix, **more}
+    def fail(self, error: GrueError, words: "Human | None" = None, **more: object) -> int:
+        """Say what went wrong and what to do about it; returns the exit code.
+
+        words  for people, between the two
+        more   for machines
+        """
+        fields: dict[str, object] = {"error": error.code, "message": spoken(error), "fix": self._fix(error), **more}
         if error.retry_after:
             fields["retry_after"] = error.retry_after
         if self.as_json:
             write_object(fields, sys.stderr)
         else:
-            self._stderr.print(*_explained(error), highlight=False)
+            for line in self._explained(error, words):
+                self._stderr.print(line, highlight=False)
         return error.exit_code
+
+    def _explained(self, error: GrueError, words: "Human | None") -> "Iterator[RenderableType]":
+        from rich.text import Text
+
+        kind = {2: "Usage", 3: "Refused", 4: "Network", 5: "Check failed"}.get(error.exit_code, "Error")
+        yield Text.assemble((f"{kind}: ", "bold red"), safe(spoken(error)))
+        if words is not None:
+            yield _made(words)
+        if error.retry_after:
+            yield Text(f"Wait {_span(error.retry_after)} before you try again.")
+        yield Text(safe(self._fix(error)))
+
+    def _fix(self, error: GrueError) -> str:
+        verb = self.arguments[0] if self.arguments and self.arguments[0].isalpha() else ""
+        return f"See `grue {verb} --help`." if type(error) is UsageError and verb else error.fix
 
     # --- people -----------------------------------------------------------------------------------
 
@@ -143,15 +163,9 @@ def _console(stream: Any) -> "Console":
     return Console(file=stream, soft_wrap=not stream.isatty())
 
 
-def _explained(error: GrueError) -> "tuple[RenderableType, ...]":
-    from rich.text import Text
-
-    word = {2: "Usage", 3: "Refused", 4: "Network", 5: "Not safe"}.get(error.exit_code, "Error")
-    lines = [Text.assemble((f"{word}: ", "bold red"), str(error))]
-    if error.retry_after:
-        lines.append(Text(f"Wait {_span(error.retry_after)} before you try again."))
-    lines.append(Text(error.fix))
-    return (Text("\n").join(lines),)
+def spoken(error: GrueError) -> str:
+    """What went wrong; of a plain usage error only what was wrong with it."""
+    return error.detail if type(error) is UsageError and error.detail else str(error)
 
 
 def _span(seconds: int) -> str:
