@@ -5,7 +5,8 @@
 mod world;
 
 use grue_mls::{Error, Incoming, Session};
-use world::{Account, Device, GROUP, group, group_of};
+use openmls_traits::{crypto::OpenMlsCrypto, types::SignatureScheme};
+use world::{Account, Device, GROUP, crypto, group, group_of};
 
 #[test]
 fn discarding_a_staged_commit_changes_nothing() {
@@ -203,4 +204,22 @@ fn nothing_secret_is_printed() {
     );
     let session = Session::new(bob.entries);
     assert_eq!(format!("{session:?}"), "Session(..)");
+}
+
+#[test]
+fn a_device_signs_its_own_requests_and_nothing_that_mls_could_sign() {
+    let mut device = Account::new().device();
+    let signature = device
+        .under(&[b"s"], |session| session.sign(b"grue test"))
+        .expect("signed");
+    let key = device.signature_key.clone();
+    let verified =
+        crypto().verify_signature(SignatureScheme::ED25519, b"grue test", &key, &signature);
+    assert_eq!(verified, Ok(()));
+    for other in [b"MLS 1.0 test".as_slice(), b"grue", b""] {
+        assert_eq!(
+            device.with(|session| session.sign(other)),
+            Err(Error::Malformed)
+        );
+    }
 }
