@@ -15,14 +15,6 @@ APART = {"codes", "no_sms"}
 """Transcripts that need a server to themselves: one whose clock is turned, one without an SMS gateway."""
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    stage = Stage(tmp_path_factory.mktemp("stage"))
-    stage.open()
-    yield stage
-    stage.close()
-
-
 @pytest.fixture
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     name = request.node.callspec.params["file"].stem

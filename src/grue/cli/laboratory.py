@@ -39,7 +39,10 @@ async def demo(
     keep: Annotated[Path | None, Parameter(help="Keep everything that was captured in this directory.")] = None,
     shell: Injected,
 ) -> None:
-    """Run a server, a carrier and two clients on this machine, and show from what was captured who learned what."""
+    """Run a server, a carrier and two clients on this machine, and show who learned what.
+
+    What each party was given is recorded as the run goes on, and the table at the end is made from that.
+    """
     from grue.lab.demo import Demo
 
     stop_on_sigterm()

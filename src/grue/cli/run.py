@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells have it."""
+TERMINATED: Final = 143
+"""128 + SIGTERM."""
 BROKEN_PIPE: Final = 141
 """128 + SIGPIPE: whoever was reading has gone."""
 
@@ -85,7 +87,10 @@ def _dispatch(shell: Shell) -> int:
     extra = {"shell": shell} if "shell" in injected else {}
     code = verb(*bound.args, **bound.kwargs, **extra)
     if asyncio.iscoroutine(code):
-        code = asyncio.run(code)
+        try:
+            code = asyncio.run(code)
+        except asyncio.CancelledError:
+            return TERMINATED
     return code if isinstance(code, int) else 0
 
 

@@ -11,7 +11,7 @@ Before or after any verb: `--home DIR` uses another home than GRUE_HOME, and `--
 
 app: Final = App(name="grue", help=_HELP, version_flags=[])
 
-_VERBS: Final = {
+VERBS: Final = {
     "register": ("account", "Have a code sent to your number by SMS; `verify` takes it."),
     "verify": ("account", "Hand in the code from the SMS; after that the number is registered here."),
     "lookup": ("lookups", "Say for each number whether a message would go encrypted or as SMS."),
@@ -21,14 +21,14 @@ _VERBS: Final = {
     "show": ("messages", "Show all messages of a chat, oldest first."),
     "exposure": ("exposed", "Show what this home has given to whom so far."),
     "doctor": ("doctor", "Say what is wrong here, and how to mend it."),
-    "demo": ("laboratory", "Run everything on this machine, and show from what was captured who learned what."),
+    "demo": ("laboratory", "Run a server, a carrier and two clients on this machine, and show who learned what."),
     "serve": ("servers", "Run a server."),
     "carrier": ("servers", "Run a telephone company for development, or write an SMS on one of its telephones."),
     "lab": ("laboratory", "For demonstrations and measurements."),
 }
 """Where each verb is, and what it does: said here as well, so that `grue --help` need not import them all."""
 
-_APPS: Final = {"carrier": "carrier_app", "lab": "lab_app"}
+APPS: Final = {"carrier": "carrier_app", "lab": "lab_app"}
 
-for _name, (_module, _help) in _VERBS.items():
-    app.command(f"grue.cli.{_module}:{_APPS.get(_name, _name)}", name=_name, help=_help)
+for _name, (_module, _help) in VERBS.items():
+    app.command(f"grue.cli.{_module}:{APPS.get(_name, _name)}", name=_name, help=_help)

@@ -20,7 +20,7 @@ import msgspec
 
 from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event, Piece, network_view, save_events
 from grue.exposure.linking import identifiers
-from grue.exposure.report import Row, report
+from grue.exposure.report import Row, as_markdown, report
 from grue.exposure.rest import at_rest
 from grue.exposure.truth import LOOKUPS, LookedUp, Person, Phase, Said, Truth
 from grue.lab.carrier import inject
@@ -75,6 +75,7 @@ class Demo:
         self._sms: list[Said] = []
         self._lookups: list[LookedUp] = []
         self._phases: dict[str, Phase] = {}
+        self._rows: list[Row] = []
 
     async def run(self) -> None:
         """Raises ProcessFailed, after everything is stopped and removed."""
@@ -187,8 +188,7 @@ class Demo:
     # --- who learned what -------------------------------------------------------------------------
 
     def _capture(self) -> None:
-        captures, truth = self._captures(), self._truth()
-        rows = report(captures, truth)
+        rows = self._rows = report(self._captures(), self._truth())
         self._step("exposure", "Who learned what, from what each party was given in this run", [], [], rows)
 
     def _captures(self) -> list[Capture]:
@@ -213,6 +213,7 @@ class Demo:
         keep.mkdir(parents=True, exist_ok=True)
         save_events(keep / "server-live.jsonl", self._events)
         save_events(keep / "smpp.jsonl", self._smpp)
+        (keep / "who-learned-what.md").write_text(as_markdown(self._rows))
         (keep / "truth.json").write_bytes(msgspec.json.encode(self._truth()))
         shutil.copytree(self._where, keep / "run", dirs_exist_ok=True)
 

@@ -1,6 +1,7 @@
 """Taps: they stand between two parties, pass everything on, and record what passed, for who asks who learned what."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,8 +40,8 @@ class HttpTap:
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     def connect(self, server: str) -> None:
-        """The server's real URL. Connections to it come from this tap's address."""
-        connector = aiohttp.TCPConnector(local_addr=(self.address, 0))
+        """The server's real URL. Connections to it come from this tap's address, where this machine has it."""
+        connector = aiohttp.TCPConnector(local_addr=(self.address, 0) if _is_here(self.address) else None)
         self._session = aiohttp.ClientSession(
             connector=connector, auto_decompress=False, skip_auto_headers=("User-Agent",)
         )
@@ -53,9 +54,11 @@ class HttpTap:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self._socket(request)
-        return await self._request(request)
+        handle = self._socket if request.headers.get("Upgrade", "").lower() == "websocket" else self._request
+        try:
+            return await handle(request)
+        except aiohttp.ClientError:
+            return web.Response(status=502)
 
     async def _request(self, request: web.Request) -> web.StreamResponse:
         where, body = f"{request.method} {request.path}", await request.read()
@@ -109,6 +112,16 @@ async def _pump(source: Socket, sink: Socket, passed: Callable[[bytes], None]) -
         passed(message.data)
         with suppress(ConnectionError):
             await sink.send_bytes(message.data)
+
+
+def _is_here(address: str) -> bool:
+    """On Linux all of 127.0.0.0/8 is; elsewhere it may be only 127.0.0.1."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _headers(request: web.Request) -> bytes:

@@ -1,0 +1,99 @@
+"""The demo, whole: it ends well, says what the captures say, and leaves nothing behind however it ends."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from grue.exposure.captures import CARRIER, CONTACT, NETWORK, SERVER_AT_REST, SERVER_LIVE, load_events
+from tests.cli.play import GRUE, PATIENCE
+
+LEARNED, GUESSED, SIZE, NOT = "learned", "by timing", "size only", "not"
+
+EXPECTED = {
+    "registered": (LEARNED, NOT, LEARNED, NOT, LEARNED),
+    "looked_up": (NOT, NOT, NOT, NOT, NOT),
+    "whether_found": (NOT, NOT, NOT, NOT, NOT),
+    "who_wrote": (LEARNED, NOT, NOT, GUESSED, LEARNED),
+    "message_text": (SIZE, None, NOT, SIZE, LEARNED),
+    "when": (LEARNED, NOT, NOT, LEARNED, LEARNED),
+    "address": (LEARNED, NOT, NOT, LEARNED, NOT),
+    "sms_numbers": (LEARNED, NOT, LEARNED, NOT, NOT),
+    "sms_text": (LEARNED, NOT, LEARNED, NOT, NOT),
+}
+"""What the documents promise and admit. At rest an envelope that is not read yet shows its size, or there is none."""
+
+OBSERVERS = (SERVER_LIVE, SERVER_AT_REST, CARRIER, NETWORK, CONTACT)
+
+
+def start(scratch: Path, *arguments: str) -> subprocess.Popen[str]:
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    return subprocess.Popen([*GRUE, *arguments], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def processes_of(scratch: Path) -> list[Any]:
+    """Every process that works in this run's folder."""
+    return [process for process in psutil.process_iter(["cmdline"]) if str(scratch) in str(process.info["cmdline"])]
+
+
+def test_the_demo_ends_well_and_shows_what_is_promised_and_admitted(tmp_path: Path) -> None:
+    scratch, keep = tmp_path / "scratch", tmp_path / "kept"
+    scratch.mkdir()
+    process = start(scratch, "--json", "demo", "--keep", str(keep))
+    out, errors = process.communicate(timeout=50)
+    assert (process.returncode, errors) == (0, "")
+    *steps, last = [json.loads(line) for line in out.splitlines()]
+    assert last == {"demo": "ok"}
+    names = [step["step"] for step in steps]
+    assert names == [
+        "start", "register", "verify", "lookup", "send", "reply", "consent", "sms", "sms_reply", "exposure"
+    ]  # fmt: skip
+    found = {(row["fact"], row["observer"]): row["learned"] for row in steps[-1]["rows"]}
+    wanted = {
+        (fact, observer): verdict
+        for fact, verdicts in EXPECTED.items()
+        for observer, verdict in zip(OBSERVERS, verdicts, strict=True)
+        if verdict is not None
+    }
+    assert {cell: verdict for cell, verdict in found.items() if cell in wanted} == wanted
+    assert list(load_events(keep / "server-live.jsonl"))
+    assert "| The numbers that were looked up |" in (keep / "who-learned-what.md").read_text()
+    assert list(scratch.iterdir()) == []
+    assert processes_of(scratch) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_demo_that_is_interrupted_takes_everything_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    process = start(tmp_path, "--json", "demo")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stdout, process.stderr:
+        assert json.loads(process.stdout.readline())["step"] == "start"
+        assert processes_of(tmp_path) != []
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 128 + number
+        assert process.stderr.read() == ""
+    assert processes_of(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_that_fails_is_named_with_what_the_process_said(tmp_path: Path) -> None:
+    process = start(tmp_path, "--json", "demo")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stdout, process.stderr:
+        process.stdout.readline()
+        server = next(one for one in processes_of(tmp_path) if "serve" in one.info["cmdline"])
+        server.kill()
+        assert process.wait(PATIENCE * 2) == 1
+        error = json.loads(process.stderr.read().splitlines()[-1])
+    assert error["error"] == "demo_failed"
+    assert "grue register" in error["message"]
+    assert '"unreachable"' in error["message"]
+    assert processes_of(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
