@@ -84,10 +84,9 @@ $(VENV)/.core: $(VENV)/.packages $(RUST_SOURCES)
 
 # --- tests ----------------------------------------------------------------------------------------
 
-# In release, so that the crates compiled for the module serve here too. `grue-py` has no tests of its own and
-# cannot link without a Python around it.
+# `grue-py` has no tests of its own and cannot link without a Python around it.
 test-rust:
-	$(CARGO) test --locked --release --workspace --exclude grue-py
+	$(CARGO) test --locked --workspace --exclude grue-py
 
 test-python: setup
 	$(BIN)/python -m pytest
@@ -101,7 +100,7 @@ check-python: setup
 
 check-rust: setup
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(BIN)/python rust/check_advisories.py
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; \
 		else echo 'cargo-deny is not installed here, so licences and sources go unchecked.'; fi
