@@ -1,0 +1,238 @@
+"""The client's database: encrypted, shared by processes, and clear about what is wrong with it."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import apsw
+import pytest
+
+from grue.client import rows
+from grue.client.home import unlock
+from grue.client.store import Db, Store
+from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, NoPassphrase, WrongPassphrase
+from grue.protocol.fallback import Route
+
+KEY = bytes(range(32))
+
+
+def put(db: Db, value: str) -> None:
+    rows.put_meta(db, "test", value)
+
+
+def get(db: Db) -> str | None:
+    return rows.get_meta(db, "test", str)
+
+
+async def stored(path: Path, value: str) -> None:
+    store = await Store.open(path, KEY)
+    await store.transact(put, value)
+    await store.close()
+
+
+async def test_what_was_stored_is_there_again(tmp_path: Path) -> None:
+    await stored(tmp_path / "grue.db", "kept")
+    store = await Store.open(tmp_path / "grue.db", KEY)
+    assert await store.read(get) == "kept"
+    await store.close()
+
+
+async def test_nothing_that_was_stored_can_be_read_in_the_files(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path / "grue.db", KEY)
+    await store.transact(put, "a secret that nobody finds")
+    # Both before and after the write-ahead log is folded in.
+    live = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    await store.close()
+    closed = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    for contents in (live, closed):
+        assert b"a secret" not in contents
+        assert b"CREATE TABLE" not in contents
+
+
+async def test_an_error_in_a_transaction_undoes_all_of_it(tmp_path: Path) -> None:
+    await stored(tmp_path / "grue.db", "before")
+    store = await Store.open(tmp_path / "grue.db", KEY)
+
+    def half(db: Db) -> None:
+        put(db, "half")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store.transact(half)
+    with pytest.raises(LookupError):
+        await store.note(half)
+    assert await store.read(get) == "before"
+    await store.transact(put, "and it goes on")
+    await store.close()
+
+
+async def test_a_cancelled_caller_does_not_tear_a_transaction(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path / "grue.db", KEY)
+    writing = asyncio.create_task(store.transact(put, "finished"))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    assert await store.read(get) in ("finished", None)
+    await store.close()
+
+
+async def test_another_key_is_told_from_the_file_being_damaged(tmp_path: Path) -> None:
+    unlock(tmp_path, "right")
+    with pytest.raises(WrongPassphrase):
+        unlock(tmp_path, "wrong")
+    assert unlock(tmp_path, "right") == unlock(tmp_path, "right")
+
+
+def test_without_a_passphrase_or_a_keyring_a_home_stays_closed(tmp_path: Path) -> None:
+    with pytest.raises(NoPassphrase):
+        unlock(tmp_path / "new")
+    unlock(tmp_path / "old", "right")
+    with pytest.raises(NoPassphrase):
+        unlock(tmp_path / "old")
+
+
+@pytest.mark.parametrize("contents", [b"", b"{}", b"no json", b'{"kdf":"rot13","salt":"00","check":""}', b"\xff" * 40])
+def test_a_key_file_that_is_none_is_refused(tmp_path: Path, contents: bytes) -> None:
+    (tmp_path / "key.json").write_bytes(contents)
+    with pytest.raises(ForeignDatabase):
+        unlock(tmp_path, "right")
+    assert (tmp_path / "key.json").read_bytes() == contents
+
+
+def test_the_home_is_for_its_owner_only(tmp_path: Path) -> None:
+    unlock(tmp_path / "home", "right")
+    assert (tmp_path / "home").stat().st_mode & 0o077 == 0
+
+
+async def test_a_plain_sqlite_file_is_foreign_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "grue.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE other (x)")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(ForeignDatabase):
+        await Store.open(path, KEY)
+    assert path.read_bytes() == before
+
+
+async def test_another_programs_encrypted_file_is_foreign(tmp_path: Path) -> None:
+    path = tmp_path / "grue.db"
+    connection = apsw.Connection(str(path))
+    connection.pragma("key", f"raw:{KEY.hex()}")
+    connection.execute("CREATE TABLE other (x)")
+    connection.close()
+    with pytest.raises(ForeignDatabase):
+        await Store.open(path, KEY)
+
+
+async def test_a_newer_schema_is_foreign(tmp_path: Path) -> None:
+    path = tmp_path / "grue.db"
+    await stored(path, "kept")
+    connection = apsw.Connection(str(path))
+    connection.pragma("key", f"raw:{KEY.hex()}")
+    connection.pragma("user_version", 99)
+    connection.close()
+    with pytest.raises(ForeignDatabase):
+        await Store.open(path, KEY)
+
+
+@pytest.mark.parametrize("at", [0, 20, 100, 5000])
+async def test_a_damaged_file_says_so_and_is_left_as_it_is(tmp_path: Path, at: int) -> None:
+    path = tmp_path / "grue.db"
+    store = await Store.open(path, KEY)
+    await store.transact(
+        lambda db: db.many("INSERT INTO mls VALUES (?, ?)", ((os.urandom(8), b"x") for _ in range(999)))
+    )
+    await store.close()
+    damaged = bytearray(path.read_bytes())
+    damaged[at : at + 64] = os.urandom(64)
+    path.write_bytes(damaged)
+
+    async def use() -> None:
+        store = await Store.open(path, KEY)
+        try:
+            await store.read(lambda db: db.rows("SELECT * FROM mls"))
+            await store.read(lambda db: db.rows("PRAGMA integrity_check"))
+        finally:
+            await store.close()
+
+    with pytest.raises(CorruptDatabase):
+        await use()
+
+
+async def test_a_full_disk_says_so_and_what_was_there_stays(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not small_disk(disk):
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        store = await Store.open(disk / "grue.db", KEY)
+        await store.transact(put, "before")
+        with pytest.raises(DiskFull):
+            await store.transact(put, "x" * (2 << 20))
+        assert await store.read(get) == "before"
+        await store.transact(put, "after")
+        await store.close()
+    finally:
+        unmount(disk)
+
+
+def small_disk(path: Path) -> bool:
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def unmount(path: Path) -> None:
+    subprocess.run(["umount", str(path)], check=True)
+
+
+async def test_two_stores_on_one_file_see_each_others_commits(tmp_path: Path) -> None:
+    one = await Store.open(tmp_path / "grue.db", KEY)
+    two = await Store.open(tmp_path / "grue.db", KEY)
+    await asyncio.gather(*(store.transact(_count) for store in (one, two) for _ in range(20)))
+    assert await one.read(get) == await two.read(get) == "40"
+    await one.close()
+    await two.close()
+
+
+def _count(db: Db) -> None:
+    put(db, str(int(get(db) or 0) + 1))
+
+
+async def test_a_copy_of_a_home_opens_with_the_same_passphrase(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    await stored_with(home, "kept")
+    shutil.copytree(home, tmp_path / "copy")
+    store = await Store.open(tmp_path / "copy" / "grue.db", unlock(tmp_path / "copy", "right"))
+    assert await store.read(get) == "kept"
+    await store.close()
+
+
+async def stored_with(home: Path, value: str) -> None:
+    store = await Store.open(home / "grue.db", unlock(home, "right"))
+    await store.transact(put, value)
+    await store.close()
+
+
+async def test_a_message_is_taken_by_one_of_many(tmp_path: Path) -> None:
+    stores = [await Store.open(tmp_path / "grue.db", KEY) for _ in range(3)]
+
+    def fill(db: Db) -> None:
+        chat = rows.chat_for_number(db, "+447700900001")
+        for n in range(30):
+            rows.add_incoming(db, chat.id, b"", bytes([n]) * 16, str(n), Route.SMS, n)
+
+    await stores[0].transact(fill)
+    taken: list[str] = []
+
+    async def take(store: Store) -> None:
+        while (found := await store.note(rows.take_unshown)) is not None:
+            taken.append(found[0].text)
+
+    await asyncio.gather(*(take(store) for store in stores))
+    assert sorted(taken, key=int) == [str(n) for n in range(30)]
+    for store in stores:
+        await store.close()
