@@ -128,7 +128,7 @@ def test_every_check_of_a_protocol_stands_in_document_code_and_test() -> None:
         if place == "rust":
             place = "tests" if "tests" in path.parts else "src"
         if place in written and not (place == "docs" and path.parts[1] != "protocol"):
-            written[place].update(re.findall(r"\b(?!UTF)[A-Z]{3,}-\d\d\b", text))
+            written[place].update(re.findall(r"\b(?!UTF-|CRC-)[A-Z]{3,}-\d\d\b", text))
             written[place].update(
                 f"{area.upper()}-{n}" for area, n in re.findall(r"\btest_([a-z]+)_(\d\d)(?!\d)", text)
             )
