@@ -18,6 +18,7 @@ from grue.errors import ForeignDatabase, NoPassphrase, WrongPassphrase
 PASSPHRASE_VARIABLE: Final = "GRUE_PASSPHRASE"  # noqa: S105 -- the name, not the secret
 HOME_VARIABLE: Final = "GRUE_HOME"
 KEYRING_SERVICE: Final = "grue"
+KEY_FILE: Final = "key.json"
 
 ARGON2_TIME: Final = 3
 """Passes. With the two below the second recommended choice of RFC 9106: about 0.1 s on one core."""
@@ -51,9 +52,9 @@ def unlock(home: Path, passphrase: str | None = None) -> bytes:
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     passphrase = passphrase or os.environ.get(PASSPHRASE_VARIABLE)
-    path = home / "key.json"
+    path = home / KEY_FILE
     if not path.exists():
-        _create(home, path, passphrase)
+        _create(home, passphrase)
     try:
         key_file = msgspec.json.decode(path.read_bytes(), type=KeyFile)
         key = _derive(home, key_file, passphrase)
@@ -64,21 +65,45 @@ def unlock(home: Path, passphrase: str | None = None) -> bytes:
     return key
 
 
-def _create(home: Path, path: Path, passphrase: str | None) -> None:
-    kdf = "argon2id" if passphrase else "keyring"
-    key_file = KeyFile(kdf, secrets.token_hex(16), "")
-    if kdf == "keyring":
+def make_key(home: Path, passphrase: str, *, passes: int, memory_kib: int) -> None:
+    """Make the key of a home that has none, at another cost: little is enough for a passphrase that is random."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key_file = KeyFile("argon2id", secrets.token_hex(16), "", passes, memory_kib, 1)
+    _keep(home, key_file, passphrase)
+
+
+def _create(home: Path, passphrase: str | None) -> None:
+    key_file = KeyFile("argon2id" if passphrase else "keyring", secrets.token_hex(16), "")
+    if not passphrase:
         _to_keyring(home, secrets.token_hex(32))
+    _keep(home, key_file, passphrase)
+
+
+def _keep(home: Path, key_file: KeyFile, passphrase: str | None) -> None:
+    """On disk before anything is encrypted under it: a power cut must not leave a database without its key."""
     key_file.check = _check(_derive(home, key_file, passphrase))
-    draft = path.with_name(f".key-{secrets.token_hex(4)}")
-    draft.write_bytes(msgspec.json.encode(key_file))
+    draft = home / f".key-{secrets.token_hex(4)}"
+    with draft.open("wb") as file:
+        file.write(msgspec.json.encode(key_file))
+        file.flush()
+        os.fsync(file.fileno())
     try:
         # Unlike a rename this fails when another process was first; its key is the one that counts.
-        os.link(draft, path)
+        os.link(draft, home / KEY_FILE)
     except FileExistsError:
         pass
     finally:
         draft.unlink()
+    _sync(home)
+
+
+def _sync(folder: Path) -> None:
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _derive(home: Path, key_file: KeyFile, passphrase: str | None) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from grue.client.home import make_key
 from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event, Piece, network_view, save_events
 from grue.exposure.linking import identifiers
 from grue.exposure.report import Row, as_markdown, report
@@ -83,6 +84,7 @@ class Demo:
             self._where = Path(where)
             async with AsyncExitStack() as stack:
                 self._group = await stack.enter_async_context(Group(self._where))
+                self._make_homes()
                 await self._start(stack)
                 await self._register()
                 await self._look_up()
@@ -122,6 +124,11 @@ class Demo:
             ["carrier", f"lab fill --data server --count {MEMBERS}", "serve --data server --sms smpp://..."],
             [*filled.objects, {"listening": address}],
         )
+
+    def _make_homes(self) -> None:
+        """The passphrase is random and lives for seconds, so it needs no stretching each time a command runs."""
+        for who in ADDRESSES:
+            make_key(self._home(who), self._passphrase, passes=1, memory_kib=1024)
 
     async def _register(self) -> None:
         asked = await asyncio.gather(
@@ -224,7 +231,10 @@ class Demo:
         return self._where / "carrier.jsonl"
 
     def _env(self, who: str) -> dict[str, str]:
-        return {"GRUE_HOME": str(self._where / f"home{who}"), "GRUE_PASSPHRASE": self._passphrase}
+        return {"GRUE_HOME": str(self._home(who)), "GRUE_PASSPHRASE": self._passphrase}
+
+    def _home(self, who: str) -> Path:
+        return self._where / f"home{who}"
 
     async def _as(self, who: str, *arguments: str, expect: int = 0) -> Done:
         return await self._group.run(*arguments, env=self._env(who), expect=expect)
