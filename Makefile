@@ -31,7 +31,7 @@ help: ## Say what the targets do
 setup: $(VENV)/.core ## Build .venv: everything that the other targets need
 
 demo: setup ## Run a server, a carrier and two clients on loopback, and show who learned what
-	@$(BIN)/grue demo
+	@$(BIN)/grue demo $(DEMO)
 
 test: test-rust test-python ## Run every test
 
@@ -49,6 +49,8 @@ bench: setup ## Measure; prints a table and writes bench/results.json
 
 docs: setup ## Write the generated parts of the documents anew
 	$(BIN)/python tools/docs.py
+	rm -rf dist/demo && $(BIN)/grue demo --keep dist/demo >/dev/null
+	$(BIN)/python tools/demo_table.py dist/demo
 
 format: setup ## Format Python and Rust
 	$(BIN)/ruff check --fix-only

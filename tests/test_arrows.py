@@ -24,13 +24,14 @@ MAY_IMPORT: Final = {
     "exposure": frozenset({"errors", "protocol"}),
     "lab": frozenset({"errors", "_core", "protocol", "server", "client", "exposure"}),
     # The command line names every part, and starts the lab by what a person types: only then is it imported.
-    "cli": frozenset({"", "errors", "protocol", "server", "client", "calls", "desktop", "exposure", "lab"}),
+    # `doctor` says whether the core loads.
+    "cli": frozenset({"", "errors", "_core", "protocol", "server", "client", "calls", "desktop", "exposure", "lab"}),
     "": frozenset({"errors", "protocol", "client"}),
     "__main__": frozenset({"cli"}),
 }
 """For each part of `grue`, the other parts that it may import. "" is `import grue` itself: the library."""
 
-INSIDE_FUNCTIONS_ONLY: Final = {"cli": frozenset({"lab", "server", "client", "calls", "desktop"})}
+INSIDE_FUNCTIONS_ONLY: Final = {"cli": frozenset({"_core", "lab", "server", "client", "calls", "desktop"})}
 """Imports that a part makes when it needs them, never when it is loaded: a verb waits for no other verb's parts.
 What only type checkers see is not loaded."""
 
