@@ -13,6 +13,9 @@ HASHES: Final = ("md5", "sha1", "sha256", "sha512", "blake2b")
 DIGEST_BYTES: Final = 8
 """A digest is found by its first bytes, however it was cut."""
 
+PART_BYTES: Final = 16
+"""Long enough that no other text has it by chance."""
+
 MIN_NEEDLE: Final = 5
 """Bytes: a shorter needle is found in random data now and then."""
 
@@ -29,10 +32,12 @@ def of_number(number: str) -> frozenset[bytes]:
 
 @cache
 def of_text(text: str) -> frozenset[bytes]:
-    """A message's text, and its longest word, which survives being cut in parts."""
+    """A message's text, whole and in parts, of which one survives being cut."""
+    plain = text.encode()
+    parts = {plain[at : at + PART_BYTES] for at in range(0, max(len(plain) - PART_BYTES, 0) + 1, PART_BYTES // 2)}
     longest = max(text.split(), key=len)
-    forms = {*_of_text(text), *_of_text(longest), *_hashes(text.encode()), _septets(text), _septets(longest)}
-    return _long(forms)
+    forms = {*_of_text(text), *_of_text(longest), *_hashes(plain), _septets(text), _septets(longest)}
+    return _long(forms | parts)
 
 
 def of_bytes(data: bytes) -> frozenset[bytes]:

@@ -10,7 +10,7 @@ from grue.exposure import encodings, linking
 from grue.exposure.captures import Capture, Event, Piece
 from grue.exposure.decode import names
 from grue.exposure.linking import ENVELOPE_BYTES
-from grue.exposure.truth import LOOKUPS, Phase, Said, Truth
+from grue.exposure.truth import LookedUp, Said, Truth
 
 
 class Verdict(StrEnum):
@@ -46,24 +46,25 @@ class Fact:
 # --- found in bytes -------------------------------------------------------------------------------
 
 
-def found(capture: Capture, wanted: Sequence[frozenset[bytes]], phase: Phase | None = None) -> Finding:
-    """Search everything that was captured (in a phase) for each instance, in all its forms."""
-    places: list[str] = []
-    instances = 0
-    for forms in wanted:
-        hits = list(_hits(capture, forms, phase))
-        places += hits
-        instances += bool(hits)
+def found(capture: Capture, wanted: Sequence[frozenset[bytes]]) -> Finding:
+    """Search everything that was captured for each instance, in all its forms."""
+    return _finding([list(_hits(capture, forms)) for forms in wanted])
+
+
+def _finding(hits: Sequence[Sequence[str]]) -> Finding:
+    """From the places in which each instance was seen."""
+    instances, places = sum(map(bool, hits)), [place for one in hits for place in one]
     verdict = Verdict.LEARNED if instances else Verdict.NOT
-    return Finding(verdict, instances, len(wanted), len(places), tuple(dict.fromkeys(places)))
+    return Finding(verdict, instances, len(hits), len(places), tuple(dict.fromkeys(places)))
 
 
-def _hits(capture: Capture, forms: frozenset[bytes], phase: Phase | None) -> Iterator[str]:
+def _hits(capture: Capture, forms: frozenset[bytes], lookup: LookedUp | None = None) -> Iterator[str]:
+    """Where one of the forms stands; with `lookup` only in what was captured during it."""
     for piece in capture.pieces:
-        if (phase is None or phase.holds(piece.at)) and _holds(piece.data, forms):
+        if (lookup is None or lookup.holds(piece.at)) and _holds(piece.data, forms):
             yield piece.where
     for event in capture.events:
-        if (phase is None or phase.holds(event.at)) and _holds(event.data, forms):
+        if (lookup is None or lookup.holds(event.at)) and _holds(event.data, forms):
             yield names(event)
 
 
@@ -80,17 +81,16 @@ def registered(capture: Capture, truth: Truth) -> Finding:
 
 
 def looked_up(capture: Capture, truth: Truth) -> Finding:
-    """In the phase of the lookups: the same numbers are given to the server on other occasions, as for an SMS."""
-    numbers = [encodings.of_number(one.number) for one in truth.lookups]
-    return found(capture, numbers, truth.phases[LOOKUPS])
+    """While it was looked up: the same numbers are given to the server on other occasions, as for an SMS."""
+    return _finding([list(_hits(capture, encodings.of_number(one.number), one)) for one in truth.lookups])
 
 
 def whether_found(capture: Capture, truth: Truth) -> Finding:
-    """Hits and misses are told apart when their requests differ in number, order, kind or size."""
-    traces = linking.traces(capture.events, truth)
-    if linking.alike(traces, len(truth.lookups)):
-        return Finding(Verdict.NOT, of=len(truth.lookups))
-    return Finding(Verdict.LEARNED, len(truth.lookups), len(truth.lookups), len(traces), ("requests that differ",))
+    """Hits are told from misses when their requests differ in number, order, kind or size."""
+    count = len(truth.lookups)
+    if linking.tells_hits_from_misses(capture.events, truth.lookups):
+        return Finding(Verdict.LEARNED, count, count, count, ("requests that differ",))
+    return Finding(Verdict.NOT, of=count)
 
 
 def message_text(capture: Capture, truth: Truth) -> Finding:
@@ -157,21 +157,17 @@ FACTS: Final = (
 
 
 def _pairs(capture: Capture, said: Sequence[Said]) -> Finding:
-    places: list[str] = []
     pairs = sorted({(one.sender, one.to) for one in said})
-    seen = 0
-    for sender, to in pairs:
-        if not _anywhere(capture, sender):
-            continue
-        here = [place for place, data in _together(capture) if _names_both(data, sender, to)]
-        places += here
-        seen += bool(here)
-    verdict = Verdict.LEARNED if seen else Verdict.NOT
-    return Finding(verdict, seen, len(pairs), len(places), tuple(dict.fromkeys(places)))
+    return _finding([list(_side_by_side(capture, *pair)) for pair in pairs])
+
+
+def _side_by_side(capture: Capture, sender: str, to: str) -> Iterator[str]:
+    if _anywhere(capture, sender) and _anywhere(capture, to):
+        yield from (place for place, data in _together(capture) if _names_both(data, sender, to))
 
 
 def _anywhere(capture: Capture, number: str) -> bool:
-    return next(_hits(capture, encodings.of_number(number), None), None) is not None
+    return next(_hits(capture, encodings.of_number(number)), None) is not None
 
 
 def _together(capture: Capture) -> Iterator[tuple[str, bytes]]:

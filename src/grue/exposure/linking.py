@@ -1,20 +1,20 @@
 """Put together what an observer holds in pieces: who is behind a mailbox, and whether lookups can be told apart."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from grue.errors import BadRequest
 from grue.exposure.captures import Event
 from grue.exposure.decode import messages, names
-from grue.exposure.truth import LOOKUPS, Said, Truth
+from grue.exposure.truth import LookedUp, Said, Truth
 from grue.protocol import wire
 
 Pair: TypeAlias = tuple[str, str]
 """Who wrote, and to whom: two numbers."""
 
 Trace: TypeAlias = tuple[tuple[bool, str, int], ...]
-"""Of one connection: towards the server or not, what it was, and its bytes, in order."""
+"""Towards the server or not, what it was, and its bytes, in order."""
 
 ENVELOPE_BYTES: Final = 1024
 """The smallest envelope: what is smaller carries no message."""
@@ -23,19 +23,21 @@ MIN_LINK: Final = 8
 """Bytes: values that are shorter are counts and days, which many rows share by chance."""
 
 
-def traces(events: Iterable[Event], truth: Truth) -> dict[str, Trace]:
-    """What each connection of the lookups carried, as far as an observer of these events can see."""
-    phase, looking = truth.phases[LOOKUPS], {one.by for one in truth.lookups}
-    by_connection: defaultdict[str, list[tuple[bool, str, int]]] = defaultdict(list)
-    for event in events:
-        if event.address in looking and phase.holds(event.at):
-            by_connection[event.connection].append((event.up, names(event), len(event.data)))
-    return {connection: tuple(trace) for connection, trace in by_connection.items()}
+def trace(events: Iterable[Event], lookup: LookedUp) -> Trace:
+    """What one lookup made pass, as far as an observer of these events can see."""
+    return tuple(
+        (event.up, names(event), len(event.data))
+        for event in events
+        if event.address == lookup.by and lookup.holds(event.at)
+    )
 
 
-def alike(found: Mapping[str, Trace], lookups: int) -> bool:
-    """Whether the connections are those of so many lookups which nothing tells apart."""
-    return all(count % lookups == 0 for count in Counter(found.values()).values())
+def tells_hits_from_misses(events: Sequence[Event], lookups: Iterable[LookedUp]) -> bool:
+    """Whether no hit looked like any miss. (Hits need not all look alike: one of them may have brought news.)"""
+    traces: defaultdict[bool, set[Trace]] = defaultdict(set)
+    for lookup in lookups:
+        traces[lookup.found].add(trace(events, lookup))
+    return bool(traces[True]) and bool(traces[False]) and not traces[True] & traces[False]
 
 
 def by_mailbox(events: Sequence[Event]) -> set[Pair]:

@@ -1,11 +1,6 @@
 """What really happened in a run: what a report looks for in the captures, and a capture never holds."""
 
-from typing import Final
-
 import msgspec
-
-LOOKUPS: Final = "lookups"
-"""The phase in which numbers were looked up, and nothing else asked for."""
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -17,10 +12,19 @@ class Person(msgspec.Struct, frozen=True):
 
 
 class LookedUp(msgspec.Struct, frozen=True):
+    """A number that somebody looked up, and between which moments nothing else was asked for from their address."""
+
     number: str
     found: bool
     by: str
     """The network address of who looked."""
+    begun: float
+    ended: float
+    """Unix seconds."""
+
+    def holds(self, at: float | None) -> bool:
+        """Whether something was in that time; what has no time may have been."""
+        return at is None or self.begun <= at <= self.ended
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -34,15 +38,6 @@ class Said(msgspec.Struct, frozen=True):
     """Unix seconds."""
 
 
-class Phase(msgspec.Struct, frozen=True):
-    begun: float
-    ended: float
-
-    def holds(self, at: float | None) -> bool:
-        """Whether something was in this phase; what has no time may have been."""
-        return at is None or self.begun <= at <= self.ended
-
-
 class Truth(msgspec.Struct, frozen=True):
     """One run."""
 
@@ -51,6 +46,5 @@ class Truth(msgspec.Struct, frozen=True):
     messages: list[Said]
     """Encrypted ones."""
     sms: list[Said]
-    phases: dict[str, Phase]
     identifiers: dict[str, list[bytes]] = {}
     """By number, what names the account on the wire; see `grue.exposure.linking.identifiers`."""

@@ -23,7 +23,7 @@ from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event
 from grue.exposure.linking import identifiers
 from grue.exposure.report import Row, as_markdown, report
 from grue.exposure.rest import at_rest
-from grue.exposure.truth import LOOKUPS, LookedUp, Person, Phase, Said, Truth
+from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.lab.carrier import inject
 from grue.lab.processes import Done, Group, ProcessFailed, Running
 from grue.lab.tap import HttpTap, TcpTap
@@ -75,7 +75,6 @@ class Demo:
         self._messages: list[Said] = []
         self._sms: list[Said] = []
         self._lookups: list[LookedUp] = []
-        self._phases: dict[str, Phase] = {}
         self._rows: list[Row] = []
 
     async def run(self) -> None:
@@ -151,15 +150,17 @@ class Demo:
 
     async def _look_up(self) -> None:
         numbers = (BOB, self._member, CAROL)
-        begun = time.time()
-        self._bob, looked = await asyncio.gather(
-            self._follow(BOB), asyncio.gather(*(self._as(ALICE, "lookup", number) for number in numbers))
-        )
-        self._phases[LOOKUPS] = Phase(begun, time.time())
+        following = asyncio.create_task(self._follow(BOB))
+        # One after the other, so that each one's requests are known for those of this lookup.
+        looked = [await self._as(ALICE, "lookup", number) for number in numbers]
+        self._bob = await following
         found = [done.objects[0] for done in looked]
         routes = [one["route"] for one in found]
         _expect(routes == ["encrypted", "encrypted", "sms"], f"lookups gave {routes}")
-        self._lookups = [LookedUp(one["number"], one["registered"], ADDRESSES[ALICE]) for one in found]
+        self._lookups = [
+            LookedUp(one["number"], one["registered"], ADDRESSES[ALICE], done.began, done.ended)
+            for one, done in zip(found, looked, strict=True)
+        ]
         self._step("lookup", "Alice looks three numbers up", [f"lookup {number}" for number in numbers], found)
 
     async def _write_blue(self) -> None:
@@ -214,7 +215,7 @@ class Demo:
     def _truth(self) -> Truth:
         people = [Person(number, address) for number, address in ADDRESSES.items()]
         names = identifiers(self._events)
-        return Truth(people, self._lookups, self._messages, self._sms, self._phases, names)
+        return Truth(people, self._lookups, self._messages, self._sms, names)
 
     def _save(self, keep: Path) -> None:
         keep.mkdir(parents=True, exist_ok=True)

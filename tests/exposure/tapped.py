@@ -1,0 +1,219 @@
+"""One run of the world in memory, with everything captured that each party was given: a real server on a real disk."""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from grue.client.client import Client
+from grue.client.home import make_key
+from grue.client.transport import Stream
+from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event, Piece, network_view
+from grue.exposure.facts import Finding
+from grue.exposure.linking import identifiers
+from grue.exposure.report import Row, report
+from grue.exposure.rest import at_rest
+from grue.exposure.truth import LookedUp, Person, Said, Truth
+from grue.protocol import wire
+from grue.server.sms import Sms
+from tests.world.memory import PASSPHRASE, MemoryStream, MemoryTransport, MemoryWorld
+
+ALICE, BOB, CAROL, DAVE = "+447700900811", "+447700900822", "+447700900833", "+447700900844"
+"""Carol is not on Grue. Dave is, and nobody writes to him: he is only looked up."""
+
+ADDRESSES = {ALICE: "127.83.17.11", BOB: "127.83.17.22", DAVE: "127.83.17.44"}
+
+HELLO, ANSWER = "meet me at the observatory", "bring the binoculars then"
+GREEN, GREEN_ANSWER = "the greengrocer is closing", "understood and overheard"
+
+ACCOUNT_REQUESTS = wire.RegisterStart | wire.RegisterFinish | wire.Signed
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was captured in one run, and what happened in it."""
+
+    captures: list[Capture]
+    truth: Truth
+    rows: list[Row]
+    quiet: bool
+    """Nothing on the server's disk changed while numbers were looked up."""
+
+    def finding(self, fact: str, observer: str) -> Finding:
+        return next(row.findings[observer] for row in self.rows if row.fact.id == fact)
+
+    def capture(self, observer: str) -> Capture:
+        return next(capture for capture in self.captures if capture.observer == observer)
+
+
+class TappedTransport(MemoryTransport):
+    """Records what passes as a tap before the server would; each transport is a connection of each kind."""
+
+    numbers = itertools.count()
+
+    def __init__(self, world: "TappedWorld", address: str) -> None:
+        super().__init__(world)
+        self._tap = world
+        self._address = address
+        self._n = next(self.numbers)
+
+    async def _ask(self, request: wire.Message, role: Callable[[bytes], Awaitable[bytes]]) -> bytes:
+        account = isinstance(request, ACCOUNT_REQUESTS)
+        where = "POST /1/account" if account else "WS /1/anonymous"
+        self._passed(True, where, wire.encode(request) if account else _framed(wire.encode(request)))
+        answer = await super()._ask(request, role)
+        self._passed(False, where, answer if account else _framed(answer))
+        return answer
+
+    async def file(self, path: str, start: int = 0) -> bytes:
+        where = f"GET /1/directory/{path}"
+        self._passed(True, where, b"")
+        file = await super().file(path, start)
+        self._passed(False, where, file)
+        return file
+
+    async def stream(self) -> Stream:
+        return TappedStream(self._tap, lambda up, data: self._passed(up, "WS /1/stream", data))
+
+    def _passed(self, up: bool, where: str, data: bytes) -> None:
+        connection = f"{self._address} {where.split('/')[2]} {self._n}"
+        self._tap.events.append(Event(self._tap.clock(), self._address, connection, up, where, data))
+
+
+class TappedStream(MemoryStream):
+    def __init__(self, world: MemoryWorld, passed: Callable[[bool, bytes], None]) -> None:
+        super().__init__(world.server)
+        self._passed = passed
+
+    async def send(self, request: wire.StreamRequest) -> None:
+        self._passed(True, wire.encode(request))
+        await super().send(request)
+
+    async def pushes(self) -> AsyncIterator[wire.StreamPush]:
+        async for push in super().pushes():
+            self._passed(False, wire.encode(push))
+            yield push
+
+
+def _framed(body: bytes) -> bytes:
+    return wire.encode(wire.Framed(0, body))
+
+
+class TappedWorld(MemoryWorld):
+    """`story` plays the same run each time: two people who write to each other, and to one who has only SMS."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.events: list[Event] = []
+        self.carried: list[Piece] = []
+        self.shown: list[Piece] = []
+        self.data = path / "server"
+        submit = self.carrier.submit
+
+        async def carried(sms: Sms) -> str:
+            self._carry(f"{sms.sender} {sms.to} {sms.text}")
+            return await submit(sms)
+
+        self.carrier.submit = carried  # type: ignore[method-assign]
+
+    def _carry(self, sms: str) -> None:
+        self.carried.append(Piece("SMS", sms.encode(), self.clock()))
+
+    async def open(self, name: str) -> Client:
+        if not (self.path / name / "key.json").exists():
+            make_key(self.path / name, PASSPHRASE, passes=1, memory_kib=64)
+        client = Client(
+            self.path / name,
+            passphrase=PASSPHRASE,
+            transport=lambda _url: TappedTransport(self, ADDRESSES[name]),
+            clock=self.clock,
+        )
+        await client.__aenter__()
+        self._clients.append(client)
+        return client
+
+    async def story(self) -> Run:
+        alice, bob, _ = [await self.person(number) for number in (ALICE, BOB, DAVE)]
+        self.clock.now += 60
+        lookups, quiet = await self._look_up()
+        messages = [await self._say(alice, bob, ALICE, BOB, HELLO), await self._say(bob, alice, BOB, ALICE, ANSWER)]
+        sms = [await self._sms(alice), await self._sms_back(alice)]
+        people = [Person(number, address) for number, address in ADDRESSES.items()]
+        truth = Truth(people, lookups, messages, sms, identifiers(self.events))
+        captures = self.captures()
+        return Run(captures, truth, report(captures, truth), quiet)
+
+    def captures(self) -> list[Capture]:
+        return [
+            # The server sees SMS as they pass.
+            Capture(SERVER_LIVE, self.carried, self.events),
+            at_rest(self.data),
+            Capture(CARRIER, self.carried),
+            network_view(self.events),
+            Capture(CONTACT, self.shown),
+        ]
+
+    async def _look_up(self) -> tuple[list[LookedUp], bool]:
+        """Each from a process of its own, as on the command line."""
+        before, lookups = await self._disk(), []
+        for number in (BOB, DAVE, CAROL):
+            begun, looking = self.clock(), await self.open(ALICE)
+            (found,) = await looking.lookup(number)
+            assert found.registered is not None
+            await looking.close()
+            lookups.append(LookedUp(number, found.registered, ADDRESSES[ALICE], begun, self.clock()))
+            self.clock.now += 1
+        assert [one.found for one in lookups] == [True, True, False]
+        self.clock.now += 60
+        return lookups, before == await self._disk()
+
+    async def _say(self, speaker: Client, listener: Client, sender: str, to: str, text: str) -> Said:
+        begun = self.clock()
+        await speaker.send(to, text)
+        await listener.poll()
+        shown = await listener.unshown()
+        assert [message.text for message in shown] == [text]
+        if to == BOB:
+            told = msgspec.json.encode({"from": shown[0].sender, "to": shown[0].to, "text": shown[0].text})
+            self.shown.append(Piece("a message", told, self.clock()))
+        return self._said(sender, to, text, begun)
+
+    async def _sms(self, alice: Client) -> Said:
+        begun = self.clock()
+        await alice.send(CAROL, GREEN, sms=True)
+        return self._said(ALICE, CAROL, GREEN, begun)
+
+    async def _sms_back(self, alice: Client) -> Said:
+        begun = self.clock()
+        await self.carrier.inject(CAROL, ALICE, GREEN_ANSWER)
+        self._carry(f"{CAROL} {ALICE} {GREEN_ANSWER}")
+        await alice.poll()
+        assert [message.text for message in await alice.unshown()] == [GREEN_ANSWER]
+        return self._said(CAROL, ALICE, GREEN_ANSWER, begun)
+
+    def _said(self, sender: str, to: str, text: str, begun: float) -> Said:
+        ended = self.clock()
+        self.clock.now += 60
+        return Said(sender, to, text, begun, ended)
+
+    async def _disk(self) -> dict[str, bytes]:
+        await self.server.store.flush()
+        return {str(path): path.read_bytes() for path in self.data.rglob("*") if path.is_file()}
+
+
+Mutant = Callable[[TappedWorld], None]
+"""Makes a world leak on purpose."""
+
+
+async def played(path: Path, mutant: Mutant | None = None) -> Run:
+    """One run, in a world that a mutant may have spoiled."""
+    world = TappedWorld(path)
+    await world.start()
+    try:
+        if mutant is not None:
+            mutant(world)
+        return await world.story()
+    finally:
+        await world.close()
