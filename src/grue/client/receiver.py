@@ -5,6 +5,7 @@ The intro mailbox belongs to the account; on a socket with conversations it woul
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Final
@@ -26,6 +27,9 @@ RECEIPT_SECONDS: Final = 0.3
 
 OTHERS_SECONDS: Final = 0.5
 """How often to look whether another process of this home has stored something."""
+
+RETRY_MAILBOX_SECONDS: Final = 300.0
+"""Between attempts to read a mailbox that the server does not know, doubling up to this."""
 
 FIRST_RETRY: Final = 0.2
 LAST_RETRY: Final = 15.0
@@ -104,11 +108,13 @@ class Receiver:
             subscribed: dict[bytes, bytes] = {}
             await self._subscribe(pushes.stream, subscribed)
             while True:
-                batches = await pushes.batch()
-                for mailbox, deliveries in batches:
+                for mailbox, deliveries in await pushes.batch():
                     await self._read(pushes, mailbox, subscribed[mailbox], deliveries)
                     self._stored()
-                if not batches:
+                if pushes.nudged:
+                    pushes.nudged = False
+                    for mailbox in pushes.take_refused():
+                        subscribed.pop(mailbox, None)
                     await self._subscribe(pushes.stream, subscribed)
 
     async def _subscribe(self, stream: Stream, subscribed: dict[bytes, bytes]) -> None:
@@ -134,6 +140,9 @@ class Pushes:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.incarnations: dict[bytes, bytes] = {}
+        self.nudged = False
+        self._refused: set[bytes] = set()
+        self._refusals: Counter[bytes] = Counter()
         self._deliveries: list[wire.Delivery] = []
         self._room = asyncio.Semaphore(ROOM)
         self._something = asyncio.Event()
@@ -141,7 +150,7 @@ class Pushes:
         self._reading = asyncio.create_task(self._read())
 
     async def batch(self) -> list[tuple[bytes, list[wire.Delivery]]]:
-        """What waits now; empty after a nudge. Raises Unreachable when the stream has ended."""
+        """What waits now; may be empty after a nudge. Raises Unreachable when the stream has ended."""
         await self._something.wait()
         self._something.clear()
         taken, self._deliveries = self._deliveries, []
@@ -155,7 +164,13 @@ class Pushes:
 
     def nudge(self) -> None:
         """Let `batch` return, for there may be other work."""
+        self.nudged = True
         self._something.set()
+
+    def take_refused(self) -> set[bytes]:
+        """Mailboxes that the server did not know: those that another process is only making are tried again."""
+        taken, self._refused = self._refused, set()
+        return taken
 
     async def aclose(self) -> None:
         self._reading.cancel()
@@ -171,9 +186,17 @@ class Pushes:
                     await self._room.acquire()
                     self._deliveries.append(push)
                     self._something.set()
+                elif isinstance(push, wire.NotSubscribed):
+                    self._not_subscribed(push.mailbox)
         finally:
             self._ended = True
             self._something.set()
+
+    def _not_subscribed(self, mailbox: bytes) -> None:
+        self._refused.add(mailbox)
+        self._refusals[mailbox] += 1
+        pause = min(OTHERS_SECONDS * 2 ** min(self._refusals[mailbox] - 1, 10), RETRY_MAILBOX_SECONDS)
+        asyncio.get_running_loop().call_later(pause, self.nudge)
 
 
 async def _again(run: Callable[[], Awaitable[None]]) -> None:
