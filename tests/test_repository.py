@@ -37,9 +37,9 @@ HOSTS: Final = frozenset(
 )
 """Public hosts that the project may name. A package index of one machine or one company is not among them."""
 HOSTS_OF_NOBODY: Final = re.compile(
-    r"localhost|127(\.\d+){3}|0\.0\.0\.0|[^.]+|(.+\.)?example(\.(com|net|org))?|.+\.(test|invalid|example)"
+    r"localhost|127(\.\d+){1,3}|0\.0\.0\.0|(192\.0\.2|198\.51\.100|203\.0\.113)\.\d+|[^.]+|(.+\.)?example(\.(com|net|org))?|.+\.(test|invalid|example)"
 )
-"""For examples and tests: RFC 2606, loopback, and names without a dot."""
+"""For examples and tests: RFC 2606, RFC 5737, loopback, and names without a dot."""
 
 NO_READER_KNOWS: Final = re.compile(
     r"\bDESIGN(?:\.md)?\b|\b(?:FLOWS|STYLE|LOOKUP)\.md\b|(?<![\w/.-])shared/"
