@@ -1,0 +1,65 @@
+"""Several processes on one home: what one begins, another that receives takes part in."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grue.errors import NoSuchMailbox
+from grue.protocol import wire
+from tests.world.memory import ALICE, BOB, MemoryWorld, take
+from tests.world.processes import until
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[MemoryWorld]:
+    world = MemoryWorld(tmp_path)
+    await world.start()
+    yield world
+    await world.close()
+
+
+async def test_a_mailbox_that_another_process_is_only_making_is_read_when_it_is_there(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, bob = await world.person(ALICE), await world.person(BOB)
+    made, anonymous = asyncio.Event(), world.server.anonymous
+    refused, page = asyncio.Event(), world.server.streams.mailboxes.page
+
+    async def slowly(body: bytes) -> bytes:
+        if isinstance(wire.ANONYMOUS_REQUEST.decode(body), wire.CreateMailbox):
+            await made.wait()
+        return await anonymous(body)
+
+    async def watched(*arguments: Any) -> Any:
+        try:
+            return await page(*arguments)
+        except NoSuchMailbox:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(world.server, "anonymous", slowly)
+    monkeypatch.setattr(world.server.streams.mailboxes, "page", watched)
+    following = await world.open(ALICE)
+    received: list[str] = []
+
+    async def follow() -> None:
+        async for message in following.receive():
+            received.append(message.text)  # noqa: PERF401 -- as they come
+
+    task = asyncio.create_task(follow())
+    # The follower's stream is there before the conversation is.
+    await until(lambda: following._receiver is not None and following._receiver._pushes is not None)
+    sending = asyncio.create_task(writing.send(BOB, "we have not met"))
+    await refused.wait()
+    made.set()
+    await sending
+    assert await take(bob) == ["we have not met"]
+    await bob.send(ALICE, "now we have")
+    await until(lambda: received == ["now we have"])
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
