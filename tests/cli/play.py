@@ -87,6 +87,7 @@ class Stage:
     def __init__(self, path: Path, *, sms: bool = True) -> None:
         self.path = path
         self._sms = sms
+        self._data = "server"
         self._carrier: Service | None = None
         self._server: Service | None = None
         self._carrier_address = "127.0.0.1:0"
@@ -156,7 +157,7 @@ class Stage:
 
     def start_server(self, ahead: str = "0", *options: str) -> None:
         sms = ["--sms", f"smpp://grue:secret@{self.carrier}?name=Example%20Mobile"] if self._sms else []
-        data = str(self.path / "server")
+        data = str(self.path / self._data)
         arguments = ["serve", "--data", data, "--listen", self._server_address, *sms, *options]
         self._server = Service(*arguments, ahead=int(ahead))
         self._server_address = self._server.listening()
@@ -178,6 +179,17 @@ class Stage:
 
     def kill_and_start_server(self) -> None:
         self.kill_server()
+        self.start_server()
+
+    def replace_server(self) -> None:
+        """Another server answers at this address, with data and keys of its own."""
+        self.stop_server()
+        self._data = "another"
+        self.start_server()
+
+    def put_back_server(self) -> None:
+        self.stop_server()
+        self._data = "server"
         self.start_server()
 
     def start_carrier(self, *options: str) -> None:

@@ -25,6 +25,8 @@ SPELLED = [
     (re.compile(r"\b[0-9a-f]{32}\b"), "<hex>"),
     (re.compile(r'(?<="ms": )[\d.]+|(?<="sent": )[\d.]+|(?<=bytes_down": )\d+|(?<=bytes_up": )\d+'), "<n>"),
     (re.compile(r"^\d\d:\d\d(?=  )"), "<time>"),
+    # A receipt may come before or after the answer.
+    (re.compile(r"(?<=^SMS: ).*"), "<any>"),
     (re.compile(r"(?<=Python )[\d.]+\d|\d+(?= GiB)|\d+(?= ms;)|\d+(?= more minutes)|(?<=retry_after\": )\d+"), "<n>"),
 ]
 """How what varies is written down."""
