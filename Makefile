@@ -91,7 +91,7 @@ test-rust:
 	$(CARGO) test --locked --workspace --exclude grue-py
 
 test-python: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --dist worksteal
 
 # --- checks ---------------------------------------------------------------------------------------
 
