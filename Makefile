@@ -39,7 +39,7 @@ check: check-python check-rust check-project ## Run every check that is not a te
 
 dist-check: setup ## Build what is published, and install it where nothing else is
 	rm -rf dist && mkdir dist
-	$(BIN)/maturin sdist --out dist
+	$(BIN)/maturin sdist --manifest-path rust/py/Cargo.toml --out dist
 	$(PYTHON) -m venv dist/venv
 	CARGO_TARGET_DIR=$(CURDIR)/rust/target dist/venv/bin/pip install --quiet dist/grue-*.tar.gz
 	cd dist && venv/bin/grue --version && venv/bin/python -c 'import grue, grue._core; grue.open'
