@@ -127,7 +127,7 @@ class Doctor:
         ]
 
     def _of_server(self) -> list[Step]:
-        if self._client is None and self._url is None:
+        if self._url is None:
             return []
         return [("url", self._transport), ("server", self._server)]
 
@@ -203,8 +203,7 @@ class Doctor:
     async def _transport(self) -> str:
         from grue.client.transport import check_url
 
-        if self._url is None:
-            raise NotRegistered
+        assert self._url is not None
         self._url = check_url(self._url)
         secret = "TLS hides it from the network" if self._url.startswith("https:") else "this machine only"
         return f"{self._url}: {secret}"

@@ -1,0 +1,109 @@
+"""What `doctor` finds, each fault by itself; the transcripts show it whole."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from grue.client import condition
+from grue.errors import CorruptDatabase, KeyChanged, StaleDirectory, Unreachable
+from tests.cli.play import Stage
+
+ALICE = "+447700900131"
+
+
+@pytest.fixture(scope="module")
+def stage(shared: Stage) -> Stage:
+    for arguments in (["register", ALICE, "--server", shared.url], ["verify"]):
+        given = [*arguments, shared.code(ALICE)] if arguments == ["verify"] else arguments
+        assert shared.grue("--home", "alice", *given).code == 0
+    return shared
+
+
+def examined(stage: Stage) -> tuple[dict[str, dict[str, Any]], int]:
+    outcome = stage.grue("--home", "alice", "--json", "doctor")
+    checks = [json.loads(line) for line in outcome.stdout]
+    return {check["check"]: check for check in checks}, outcome.code
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    async def check(*_: Any) -> None:
+        raise error
+
+    return check
+
+
+def giving(value: object) -> Callable[..., Any]:
+    async def check(*_: Any) -> object:
+        return value
+
+    return check
+
+
+class Disk(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+FAULTS = {
+    "clock ahead": ("clock_ahead", giving(4000), "clock", "clock_wrong", 2),
+    "clock behind": ("clock_ahead", giving(-4000), "clock", "clock_wrong", 2),
+    "old directory": ("check_directory", raising(StaleDirectory()), "directory", "stale_directory", 5),
+    "record not there": ("check_own_record", giving(False), "own record", "own_record_missing", 5),
+    "record of somebody else": ("check_own_record", raising(KeyChanged()), "own record", "key_changed", 5),
+    "keys run out": ("key_packages_left", giving(1), "key packages", "few_key_packages", 4),
+    "messages wait": ("waiting", giving(condition.Waiting(2, time.time() - 3600)), "outbox", "messages_wait", 4),
+    "damaged pages": ("check_database", raising(CorruptDatabase()), "database", "corrupt_database", 5),
+    "server goes away": ("check_server", raising(Unreachable()), "server key", "unreachable", 4),
+}
+
+
+@pytest.mark.parametrize(("function", "fault", "check", "error", "code"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_is_found_where_it_is_and_says_what_to_do(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    fault: Callable[..., Any],
+    check: str,
+    error: str,
+    code: int,
+) -> None:
+    monkeypatch.setattr(condition, function, fault)
+    checks, exit_code = examined(stage)
+    wrong = {name: found["error"] for name, found in checks.items() if found["ok"] is False}
+    assert (wrong, exit_code) == ({check: error}, code)
+    assert checks[check]["fix"]
+
+
+def test_a_disk_that_is_nearly_full_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Disk(1 << 30, 1 << 30, 5 << 20))
+    checks, code = examined(stage)
+    assert (checks["disk"]["error"], "5 MiB" in checks["disk"]["message"], code) == ("disk_full", True, 3)
+    assert checks["outbox"]["ok"] is True
+
+
+def test_a_missing_core_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "grue._core", None)
+    checks, code = examined(stage)
+    assert (checks["core"]["ok"], code) == (False, 2)
+
+
+def test_messages_that_wait_for_a_moment_are_no_fault(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(condition, "waiting", giving(condition.Waiting(2, time.time() - 5)))
+    checks, code = examined(stage)
+    assert (checks["outbox"]["message"], code) == ("2 messages wait", 0)
+
+
+def test_doctor_makes_nothing(stage: Stage) -> None:
+    assert stage.grue("--home", "nowhere", "doctor").code == 2
+    assert not (stage.path / "nowhere").exists()
+
+
+def test_doctor_only_looks(stage: Stage) -> None:
+    before = sorted(path.name for path in (stage.path / "alice").iterdir())
+    assert examined(stage)[1] == 0
+    assert sorted(path.name for path in (stage.path / "alice").iterdir()) == before
