@@ -26,7 +26,7 @@ WORDS: Final = {
 async def lookup(
     number: Annotated[str, HYPHENS, Parameter(help=ANY_NUMBER)],
     /,
-    *numbers: Annotated[str, HYPHENS],
+    *numbers: Annotated[str, HYPHENS, Parameter(help="More of them.")],
     shell: Injected,
 ) -> int:
     """Say for each number whether a message would go encrypted or as SMS. No server learns the number or the answer."""

@@ -78,8 +78,9 @@ def _dispatch(shell: Shell) -> int:
         return 0
     from cyclopts import CycloptsError
 
-    from grue.cli.verbs import app
+    from grue.cli.verbs import VERBS, app
 
+    shell.verb = next((word for word in shell.arguments[:1] if word in VERBS), "")
     try:
         verb, bound, injected = app.parse_args(list(shell.arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -100,7 +101,8 @@ def _usage(error: "CycloptsError") -> UsageError:
     if isinstance(error, UnusedCliTokensError):
         # Its own words repeat what was typed, which may be part of a message.
         return UsageError("There are too many arguments; a text of several words goes in quotes.")
-    return UsageError(" ".join(str(error).split()))
+    said, _, _ = str(error).partition(" Available commands")
+    return UsageError(" ".join(said.split()))
 
 
 def _unexpected(error: Exception) -> GrueError:

@@ -32,6 +32,8 @@ class Shell:
         self.as_json = as_json
         self.arguments = arguments
         """As they were typed, after `--home` and `--json` were taken out."""
+        self.verb = ""
+        """The first of them, once it is known to be one."""
         self._console: Console | None = None
         self._errors: Console | None = None
 
@@ -86,8 +88,7 @@ class Shell:
         yield Text(safe(self._fix(error)))
 
     def _fix(self, error: GrueError) -> str:
-        verb = self.arguments[0] if self.arguments and self.arguments[0].isalpha() else ""
-        return f"See `grue {verb} --help`." if type(error) is UsageError and verb else error.fix
+        return f"See `grue {self.verb} --help`." if type(error) is UsageError and self.verb else error.fix
 
     # --- people -----------------------------------------------------------------------------------
 

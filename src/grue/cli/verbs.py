@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from cyclopts import App
+from cyclopts import App, Group
 
 _HELP: Final = """Reach people by phone number, encrypted or by SMS, and tell nobody whom you looked for.
 
 Before or after any verb: `--home DIR` uses another home than GRUE_HOME, and `--json` prints one JSON object a line.
 """
 
-app: Final = App(name="grue", help=_HELP, version_flags=[])
+app: Final = App(name="grue", help=_HELP, version_flags=[], group_commands=Group("Help", sort_key=9))
 
 VERBS: Final = {
     "register": ("account", "Have a code sent to your number by SMS; `verify` takes it."),
@@ -30,5 +30,17 @@ VERBS: Final = {
 
 APPS: Final = {"carrier": "carrier_app", "lab": "lab_app"}
 
-for _name, (_module, _help) in VERBS.items():
-    app.command(f"grue.cli.{_module}:{APPS.get(_name, _name)}", name=_name, help=_help)
+GROUPS: Final = {
+    "You and others": ("register", "verify", "lookup", "send", "receive", "chats", "show"),
+    "What goes on": ("exposure", "doctor"),
+    "Operate": ("serve",),
+    "Try everything on this machine": ("demo", "carrier", "lab"),
+}
+"""In the order in which help shows them."""
+
+for _at, (_title, _names) in enumerate(GROUPS.items()):
+    _group = Group(_title, sort_key=_at)
+    for _n, _name in enumerate(_names):
+        _module, _help = VERBS[_name]
+        _where = f"grue.cli.{_module}:{APPS.get(_name, _name)}"
+        app.command(_where, name=_name, help=_help, group=_group, sort_key=_n)
