@@ -90,6 +90,8 @@ class MlsCommit:
 @final
 class MlsApplication:
     leaf: int
+    credential: bytes
+    """The sender's, in the epoch the message was sent in: the leaf may be another's by now."""
     plaintext: bytes
     authenticated_data: bytes
 
@@ -167,8 +169,8 @@ class MlsSession:
     def process(self, group_id: bytes, message: bytes) -> MlsApplication | MlsStagedCommit:
         """Open a PrivateMessage, or check another member's commit. Needs b"g".
 
-        MlsOwnMessage also for the own pending commit; an own commit that is not pending (our entries went
-        back) is MlsLost. A message from a past epoch that is no longer kept is MlsWrongEpoch.
+        MlsOwnMessage also for an own commit, pending or not (then our entries went back).
+        A message from a past epoch that is no longer kept is MlsWrongEpoch.
         """
 
     def merge(self, group_id: bytes, staged: MlsStagedCommit) -> None:

@@ -32,6 +32,8 @@ pub enum Incoming {
 pub struct Application {
     /// The leaf of its sender, in the epoch it was sent in.
     pub leaf: u32,
+    /// The credential of its sender, in the epoch it was sent in: the leaf may be another's by now.
+    pub credential: Vec<u8>,
     /// Its content.
     pub plaintext: Zeroizing<Vec<u8>>,
     /// What came with it unencrypted but signed.
@@ -101,10 +103,12 @@ fn open(provider: &Provider, group: &mut MlsGroup, message: ProtocolMessage) -> 
         return Err(Error::Refused(Rule::External));
     };
     let authenticated_data = processed.aad().to_vec();
+    let credential = processed.credential().serialized_content().to_vec();
     match processed.into_content() {
         ProcessedMessageContent::ApplicationMessage(message) => {
             Ok(Incoming::Application(Application {
                 leaf: leaf.u32(),
+                credential,
                 plaintext: Zeroizing::new(message.into_bytes()),
                 authenticated_data,
             }))

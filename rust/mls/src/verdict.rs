@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Why a commit was not staged. When the reason may lie in our private state, judge it as somebody
-/// would who has none: if it passes, everybody else follows it and we are lost.
+/// would who has none: if it passes, everybody else follows it and we are lost, or it was ours once.
 pub(crate) fn on_commit(
     crypto: &impl OpenMlsCrypto,
     group: &MlsGroup,
@@ -27,9 +27,12 @@ pub(crate) fn on_commit(
             Error::Refused(Rule::Protocol)
         }
         ProcessMessageError::InvalidCommit(_) | ProcessMessageError::LibraryError(_) => {
-            judge_publicly(crypto, group, message)
-                .err()
-                .unwrap_or(Error::Lost)
+            match judge_publicly(crypto, group, message) {
+                // Ours, and not pending: our own entries went back.
+                Ok(leaf) if leaf == group.own_leaf_index().u32() => Error::OwnMessage,
+                Ok(_) => Error::Lost,
+                Err(error) => error,
+            }
         }
         other => on(other, false),
     }
@@ -39,12 +42,13 @@ fn judge_publicly(
     crypto: &impl OpenMlsCrypto,
     group: &MlsGroup,
     message: ProtocolMessage,
-) -> Result<()> {
+) -> Result<u32> {
     let processed = group
         .public_group()
         .process_message(crypto, message)
         .map_err(|_| Error::Refused(Rule::Protocol))?;
-    check_commit(crypto, group, processed).map(|_| ())
+    let commit = check_commit(crypto, group, processed)?;
+    Ok(commit.map_or_else(|| group.own_leaf_index().u32(), |commit| commit.leaf))
 }
 
 /// Why a message was not opened; `is_past` if it is from an epoch before the group's.

@@ -60,13 +60,16 @@ fn a_member_with_other_private_keys_is_lost() {
 }
 
 #[test]
-fn a_member_whose_entries_went_back_behind_its_own_commit_is_lost() {
+fn a_member_whose_entries_went_back_knows_its_own_commit() {
     let [mut alice, mut bob, _] = group_of::<3>();
     let before = alice.entries.clone();
     let commit = alice.commit(&[], &[]);
     alice.entries = before;
     bob.follow(&commit.message).expect("followed");
-    assert_eq!(alice.stage(&commit.message).expect_err("lost"), Error::Lost);
+    assert_eq!(
+        alice.stage(&commit.message).expect_err("ours"),
+        Error::OwnMessage
+    );
 }
 
 #[test]

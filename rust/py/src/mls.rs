@@ -103,6 +103,7 @@ struct MlsCommit {
 #[pyclass(frozen, get_all, module = "grue._core")]
 struct MlsApplication {
     leaf: u32,
+    credential: Py<PyBytes>,
     plaintext: Py<PyBytes>,
     authenticated_data: Py<PyBytes>,
 }
@@ -320,6 +321,7 @@ impl MlsSession {
             Incoming::Application(message) => {
                 let application = MlsApplication {
                     leaf: message.leaf,
+                    credential: PyBytes::new(py, &message.credential).unbind(),
                     plaintext: PyBytes::new(py, &message.plaintext).unbind(),
                     authenticated_data: PyBytes::new(py, &message.authenticated_data).unbind(),
                 };
