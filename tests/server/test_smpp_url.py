@@ -4,7 +4,6 @@ import asyncio
 import datetime
 import ipaddress
 import ssl
-import sys
 from pathlib import Path
 
 import pytest
@@ -53,15 +52,6 @@ def test_the_url_says_everything() -> None:
 def test_a_url_that_is_none_says_what_to_write(url: str) -> None:
     with pytest.raises(UsageError):
         open_gateway(url)
-
-
-def test_without_the_extra_the_url_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "aiosmpplib", None)
-    for name in ("smpp", "smppsession"):
-        monkeypatch.delitem(sys.modules, f"grue.server.{name}")
-        monkeypatch.delattr(f"grue.server.{name}")
-    with pytest.raises(UsageError, match=r"grue\[smpp\]"):
-        open_gateway("smpp://carrier.example")
 
 
 # --- TLS ------------------------------------------------------------------------------------------

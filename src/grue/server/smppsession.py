@@ -11,15 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from grue.errors import SmsGatewayDown, SmsMayHaveGone, UsageError
+import aiosmpplib as lib  # type: ignore[import-untyped]
+
+from grue.errors import SmsGatewayDown, SmsMayHaveGone
 from grue.protocol import smpp, smstext
 from grue.protocol.smpp import BadPdu, Command, Deliver, Header, Status
 from grue.protocol.smstext import Part
-
-try:
-    import aiosmpplib as lib  # type: ignore[import-untyped]
-except ImportError:
-    raise UsageError("An smpp:// gateway needs the extra `smpp`: pip install 'grue[smpp]'.") from None
 
 SEQUENCE_END: Final = 0x7FFFFFFF
 

@@ -109,7 +109,7 @@ class SmsGateway(Protocol):
 def open_gateway(url: str) -> SmsGateway:
     """The adapter for a URL; connects nothing yet. Raises UsageError."""
     if url.startswith(("smpp://", "smpps://")):
-        from grue.server import smpp  # here, because aiosmpplib is an extra
+        from grue.server import smpp  # here, so that a server without SMS does not load it
 
         return smpp.from_url(url)
     raise UsageError("There is no SMS gateway of that kind. Use smpp://NAME:PASSWORD@HOST:PORT (smpps:// for TLS).")
