@@ -66,6 +66,7 @@ def restart_everything(stage: Stage) -> None:
     stage.start_server()
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("between", [Stage.kill_and_start_server, restart_everything], ids=["kill -9", "restarts"])
 def test_nothing_is_lost_whatever_restarts_between_any_two_commands(
     tmp_path_factory: pytest.TempPathFactory, between: Callable[[Stage], None]

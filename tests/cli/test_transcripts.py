@@ -1,34 +1,23 @@
 """Every transcript in testdata, played against a server and a carrier that are processes of their own."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.play import Stage
-from tests.cli.transcript import Step, difference, files, parse, written
+from tests.cli.transcript import TESTDATA, Step, difference, parse, written
 
 WRITE = os.environ.get("WRITE_TRANSCRIPTS") == "1"
 
-APART = {"codes", "no_sms"}
-"""Transcripts that need a server to themselves: one whose clock is turned, one without an SMS gateway."""
+TOGETHER = ["first_day", "numbers", "homes", "usage", "servers", "sms"]
+"""One after the other on one stage: the people of the first go on in the others."""
+
+APART = ["codes", "no_sms"]
+"""Those that need a server to themselves: one whose clock is turned, one without an SMS gateway."""
 
 
-@pytest.fixture
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
-    name = request.node.callspec.params["file"].stem
-    if name not in APART:
-        yield request.getfixturevalue("shared")
-        return
-    stage = Stage(tmp_path, sms=name != "no_sms")
-    stage.open()
-    yield stage
-    stage.close()
-
-
-@pytest.mark.parametrize("file", files(), ids=lambda file: file.stem)
-def test_transcript(file: Path, stage: Stage) -> None:
+def play(stage: Stage, file: Path) -> None:
     after: list[str] = []
     for step in parse(file.read_text()):
         if not isinstance(step, Step):
@@ -40,3 +29,23 @@ def test_transcript(file: Path, stage: Stage) -> None:
         assert WRITE or found is None, f"{file.name} {found}"
     if WRITE:
         file.write_text("\n".join(after) + "\n")
+
+
+@pytest.mark.timeout(240)
+def test_a_day_and_everything_that_can_go_wrong_in_it(shared: Stage) -> None:
+    for name in TOGETHER:
+        play(shared, TESTDATA / f"{name}.txt")
+
+
+@pytest.mark.parametrize("name", APART)
+def test_what_needs_a_server_to_itself(tmp_path: Path, name: str) -> None:
+    stage = Stage(tmp_path, sms=name != "no_sms")
+    stage.open()
+    try:
+        play(stage, TESTDATA / f"{name}.txt")
+    finally:
+        stage.close()
+
+
+def test_every_transcript_is_played() -> None:
+    assert sorted(TOGETHER + APART) == sorted(file.stem for file in TESTDATA.glob("*.txt"))

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+TESTDATA = Path(__file__).parent / "testdata"
+
 VARIABLE = {"<hex>": r"[0-9a-f]{8,}", "<n>": r"\d[\d.]*", "<time>": r"\d\d:\d\d", "<any>": r".*"}
 
 SPELLED = [
@@ -107,7 +109,3 @@ def _spelled(line: str) -> str:
     for pattern, name in SPELLED:
         line = pattern.sub(name, line)
     return line
-
-
-def files() -> list[Path]:
-    return sorted((Path(__file__).parent / "testdata").glob("*.txt"))

@@ -14,7 +14,7 @@ from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event
 from grue.exposure.facts import Finding
 from grue.exposure.linking import identifiers
 from grue.exposure.report import Row, report
-from grue.exposure.rest import at_rest
+from grue.exposure.rest import at_any_time, at_rest
 from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.protocol import wire
 from grue.server.sms import Sms
@@ -109,6 +109,7 @@ class TappedWorld(MemoryWorld):
         self.events: list[Event] = []
         self.carried: list[Piece] = []
         self.shown: list[Piece] = []
+        self.rested: list[Capture] = []
         self.data = path / "server"
         submit = self.carrier.submit
 
@@ -149,7 +150,7 @@ class TappedWorld(MemoryWorld):
         return [
             # The server sees SMS as they pass.
             Capture(SERVER_LIVE, self.carried, self.events),
-            at_rest(self.data),
+            at_any_time([*self.rested, at_rest(self.data)]),
             Capture(CARRIER, self.carried),
             network_view(self.events),
             Capture(CONTACT, self.shown),
@@ -172,6 +173,7 @@ class TappedWorld(MemoryWorld):
     async def _say(self, speaker: Client, listener: Client, sender: str, to: str, text: str) -> Said:
         begun = self.clock()
         await speaker.send(to, text)
+        self.rested.append(at_rest(self.data))
         await listener.poll()
         shown = await listener.unshown()
         assert [message.text for message in shown] == [text]

@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,13 @@ def at_rest(data: Path) -> Capture:
         tables = [table for path in databases for table in _tables(path)]
     columns = [column for table in tables for column in table.columns()]
     return Capture(SERVER_AT_REST, [*columns, *pieces], rows=[row for table in tables for row in table.rows])
+
+
+def at_any_time(captures: Iterable[Capture]) -> Capture:
+    """What lay on the disk at one of several times; what stayed the same counts once."""
+    captures = list(captures)
+    pieces = dict.fromkeys(piece for capture in captures for piece in capture.pieces)
+    return Capture(SERVER_AT_REST, list(pieces), rows=list(dict.fromkeys(row for one in captures for row in one.rows)))
 
 
 @dataclass(frozen=True)

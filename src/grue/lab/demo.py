@@ -22,7 +22,7 @@ from grue.client.home import make_key
 from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event, Piece, network_view, save_events
 from grue.exposure.linking import identifiers
 from grue.exposure.report import Row, as_markdown, report
-from grue.exposure.rest import at_rest
+from grue.exposure.rest import at_any_time, at_rest
 from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.lab.carrier import inject
 from grue.lab.processes import Done, Group, ProcessFailed, Running
@@ -104,7 +104,7 @@ class Demo:
         for tap in self._taps.values():
             stack.push_async_callback(tap.close)
         self._urls = {number: await tap.start() for number, tap in self._taps.items()}
-        data = str(self._where / "server")
+        data = str(self._data)
         filled, self._carrier = await asyncio.gather(
             self._group.run("lab", "fill", "--data", data, "--count", str(MEMBERS)),
             self._group.start("carrier", "carrier", "--listen", "127.0.0.1:0", "--record", str(self._record)),
@@ -150,10 +150,8 @@ class Demo:
 
     async def _look_up(self) -> None:
         numbers = (BOB, self._member, CAROL)
-        following = asyncio.create_task(self._follow(BOB))
         # One after the other, so that each one's requests are known for those of this lookup.
         looked = [await self._as(ALICE, "lookup", number) for number in numbers]
-        self._bob = await following
         found = [done.objects[0] for done in looked]
         routes = [one["route"] for one in found]
         _expect(routes == ["encrypted", "encrypted", "sms"], f"lookups gave {routes}")
@@ -165,7 +163,10 @@ class Demo:
 
     async def _write_blue(self) -> None:
         begun = time.time()
-        sent, self._alice = await asyncio.gather(self._as(ALICE, "send", BOB, HELLO), self._follow(ALICE))
+        sent = await self._as(ALICE, "send", BOB, HELLO)
+        self._waiting = at_rest(self._data)
+        # Only now does Bob come online: until then the message has been waiting on the server.
+        self._bob, self._alice = await asyncio.gather(self._follow(BOB), self._follow(ALICE))
         got = await _message(self._bob, HELLO)
         self._messages.append(Said(ALICE, BOB, HELLO, begun, time.time()))
         self._step("send", "Alice writes to Bob: it goes encrypted", [f'send {BOB} "{HELLO}"'], [*sent.objects, got])
@@ -206,7 +207,7 @@ class Demo:
         shown = [Piece("a message", msgspec.json.encode(line), at) for at, line in messages]
         return [
             Capture(SERVER_LIVE, events=live),
-            at_rest(self._where / "server"),
+            at_any_time([self._waiting, at_rest(self._data)]),
             Capture(CARRIER, told, self._smpp),
             network_view(self._events),
             Capture(CONTACT, shown),
@@ -226,6 +227,10 @@ class Demo:
         shutil.copytree(self._where, keep / "run", dirs_exist_ok=True)
 
     # --- parts ------------------------------------------------------------------------------------
+
+    @property
+    def _data(self) -> Path:
+        return self._where / "server"
 
     @property
     def _record(self) -> Path:
