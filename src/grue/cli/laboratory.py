@@ -48,7 +48,8 @@ async def demo(
     stop_on_sigterm()
     shell.say(lambda: _story().opening())
     began = perf_counter()
-    await Demo(lambda step: _tell(shell, step), keep).run()
+    with shell.working("Working ..."):
+        await Demo(lambda step: _tell(shell, step), keep).run()
     seconds = perf_counter() - began
     shell.emit({"demo": "ok"})
     shell.say(lambda: _story().ending(seconds, keep))

@@ -8,7 +8,7 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -118,6 +118,12 @@ class Shell:
         finally:
             done.set()
             spinner.join()
+
+    def working(self, what: str) -> AbstractContextManager[object]:
+        """Show people all the while that something goes on; what is said meanwhile stands above it."""
+        if self.as_json or not sys.stdout.isatty():
+            return nullcontext()
+        return self.console.status(what)
 
     def _spin(self, what: str, done: threading.Event) -> None:
         if not done.wait(SPINNER_AFTER):
