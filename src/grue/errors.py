@@ -186,6 +186,12 @@ class DiskFull(Refused):
     fix = "Free some space and try again."
 
 
+class DiskFailed(Refused):
+    code = "disk_failed"
+    message = "The disk cannot be read or written."
+    fix = "Check that the folder is yours and can be written, and that the disk is sound."
+
+
 class OtherVersion(Refused):
     code = "other_version"
     message = "The server speaks another version of the protocol."
@@ -246,6 +252,14 @@ class ServerBusy(NetworkError):
     code = "busy"
     message = "The server is busy."
     fix = "Wait a little and try again."
+
+
+class HomeBusy(NetworkError):
+    """No network, but the same remedy: another process holds the database's lock for longer than it should."""
+
+    code = "home_busy"
+    message = "Another process is using this home."
+    fix = "Try again when it is done."
 
 
 class SmsGatewayDown(NetworkError):

@@ -6,14 +6,25 @@ import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import apsw
 import pytest
 
 from grue.client import rows
+from grue.client import store as stores_of_clients
 from grue.client.home import unlock
 from grue.client.store import Db, Store
-from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, NoPassphrase, WrongPassphrase
+from grue.errors import (
+    CorruptDatabase,
+    DiskFailed,
+    DiskFull,
+    ForeignDatabase,
+    GrueError,
+    HomeBusy,
+    NoPassphrase,
+    WrongPassphrase,
+)
 from grue.protocol.fallback import Route
 
 KEY = bytes(range(32))
@@ -187,6 +198,95 @@ def small_disk(path: Path) -> bool:
 
 def unmount(path: Path) -> None:
     subprocess.run(["umount", str(path)], check=True)
+
+
+def failing(code: int) -> apsw.Error:
+    """What apsw raises for a result code of SQLite, extended or not."""
+    error = apsw.exception_for(code)
+    assert isinstance(error, apsw.Error)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (apsw.SQLITE_FULL, DiskFull),
+        (apsw.SQLITE_IOERR_SHMSIZE, DiskFull),
+        (apsw.SQLITE_IOERR, DiskFailed),
+        (apsw.SQLITE_IOERR_WRITE, DiskFailed),
+        (apsw.SQLITE_CANTOPEN, DiskFailed),
+        (apsw.SQLITE_READONLY, DiskFailed),
+        (apsw.SQLITE_BUSY, HomeBusy),
+        (apsw.SQLITE_LOCKED, HomeBusy),
+        (apsw.SQLITE_CORRUPT, CorruptDatabase),
+        (apsw.SQLITE_NOTADB, CorruptDatabase),
+    ],
+)
+async def test_each_error_of_sqlite_says_what_is_wrong(tmp_path: Path, code: int, kind: type[GrueError]) -> None:
+    store = await Store.open(tmp_path / "grue.db", KEY)
+
+    def fail(_db: Db) -> None:
+        raise failing(code)
+
+    for work in (store.transact, store.note, store.read):
+        with pytest.raises(GrueError) as raised:
+            await work(fail)
+        assert type(raised.value) is kind
+    await store.close()
+
+
+async def test_a_disk_without_room_is_full_whatever_sqlite_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await Store.open(tmp_path / "grue.db", KEY)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=0))
+
+    def fail(_db: Db) -> None:
+        raise failing(apsw.SQLITE_IOERR_WRITE)
+
+    with pytest.raises(DiskFull):
+        await store.transact(fail)
+    await store.close()
+
+
+async def test_what_cannot_be_opened_is_no_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(DiskFailed):
+        await Store.open(tmp_path / "missing" / "grue.db", KEY)
+
+
+async def test_a_home_that_another_process_holds_for_long_is_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores_of_clients, "BUSY_MS", 10)
+    store = await Store.open(tmp_path / "grue.db", KEY)
+    other = apsw.Connection(str(tmp_path / "grue.db"))
+    other.pragma("key", f"raw:{KEY.hex()}")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(HomeBusy):
+        await store.transact(put, "waits")
+    with pytest.raises(HomeBusy):
+        # Closed again, and nothing of it left.
+        await Store.open(tmp_path / "grue.db", KEY)
+    other.execute("ROLLBACK")
+    await store.transact(put, "and it goes on")
+    other.close()
+    await store.close()
+
+
+async def test_a_transaction_that_ends_in_stop_iteration_hangs_nobody(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path / "grue.db", KEY)
+
+    def stop(db: Db) -> None:
+        put(db, "half")
+        next(iter(()))
+
+    for work in (store.transact, store.note, store.read):
+        async with asyncio.timeout(5):
+            with pytest.raises(GrueError) as raised:
+                await work(stop)
+        assert type(raised.value) is GrueError
+    assert await store.read(get) is None
+    await store.close()
 
 
 async def test_two_stores_on_one_file_see_each_others_commits(tmp_path: Path) -> None:

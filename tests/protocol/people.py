@@ -13,6 +13,7 @@ from grue.protocol.conversation import (
     ConversationEvent,
     Incoming,
     Outgoing,
+    Purpose,
     Step,
     Tools,
     become,
@@ -48,7 +49,8 @@ class Device:
         self.credential = credential(identity, self.public)
         self.me: Me
         self.conversation: Conversation
-        self.posted: set[bytes] = set()
+        self.posted: dict[bytes, Purpose] = {}
+        self.digests: set[bytes] = set()
         self.hashes: dict[int, bytes] = {}
         self.incoming: list[Incoming] = []
         self.steps: list[Step] = []
@@ -74,7 +76,8 @@ class Device:
 
     def apply(self, step: Step) -> list[Outgoing]:
         self.conversation = step.conversation
-        self.posted |= {outgoing.envelope for outgoing in step.outgoing}
+        self.posted |= {outgoing.envelope: outgoing.purpose for outgoing in step.outgoing}
+        self.digests |= {outgoing.digest for outgoing in step.outgoing if outgoing.digest}
         self.hashes |= step.hashes
         self.incoming += step.incoming
         self.steps.append(step)
@@ -105,16 +108,18 @@ class Device:
         return self.apply(step)
 
     def follow(self, deliveries: Sequence[wire.Delivery]) -> list[Outgoing]:
-        follower = Follower(self.entries, self.me, TOOLS, self.posted.__contains__, self.hashes.get)
+        digests = self.digests.__contains__
+        follower = Follower(self.entries, self.me, TOOLS, self.posted.get, digests, self.hashes.get)
         step, changes = follower.follow(self.conversation, deliveries)
         self.keep_changes(changes)
         return self.apply(step)
 
-    def invited(self, blob: bytes, known: Sequence[Conversation] = ()) -> Invited:
+    def invited(self, blob: bytes, known: Sequence[Conversation] = (), list_number: int = 0) -> Invited:
         session = self.session()
         payload = open_intro(blob)
         assert isinstance(payload, IntroWelcome)
-        result = invited(session, self.me, payload, known, TOOLS)
+        by_id = {conversation.id: conversation for conversation in known}
+        result = invited(session, self.me, payload, by_id.get, lambda _identity: list_number, TOOLS)
         self.keep(session)
         self.apply(result.step)
         return result

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from grue._core import MlsSession
 from grue.errors import NotPermitted, TooLarge
 from grue.protocol import envelope, wire
-from grue.protocol.contents import MAX_TEXT, ResyncRequest, Text
+from grue.protocol.contents import MAX_TEXT, Receipt, ResyncRequest, Text
 from grue.protocol.conversation import (
     ConversationEvent,
     ConversationState,
@@ -31,7 +31,7 @@ from grue.protocol.conversation import (
 )
 from grue.protocol.follow import refused_commit
 from grue.protocol.mailbox import UNKNOWN_HASH, ReaderState, delivered, empty_log, met
-from tests.protocol.people import TOOLS, Device, Mailbox, Person, acquainted, exchange
+from tests.protocol.people import TOOLS, Device, Person, acquainted, exchange
 
 
 def test_texts_arrive_in_order_and_once() -> None:
@@ -172,7 +172,7 @@ def test_who_cannot_follow_a_commit_is_lost_and_comes_back_by_a_resync() -> None
     assert bob.device.texts == ["before"]
     assert bob.device.conversation.state is ConversationState.LOST
     assert bob.device.steps[-1].notices == [Notice.LOST]
-    assert not bob.device.steps[-1].start_over
+    assert bob.device.conversation.lost_commit
     mailbox.take(bob.device.ask_resync())
     exchange(mailbox, alice.device)
     welcome = next(
@@ -196,13 +196,95 @@ def test_an_own_message_that_we_do_not_know_means_that_our_state_went_back() -> 
     mailbox.take(bob.device.say("forgotten by bob"))
     bob.device.entries, bob.device.conversation = entries, conversation
     bob.device.posted.clear()
+    bob.device.digests.clear()
+    mailbox.take(alice.device.say("still read"))
     bob.device.follow(mailbox.after(bob.device))
-    assert bob.device.steps[-1].start_over
-    assert bob.device.conversation.state is ConversationState.LOST
+    assert bob.device.conversation.state is ConversationState.RESTORED
+    assert bob.device.texts == ["still read"]
     with pytest.raises(NotPermitted):
         bob.device.say("must not go out: its key was used already")
     exchange(mailbox, alice.device)
     assert alice.device.texts == ["forgotten by bob"]
+
+
+def test_an_own_message_that_somebody_sealed_anew_changes_nothing() -> None:
+    alice, bob, mailbox = acquainted()
+    (outgoing,) = bob.device.say("once")
+    mailbox.take([outgoing])
+    key, address = bob.device.conversation.epoch_keys[0], bob.device.conversation.log.mailbox
+    delivery = mailbox.log[0]
+    message = envelope.unseal([key], address, delivery.envelope, delivery.blob)
+    again = envelope.seal(key, address, b"a" * 16, message)
+    mailbox.log.append(wire.Delivery(address, 2, b"a" * 16, again))
+    exchange(mailbox, alice.device, bob.device)
+    assert bob.device.conversation.state is ConversationState.ACTIVE
+    assert alice.device.texts == ["once"]
+
+
+def test_an_own_commit_that_was_forgotten_and_won_is_lost_and_not_passed_over() -> None:
+    alice, bob, mailbox = acquainted()
+    mailbox.take(alice.device.update())
+    session = alice.device.session()
+    step = refused_commit(session, alice.device.conversation)
+    alice.device.keep(session)
+    alice.device.apply(step)
+    exchange(mailbox, bob.device)
+    alice.device.follow(mailbox.after(alice.device))
+    assert alice.device.conversation.state is ConversationState.LOST
+    assert alice.device.conversation.lost_commit == mailbox.log[0].envelope
+
+
+def test_a_late_text_of_a_device_that_was_removed_is_its_accounts_and_harms_nobody() -> None:
+    alice, bob, mailbox = acquainted(devices=2)
+    late = bob.devices[1].say("late")
+    members = bob.device.session().members(bob.device.conversation.id)
+    old = next(m.leaf for m in members if m.signature_key == bob.devices[1].public)
+    mailbox.take(_insider_commit(bob.device, [], [old]))
+    mailbox.take(late)
+    exchange(mailbox, alice.device, bob.device)
+    assert [(i.sender, i.text.text) for i in alice.device.incoming] == [(bob.public, "late")]
+
+
+def test_a_hole_in_the_log_and_then_nothing_that_opens_is_lost() -> None:
+    alice, bob, mailbox = acquainted()
+    for _ in range(3):
+        mailbox.take(bob.device.update())
+        exchange(mailbox, bob.device)
+    mailbox.take(bob.device.say("of an epoch that alice has no key for"))
+    alice.device.follow(mailbox.log[-1:])
+    assert alice.device.conversation.state is ConversationState.LOST
+    assert alice.device.conversation.lost_commit == b""
+    assert alice.device.steps[-1].notices == [Notice.GAP, Notice.LOST]
+
+
+def test_after_a_hole_the_hash_of_who_has_read_as_far_is_taken_up() -> None:
+    alice, bob, mailbox = acquainted()
+    mailbox.take(alice.device.say("expired"))
+    mailbox.take(alice.device.say("kept"))
+    exchange(mailbox, alice.device)
+    bob.device.follow(mailbox.log[1:])
+    assert bob.device.conversation.log.hash == UNKNOWN_HASH
+    mailbox.take(alice.device.say("with alice's hash"))
+    exchange(mailbox, alice.device, bob.device)
+    assert bob.device.conversation.log.hash == alice.device.conversation.log.hash
+
+
+def test_a_fork_does_not_end_reading_and_junk_does_not_end_a_fork() -> None:
+    alice, bob, mailbox = acquainted()
+    (outgoing,) = alice.device.say("mine")
+    mailbox.take([outgoing])
+    session = bob.device.session()
+    wrong = post(session, bob.device.conversation, Receipt(1, bytes(32)), Purpose.RECEIPT, TOOLS)
+    bob.device.keep(session)
+    mailbox.take(bob.device.apply(Step(bob.device.conversation, [wrong])))
+    key, address = bob.device.conversation.epoch_keys[0], bob.device.conversation.log.mailbox
+    message = envelope.unseal([key], address, mailbox.log[0].envelope, mailbox.log[0].blob)
+    again = envelope.seal(key, address, b"a" * 16, message)
+    mailbox.log.append(wire.Delivery(address, 3, b"a" * 16, again))
+    alice.device.digests.clear()
+    alice.device.follow(mailbox.after(alice.device))
+    assert alice.device.conversation.state is ConversationState.RESTORED
+    assert alice.device.conversation.log.cursor == 3
 
 
 def test_conversation_10_a_resync_with_a_strangers_key_package_is_passed_over() -> None:

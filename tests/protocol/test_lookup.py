@@ -224,13 +224,13 @@ def test_a_lookup_cannot_be_searched_before_it_was_evaluated(fake: FakeDirectory
 def test_a_transcript_shows_whose_number_it_is(fake: FakeDirectory) -> None:
     transcript, result, table = own_transcript(fake, ALICE)
     identity = a_record(1).identity_public
-    checked = check_transcript(result.current, ALICE, identity, transcript, table.find, NOW)
+    checked, _ = check_transcript(result.current, ALICE, identity, transcript, table.find, NOW)
     assert checked == Found(ALICE, a_record(1), 1)
 
 
 def test_a_transcript_of_a_number_that_is_not_listed_proves_nothing(fake: FakeDirectory) -> None:
     transcript, result, table = own_transcript(fake, NOBODY)
-    checked = check_transcript(result.current, NOBODY, bytes(32), transcript, table.find, NOW)
+    checked, _ = check_transcript(result.current, NOBODY, bytes(32), transcript, table.find, NOW)
     assert isinstance(checked, Absent)
 
 

@@ -28,6 +28,14 @@ CODECS = {
 NAMES = [kind.__name__ for kind in MESSAGES]
 
 
+@pytest.mark.parametrize("kind", MESSAGES, ids=NAMES)
+def test_no_field_shows_in_a_repr(kind: type[wire.Message]) -> None:
+    message = example(kind)
+    assert repr(message) == str(message) == f"{kind.__name__}()"
+    # Rich has a way of its own.
+    assert message.__rich_repr__() == []
+
+
 def golden() -> dict[str, list[str]]:
     forms: dict[str, list[str]] = json.loads(VECTORS.read_text())
     return forms

@@ -370,6 +370,27 @@ async def test_a_removed_reader_holds_nothing_back(server: TestServer) -> None:
     assert await server.ask(wire.RemoveReader(box.id, second)) == wire.Done()
 
 
+async def test_a_slot_that_is_given_back_holds_nothing_back(server: TestServer) -> None:
+    box = await Box.create(server, [SLOT])
+    await box.post()
+    await box.ack(1)
+    assert await server.store.read(envelopes) == 1
+    for _ in range(2):
+        assert await server.ask(wire.RemoveReader(box.id, SLOT)) == wire.Done()
+        assert await server.store.read(envelopes) == 0
+    assert await server.store.read(held, box.id) == 0
+    assert await server.code(wire.ExchangeSlot(box.id, SLOT, b"n" * 32)) == "not_permitted"
+    assert await box.post() == 2
+
+
+async def test_the_secret_of_a_slot_that_was_exchanged_removes_nobody(server: TestServer) -> None:
+    box = await Box.create(server, [SLOT])
+    second = await box.join(SLOT)
+    assert await server.ask(wire.RemoveReader(box.id, SLOT)) == wire.Done()
+    await box.post()
+    assert await box.seqs(second) == [1]
+
+
 async def test_a_mailbox_goes_with_its_last_reader(server: TestServer) -> None:
     box = await Box.create(server)
     await box.post()

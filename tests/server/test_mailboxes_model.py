@@ -128,7 +128,7 @@ class MailboxMachine(RuleBasedStateMachine):
     def remove(self, reader: int) -> None:
         assert self.ask(wire.RemoveReader(MAILBOX, key(reader))) == wire.Done()
         model = self.model
-        if model is not None and model.cursors.pop(reader, None) is not None:
+        if model is not None and (model.cursors.pop(reader, None), model.slots.pop(reader, None)) != (None, None):
             if model.cursors or model.slots:
                 model.let_go()
             else:

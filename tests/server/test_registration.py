@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -359,6 +360,37 @@ async def test_registration_08_another_accounts_device_is_refused(world: World) 
     mallory.devices = [*mallory.devices, victim.devices[0]]
     await world.server.account_ask(mallory.start())
     assert (await world.refused(mallory.finish(world.phones.code(OTHER)))).code == "not_permitted"
+
+
+async def test_registration_08_a_device_is_one_accounts_even_before_it_has_key_packages(world: World) -> None:
+    victim, mallory = Person(), Person(OTHER)
+    account = await world.register(victim)
+    own = mallory.devices
+    mallory.devices = [*own, *victim.devices]
+    await world.server.account_ask(mallory.start())
+    assert (await world.refused(mallory.finish(world.phones.code(OTHER)))).code == "not_permitted"
+    assert await world.rows("SELECT account, device_pub FROM device") == [(account, victim.devices[0])]
+    # Nor by a later list.
+    mallory.devices = own
+    other = await world.register(mallory)
+    mallory.list_number, mallory.devices = 2, victim.devices
+    assert await world.check_in(other, mallory) == "not_permitted"
+    with pytest.raises(apsw.ConstraintError):
+        await world.server.store.transact(_insert_device, victim.devices[0])
+
+
+async def _insert_device(tx: Tx, device: bytes) -> None:
+    await tx.run("INSERT INTO device (account, device_pub, expires_week) VALUES ($1, $2, 1)", bytes(16), device)
+
+
+async def test_a_device_moves_with_its_number_to_the_identity_that_replaces_the_account(world: World) -> None:
+    old, new = Person(), Person()
+    await world.register(old)
+    new.devices = [*old.devices, *old.devices]
+    account = await world.register(new)
+    assert await world.rows("SELECT account, device_pub FROM device") == [(account, old.devices[0])]
+    new.list_number = 2
+    assert await world.check_in(account, new) == "done"
 
 
 # --- check-in -------------------------------------------------------------------------------------

@@ -44,6 +44,11 @@ async def add_device(tx: Tx, account: bytes, device: bytes) -> None:
     await tx.run("INSERT INTO device (account, device_pub, expires_week) VALUES ($1, $2, 9999)", account, device)
 
 
+async def move_device(tx: Tx, account: bytes, device: bytes) -> None:
+    """As when a number is registered anew: a device belongs to one account at a time."""
+    await tx.run("UPDATE device SET account = $1 WHERE device_pub = $2", account, device)
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[TestServer]:
     async with serving() as server:
@@ -81,9 +86,11 @@ async def test_signed_02_a_request_that_was_changed_is_refused(server: TestServe
 
 
 async def test_signed_02_a_signature_for_one_account_is_none_for_another(server: TestServer, device: Device) -> None:
-    await server.store.transact(add_device, b"b" * 16, device.public)
-    request = replace(device.signed(wire.CountKeyPackages()), account=b"b" * 16)
-    assert await server.account_ask(request) == wire.Refusal("not_permitted")
+    before = device.signed(wire.CountKeyPackages())
+    await server.store.transact(move_device, b"b" * 16, device.public)
+    assert await server.account_ask(replace(before, account=b"b" * 16)) == wire.Refusal("not_permitted")
+    after = device.signed(wire.CountKeyPackages(), b"b" * 16)
+    assert await server.account_ask(after) == wire.KeyPackageCount(0)
 
 
 async def test_signed_02_challenge_and_body_cannot_run_into_each_other() -> None:

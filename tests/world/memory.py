@@ -33,8 +33,8 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def pass_days(self, days: float) -> None:
-        self.now += days * 86_400
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += seconds
 
 
 class MemoryCarrier:
@@ -194,6 +194,11 @@ class MemoryWorld:
         await self.stop()
         self.carrier = MemoryCarrier()
         await self.start()
+
+    async def pass_days(self, days: float) -> None:
+        """Let time pass, with the chores that a server does meanwhile."""
+        self.clock.pass_seconds(days * 86_400)
+        await self.server.directory.tend()
 
     async def close(self) -> None:
         for client in self._clients:

@@ -73,7 +73,7 @@ async def test_an_old_head_makes_the_route_unknown(world: MemoryWorld) -> None:
     await world.person(ALICE)
     old = world.server.directory.file("head")
     assert old is not None
-    world.clock.pass_days(2)
+    await world.pass_days(2)
     world.network.change_file = lambda path, file: old if path == "head" else file
     await unknown(world, StaleDirectory)
 
@@ -94,7 +94,7 @@ async def test_a_clock_that_is_years_off_makes_the_route_unknown(world: MemoryWo
     assert served is not None
     world.network.change_file = lambda path, file: served if path == "head" else file
     for years in (10, -20):
-        world.clock.pass_days(years * 365)
+        await world.pass_days(years * 365)
         await unknown(world, StaleDirectory)
 
 

@@ -108,7 +108,7 @@ async def test_queued_messages_outlive_the_client(world: MemoryWorld) -> None:
 
 async def test_a_leaf_is_renewed_every_week_and_messages_go_on(world: MemoryWorld) -> None:
     alice, bob = await acquainted(world)
-    world.clock.now += UPDATE_AFTER_MS / 1000 + 1
+    await world.pass_days(UPDATE_AFTER_MS / 86_400_000 + 0.1)
     await alice.send(BOB, "before the commit")
     await bob.send(ALICE, "a commit of mine at the same time")
     assert await take(bob) == ["before the commit"]
@@ -124,7 +124,7 @@ async def test_a_device_whose_secrets_were_damaged_resyncs(world: MemoryWorld) -
     await alice.send(BOB, "one")
     assert await take(bob) == ["one"]
     await forget_private_keys(bob)
-    world.clock.now += UPDATE_AFTER_MS / 1000 + 1
+    await world.pass_days(UPDATE_AFTER_MS / 86_400_000 + 0.1)
     await alice.send(BOB, "two, and a commit that bob cannot follow")
     assert await take(bob) == ["two, and a commit that bob cannot follow"]
     # Alice meets her own commit and bob's request, readmits him, and he comes back.
@@ -187,7 +187,7 @@ async def test_sms_does_not_go_when_the_directory_is_stale(world: MemoryWorld) -
     alice = await world.person(ALICE)
     await alice.lookup(NOBODY)
     world.network.down = True
-    world.clock.pass_days(2)
+    await world.pass_days(2)
     (looked_up,) = await alice.lookup(NOBODY)
     assert looked_up.route.value == "unknown"
     with pytest.raises(Unreachable):

@@ -309,7 +309,9 @@ async def test_an_sms_whose_answer_was_lost_is_unknown_and_goes_once(world: Memo
 # --- identities -----------------------------------------------------------------------------------
 
 
-async def test_conversation_11_a_contact_with_a_new_key_is_not_written_to_until_it_is_accepted(world: MemoryWorld) -> None:
+async def test_conversation_11_a_contact_with_a_new_key_is_not_written_to_until_it_is_accepted(
+    world: MemoryWorld,
+) -> None:
     alice, _bob = await acquainted(world)
     new_bob = await world.person(BOB, "bob's new telephone")
     await alice.lookup(BOB)

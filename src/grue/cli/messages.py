@@ -93,7 +93,7 @@ async def _gateway(client: "Client") -> str:
 async def receive(
     *,
     follow: Annotated[bool, FLAG, Parameter(help="Go on until SIGTERM or Ctrl-C.")] = False,
-    timeout: Annotated[float | None, Parameter(help="Wait for up to so many seconds for a message.")] = None,
+    timeout: Annotated[float | None, Parameter(help="Wait; end after so many seconds without a message.")] = None,
     shell: Injected,
 ) -> None:
     """Show what has arrived, each message once. Fetches once, unless told to wait."""
@@ -112,7 +112,7 @@ async def _poll(shell: Shell, client: "Client") -> None:
     try:
         with shell.waiting("Fetching ..."):
             await client.poll()
-            await client.upkeep_when_due()
+            await client.upkeep()
     finally:
         # What is here already is shown, whatever the network does.
         shown = 0
@@ -147,7 +147,7 @@ async def _tend(shell: Shell, client: "Client") -> None:
     while True:
         pause = TEND_SECONDS
         try:
-            await client.upkeep_when_due()
+            await client.upkeep()
         except NetworkError:
             pause = RETRY_SECONDS
         except GrueError as error:

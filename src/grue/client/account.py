@@ -117,6 +117,7 @@ def forget(db: Db) -> None:
     """The account is no more; its keys go, and the messages stay."""
     db.execute("DELETE FROM meta WHERE key IN ('account', 'registration')")
     db.execute("DELETE FROM mls")
+    db.execute("DELETE FROM intent")
     db.execute("DELETE FROM outbox")
     db.execute("DELETE FROM conversation")
 

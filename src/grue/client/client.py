@@ -19,25 +19,21 @@ from grue.client import account as accounts
 from grue.client import rows
 from grue.client.context import Account, Clock, Context, Random, load_account
 from grue.client.directory import Directory, LookedUp
-from grue.client.home import default_home, unlock
-from grue.client.inbox import Inbox, expire
+from grue.client.home import DATABASE, default_home, unlock
+from grue.client.inbox import Inbox
 from grue.client.messenger import CHAT_PREFIX, Messenger, Sent, chat_named
 from grue.client.outbox import Outbox
 from grue.client.receiver import Receiver
 from grue.client.rows import Chat, StoredMessage
 from grue.client.store import Db, Store
 from grue.client.transport import DirectTransport, Transport, TransportFactory, check_url
-from grue.errors import NetworkError, NotRegistered
+from grue.client.upkeep import tend
+from grue.errors import GrueError, NotRegistered
 from grue.protocol import wire
-from grue.protocol.conversation import SUPERSEDED_FOR_MS, ConversationState
+from grue.protocol.conversation import ConversationState, Notice
 from grue.protocol.delivery import MessageState
 from grue.protocol.fallback import Route
 from grue.protocol.numbers import parse, region_of
-
-DATABASE: Final = "grue.db"
-
-UPKEEP_SECONDS: Final = 12 * 3600
-"""Twice a day: keys for new people do not run out, and a false record under our number is noticed."""
 
 LOOK_AGAIN_SECONDS: Final = 0.5
 """How often a receiver looks whether another process of this home has stored something."""
@@ -146,8 +142,8 @@ class Client:
         assert self._transport is not None
         account = await accounts.finish(self._opened, self._transport, code)
         self._assemble(account)
-        with suppress(NetworkError):
-            # Registered all the same; the next connection does what is missing.
+        with suppress(GrueError):
+            # Registered all the same; the next connection does what is missing, or says what is wrong.
             await self.upkeep()
         return account.id.hex()
 
@@ -176,18 +172,11 @@ class Client:
         return await self._ready.transport.hello()
 
     async def upkeep(self) -> None:
-        """Refill key packages, look the own number up, leave what has expired. Raises NetworkError, KeyChanged."""
-        context = self._ready
-        await accounts.upkeep(context)
-        await context.store.transact(expire, context, SUPERSEDED_FOR_MS)
-        await context.store.transact(rows.forget_old, context.now_ms)
-        await context.store.transact(rows.put_meta, "upkeep", self._clock())
+        """Refill key packages, look the own number up, check in, leave what has expired: once a day, if it is due.
 
-    async def upkeep_when_due(self) -> None:
-        """`upkeep`, unless there was one within half a day. For who receives for long, or now and then."""
-        last = await self._opened.read(rows.get_meta, "upkeep", float)
-        if not 0 <= self._clock() - (last or 0.0) < UPKEEP_SECONDS:
-            await self.upkeep()
+        `poll` and `receive` do so by themselves. Raises NetworkError; see `notices` for what it found.
+        """
+        await tend(self._ready)
 
     # --- lookups ----------------------------------------------------------------------------------
 
@@ -200,14 +189,15 @@ class Client:
 
     async def send(self, to: str, text: str, *, sms: bool = False, accept_key: bool = False) -> Sent:
         """Send one text; see `grue.client.messenger.Messenger.send`."""
-        sent = await Messenger(self._ready, self._outbox).send(to, text, sms=sms, accept_key=accept_key)
+        sent = await self._messenger.send(to, text, sms=sms, accept_key=accept_key)
         if self._receiver is not None:
             self._receiver.wake()
         return sent
 
     async def flush(self) -> None:
         """Send what is queued. Raises NetworkError; what could not go stays."""
-        await Messenger(self._ready, self._outbox).resume()
+        _ = self._ready
+        await self._messenger.resume()
         await self._outbox.flush()
 
     async def poll(self) -> None:
@@ -218,8 +208,10 @@ class Client:
         await self.flush()
         await self._inbox.poll_conversations()
         await self._inbox.confirm()
+        await self._inbox.ask_again()
         await self.flush()
-        await Messenger(self._ready, self._outbox).ask_sms()
+        await self._messenger.ask_sms()
+        await self.upkeep()
 
     async def receive(self, idle: float | None = None) -> AsyncIterator[Message]:
         """Messages as they arrive, each once even with several receivers; ends after `idle` seconds without one.
@@ -230,6 +222,7 @@ class Client:
         idle_since = time.monotonic()
         while True:
             receiver.arrived.clear()
+            receiver.check()
             message = await self.take()
             if message is not None:
                 yield message
@@ -240,11 +233,21 @@ class Client:
                 await _wait(receiver.arrived, _remaining(idle, idle_since))
 
     async def take(self) -> Message | None:
-        """The oldest message that is stored and was not shown yet, marked as shown, without asking the server."""
+        """The oldest message that is stored and was not shown yet, marked as shown, without asking the server.
+
+        Whoever is cancelled here has not taken it. A power cut just now may show it again, which is better than never.
+        """
         # Looking first keeps an idle receiver from taking the write lock.
         if not await self._opened.read(_unshown):
             return None
-        return await self._opened.note(_take, self.number)
+        taking = asyncio.ensure_future(self._opened.note(_take, self.number))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taken = await taking
+            if taken is not None:
+                await self.put_back(taken)
+            raise
 
     async def put_back(self, message: Message) -> None:
         """A message that was taken could not be shown after all: whoever takes next gets it."""
@@ -256,6 +259,11 @@ class Client:
         while (message := await self.take()) is not None:
             messages.append(message)
         return messages
+
+    async def notices(self) -> list[tuple[str, Notice]]:
+        """What a person should know and is no message, each once: (chat, notice)."""
+        taken = await self._opened.transact(rows.take_notices)
+        return [(_name(chat), notice) for chat, notice in taken]
 
     async def chats(self) -> list[ChatInfo]:
         """All chats, the latest first."""
@@ -293,13 +301,14 @@ class Client:
         assert self._transport is not None
         directory = Directory(self._opened, self._transport, account.server_public, self._clock)
         self._context = Context(self._opened, self._transport, directory, account, self._clock, self._random)
-        self._outbox = Outbox(self._context)
         self._inbox = Inbox(self._context)
+        self._outbox = Outbox(self._context, self._inbox.give_up)
+        self._messenger = Messenger(self._context, self._inbox, self._outbox)
         return self._context
 
     def _start(self) -> Receiver:
         if self._receiver is None:
-            self._receiver = Receiver(self._ready, self._inbox, self._outbox)
+            self._receiver = Receiver(self._ready, self._inbox, self._outbox, self._messenger)
             self._receiver.start()
         return self._receiver
 

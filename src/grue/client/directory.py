@@ -100,7 +100,7 @@ class Directory:
         lookup = Lookup(current, [number], {number: output})
         lookup.start()
         results = await self._search(lookup)
-        await self._store.note(_remember, current, {number: output})
+        await self._store.note(remember, current, {number: output})
         return results[number], transcript
 
     async def _lookup(self, numbers: Sequence[str]) -> dict[str, Result]:
@@ -110,7 +110,7 @@ class Directory:
         while request is not None:
             request = lookup.evaluated(await self._evaluate(request))
         if lookup.learned:
-            await self._store.note(_remember, current, lookup.learned)
+            await self._store.note(remember, current, lookup.learned)
         return await self._search(lookup)
 
     async def _search(self, lookup: Lookup) -> dict[str, Result]:
@@ -189,7 +189,8 @@ def _outputs(db: Db, current: Current, numbers: Sequence[str]) -> dict[str, byte
     return known
 
 
-def _remember(db: Db, current: Current, outputs: dict[str, bytes]) -> None:
+def remember(db: Db, current: Current, outputs: dict[str, bytes]) -> None:
+    """Keep PRF outputs for this OPRF epoch: with them a lookup asks nobody."""
     epoch = current.manifest.contents.oprf_epoch
     for number, output in outputs.items():
         db.execute("INSERT OR REPLACE INTO evaluation VALUES (?, ?, ?)", number, epoch, output)

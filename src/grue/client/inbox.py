@@ -4,6 +4,7 @@ Whatever the bytes are, they are read once: junk is counted and passed over, so 
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -16,33 +17,32 @@ from grue.client import directory as own_directory
 from grue.client import rows
 from grue.client.context import Context, load_account, save_account
 from grue.client.store import Db
-from grue.errors import GrueError, NotAGrueServer, Refused
+from grue.errors import GrueError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
 from grue.protocol import wire
 from grue.protocol.contents import IntroSms, IntroWelcome
 from grue.protocol.conversation import (
     READING,
-    SENDING,
     Conversation,
-    ConversationEvent,
     ConversationState,
+    Notice,
     Step,
-    become,
     confirm,
-    preferred,
-    supersede,
 )
 from grue.protocol.directory_sync import Current
 from grue.protocol.fallback import Route
-from grue.protocol.first_contact import Invited, accept, invited, open_intro
-from grue.protocol.follow import Follower, ask_resync
+from grue.protocol.first_contact import Invited, invited, open_intro, settle
+from grue.protocol.follow import Follower, ask_due, ask_resync, give_up_mailbox, start_again
 from grue.protocol.lookup import Found, check_transcript
-from grue.protocol.mailbox import ReaderState, met
+from grue.protocol.mailbox import ReaderState
 from grue.protocol.smsseal import open_sms
 
 log: Final = logging.getLogger("grue.client")
 
-ANSWERS_BY_ITSELF: Final = SENDING | {ConversationState.LOST, ConversationState.SUPERSEDED, ConversationState.FORKED}
-"""With a conversation in one of these we have agreed to hear from the other side: a new one needs no request."""
+FRESH_SECONDS: Final = 60.0
+"""How long a log counts as read to its head: before more is written, what came is read, own commits most of all."""
+
+MAX_REQUESTS: Final = 1000
+"""Message requests that wait at once; more are passed over, since anybody can send them."""
 
 
 class Inbox:
@@ -51,6 +51,9 @@ class Inbox:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._unconfirmed: set[bytes] = set()
+        self._read_at: dict[bytes, float] = {}
+
+    # --- receipts and resyncs ---------------------------------------------------------------------
 
     async def confirm(self) -> bool:
         """Queue a receipt for each conversation in which something new was read: one, however much it was."""
@@ -69,31 +72,65 @@ class Inbox:
         if receipt is not None:
             self._context.save(db, chat, Step(conversation, [receipt]), session)
 
+    async def ask_again(self) -> bool:
+        """Queue another request for each resync that nobody has answered."""
+        lost = await self._context.store.read(rows.conversations_in, {ConversationState.LOST})
+        due = [conversation for conversation, _ in lost if ask_due(conversation, self._context.now_ms)]
+        for conversation in due:
+            await self._context.store.transact(self._ask_resync, conversation.id)
+        return bool(due)
+
+    def _ask_resync(self, db: Db, conversation_id: bytes) -> None:
+        found = rows.conversation_by_id(db, conversation_id)
+        if found is None or found[0].state is not ConversationState.LOST:
+            return
+        session = MlsSession(rows.mls_entries(db, b"s", b"k", rows.group_prefix(conversation_id)))
+        asked = ask_resync(session, found[0], self._context.account.me, self._context.tools)
+        self._context.save(db, found[1], asked, session)
+
     # --- polling ----------------------------------------------------------------------------------
 
     async def poll_conversations(self) -> None:
         """Fetch all that waits in the conversations that can be read. Raises NetworkError."""
         for conversation, _ in await self._context.store.read(rows.reading_conversations):
-            if conversation.log.state is ReaderState.READING:
-                await self._poll_conversation(conversation)
+            await self._catch_up(conversation)
+
+    async def catch_up(self, chat: int) -> None:
+        """Read a chat's conversations to their heads, unless that was done a moment ago. Raises NetworkError."""
+        for conversation in await self._context.store.read(rows.conversations_of, chat):
+            if time.monotonic() - self._read_at.get(conversation.log.mailbox, -FRESH_SECONDS) >= FRESH_SECONDS:
+                await self._catch_up(conversation)
+
+    def fresh(self, mailbox: bytes) -> None:
+        """This mailbox has just been read to its head."""
+        self._read_at[mailbox] = time.monotonic()
 
     async def poll_intro(self) -> None:
         """Fetch all that waits in the intro mailbox. Raises NetworkError."""
-        more = True
-        while more:
+        still = False
+        while not still:
             account = await self._context.store.read(load_account)
             fetched = await self._fetch(account.intro_mailbox, account.intro_read_key, account.intro_cursor)
-            await self.intro(fetched.incarnation, fetched.envelopes)
-            more = bool(fetched.envelopes) and fetched.envelopes[-1].seq < fetched.head
+            cursor = await self.intro(fetched.incarnation, fetched.envelopes)
+            await self._ack(account.intro_mailbox, account.intro_read_key, cursor)
+            same = (cursor, fetched.incarnation) == (account.intro_cursor, account.intro_incarnation)
+            still = same or cursor >= fetched.head
 
-    async def _poll_conversation(self, conversation: Conversation) -> None:
-        more = True
-        while more:
-            fetched = await self._fetch(conversation.log.mailbox, conversation.read_key, conversation.log.cursor)
-            after = await self.conversation(conversation.log.mailbox, fetched.incarnation, fetched.envelopes)
-            if after is None or after.state not in READING:
+    async def _catch_up(self, conversation: Conversation) -> None:
+        while conversation.log.state is ReaderState.READING and conversation.state in READING:
+            try:
+                fetched = await self._fetch(conversation.log.mailbox, conversation.read_key, conversation.log.cursor)
+            except (NoSuchMailbox, NotPermitted):
+                # One that we have founded may not be there yet; any other is gone for us.
+                if conversation.state is not ConversationState.FOUNDED:
+                    await self._context.store.transact(self.give_up, conversation.id)
                 return
-            more = bool(fetched.envelopes) and after.log.cursor < fetched.head
+            after = await self.conversation(conversation.log.mailbox, fetched.incarnation, fetched.envelopes)
+            before = conversation.log
+            still = after and (after.log.cursor, after.log.incarnation) == (before.cursor, before.incarnation)
+            if after is None or still or after.log.cursor >= fetched.head:
+                self.fresh(before.mailbox)
+                return
             conversation = after
 
     async def _fetch(self, mailbox: bytes, read_key: bytes, after: int) -> wire.Fetched:
@@ -104,21 +141,20 @@ class Inbox:
 
     async def _ack(self, mailbox: bytes, read_key: bytes, seq: int) -> None:
         # Only the server's store depends on it, so its refusal must not stop what is read here.
-        with suppress(Refused):
-            await self._context.transport.anonymous(wire.Ack(mailbox, read_key, seq))
+        if seq:
+            with suppress(Refused):
+                await self._context.transport.anonymous(wire.Ack(mailbox, read_key, seq))
 
     # --- the intro mailbox ------------------------------------------------------------------------
 
-    async def intro(self, incarnation: bytes, deliveries: Sequence[wire.Delivery], acknowledge: bool = True) -> int:
-        """Store what came to the intro mailbox; returns the seq to acknowledge, and does so when asked."""
+    async def intro(self, incarnation: bytes, deliveries: Sequence[wire.Delivery]) -> int:
+        """Store what came to the intro mailbox; returns how far it is read now, 0 when it begins anew."""
+        if await self._context.store.transact(self._intro_begins_anew, incarnation):
+            return 0
         current = await self._fresh_directory() if deliveries else None
-        cursor = 0
         for delivery in deliveries:
-            cursor = await self._context.store.transact(self._intro_one, current, incarnation, delivery)
-        if cursor and acknowledge:
-            account = self._context.account
-            await self._ack(account.intro_mailbox, account.intro_read_key, cursor)
-        return cursor
+            await self._context.store.transact(self._intro_one, current, delivery)
+        return (await self._context.store.read(load_account)).intro_cursor
 
     async def _fresh_directory(self) -> Current | None:
         # A newcomer's record may be seconds old. Without the directory a number just stays unverified.
@@ -127,11 +163,21 @@ class Inbox:
         except GrueError:
             return None
 
-    def _intro_one(self, db: Db, current: Current | None, incarnation: bytes, delivery: wire.Delivery) -> int:
+    def _intro_begins_anew(self, db: Db, incarnation: bytes) -> bool:
+        """A restored store counts from elsewhere: what was fetched by the old cursor is dropped, and fetched again."""
         account = load_account(db)
-        if account.intro_incarnation not in (b"", incarnation):
-            account = replace(account, intro_cursor=0)
-        save_account(db, replace(account, intro_cursor=delivery.seq, intro_incarnation=incarnation))
+        if account.intro_incarnation == incarnation:
+            return False
+        began = bool(account.intro_incarnation)
+        cursor = 0 if began else account.intro_cursor
+        save_account(db, replace(account, intro_cursor=cursor, intro_incarnation=incarnation))
+        return began
+
+    def _intro_one(self, db: Db, current: Current | None, delivery: wire.Delivery) -> None:
+        account = load_account(db)
+        if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
+            return
+        save_account(db, replace(account, intro_cursor=delivery.seq))
         if rows.first_sight(db, delivery.envelope, self._context.now_ms):
             db.execute("SAVEPOINT intro")
             try:
@@ -140,7 +186,6 @@ class Inbox:
                 db.execute("ROLLBACK TO intro")
                 log.info("an intro envelope was passed over: %s", type(error).__name__)
             db.execute("RELEASE intro")
-        return delivery.seq
 
     def _intro_payload(self, db: Db, current: Current | None, delivery: wire.Delivery) -> None:
         payload = open_intro(delivery.blob)
@@ -152,20 +197,35 @@ class Inbox:
     def _sms(self, db: Db, payload: IntroSms) -> None:
         account = self._context.account
         sms = open_sms(account.sms_secret, account.server_public, account.number, payload.sealed)
-        chat = rows.chat_for_number(db, sms.sender)
+        is_number = sms.sender.startswith("+") and sms.sender[1:].isdecimal()
+        # A sender that is a name must not be taken for one of our own names, such as `me` or `chat:1`.
+        chat = rows.chat_for_number(db, sms.sender if is_number else f"sms:{sms.sender}")
         message = sha256(payload.sealed).digest()[:16]
         rows.add_incoming(db, chat.id, b"", message, sms.text, Route.SMS, sms.received)
 
     def _welcome(self, db: Db, current: Current | None, payload: IntroWelcome) -> None:
-        known = [conversation for conversation, _ in rows.conversations_in(db, ConversationState)]
-        lost = [rows.group_prefix(c.id) for c in known if c.state is ConversationState.LOST]
-        session = MlsSession(rows.mls_entries(db, b"s", b"k", *lost))
-        result = invited(session, self._context.account.me, payload, known, self._context.tools)
+        before = rows.conversation_by_id(db, payload.invitation[5:37])
+        prefixes = [rows.group_prefix(before[0].id)] if before else []
+        session = MlsSession(rows.mls_entries(db, b"s", b"k", *prefixes))
+        result = invited(
+            session,
+            self._context.account.me,
+            payload,
+            lambda _group: before[0] if before else None,
+            lambda identity: rows.list_number_of(db, identity),
+            self._context.tools,
+        )
         chat = self._chat(db, current, result)
+        same = rows.conversations_of(db, chat.id)
+        step, left = settle(result, same, self._context.tools)
+        if step.conversation.state is ConversationState.REQUESTED:
+            _check_room(db)
         rows.mark_encrypted(db, chat.id, result.device_list.number)
-        if result.superseded is not None:
-            rows.save_conversation(db, result.superseded, chat.id)
-        step = self._settle(db, chat.id, result, known)
+        for old in left:
+            rows.save_conversation(db, old, chat.id)
+            if old.heard or old.id == result.replaces:
+                # What they have not confirmed there they can no longer read.
+                rows.intend_again(db, old.id, chat.id)
         self._context.save(db, chat.id, step, session)
 
     def _chat(self, db: Db, current: Current | None, result: Invited) -> rows.Chat:
@@ -185,38 +245,26 @@ class Inbox:
             return False
         identity, now = result.device_list.identity_public, int(self._context.clock())
         try:
-            found = check_transcript(
+            found, output = check_transcript(
                 current, result.number, identity, result.transcript, lambda tag: own_directory.find(db, tag), now
             )
         except GrueError:
             return False
+        # Kept, so that a new key under this number is noticed later.
+        own_directory.remember(db, current, {result.number: output})
         return isinstance(found, Found)
-
-    def _settle(self, db: Db, chat: int, result: Invited, known: Sequence[Conversation]) -> Step:
-        """Accept by itself what continues a conversation; of two groups for one pair leave the one not preferred."""
-        step, tools = result.step, self._context.tools
-        same = [c for c in known if c.peer == step.conversation.peer and c.id != step.conversation.id]
-        if not result.again and not any(c.state in ANSWERS_BY_ITSELF for c in same):
-            return step
-        accepted = accept(step.conversation, tools)
-        step.conversation, step.outgoing = accepted.conversation, accepted.outgoing
-        rivals = [c for c in same if c.state in SENDING and c.id != getattr(result.superseded, "id", None)]
-        best = preferred([step.conversation, *rivals])
-        for rival in rivals:
-            if rival is not best:
-                rows.save_conversation(db, supersede(rival, tools), chat)
-        if best is not step.conversation:
-            step.conversation = supersede(step.conversation, tools)
-        return step
 
     # --- conversations ----------------------------------------------------------------------------
 
     async def conversation(
         self, mailbox: bytes, incarnation: bytes, deliveries: Sequence[wire.Delivery], acknowledge: bool = True
     ) -> Conversation | None:
-        """Store what came to a conversation's mailbox, and acknowledge; None when it is not ours (any more)."""
+        """Store what came to a conversation's mailbox and acknowledge it; None when it is not read (any more).
+
+        When the mailbox begins anew, what was fetched by the old cursor is dropped, and the cursor is 0.
+        """
         after = await self._context.store.transact(self._follow, mailbox, incarnation, deliveries)
-        if after is not None and after.read_key and deliveries and acknowledge:
+        if after is not None and deliveries and acknowledge:
             await self._ack(mailbox, after.read_key, after.log.cursor)
         return after
 
@@ -227,13 +275,16 @@ class Inbox:
         if found is None or found[0].state not in READING:
             return None
         conversation, chat = found
-        conversation = replace(conversation, log=met(conversation.log, incarnation))
-        entries = rows.mls_entries(db, b"s", rows.group_prefix(conversation.id))
+        known = conversation.log.incarnation
+        if known and known != incarnation:
+            return self._begin_anew(db, chat, conversation, incarnation)
+        conversation = replace(conversation, log=replace(conversation.log, incarnation=incarnation))
         follower = Follower(
-            entries=entries,
+            entries=rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)),
             me=self._context.account.me,
             tools=self._context.tools,
-            posted=lambda envelope: rows.was_posted(db, envelope),
+            posted=lambda envelope: rows.posted_purpose(db, envelope),
+            ours=lambda digest: rows.is_ours(db, digest),
             hash_at=lambda seq: rows.hash_at(db, conversation.id, seq),
         )
         step, changes = follower.follow(conversation, deliveries)
@@ -241,21 +292,41 @@ class Inbox:
             self._unconfirmed.add(conversation.id)
         rows.save_mls(db, changes)
         self._context.save(db, chat, step)
-        if step.conversation.state is ConversationState.LOST:
-            self._recover(db, chat, step)
+        self._lost(db, chat, step.conversation)
         return step.conversation
 
-    def _recover(self, db: Db, chat: int, step: Step) -> None:
-        """Lost by a commit: ask for a resync. Lost by our own state: the next message is a new first contact."""
-        if step.start_over:
+    def _begin_anew(self, db: Db, chat: int, conversation: Conversation, incarnation: bytes) -> Conversation:
+        again = start_again(conversation, incarnation)
+        rows.forget_log(db, conversation.id)
+        rows.save_conversation(db, again, chat)
+        return again
+
+    def _lost(self, db: Db, chat: int, conversation: Conversation) -> None:
+        """Lost by a commit: ask to be added again. Lost for good: what is unconfirmed goes out in a new one."""
+        if conversation.state is not ConversationState.LOST:
             return
-        session = MlsSession(rows.mls_entries(db, b"s", b"k", rows.group_prefix(step.conversation.id)))
-        asked = ask_resync(session, step.conversation, self._context.account.me, self._context.tools)
-        self._context.save(db, chat, asked, session)
+        if conversation.lost_commit:
+            self._ask_resync(db, conversation.id)
+        else:
+            rows.intend_again(db, conversation.id, chat)
+
+    def give_up_mailbox(self, db: Db, mailbox: bytes) -> None:
+        found = rows.conversation_by_mailbox(db, mailbox)
+        if found is not None:
+            self.give_up(db, found[0].id)
+
+    def give_up(self, db: Db, conversation_id: bytes) -> None:
+        """This conversation's mailbox is gone, or does not know us any more."""
+        found = rows.conversation_by_id(db, conversation_id)
+        if found is None or found[0].state not in READING:
+            return
+        conversation, chat = give_up_mailbox(found[0]), found[1]
+        rows.drop_queued(db, conversation.id)
+        rows.save_conversation(db, conversation, chat)
+        rows.notify(db, chat, [Notice.LOST])
+        self._lost(db, chat, conversation)
 
 
-def expire(db: Db, context: Context, older_than_ms: int) -> None:
-    """Leave superseded conversations whose time has passed."""
-    for conversation, chat in rows.conversations_in(db, {ConversationState.SUPERSEDED}):
-        if context.now_ms - conversation.since > older_than_ms:
-            rows.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), chat)
+def _check_room(db: Db) -> None:
+    if rows.count_conversations(db, ConversationState.REQUESTED) >= MAX_REQUESTS:
+        raise Refused("(too many requests wait)")

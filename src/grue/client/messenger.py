@@ -1,7 +1,9 @@
 """Sending: which way a message goes, and what has to be stored before anything leaves.
 
-A message to somebody we have a conversation with is encrypted at once and queued. For anybody else the number is
-looked up first; SMS follows only from a proven absence and the sender's consent (`grue.protocol.fallback`).
+An encrypted message is first an *intent*: its text, stored. It is encrypted when the conversation's log has been read
+to its head, so that a state that went back is noticed before its keys are used twice. For a number without a
+conversation a lookup comes first; SMS follows only from a proven absence and the sender's consent
+(`grue.protocol.fallback`).
 """
 
 from contextlib import suppress
@@ -13,26 +15,39 @@ from grue.client import rows
 from grue.client.account import signed
 from grue.client.context import Context
 from grue.client.directory import LookedUp, find
+from grue.client.inbox import Inbox
 from grue.client.outbox import Outbox
 from grue.client.rows import Chat
 from grue.client.store import Db
 from grue.errors import (
+    BadRequest,
+    EncryptedContact,
     ForkedLog,
+    GrueError,
     KeyChanged,
     NetworkError,
     NoSuchChat,
     NotAGrueServer,
+    NotPermitted,
     Refused,
     RouteUnknown,
+    SmsGatewayDown,
     SmsMayHaveGone,
-    TimedOut,
+    SmsRejected,
+    SmsThrottled,
+    SmsUnavailable,
     TooLarge,
+    Unreachable,
     UsageError,
+    VerificationFailed,
 )
 from grue.protocol import wire
-from grue.protocol.contents import MAX_TEXT, Text
+from grue.protocol.contents import MAX_TEXT
 from grue.protocol.conversation import (
+    GIVEN_UP,
+    TABLE,
     Conversation,
+    ConversationEvent,
     ConversationState,
     preferred,
     say,
@@ -42,7 +57,7 @@ from grue.protocol.conversation import (
 )
 from grue.protocol.delivery import MessageEvent, MessageState
 from grue.protocol.fallback import Route, decide
-from grue.protocol.first_contact import Peer, accept, check_claimed, found
+from grue.protocol.first_contact import Peer, accept_all, check_claimed, found
 from grue.protocol.lookup import Found
 from grue.protocol.numbers import parse, region_of
 from grue.protocol.record import Record, derive, open_record
@@ -53,15 +68,18 @@ ME: Final = "me"
 CHAT_PREFIX: Final = "chat:"
 """Names a chat by its id: the only way to a chat whose number is not verified."""
 
-GIVEN_UP: Final = frozenset({ConversationState.LOST, ConversationState.FORKED})
-"""A conversation in one of these is replaced when the next message founds another."""
-
 SMS_EVENTS: Final = {
     MessageState.UNKNOWN: MessageEvent.ANSWER_LOST,
     MessageState.SUBMITTED: MessageEvent.SUBMITTED,
     MessageState.DELIVERED: MessageEvent.RECEIPT_DELIVERED,
     MessageState.FAILED: MessageEvent.RECEIPT_FAILED,
 }
+
+SMS_NOT_SENT: Final = (
+    *(SmsGatewayDown, SmsThrottled, SmsRejected, SmsUnavailable),
+    *(NotPermitted, TooLarge, BadRequest, Unreachable),
+)
+"""What the server says, or a connection that was never made: the SMS did not go. After anything else it may have."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +94,9 @@ class Sent:
 class Messenger:
     """Sends messages for one client."""
 
-    def __init__(self, context: Context, outbox: Outbox) -> None:
+    def __init__(self, context: Context, inbox: Inbox, outbox: Outbox) -> None:
         self._context = context
+        self._inbox = inbox
         self._outbox = outbox
 
     async def send(self, to: str, text: str, *, sms: bool = False, accept_key: bool = False) -> Sent:
@@ -93,157 +112,176 @@ class Messenger:
             raise TooLarge
         if to == ME:
             return await self._note(text)
-        number = to if to.startswith(CHAT_PREFIX) else parse(to, region_of(self._context.account.number))
-        if not accept_key:
-            message = await self._context.store.transact(self._to_known, number, text)
-            if message is not None:
-                return await self._flushed(message)
-        if number.startswith(CHAT_PREFIX):
-            number = await self._context.store.read(_number_of, number)
-        return await self._first(number, text, sms, accept_key)
+        target = to if to.startswith(CHAT_PREFIX) else parse(to, region_of(self._context.account.number))
+        message = await self._context.store.transact(self._intend_known, target, text, accept_key)
+        if message is not None:
+            return await self._carried_out(*message)
+        if target.startswith(CHAT_PREFIX):
+            return await self._to_unverified(target, text, accept_key)
+        return await self._to_number(target, text, sms, accept_key)
 
-    def _to_known(self, db: Db, to: str, text: str) -> bytes | None:
-        """Queue for the conversation that there is; None when there is none.
+    # --- intents ----------------------------------------------------------------------------------
 
-        CONVERSATION-11 the directory's copy here does not name another identity for the contact's number (KeyChanged).
+    def _intend_known(self, db: Db, target: str, text: str, accept_key: bool) -> tuple[bytes, int] | None:
+        """Store the text for a contact with a conversation; None when there is none that can be sent to.
+
+        CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged).
         CONVERSATION-12 no two histories were seen (ForkedLog): nothing is sent before the user says so.
         """
-        chat = chat_named(db, to, "") if to.startswith(CHAT_PREFIX) else rows.chat_of_number(db, to)
+        chat = chat_named(db, target, "") if target.startswith(CHAT_PREFIX) else rows.chat_of_number(db, target)
         if chat is None or not chat.identity:
             return None
         record = _known_record(db, chat.number)
-        if record is not None and record.identity_public != chat.identity:
+        changed = record is not None and record.identity_public != chat.identity
+        if changed and not accept_key:
             raise KeyChanged
-        message = self._say(db, chat.id, text)
-        if message is None and any(c.state is ConversationState.FORKED for c in rows.conversations_of(db, chat.id)):
+        conversations = rows.conversations_of(db, chat.id)
+        sendable = preferred(conversations) or any(c.state is ConversationState.REQUESTED for c in conversations)
+        if not sendable and not accept_key and any(c.state is ConversationState.FORKED for c in conversations):
             raise ForkedLog
-        return message
-
-    # --- to a conversation that is there ----------------------------------------------------------
-
-    def _say(self, db: Db, chat: int, text: str) -> bytes | None:
-        """Encrypt and queue, accepting a request when there is one; None when a first contact is needed."""
-        conversation = self._sendable(db, chat)
-        if conversation is None:
+        if not sendable or changed:
             return None
-        message = self._context.random(16)
-        session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
-        said = Text(message, text, self._context.now_ms)
-        step = say(session, conversation, said, self._context.tools)
-        self._keep_own(db, chat, message, text, conversation.id)
-        self._context.save(db, chat, step, session)
-        if update_due(step.conversation, self._context.now_ms):
-            session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
-            self._context.save(db, chat, update(session, step.conversation, self._context.tools), session)
+        return self._keep_own(db, chat.id, text), chat.id
+
+    def _keep_own(self, db: Db, chat: int, text: str) -> bytes:
+        message, own = self._context.random(16), self._context.account.identity_public
+        rows.add_own(db, chat, own, message, text, Route.ENCRYPTED, self._context.now_ms, MessageState.QUEUED)
+        rows.intend(db, message, chat)
+        rows.mark_encrypted(db, chat, by_us=True)
         return message
 
-    def _sendable(self, db: Db, chat: int) -> Conversation | None:
-        conversations = rows.conversations_of(db, chat)
-        best = preferred(conversations)
-        requests = [c for c in conversations if c.state is ConversationState.REQUESTED]
-        if best is None and requests:
-            step = accept(requests[-1], self._context.tools)
-            self._context.save(db, chat, step)
-            return step.conversation
-        return best
+    async def resume(self) -> None:
+        """Carry out what was intended. Raises NetworkError; what cannot go for another reason is marked as refused."""
+        refused: set[int] = set()
+        for message, chat in await self._context.store.read(rows.intended):
+            if chat not in refused:
+                try:
+                    await self._carry_out(message, chat)
+                except (Refused, VerificationFailed):
+                    refused.add(chat)
 
-    def _keep_own(self, db: Db, chat: int, message: bytes, text: str, conversation: bytes = b"") -> None:
-        own = self._context.account.identity_public
-        rows.add_own(
-            db, chat, own, message, text, Route.ENCRYPTED, self._context.now_ms, MessageState.QUEUED, conversation
-        )
-        rows.mark_encrypted(db, chat)
-
-    async def _flushed(self, message: bytes) -> Sent:
-        """Try to send what is queued; when the server does not answer, it stays queued."""
+    async def _carried_out(self, message: bytes, chat: int) -> Sent:
+        """Carry out this intent after earlier ones of its chat, and send; without a network it stays queued."""
         with suppress(NetworkError):
+            for earlier, _ in await self._context.store.read(rows.intended, chat):
+                await self._carry_out(earlier, chat)
             await self._outbox.flush()
         state = await self._context.store.read(rows.message_state, message)
         if state is MessageState.REFUSED:
             raise Refused("The server does not take messages for this contact any more.")
         return Sent(message.hex(), Route.ENCRYPTED, state or MessageState.QUEUED)
 
-    # --- to a number ------------------------------------------------------------------------------
+    async def _carry_out(self, message: bytes, chat: int) -> None:
+        await self._inbox.catch_up(chat)
+        if await self._context.store.transact(self._say, message, chat):
+            return
+        try:
+            peer = await self._claim(chat)
+        except NetworkError:
+            raise
+        except (Refused, VerificationFailed):
+            await self._context.store.transact(_give_up, message)
+            raise
+        await self._context.store.transact(self._found, message, chat, peer)
 
-    async def _first(self, number: str, text: str, sms: bool, accept_key: bool) -> Sent:
-        (looked_up,) = await self._context.directory.lookup([number])
-        encrypted_before = await self._context.store.read(_encrypted_before, number)
-        if looked_up.error is not None:
-            raise looked_up.error
-        route = decide(looked_up.route, consent=sms, encrypted_before=encrypted_before)
-        if route is Route.SMS:
-            return await self._sms(number, text)
-        return await self._first_contact(looked_up, text, accept_key)
+    # --- encrypted --------------------------------------------------------------------------------
 
-    async def _first_contact(self, looked_up: LookedUp, text: str, accept_key: bool) -> Sent:
+    def _say(self, db: Db, message: bytes, chat: int) -> bool:
+        """Encrypt and queue, accepting requests; False when there is no conversation to send to."""
+        conversation = self._sendable(db, chat)
+        text = rows.own_text(db, message)
+        if conversation is None or text is None:
+            return False
+        if not rows.take_intent(db, message):
+            return True
+        session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
+        step = say(session, conversation, text, self._context.tools)
+        if update_due(step.conversation, self._context.now_ms):
+            renewed = update(session, step.conversation, self._context.tools)
+            step.conversation = renewed.conversation
+            step.outgoing += renewed.outgoing
+        self._context.save(db, chat, step, session)
+        return True
+
+    def _sendable(self, db: Db, chat: int) -> Conversation | None:
+        conversations = rows.conversations_of(db, chat)
+        best = preferred(conversations)
+        if best is not None:
+            return best
+        steps = accept_all([c for c in conversations if c.state is ConversationState.REQUESTED], self._context.tools)
+        for step in steps:
+            self._context.save(db, chat, step)
+        return steps[-1].conversation if steps else None
+
+    async def _claim(self, chat: int) -> Peer:
+        """Look the chat's number up and take key packages. Raises KeyChanged when it leads to another identity."""
+        contact = await self._context.store.read(rows.chat_by_id, chat)
+        if contact is None:
+            raise NoSuchChat
+        looked_up = await self._look_up(contact.number or contact.claimed)
         if not isinstance(looked_up.result, Found):
             raise RouteUnknown
         record = looked_up.result.record
-        message = await self._context.store.transact(self._intend, looked_up.number, record, text, accept_key)
-        try:
-            await self.resume()
-        except NetworkError:
-            return Sent(message.hex(), Route.ENCRYPTED, MessageState.QUEUED)
-        return await self._flushed(message)
+        if record.identity_public != contact.identity:
+            raise KeyChanged
+        claimed = await self._context.transport.anonymous(wire.Claim(record.intro_mailbox))
+        if not isinstance(claimed, wire.Claimed):
+            raise NotAGrueServer
+        return check_claimed(claimed, record.identity_public, record.device_list_hash, contact.list_number)
 
-    def _intend(self, db: Db, number: str, record: Record, text: str, accept_key: bool) -> bytes:
+    async def _look_up(self, number: str) -> LookedUp:
+        (looked_up,) = await self._context.directory.lookup([number])
+        if looked_up.error is not None:
+            raise looked_up.error
+        return looked_up
+
+    def _found(self, db: Db, message: bytes, chat: int, peer: Peer) -> None:
+        if self._say(db, message, chat):
+            # Their invitation, or an earlier intent, has made the conversation meanwhile.
+            return
+        text = rows.own_text(db, message)
+        if text is None or not rows.take_intent(db, message):
+            return
+        given_up = [c for c in rows.conversations_of(db, chat) if c.state in GIVEN_UP]
+        newest = max(given_up, key=lambda c: c.since, default=None)
+        session = MlsSession(rows.mls_entries(db, b"s"))
+        replaces = newest.id if newest else b""
+        step = found(session, self._context.account.me, peer, text, self._context.tools, replaces=replaces)
+        for conversation in given_up:
+            if ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
+                rows.save_conversation(db, supersede(conversation, self._context.tools), chat)
+        self._context.save(db, chat, step, session)
+        rows.mark_encrypted(db, chat, peer.devices.number, by_us=True)
+
+    # --- to a number ------------------------------------------------------------------------------
+
+    async def _to_unverified(self, name: str, text: str, accept_key: bool) -> Sent:
+        """A chat that is no conversation any more: a new one with the same identity, or nothing. Never SMS."""
+        chat = await self._context.store.read(chat_named, name, "")
+        if not chat.identity or accept_key:
+            raise NotPermitted("(write to the number itself)")
+        message = await self._context.store.transact(self._keep_own, chat.id, text)
+        return await self._carried_out(message, chat.id)
+
+    async def _to_number(self, number: str, text: str, sms: bool, accept_key: bool) -> Sent:
+        looked_up = await self._look_up(number)
+        before = await self._context.store.read(rows.encrypted_before, number)
+        if decide(looked_up.route, consent=sms, encrypted_before=before) is Route.SMS:
+            return await self._sms(number, text)
+        if not isinstance(looked_up.result, Found):
+            raise RouteUnknown
+        record = looked_up.result.record
+        message, chat = await self._context.store.transact(self._intend_number, number, record, text, accept_key)
+        return await self._carried_out(message, chat)
+
+    def _intend_number(self, db: Db, number: str, record: Record, text: str, accept_key: bool) -> tuple[bytes, int]:
         if number == self._context.account.number:
             raise UsageError("That is your own number; send to `me` instead.")
         chat = rows.chat_of_number(db, number)
         if chat and chat.identity not in (b"", record.identity_public) and not accept_key:
             raise KeyChanged
         chat = rows.bind_chat(db, number, record.identity_public)
-        # Their request may have come meanwhile, or the identity may be known under another number.
-        queued = self._say(db, chat.id, text)
-        if queued is not None:
-            return queued
-        message = self._context.random(16)
-        self._keep_own(db, chat.id, message, text)
-        db.execute("INSERT INTO intent (message, number) VALUES (?, ?)", message, number)
-        return message
-
-    async def resume(self) -> None:
-        """Make the first contacts that were intended and not made yet. Raises NetworkError."""
-        for message, number in await self._context.store.read(_intents):
-            try:
-                await self._make_contact(message, number)
-            except NetworkError:
-                raise
-            except Exception:
-                await self._context.store.transact(_give_up, message)
-                raise
-
-    async def _make_contact(self, message: bytes, number: str) -> None:
-        record = await self._context.store.read(_known_record, number)
-        if record is None:
-            raise RouteUnknown
-        claimed = await self._context.transport.anonymous(wire.Claim(record.intro_mailbox))
-        if not isinstance(claimed, wire.Claimed):
-            raise NotAGrueServer
-        known_number = await self._context.store.read(_list_number, number)
-        peer = check_claimed(claimed, record.identity_public, record.device_list_hash, known_number)
-        await self._context.store.transact(self._found, message, number, peer)
-
-    def _found(self, db: Db, message: bytes, number: str, peer: Peer) -> None:
-        row = db.row("SELECT text, sent FROM message WHERE id = ? AND incoming = 0", message)
-        chat = rows.chat_of_number(db, number)
-        if not db.execute("DELETE FROM intent WHERE message = ?", message) or row is None or chat is None:
-            return
-        text = Text(message, str(row[0]), int(str(row[1])))
-        there = self._sendable(db, chat.id)
-        if there is not None:
-            # An earlier intent, or their invitation, has made the conversation meanwhile.
-            session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(there.id)))
-            self._context.save(db, chat.id, say(session, there, text, self._context.tools), session)
-            return
-        lost = [c for c in rows.conversations_of(db, chat.id) if c.state in GIVEN_UP]
-        session = MlsSession(rows.mls_entries(db, b"s"))
-        replaces = lost[-1].id if lost else b""
-        step = found(session, self._context.account.me, peer, text, self._context.tools, replaces=replaces)
-        for conversation in lost:
-            rows.save_conversation(db, supersede(conversation, self._context.tools), chat.id)
-        self._context.save(db, chat.id, step, session)
-        rows.mark_encrypted(db, chat.id, peer.devices.number)
+        return self._keep_own(db, chat.id, text), chat.id
 
     # --- SMS and notes ----------------------------------------------------------------------------
 
@@ -251,27 +289,30 @@ class Messenger:
         """Hand an SMS to the server's gateway, once. A lost answer is `unknown`, and stays so until a receipt."""
         if len(text) > wire.MAX_SMS:
             raise TooLarge("An SMS holds less than an encrypted message.")
-        message = self._context.random(16)
-        await self._context.store.transact(self._keep_sms, number, message, text)
+        message = await self._context.store.transact(self._keep_sms, number, text)
         request = wire.SendSms(message, self._context.account.number, number, text)
         try:
             answer = await signed(self._context, request, wire.SmsState)
-        except (TimedOut, SmsMayHaveGone):
-            await self._context.store.transact(rows.fire, message, MessageEvent.ANSWER_LOST)
-            raise SmsMayHaveGone from None
-        except Exception:
+        except SMS_NOT_SENT:
             await self._context.store.transact(rows.fire, message, MessageEvent.REFUSED)
             raise
+        except GrueError:
+            await self._context.store.transact(rows.fire, message, MessageEvent.ANSWER_LOST)
+            raise SmsMayHaveGone from None
         await self._context.store.transact(self._sms_state, answer)
         state = await self._context.store.read(rows.message_state, message)
         if state is None or state is MessageState.UNKNOWN:
             raise SmsMayHaveGone
         return Sent(message.hex(), Route.SMS, state)
 
-    def _keep_sms(self, db: Db, number: str, message: bytes, text: str) -> None:
-        chat = rows.chat_for_number(db, number)
+    def _keep_sms(self, db: Db, number: str, text: str) -> bytes:
+        if rows.encrypted_before(db, number):
+            # Since it was looked up, another process has heard from them.
+            raise EncryptedContact
+        chat, message = rows.chat_for_number(db, number), self._context.random(16)
         own = self._context.account.identity_public
         rows.add_own(db, chat.id, own, message, text, Route.SMS, self._context.now_ms, MessageState.SUBMITTING)
+        return message
 
     def _sms_state(self, db: Db, answer: wire.SmsState) -> None:
         if answer.state in SMS_EVENTS:
@@ -282,9 +323,9 @@ class Messenger:
         waiting = await self._context.store.read(rows.open_sms)
         if not waiting:
             return
-        answer = await signed(self._context, wire.AskSms(waiting[-64:]), wire.SmsStates)
+        answer = await signed(self._context, wire.AskSms(waiting), wire.SmsStates)
         for state in answer.states:
-            await self._context.store.transact(self._sms_state, state)
+            await self._context.store.note(self._sms_state, state)
 
     async def _note(self, text: str) -> Sent:
         message = self._context.random(16)
@@ -292,17 +333,9 @@ class Messenger:
         return Sent(message.hex(), Route.ENCRYPTED, MessageState.DELIVERED)
 
     def _keep_note(self, db: Db, message: bytes, text: str) -> None:
-        own = self._context.account
+        own, state = self._context.account, MessageState.DELIVERED
         chat = rows.bind_chat(db, own.number, own.identity_public)
-        rows.add_own(
-            db, chat.id, own.identity_public, message, text, Route.ENCRYPTED, self._context.now_ms,
-            MessageState.DELIVERED,
-        )  # fmt: skip
-
-
-def _number_of(db: Db, name: str) -> str:
-    chat = chat_named(db, name, "")
-    return chat.number or chat.claimed
+        rows.add_own(db, chat.id, own.identity_public, message, text, Route.ENCRYPTED, self._context.now_ms, state)
 
 
 def chat_named(db: Db, name: str, own_number: str) -> Chat:
@@ -318,27 +351,9 @@ def chat_named(db: Db, name: str, own_number: str) -> Chat:
     return chat
 
 
-def _encrypted_before(db: Db, number: str) -> bool:
-    chat = rows.chat_of_number(db, number)
-    return chat is not None and chat.encrypted
-
-
-def _list_number(db: Db, number: str) -> int:
-    chat = rows.chat_of_number(db, number)
-    return chat.list_number if chat is not None else 0
-
-
-def _intents(db: Db) -> list[tuple[bytes, str]]:
-    pairs = db.rows(
-        "SELECT intent.message, number FROM intent JOIN message ON message.id = intent.message AND incoming = 0"
-        " ORDER BY message.n"
-    )
-    return [(message, str(number)) for message, number in pairs if isinstance(message, bytes)]
-
-
 def _give_up(db: Db, message: bytes) -> None:
-    db.execute("DELETE FROM intent WHERE message = ?", message)
-    rows.fire(db, message, MessageEvent.REFUSED)
+    if rows.take_intent(db, message):
+        rows.fire(db, message, MessageEvent.REFUSED)
 
 
 def _known_record(db: Db, number: str) -> Record | None:

@@ -1,35 +1,48 @@
 """The outbox: requests in final bytes, sent in order, again and again until the server has answered.
 
 Each conversation is a lane: a request that has to wait holds up its own lane only. A time-out is no answer, so the
-same bytes go again; a refusal is an answer, and what it means depends on what the request was for.
+same bytes go again. Only what the server says of this very request settles it: `VERDICTS`; anything else, such as a
+full disk there or a proxy's page of HTML, leaves it queued.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from grue._core import MlsSession
 from grue.client import rows
 from grue.client.context import Context
 from grue.client.rows import Queued
 from grue.client.store import Db
-from grue.errors import GrueError, MailboxFull, NetworkError, Refused
+from grue.errors import GrueError, MailboxConflict, MailboxFull, NoSuchMailbox, NotPermitted, TooLarge
 from grue.protocol import wire
-from grue.protocol.conversation import ConversationEvent, ConversationState, Purpose, become
+from grue.protocol.conversation import ConversationEvent, ConversationState, Purpose, become_if
 from grue.protocol.delivery import MessageEvent
 from grue.protocol.first_contact import slot_exchanged
 from grue.protocol.follow import refused_commit
 
-TOGETHER = frozenset({Purpose.SAY, Purpose.RECEIPT})
+VERDICTS: Final = (NoSuchMailbox, NotPermitted, MailboxConflict, TooLarge)
+"""What the server can say of one request that trying again will not change."""
+
+TOGETHER: Final = frozenset({Purpose.SAY, Purpose.RECEIPT})
 """Requests that need no answer before the next one of their lane goes out on the same socket."""
+
+BURST: Final = 16
+"""Requests of one lane under way at once: should the first be refused as too much for a full mailbox, so many may
+overtake it, and a receiver opens messages that are up to 32 out of order."""
 
 Outcome = wire.AnonymousAnswer | GrueError
 
 
 class Outbox:
-    """Sends what is queued. Several processes may do so at once: every request is idempotent."""
+    """Sends what is queued. Several processes may do so at once: every request is idempotent.
 
-    def __init__(self, context: Context) -> None:
+    give_up  called, in the transaction, for a conversation whose mailbox is gone or does not know us
+    """
+
+    def __init__(self, context: Context, give_up: Callable[[Db, bytes], None]) -> None:
         self._context = context
+        self._give_up = give_up
         self._one_flush = asyncio.Lock()
         self.opened = False
         """A mailbox can be read now that could not before."""
@@ -38,17 +51,21 @@ class Outbox:
         """Send everything that can go now. Raises NetworkError when the server does not answer; the rest is kept."""
         async with self._one_flush:
             held: set[bytes] = set()
-            while ready := _ready(await self._context.store.read(rows.queued), held):
+            open_lanes: set[bytes] = set()
+            while ready := _ready(await self._context.store.read(rows.queued), held, open_lanes):
                 outcomes = await asyncio.gather(*(self._ask(queued) for queued in ready))
                 pairs = list(zip(ready, outcomes, strict=True))
                 # Not waiting for the disk: what a power cut undoes is sent again, as the same bytes.
                 await self._context.store.note(self._settle, pairs)
-                held |= {queued.conversation for queued, outcome in pairs if isinstance(outcome, MailboxFull)}
-                _raise_network(outcomes)
+                for queued, outcome in pairs:
+                    lanes = held if isinstance(outcome, GrueError) and not _settles(outcome) else open_lanes
+                    lanes.add(queued.conversation)
+                _raise_other(outcomes)
 
     async def _ask(self, queued: Queued) -> Outcome:
+        request = wire.ANONYMOUS_REQUEST.decode(queued.request)
         try:
-            return await self._context.transport.anonymous(wire.ANONYMOUS_REQUEST.decode(queued.request))
+            return await self._context.transport.anonymous(request)
         except GrueError as error:
             return error
 
@@ -56,8 +73,8 @@ class Outbox:
         for queued, outcome in pairs:
             if not isinstance(outcome, GrueError):
                 self._answered(db, queued, outcome)
-            elif isinstance(outcome, Refused) and not isinstance(outcome, MailboxFull):
-                self._refused(db, queued)
+            elif _settles(outcome) and rows.dequeue(db, queued.n):
+                self._refused(db, queued, outcome)
 
     def _answered(self, db: Db, queued: Queued, answer: wire.AnonymousAnswer) -> None:
         if not rows.dequeue(db, queued.n):
@@ -74,20 +91,24 @@ class Outbox:
     def _introduced(self, db: Db, conversation_id: bytes) -> None:
         found = rows.conversation_by_id(db, conversation_id)
         if found is not None and found[0].state is ConversationState.FOUNDED:
-            rows.save_conversation(db, become(found[0], ConversationEvent.POSTED), found[1])
+            rows.save_conversation(db, become_if(found[0], ConversationEvent.POSTED), found[1])
 
     def _reading(self, db: Db, conversation_id: bytes, cursor: int) -> None:
         found = rows.conversation_by_id(db, conversation_id)
         if found is not None:
             rows.save_conversation(db, slot_exchanged(found[0], cursor), found[1])
 
-    def _refused(self, db: Db, queued: Queued) -> None:
-        if not rows.dequeue(db, queued.n):
-            return
-        if queued.message:
-            rows.fire(db, queued.message, MessageEvent.REFUSED)
+    def _refused(self, db: Db, queued: Queued, verdict: GrueError) -> None:
         if queued.purpose is Purpose.COMMIT:
             self._commit_refused(db, queued)
+        if queued.purpose is Purpose.LEAVE:
+            return
+        if queued.message and (queued.purpose is Purpose.INTRODUCE or isinstance(verdict, TooLarge)):
+            # The account is gone, or the text can never go: the sender has to know.
+            rows.fire(db, queued.message, MessageEvent.REFUSED)
+        if not isinstance(verdict, TooLarge):
+            # Other texts are not lost with the mailbox: they go out in the conversation that takes its place.
+            self._give_up(db, queued.conversation)
 
     def _commit_refused(self, db: Db, queued: Queued) -> None:
         found = rows.conversation_by_id(db, queued.conversation)
@@ -98,23 +119,30 @@ class Outbox:
         self._context.save(db, chat, refused_commit(session, conversation), session)
 
 
-def _ready(waiting: Sequence[Queued], held: set[bytes]) -> list[Queued]:
-    """What may go out now: the head of each lane, and what follows it as long as none needs the answer before it."""
+def _settles(outcome: GrueError) -> bool:
+    return isinstance(outcome, VERDICTS)
+
+
+def _ready(waiting: Sequence[Queued], held: set[bytes], open_lanes: set[bytes]) -> list[Queued]:
+    """What may go out now: of each lane its head, and more behind it once the server has taken one of that lane."""
     ready: list[Queued] = []
-    begun: set[bytes] = set()
+    sent: dict[bytes, int] = {}
     closed = set(held)
     for queued in waiting:
         lane, alone = queued.conversation, queued.purpose not in TOGETHER
-        if lane not in closed and not (alone and lane in begun):
+        most = BURST if lane in open_lanes and not alone else 1
+        if lane not in closed and sent.get(lane, 0) < most:
             ready.append(queued)
-        begun.add(lane)
+            sent[lane] = sent.get(lane, 0) + 1
+        else:
+            closed.add(lane)
         if alone:
             closed.add(lane)
     return ready
 
 
-def _raise_network(outcomes: Sequence[Outcome]) -> None:
-    """Raise what is no word of the server on one request: no answer, or one that makes no sense."""
+def _raise_other(outcomes: Sequence[Outcome]) -> None:
+    """Raise what says nothing about the requests: no answer, or a trouble of the server's own."""
     for outcome in outcomes:
-        if isinstance(outcome, GrueError) and (isinstance(outcome, NetworkError) or not isinstance(outcome, Refused)):
+        if isinstance(outcome, GrueError) and not isinstance(outcome, (*VERDICTS, MailboxFull)):
             raise outcome

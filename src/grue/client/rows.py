@@ -8,7 +8,17 @@ import msgspec
 
 from grue.client.store import Db, Row
 from grue.protocol import wire
-from grue.protocol.conversation import READING, Conversation, ConversationState, Incoming, Outgoing, Purpose, Step
+from grue.protocol.contents import Text
+from grue.protocol.conversation import (
+    READING,
+    Conversation,
+    ConversationState,
+    Incoming,
+    Notice,
+    Outgoing,
+    Purpose,
+    Step,
+)
 from grue.protocol.delivery import TABLE, MessageEvent, MessageState
 from grue.protocol.fallback import Route
 from grue.protocol.states import advance
@@ -16,8 +26,11 @@ from grue.protocol.states import advance
 KEPT_HASHES: Final = 4096
 """Log hashes kept for one conversation: how far back another member's statement can be checked."""
 
-KEPT_DAYS: Final = 31
-"""Days that envelope ids are remembered: one more than an envelope lives."""
+SEEN_DAYS: Final = 31
+"""Days that intro envelopes are remembered: one more than an envelope lives."""
+
+POSTED_DAYS: Final = 366
+"""Days that own envelopes are remembered: while a kept epoch key could open one, it must be known as ours."""
 
 DAY_MS: Final = 24 * 3600 * 1000
 
@@ -151,6 +164,10 @@ def bind_chat(db: Db, number: str, identity: bytes) -> Chat:
         db.execute("UPDATE chat SET number = NULL, claimed = ? WHERE id = ?", number, by_number.id)
         by_number = None
     if by_number and by_identity and by_number.id != by_identity.id:
+        newest = max(by_number.list_number, by_identity.list_number)
+        db.execute("UPDATE chat SET list_number = ? WHERE id = ?", newest, by_number.id)
+        db.execute("UPDATE intent SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
+        db.execute("UPDATE notice SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
         db.execute("UPDATE message SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
         db.execute("UPDATE conversation SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
         db.execute("DELETE FROM chat WHERE id = ?", by_identity.id)
@@ -160,8 +177,26 @@ def bind_chat(db: Db, number: str, identity: bytes) -> Chat:
     return cast("Chat", chat_by_id(db, chat.id))
 
 
-def mark_encrypted(db: Db, chat: int, list_number: int = 0) -> None:
+def mark_encrypted(db: Db, chat: int, list_number: int = 0, *, by_us: bool = False) -> None:
+    """This chat is encrypted, and its number never turns green by itself; a claimed one only once we have written.
+
+    by_us  whether it was we who wrote or accepted: a stranger's claim must not keep SMS from the number's owner
+    """
     db.execute("UPDATE chat SET encrypted = 1, list_number = max(list_number, ?) WHERE id = ?", list_number, chat)
+    found = chat_by_id(db, chat)
+    number = found and (found.number or (found.claimed if by_us else ""))
+    if number:
+        db.execute("INSERT OR IGNORE INTO encrypted_number VALUES (?)", number)
+
+
+def encrypted_before(db: Db, number: str) -> bool:
+    return db.row("SELECT 1 FROM encrypted_number WHERE number = ?", number) is not None
+
+
+def list_number_of(db: Db, identity: bytes) -> int:
+    """The number of the newest device list seen of an account; 0 when none was."""
+    chat = chat_of_identity(db, identity)
+    return chat.list_number if chat is not None else 0
 
 
 # --- conversations --------------------------------------------------------------------------------
@@ -195,6 +230,11 @@ def conversations_in(db: Db, states: Iterable[ConversationState]) -> list[tuple[
     return [cast("tuple[Conversation, int]", _conversation(row)) for row in rows if row[2] in wanted]
 
 
+def count_conversations(db: Db, state: ConversationState) -> int:
+    row = db.row("SELECT count(*) FROM conversation WHERE state = ?", state.value)
+    return _int(row[0]) if row is not None else 0
+
+
 def reading_conversations(db: Db) -> list[tuple[Conversation, int]]:
     return conversations_in(db, READING)
 
@@ -210,7 +250,8 @@ def enqueue(db: Db, conversation: bytes, outgoing: Outgoing, now_ms: int) -> Non
         *(conversation, outgoing.purpose.value, request, outgoing.envelope, outgoing.message),
     )
     if outgoing.envelope:
-        db.execute("INSERT OR IGNORE INTO posted VALUES (?, ?)", outgoing.envelope, now_ms // DAY_MS)
+        values = (outgoing.envelope, outgoing.purpose.value, outgoing.digest, now_ms // DAY_MS)
+        db.execute("INSERT OR IGNORE INTO posted VALUES (?, ?, ?, ?)", *values)
 
 
 def queued(db: Db) -> list[Queued]:
@@ -229,8 +270,20 @@ def dequeue(db: Db, n: int) -> bool:
     return db.execute("DELETE FROM outbox WHERE n = ?", n) == 1
 
 
-def was_posted(db: Db, envelope: bytes) -> bool:
-    return db.row("SELECT 1 FROM posted WHERE envelope = ?", envelope) is not None
+def drop_queued(db: Db, conversation: bytes) -> None:
+    """Nothing of this conversation goes out any more."""
+    db.execute("DELETE FROM outbox WHERE conversation = ?", conversation)
+
+
+def posted_purpose(db: Db, envelope: bytes) -> Purpose | None:
+    """What one of our own envelopes was for; None for an id that is not ours."""
+    row = db.row("SELECT purpose FROM posted WHERE envelope = ?", envelope)
+    return None if row is None else Purpose(_str(row[0]))
+
+
+def is_ours(db: Db, digest: bytes) -> bool:
+    """Whether we have sent an MLS message with this SHA-256."""
+    return db.row("SELECT 1 FROM posted WHERE digest = ?", digest) is not None
 
 
 def first_sight(db: Db, envelope: bytes, now_ms: int) -> bool:
@@ -239,9 +292,15 @@ def first_sight(db: Db, envelope: bytes, now_ms: int) -> bool:
 
 
 def forget_old(db: Db, now_ms: int) -> None:
-    day = now_ms // DAY_MS - KEPT_DAYS
-    for table in ("posted", "seen"):
-        db.execute(f"DELETE FROM {table} WHERE day < ?", day)  # noqa: S608 - two literals
+    day = now_ms // DAY_MS
+    db.execute("DELETE FROM posted WHERE day < ?", day - POSTED_DAYS)
+    db.execute("DELETE FROM seen WHERE day < ?", day - SEEN_DAYS)
+
+
+def forget_log(db: Db, conversation: bytes) -> None:
+    """The seqs of a mailbox begin anew: what was known by them means nothing any more."""
+    db.execute("DELETE FROM log WHERE conversation = ?", conversation)
+    db.execute("UPDATE message SET seq = 0 WHERE conversation = ? AND incoming = 0", conversation)
 
 
 def hash_at(db: Db, conversation: bytes, seq: int) -> bytes | None:
@@ -326,10 +385,65 @@ def history(db: Db, chat: int) -> list[StoredMessage]:
 
 
 def open_sms(db: Db) -> list[bytes]:
-    """Own SMS whose last word has not been heard."""
-    states = (MessageState.SUBMITTED.value, MessageState.UNKNOWN.value)
-    rows = db.rows("SELECT id FROM message WHERE incoming = 0 AND route = 'sms' AND state IN (?, ?)", *states)
+    """Own SMS whose last word has not been heard, the newest first."""
+    rows = db.rows(
+        "SELECT id FROM message WHERE incoming = 0 AND route = 'sms' AND state IN (?, ?, ?) ORDER BY n DESC LIMIT 64",
+        # One that is still `submitting` is from a process that ended while it waited for the answer.
+        *(MessageState.SUBMITTING.value, MessageState.SUBMITTED.value, MessageState.UNKNOWN.value),
+    )
     return [_bytes(row[0]) for row in rows]
+
+
+# --- intents and notices --------------------------------------------------------------------------
+
+
+def intend(db: Db, message: bytes, chat: int) -> None:
+    """An own message is to go out, encrypted, as soon as it can be."""
+    db.execute("INSERT OR IGNORE INTO intent VALUES (?, ?)", message, chat)
+
+
+def intended(db: Db, chat: int | None = None) -> list[tuple[bytes, int]]:
+    """Messages to be encrypted and sent, with their chats, in the order in which they were written."""
+    rows = db.rows(
+        "SELECT intent.message, intent.chat FROM intent JOIN message ON message.id = intent.message AND incoming = 0"
+        " WHERE ?1 IS NULL OR intent.chat = ?1 ORDER BY message.n",
+        chat,
+    )
+    return [(_bytes(message), _int(where)) for message, where in rows]
+
+
+def take_intent(db: Db, message: bytes) -> bool:
+    """It is being carried out; False when another process did so first."""
+    return db.execute("DELETE FROM intent WHERE message = ?", message) == 1
+
+
+def intend_again(db: Db, conversation: bytes, chat: int) -> None:
+    """Own texts of this conversation that nobody has confirmed go out again, under the same ids."""
+    rows = db.rows(
+        "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state IN (?, ?)",
+        *(conversation, MessageState.SENT.value, MessageState.QUEUED.value),
+    )
+    for (message,) in rows:
+        db.execute("UPDATE message SET state = 'queued', seq = 0 WHERE id = ? AND incoming = 0", message)
+        db.execute("DELETE FROM outbox WHERE message = ?", message)
+        intend(db, _bytes(message), chat)
+
+
+def own_text(db: Db, message: bytes) -> Text | None:
+    row = db.row("SELECT text, sent FROM message WHERE id = ? AND incoming = 0", message)
+    return None if row is None else Text(message, _str(row[0]), _int(row[1]))
+
+
+def notify(db: Db, chat: int, notices: Iterable[Notice]) -> None:
+    for notice in notices:
+        db.execute("INSERT INTO notice (chat, kind) VALUES (?, ?)", chat, notice.value)
+
+
+def take_notices(db: Db) -> list[tuple[Chat, Notice]]:
+    """What a person should know, once."""
+    rows = db.rows("SELECT chat, kind FROM notice ORDER BY n")
+    db.execute("DELETE FROM notice")
+    return [(cast("Chat", chat_by_id(db, _int(chat))), Notice(_str(kind))) for chat, kind in rows]
 
 
 # --- a step of the protocol -----------------------------------------------------------------------
@@ -351,6 +465,9 @@ def save_step(db: Db, chat: int, own_identity: bytes, step: Step, now_ms: int) -
         )
     if step.read_by_peer is not None:
         read_by_peer(db, conversation.id, step.read_by_peer)
+    if step.resend:
+        intend_again(db, conversation.id, chat)
+    notify(db, chat, step.notices)
 
 
 def _save_incoming(db: Db, chat: int, own_identity: bytes, incoming: Incoming, conversation: bytes) -> None:

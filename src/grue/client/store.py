@@ -5,14 +5,17 @@ and writes everything that belongs together, so none sees another's half. What i
 """
 
 import asyncio
+import errno
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import apsw
 
-from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError
+from grue.errors import CorruptDatabase, DiskFailed, DiskFull, ForeignDatabase, GrueError, HomeBusy
 
 APPLICATION_ID: Final = 0x67727565
 """`grue` in ASCII, in the database's header."""
@@ -23,6 +26,9 @@ PLAIN_HEADER: Final = b"SQLite format 3\0"
 
 BUSY_MS: Final = 20_000
 """How long a transaction waits for another process's; theirs take milliseconds."""
+
+NO_ROOM: Final = 1 << 16
+"""Bytes. A disk with less free counts as full when SQLite can only say that something failed."""
 
 SCHEMA: Final = """
 CREATE TABLE meta (
@@ -43,6 +49,11 @@ CREATE TABLE chat (
     list_number INTEGER NOT NULL DEFAULT 0, -- of the newest device list seen
     encrypted INTEGER NOT NULL DEFAULT 0    -- 1 once any message went or came encrypted
 );
+
+-- Numbers that were written to or heard from encrypted. Kept for ever: none of them turns green by itself.
+CREATE TABLE encrypted_number (
+    number TEXT PRIMARY KEY
+) WITHOUT ROWID;
 
 CREATE TABLE conversation (
     id BLOB PRIMARY KEY,
@@ -73,10 +84,18 @@ CREATE INDEX message_own ON message (id) WHERE incoming = 0;
 CREATE INDEX message_new ON message (n) WHERE incoming = 1 AND shown = 0;
 CREATE INDEX message_state ON message (conversation, state) WHERE incoming = 0;
 
+-- Own messages that are to go out encrypted and are not encrypted yet.
 CREATE TABLE intent (
     message BLOB PRIMARY KEY,
-    number TEXT NOT NULL
+    chat INTEGER NOT NULL REFERENCES chat
 ) WITHOUT ROWID;
+
+-- What a person should know that is no message.
+CREATE TABLE notice (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    chat INTEGER NOT NULL REFERENCES chat,
+    kind TEXT NOT NULL
+);
 
 CREATE TABLE outbox (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -89,8 +108,11 @@ CREATE TABLE outbox (
 
 CREATE TABLE posted (
     envelope BLOB PRIMARY KEY,
+    purpose TEXT NOT NULL,
+    digest BLOB NOT NULL,                   -- SHA-256 of the MLS message inside
     day INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX posted_digest ON posted (digest);
 
 CREATE TABLE seen (
     envelope BLOB PRIMARY KEY,
@@ -162,7 +184,8 @@ class Db:
 class Store:
     """The database of one home. Methods are called from the event loop; the work is done in one thread."""
 
-    def __init__(self, connection: apsw.Connection, worker: ThreadPoolExecutor) -> None:
+    def __init__(self, path: Path, connection: apsw.Connection, worker: ThreadPoolExecutor) -> None:
+        self._path = path
         self._connection = connection
         self._db = Db(connection)
         self._worker = worker
@@ -170,21 +193,23 @@ class Store:
 
     @classmethod
     async def open(cls, path: Path, key: bytes) -> "Store":
-        """Open or create. Raises ForeignDatabase or CorruptDatabase, and leaves the file as it is."""
+        """Open or create. Raises ForeignDatabase or CorruptDatabase, and leaves the file as it is.
+
+        Raises DiskFull, DiskFailed, HomeBusy.
+        """
         worker = ThreadPoolExecutor(1, thread_name_prefix="grue-store")
         try:
             connection = await asyncio.get_running_loop().run_in_executor(worker, _connect, path, key)
         except BaseException:
             worker.shutdown(wait=False)
             raise
-        return cls(connection, worker)
+        return cls(path, connection, worker)
 
     async def transact(self, f: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `f` in one transaction that holds the write lock; on disk when this returns.
 
-        Whatever `f` raises rolls everything back. Raises DiskFull, CorruptDatabase.
+        Whatever `f` raises rolls everything back. Raises DiskFull, DiskFailed, HomeBusy, CorruptDatabase.
         """
-
         return await self._run(lambda: self._transaction("full", lambda: f(self._db, *args, **kwargs)))
 
     async def note(self, f: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -198,25 +223,30 @@ class Store:
         """Run `f`, which only reads, on one consistent snapshot."""
 
         def work() -> T:
-            with _errors():
+            with _Errors(self._path, self._connection):
                 self._connection.execute("BEGIN")
                 try:
                     return f(self._db, *args, **kwargs)
                 finally:
-                    self._connection.execute("ROLLBACK")
+                    _undo(self._connection)
 
         return await self._run(work)
 
     async def version(self) -> int:
         """A number that changes when another process has committed."""
-        return await self._run(lambda: int(self._connection.pragma("data_version")))
+
+        def work() -> int:
+            with _Errors(self._path, self._connection):
+                return int(self._connection.pragma("data_version"))
+
+        return await self._run(work)
 
     async def close(self) -> None:
         await self._run(self._connection.close)
         self._worker.shutdown()
 
     def _transaction(self, synchronous: str, work: Callable[[], T]) -> T:
-        with _errors():
+        with _Errors(self._path, self._connection):
             if synchronous != self._synchronous:
                 self._connection.pragma("synchronous", synchronous)
                 self._synchronous = synchronous
@@ -225,49 +255,88 @@ class Store:
                 result = work()
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                _undo(self._connection)
                 raise
             return result
 
     async def _run(self, work: Callable[[], T]) -> T:
         # Shielded: a transaction that has begun is finished even when its caller is cancelled.
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._worker, work))
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._worker, _settling(work)))
 
 
-class _errors:
-    """SQLite's errors as ours."""
+def _settling(work: Callable[[], T]) -> Callable[[], T]:
+    """The same work, which ends in any case for who awaits it."""
+
+    def settling() -> T:
+        try:
+            return work()
+        except StopIteration as error:
+            # A future cannot hold one: whoever waits for it would wait for ever.
+            raise GrueError("(StopIteration in a transaction)") from error
+
+    return settling
+
+
+class _Errors:
+    """SQLite's errors as ours, while working on the database at `path`."""
+
+    def __init__(self, path: Path, connection: apsw.Connection | None = None) -> None:
+        self._path = path
+        self._connection = connection
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        mapped = _mapped(error)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        mapped = self._mapped(error)
         if mapped is not None:
             raise mapped from None
 
+    def _mapped(self, error: BaseException | None) -> GrueError | None:
+        match error:
+            case apsw.FullError():
+                return DiskFull()
+            case apsw.IOError() | apsw.CantOpenError() | apsw.ReadOnlyError():
+                return DiskFull() if self._is_full(error) else DiskFailed()
+            case apsw.BusyError() | apsw.LockedError():
+                return HomeBusy()
+            case apsw.CorruptError() | apsw.NotADBError():
+                return CorruptDatabase()
+            case _:
+                return None
 
-def _mapped(error: BaseException | None) -> GrueError | None:
-    match error:
-        case apsw.FullError() | apsw.IOError():
-            return DiskFull()
-        case apsw.CorruptError() | apsw.NotADBError():
-            return CorruptDatabase()
-        case _:
-            return None
+    def _is_full(self, error: BaseException) -> bool:
+        """Whether room is what is missing: SQLite has a code for that only where it writes the file itself."""
+        if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE:
+            return True
+        if self._connection is not None and self._connection.system_errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        try:
+            return shutil.disk_usage(self._path.parent).free < NO_ROOM
+        except OSError:
+            return False
+
+
+def _undo(connection: apsw.Connection) -> None:
+    """Roll back, unless SQLite has done so by itself, as it does when the disk fails."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _connect(path: Path, key: bytes) -> apsw.Connection:
-    with _errors():
+    with _Errors(path):
         _check_encrypted(path)
         connection = apsw.Connection(str(path))
-        try:
+    try:
+        with _Errors(path, connection):
             connection.pragma("key", f"raw:{key.hex()}")
             connection.set_busy_timeout(BUSY_MS)
             _prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _check_encrypted(path: Path) -> None:
@@ -291,7 +360,7 @@ def _prepare(connection: apsw.Connection) -> None:
         _migrate(connection)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        _undo(connection)
         raise
 
 

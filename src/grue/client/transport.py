@@ -6,9 +6,11 @@ requests, and streams (the intro mailbox's stream belongs to the account's side 
 
 import asyncio
 import itertools
+import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
@@ -21,11 +23,14 @@ from grue.errors import (
     NotAGrueServer,
     OtherVersion,
     Refused,
+    ServerBusy,
     TimedOut,
     Unreachable,
     UsageError,
 )
 from grue.protocol import wire
+
+log: Final = logging.getLogger("grue.client")
 
 REQUEST_SECONDS: Final = 20.0
 """After this an answer counts as lost. An SMS gateway may take ten; a fetch of 4 MiB on a slow line as well."""
@@ -120,9 +125,18 @@ def check_url(url: str) -> str:
         raise UsageError("That is no URL.") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise UsageError("A server's URL begins with https:// (or http:// on this machine).")
-    if parsed.scheme == "http" and parsed.host not in ("localhost", "::1") and not parsed.host.startswith("127."):
+    if parsed.scheme == "http" and not _is_this_machine(parsed.host):
         raise UsageError("Plain http:// would show everything to the network; use https://.")
     return str(parsed)
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a host is a loopback address, or the one name that always means one."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        # A name that merely looks like an address, such as 127.example.org, is whoever owns it.
+        return host == "localhost"
 
 
 class DirectTransport:
@@ -208,27 +222,34 @@ class _Requests:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._numbers = itertools.count()
-        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._waiting: dict[int, asyncio.Future[bytes | None]] = {}
+        self._ended = False
         self._reader = asyncio.create_task(self._read())
 
     @property
     def ended(self) -> bool:
-        return self._reader.done()
+        """No request can be written any more."""
+        return self._ended or self._socket.closed
 
     async def ask(self, body: bytes) -> bytes:
+        """The answer to one request. Raises Unreachable when it was not written, TimedOut when that is not sure."""
+        if self.ended:
+            raise Unreachable
         n = next(self._numbers)
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[n] = answer
+        waiting: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._waiting[n] = waiting
         try:
-            await self._socket.send_bytes(wire.encode(wire.Framed(n, body)))
+            # Writing too: it waits while the other side takes nothing.
             async with asyncio.timeout(REQUEST_SECONDS):
-                return await answer
-        except TimeoutError:
-            raise TimedOut from None
-        except (aiohttp.ClientError, ConnectionError):
+                await self._socket.send_bytes(wire.encode(wire.Framed(n, body)))
+                answer = await waiting
+        except (TimeoutError, aiohttp.ClientError, ConnectionError):
             raise TimedOut from None
         finally:
             self._waiting.pop(n, None)
+        if answer is None:
+            raise TimedOut
+        return answer
 
     async def close(self) -> None:
         await self._socket.close()
@@ -239,12 +260,15 @@ class _Requests:
             async for message in self._socket:
                 if message.type is aiohttp.WSMsgType.BINARY:
                     self._deliver(message.data)
-        except (aiohttp.ClientError, BadRequest):
-            await self._socket.close()
+        except Exception as error:  # noqa: BLE001 -- whatever ended it, the next request opens another
+            log.info("the socket for requests ended: %s", type(error).__name__)
         finally:
+            # Before the socket is closed, which waits for the other side.
+            self._ended = True
             for answer in self._waiting.values():
                 if not answer.done():
-                    answer.set_exception(TimedOut())
+                    answer.set_result(None)
+        await self._socket.close()
 
     def _deliver(self, frame: bytes) -> None:
         framed = wire.FRAMED.decode(frame)
@@ -292,14 +316,24 @@ def _session() -> aiohttp.ClientSession:
         skip_auto_headers=("User-Agent",),
         auto_decompress=False,
         trust_env=False,
+        middlewares=(_not_elsewhere,),
     )
+
+
+async def _not_elsewhere(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Follow no redirect, which `ws_connect` cannot be told: a server may not send its clients to another machine."""
+    response = await handler(request)
+    if 300 <= response.status < 400:
+        response.close()
+        raise NotAGrueServer
+    return response
 
 
 async def _connect(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSocketResponse:
     try:
         return await session.ws_connect(url, compress=0, heartbeat=HEARTBEAT_SECONDS, max_msg_size=2 * wire.MAX_REQUEST)
     except aiohttp.WSServerHandshakeError as error:
-        raise _status_error(error.status) from None
+        raise _status_error(error.status, error.headers or {}, asked=False) from None
     except (aiohttp.ClientError, TimeoutError, OSError):
         raise Unreachable from None
 
@@ -316,11 +350,11 @@ async def _request(
     session: aiohttp.ClientSession, method: str, url: str, body: bytes | None, headers: dict[str, str]
 ) -> bytes:
     try:
-        async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+        async with session.request(method, url, data=body, headers=headers) as response:
             if response.status == 416:
                 return b""
             if response.status not in (200, 206):
-                raise _status_error(response.status)
+                raise _status_error(response.status, response.headers, asked=method == "POST")
             return await _limited(response.content)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         raise Unreachable from None
@@ -337,12 +371,27 @@ async def _limited(content: aiohttp.StreamReader) -> bytes:
     return bytes(data)
 
 
-def _status_error(status: int) -> GrueError:
+MAYBE_LATER: Final = frozenset({408, 425, 429})
+"""Statuses below 500 that say nothing about what answers, only that it does not now."""
+
+
+def _status_error(status: int, headers: Mapping[str, str], *, asked: bool) -> GrueError:
+    """What an HTTP status means; `asked` when the request would change something.
+
+    A proxy before the server answers with these too, and may do so after the server has done what it was asked.
+    """
     if status == 426:
         return OtherVersion()
-    if status in (502, 503, 504):
-        return Unreachable()
-    return NotAGrueServer()
+    if status < 500 and status not in MAYBE_LATER:
+        return NotAGrueServer()
+    if status in (429, 503) and "Retry-After" in headers:
+        return ServerBusy(retry_after=_seconds(headers["Retry-After"]))
+    return TimedOut() if asked else Unreachable()
+
+
+def _seconds(retry_after: str) -> int:
+    """The seconds of a `Retry-After`; 0 for a date, or what is nothing."""
+    return int(retry_after) if retry_after.isdecimal() and len(retry_after) < 6 else 0
 
 
 def _answer(codec: wire.Codec[T], body: bytes) -> T:

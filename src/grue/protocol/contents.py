@@ -78,7 +78,8 @@ class Invitation(Message, tag=84):
     write_key: Annotated[Key, MEMBERS]
     slots: Annotated[list[Slot], Meta(max_length=2 * MAX_DEVICES), MEMBERS]
     start_seq: Annotated[Count, MEMBERS]
-    log_hash: Annotated[Key, MEMBERS]
+    log_hash: Annotated[bytes, Meta(max_length=32), MEMBERS]
+    """Empty when the sender does not know it."""
     number: Annotated[Number, MEMBERS]
     """The number that the sender claims."""
     transcript: Annotated[Transcript | None, MEMBERS]

@@ -39,7 +39,9 @@ class ConversationState(StrEnum):
     """Theirs, and not accepted yet: nothing is read, acknowledged or sent."""
     ACTIVE = "active"
     LOST = "lost"
-    """A commit could not be followed; a resync is under way, nothing can be sent."""
+    """A commit could not be followed, or the mailbox is gone: nothing is read or sent until a resync or a new one."""
+    RESTORED = "restored"
+    """Our own state went back to an older one: it is read as far as it can be, and never written with."""
     SUPERSEDED = "superseded"
     """Another group of the same two accounts is used; this one is only read."""
     FORKED = "forked"
@@ -52,6 +54,7 @@ class ConversationEvent(StrEnum):
     ACCEPTED = "accepted"
     DECLINED = "declined"
     LOST_TRACK = "lost_track"
+    WENT_BACK = "went_back"
     REJOINED = "rejoined"
     SUPERSEDED = "superseded"
     FORK_SEEN = "fork_seen"
@@ -62,6 +65,7 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
     ConversationState.FOUNDED: {
         ConversationEvent.POSTED: ConversationState.ACTIVE,
         ConversationEvent.LOST_TRACK: ConversationState.LOST,
+        ConversationEvent.WENT_BACK: ConversationState.RESTORED,
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
         ConversationEvent.FORK_SEEN: ConversationState.FORKED,
     },
@@ -71,26 +75,35 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
     },
     ConversationState.ACTIVE: {
         ConversationEvent.LOST_TRACK: ConversationState.LOST,
+        ConversationEvent.WENT_BACK: ConversationState.RESTORED,
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
         ConversationEvent.FORK_SEEN: ConversationState.FORKED,
     },
     ConversationState.LOST: {
         ConversationEvent.REJOINED: ConversationState.ACTIVE,
+        ConversationEvent.SUPERSEDED: ConversationState.GONE,
+    },
+    ConversationState.RESTORED: {
+        ConversationEvent.LOST_TRACK: ConversationState.LOST,
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
     },
     ConversationState.SUPERSEDED: {
         ConversationEvent.LOST_TRACK: ConversationState.GONE,
-        ConversationEvent.FORK_SEEN: ConversationState.FORKED,
         ConversationEvent.EXPIRED: ConversationState.GONE,
     },
     ConversationState.FORKED: {
+        ConversationEvent.LOST_TRACK: ConversationState.LOST,
+        ConversationEvent.WENT_BACK: ConversationState.RESTORED,
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
     },
     ConversationState.GONE: {},
 }
 
 SENDING: Final = frozenset({ConversationState.FOUNDED, ConversationState.ACTIVE})
-READING: Final = SENDING | {ConversationState.SUPERSEDED, ConversationState.FORKED}
+READING: Final = SENDING | {ConversationState.SUPERSEDED, ConversationState.FORKED, ConversationState.RESTORED}
+
+GIVEN_UP: Final = frozenset({ConversationState.LOST, ConversationState.RESTORED, ConversationState.FORKED})
+"""In one of these the next message founds a conversation that replaces it."""
 
 
 class Newcomer(Struct, array_like=True, frozen=True):
@@ -126,6 +139,13 @@ class Conversation(Struct, array_like=True, frozen=True):
     """Unix milliseconds of the own last commit or join; of the supersession, once superseded."""
     pending: PendingCommit | None = None
     lost_commit: bytes = b""
+    """The envelope of the commit that could not be followed; empty when there is none to be added again after."""
+    beaten: list[bytes] = []
+    """Envelopes of own commits that lost and may still be met in the log."""
+    heard: bool = False
+    """The other side has said something in this conversation."""
+    gap: bool = False
+    """Part of the log was never seen, and nothing has been opened since."""
 
     def __repr__(self) -> str:
         return f"Conversation(state={self.state.value}, cursor={self.log.cursor})"
@@ -153,6 +173,11 @@ class Outgoing:
     envelope: bytes = b""
     message: bytes = b""
     """The message whose state follows this request's."""
+    digest: bytes = b""
+    """SHA-256 of the MLS message inside: our own is known by it under any envelope."""
+
+    def __repr__(self) -> str:
+        return f"Outgoing(purpose={self.purpose.value})"
 
 
 @dataclass(frozen=True)
@@ -169,8 +194,12 @@ class Notice(StrEnum):
     """What a person should know that is no message."""
 
     LOST = "lost"
-    RECOVERED = "recovered"
+    RESTORED = "restored"
     FORKED = "forked"
+    NUMBER_TAKEN = "number_taken"
+    """The directory lists another account under our own number."""
+    GAP = "gap"
+    """Part of what the other side sent was never seen: it expired, or the server withheld it."""
 
 
 @dataclass
@@ -187,8 +216,8 @@ class Step:
     """Envelopes that nobody in the conversation could have meant."""
     hashes: dict[int, bytes] = field(default_factory=dict)
     """The log's hash after each seq that was read."""
-    start_over: bool = False
-    """This device's own state went back: a new first contact is needed."""
+    resend: bool = False
+    """Own texts that nobody has confirmed go out again, under their ids: a readmitted member cannot read them."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +230,11 @@ class Tools:
 
 def become(conversation: Conversation, event: ConversationEvent) -> Conversation:
     return replace(conversation, state=advance(TABLE, conversation.state, event))
+
+
+def become_if(conversation: Conversation, event: ConversationEvent) -> Conversation:
+    """Take the step if the table has it, for what a message can bring about in any state."""
+    return become(conversation, event) if event in TABLE[conversation.state] else conversation
 
 
 def supersede(conversation: Conversation, tools: Tools) -> Conversation:
@@ -224,17 +258,18 @@ def preferred(conversations: Sequence[Conversation]) -> Conversation | None:
 def permit_commit(conversation: Conversation, staged: MlsStagedCommit, members: Sequence[MlsMember]) -> None:
     """Check what every member can check of a commit. Raises NotPermitted.
 
-    CONVERSATION-05 who is added belongs to one of the two accounts. CONVERSATION-06 who is removed belongs to the
-    committer's account, or is added again in the same commit.
+    CONVERSATION-05 who is added belongs to one of the two accounts. CONVERSATION-06 a device that is removed belongs to
+    the committer's account, or is itself added again in the same commit.
     """
     identities = {member.leaf: identity_of(member.credential) for member in members}
     accounts = set(identities.values()) | {conversation.peer}
-    added = {identity_of(member.credential) for member in staged.added}
-    if not added <= accounts:
+    if not {identity_of(member.credential) for member in staged.added} <= accounts:
         raise NotPermitted
-    allowed = added | {identities[staged.leaf]}
-    if any(identity_of(member.credential) not in allowed for member in staged.removed):
-        raise NotPermitted
+    readmitted = {member.signature_key for member in staged.added}
+    for member in staged.removed:
+        own = identity_of(member.credential) == identities[staged.leaf]
+        if not own and member.signature_key not in readmitted:
+            raise NotPermitted
 
 
 def post(
@@ -257,7 +292,7 @@ def seal_post(
     mailbox = conversation.log.mailbox
     blob = envelope.seal(conversation.epoch_keys[0], mailbox, envelope_id, message)
     request = Post(mailbox, conversation.write_key, envelope_id, blob, [hashed(secret) for secret in slots])
-    return Outgoing(purpose, request, envelope_id, about)
+    return Outgoing(purpose, request, envelope_id, about, sha256(message).digest())
 
 
 def hashed(secret: bytes) -> bytes:

@@ -4,7 +4,7 @@ Founding makes a group of all devices of two accounts, its mailbox, and one Welc
 goes to the other's intro mailbox. The invited side touches nothing until it accepts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,8 @@ from grue.protocol.contents import (
     Transcript,
 )
 from grue.protocol.conversation import (
+    GIVEN_UP,
+    SENDING,
     TABLE,
     Conversation,
     ConversationEvent,
@@ -42,10 +44,16 @@ from grue.protocol.conversation import (
 from grue.protocol.devices import device_list_hash, identity_of, verify_device_list
 from grue.protocol.mailbox import Log, ReaderState, empty_log, exchanged
 from grue.protocol.padding import pad, unpad
-from grue.protocol.wire import Claimed, CreateMailbox, DeviceList, ExchangeSlot, PostIntro, encode
+from grue.protocol.wire import Claimed, CreateMailbox, DeviceList, ExchangeSlot, PostIntro, RemoveReader, encode
 
 ADDRESS_LABEL: Final = "grue address v1"
 """MLS exporter label of a conversation's mailbox id and write key, 32 bytes each."""
+
+
+AGREED: Final = SENDING | GIVEN_UP | {ConversationState.SUPERSEDED}
+"""With a conversation in one of these we have agreed to hear from the other side: a new one needs no request."""
+
+Known = Callable[[bytes], Conversation | None]
 
 
 @dataclass(frozen=True)
@@ -78,10 +86,10 @@ class Invited:
     """The claimed number, to be checked with `transcript` before it is believed."""
     transcript: Transcript | None
     device_list: DeviceList
-    again: bool
-    """We were added again to a conversation that we had lost."""
-    superseded: Conversation | None
-    """An older conversation with the same account that the sender has given up."""
+    replaces: bytes
+    """The id of an older conversation that the sender has given up."""
+    again: Conversation | None
+    """The conversation that we had lost and were added to again, as it was."""
 
 
 def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes, known_number: int) -> Peer:
@@ -137,29 +145,68 @@ def found(
     return Step(conversation, [Outgoing(Purpose.FOUND, create), *_introduce(introduced, blob, text.id, tools)])
 
 
-def invited(session: MlsSession, me: Me, payload: IntroWelcome, known: Sequence[Conversation], tools: Tools) -> Invited:
+def invited(
+    session: MlsSession, me: Me, payload: IntroWelcome, known: Known, list_number: Callable[[bytes], int], tools: Tools
+) -> Invited:
     """Join the group of a Welcome from the intro mailbox; the conversation waits as a request.
 
+    known        the conversation with this id, if we have one
+    list_number  the number of the newest device list seen of an account; 0 when none was
+
     CONVERSATION-03 exactly two accounts, ours and one other. CONVERSATION-04 every leaf is on its account's signed
-    device list. CONVERSATION-07 a group that we are in already is joined anew only while it is lost.
+    device list, and that is not older than one seen before. CONVERSATION-07 a group that we are in is joined anew only
+    while it is lost, and only by the account that it is with.
     Raises BadKeyPackage, BadEnvelope or an MlsError; the session's changes are void then.
     """
-    old = _forget_lost(session, payload, known)
-    staged = session.stage_welcome(payload.welcome)
-    before = next((c for c in known if c.id == staged.group_id), None)
-    if before is not None and before is not old:
+    old = known(_group_of(payload))
+    if old is not None and old.state is not ConversationState.LOST:
         raise BadEnvelope("(a group that we are in)")
-    session.accept_welcome(staged)
-    invitation, sender = _open_invitation(session, staged.group_id, payload.invitation)
-    devices = _check_members(session.members(staged.group_id), me, invitation, sender)
-    conversation = _requested(session, staged.group_id, staged.own_leaf, invitation, devices, tools)
     if old is not None:
-        conversation = replace(conversation, state=old.state)
+        session.delete(old.id)
+    invitation, sender, own_leaf = _join(session, payload)
+    group = _group_of(payload)
+    devices = _check_members(session.members(group), me, invitation, sender)
+    if devices.number < list_number(devices.identity_public):
+        raise BadKeyPackage("(an older device list)")
+    if old is not None and old.peer != devices.identity_public:
+        raise BadKeyPackage("(somebody else's conversation)")
+    conversation = _requested(session, group, own_leaf, invitation, devices, tools)
+    if old is not None:
+        conversation = replace(conversation, state=old.state, heard=old.heard)
     step = Step(conversation)
     if invitation.text is not None:
         step.incoming.append(Incoming(devices.identity_public, invitation.text, invitation.start_seq))
-    superseded = _superseded(known, invitation, devices, tools)
-    return Invited(step, invitation.number, invitation.transcript, devices, old is not None, superseded)
+    return Invited(step, invitation.number, invitation.transcript, devices, invitation.replaces, old)
+
+
+def settle(result: Invited, same: Sequence[Conversation], tools: Tools) -> tuple[Step, list[Conversation]]:
+    """What an invitation means beside the conversations that we have with the same account, which may change too.
+
+    With one that we founded or accepted there is nothing to ask: the new one is accepted. CONVERSATION-08 of two groups
+    in which neither side has heard the other, both keep the one with the lower id; otherwise the newest is used.
+    """
+    step = result.step
+    others = [c for c in same if c.id != step.conversation.id and c.state in AGREED]
+    if result.again is None and not others:
+        return step, []
+    accepted = accept(step.conversation, tools)
+    step.conversation, step.outgoing = accepted.conversation, accepted.outgoing
+    if result.again is not None:
+        step.outgoing.append(_leave(result.again))
+    kept = [c for c in others if _at_once(c, result) and c.id < step.conversation.id]
+    if kept:
+        step.conversation = supersede(step.conversation, tools)
+    left = [c for c in others if c not in kept and ConversationEvent.SUPERSEDED in TABLE[c.state]]
+    return step, [supersede(c, tools) for c in left]
+
+
+def accept_all(requests: Sequence[Conversation], tools: Tools) -> list[Step]:
+    """Accept every request of one account, the oldest first; the last step's conversation is the one to use."""
+    in_order = sorted(requests, key=lambda c: (c.since, c.id))
+    steps = [accept(request, tools) for request in in_order]
+    for step in steps[:-1]:
+        step.conversation = supersede(step.conversation, tools)
+    return steps
 
 
 def accept(conversation: Conversation, tools: Tools) -> Step:
@@ -257,13 +304,29 @@ def _introduce(mailboxes: Sequence[bytes], blob: bytes, about: bytes, tools: Too
     return outgoing
 
 
-def _forget_lost(session: MlsSession, payload: IntroWelcome, known: Sequence[Conversation]) -> Conversation | None:
-    # The group id of a Welcome is encrypted, but the invitation's framing names it in the clear.
-    for conversation in known:
-        if conversation.state is ConversationState.LOST and conversation.id in payload.invitation[:64]:
-            session.delete(conversation.id)
-            return conversation
-    return None
+def _group_of(payload: IntroWelcome) -> bytes:
+    """The group id, which the Welcome has encrypted and the invitation's framing in the clear.
+
+    PrivateMessage, RFC 9420 section 6: version 2 bytes, wire format 2, length of the group id 1, group id.
+    """
+    return payload.invitation[5:37]
+
+
+def _join(session: MlsSession, payload: IntroWelcome) -> tuple[Invitation, int, int]:
+    staged = session.stage_welcome(payload.welcome)
+    if staged.group_id != _group_of(payload):
+        raise BadEnvelope("(an invitation to another group)")
+    session.accept_welcome(staged)
+    return *_open_invitation(session, staged.group_id, payload.invitation), staged.own_leaf
+
+
+def _at_once(other: Conversation, result: Invited) -> bool:
+    """Both sides have founded, and this one was not founded because the sender had lost the other one."""
+    return other.state in SENDING and not other.heard and other.id != result.replaces
+
+
+def _leave(old: Conversation) -> Outgoing:
+    return Outgoing(Purpose.LEAVE, RemoveReader(old.log.mailbox, old.read_key))
 
 
 def _open_invitation(session: MlsSession, group: bytes, sealed: bytes) -> tuple[Invitation, int]:
@@ -291,16 +354,6 @@ def _check_members(members: Sequence[MlsMember], me: Me, invitation: Invitation,
         if member.signature_key not in allowed[identity_of(member.credential)].devices:
             raise BadKeyPackage("(a device that is not on its account's list)")
     return theirs
-
-
-def _superseded(
-    known: Sequence[Conversation], invitation: Invitation, devices: DeviceList, tools: Tools
-) -> Conversation | None:
-    for conversation in known:
-        theirs = conversation.id == invitation.replaces and conversation.peer == devices.identity_public
-        if theirs and ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
-            return supersede(conversation, tools)
-    return None
 
 
 def _requested(

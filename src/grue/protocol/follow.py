@@ -6,6 +6,8 @@ wins, for everybody; an own one that is met in the log has won, another's that i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -14,7 +16,6 @@ from grue._core import (
     MlsError,
     MlsLost,
     MlsMalformed,
-    MlsMember,
     MlsOwnMessage,
     MlsRefused,
     MlsSecretGone,
@@ -23,11 +24,12 @@ from grue._core import (
     MlsWrongEpoch,
     mls_key_package_member,
 )
-from grue.errors import BadEnvelope, BadRequest, NotPermitted
+from grue.errors import BadEnvelope, BadRequest, GrueError, NotPermitted
 from grue.protocol import envelope
 from grue.protocol.contents import APPLICATION, Receipt, ResyncRequest, Text
 from grue.protocol.conversation import (
     READING,
+    TABLE,
     Conversation,
     ConversationEvent,
     ConversationState,
@@ -40,6 +42,7 @@ from grue.protocol.conversation import (
     Step,
     Tools,
     become,
+    become_if,
     epoch_key,
     permit_commit,
     post,
@@ -48,28 +51,36 @@ from grue.protocol.conversation import (
 )
 from grue.protocol.devices import identity_of
 from grue.protocol.first_contact import Me, welcome_newcomer
-from grue.protocol.mailbox import UNKNOWN_HASH, delivered
+from grue.protocol.mailbox import UNKNOWN_HASH, delivered, met
 from grue.protocol.wire import Delivery, RemoveReader
 
 Entries = dict[bytes, bytes]
 Changes = dict[bytes, bytes | None]
 
-_JUNK = (BadEnvelope, MlsMalformed, MlsRefused, MlsSecretGone, MlsWrongEpoch)
+ASK_AGAIN_MS: Final = 10 * 60 * 1000
+"""After this a resync is asked for again: the other side may have been away, or busy with a commit of its own."""
+
+MAX_BEATEN: Final = 8
+"""Own beaten commits that may still be on their way: more than can be in flight."""
+
+_JUNK = (MlsMalformed, MlsRefused, MlsSecretGone, MlsWrongEpoch)
 """What an envelope raises that is no message for us: forged, replayed, or of an epoch that has passed."""
 
 
 @dataclass
 class Follower:
-    """Reads envelopes into one `Step`; `changes` are the MLS entries that belong to it.
+    """Reads envelopes into one `Step`, with the MLS changes that belong to it.
 
-    posted   whether an envelope id is one of our own posts
+    posted   what one of our own envelopes was for; None for an id that is not ours
+    ours     whether we have sent an MLS message with this SHA-256
     hash_at  the log's hash after a seq, as far back as it is kept
     """
 
     entries: Entries
     me: Me
     tools: Tools
-    posted: Callable[[bytes], bool]
+    posted: Callable[[bytes], Purpose | None]
+    ours: Callable[[bytes], bool]
     hash_at: Callable[[int], bytes | None]
 
     def follow(self, conversation: Conversation, deliveries: Sequence[Delivery]) -> tuple[Step, Changes]:
@@ -78,19 +89,17 @@ class Follower:
         Ends early, with the rest unread, when the conversation becomes lost. Raises nothing for any bytes.
         """
         try:
-            return self._batch(conversation, deliveries, self.entries)
-        except MlsError:
+            return self._batch(conversation, deliveries)
+        except (MlsError, GrueError):
             # A session is void after such an error: read again, one session an envelope, to void only the bad one.
             return self._singly(conversation, deliveries)
 
-    def _batch(
-        self, conversation: Conversation, deliveries: Sequence[Delivery], entries: Entries
-    ) -> tuple[Step, Changes]:
-        session, step = MlsSession(entries), Step(conversation)
+    def _batch(self, conversation: Conversation, deliveries: Sequence[Delivery]) -> tuple[Step, Changes]:
+        session, step = MlsSession(self.entries), Step(conversation)
         for delivery in deliveries:
             self._one(session, step, delivery)
             if step.conversation.state not in READING:
-                return step, session.changes()
+                break
         return step, session.changes()
 
     def _singly(self, conversation: Conversation, deliveries: Sequence[Delivery]) -> tuple[Step, Changes]:
@@ -100,7 +109,7 @@ class Follower:
             session = MlsSession(entries)
             try:
                 self._one(session, step, delivery)
-            except MlsError:
+            except (MlsError, GrueError):
                 step.skipped += 1
                 _read(step, delivery)
             else:
@@ -113,9 +122,17 @@ class Follower:
         conversation = step.conversation
         if delivery.seq <= conversation.log.cursor:
             return
+        _notice_gap(step, delivery)
+        purpose = self.posted(delivery.envelope)
         if conversation.pending is not None and conversation.pending.envelope == delivery.envelope:
             step.conversation = self._won(session, step, delivery)
-        elif not self.posted(delivery.envelope):
+        elif delivery.envelope in conversation.beaten:
+            left = [envelope for envelope in conversation.beaten if envelope != delivery.envelope]
+            step.conversation = replace(step.conversation, beaten=left)
+        elif purpose is Purpose.COMMIT:
+            # It won for everybody else, and we have forgotten it: it cannot be merged any more.
+            _lose(step, delivery.envelope)
+        elif purpose is None:
             self._theirs(session, step, delivery)
         if step.conversation.state in READING:
             _read(step, delivery)
@@ -130,6 +147,7 @@ class Follower:
             # The newcomer reads after the commit, so its log starts there.
             at = replace(merged, log=delivered(merged.log, delivery))
             step.outgoing.append(welcome_newcomer(session, at, self.me, newcomer, self.tools))
+            step.resend = True
         return merged
 
     def _theirs(self, session: MlsSession, step: Step, delivery: Delivery) -> None:
@@ -138,17 +156,34 @@ class Follower:
             message = envelope.unseal(
                 conversation.epoch_keys, conversation.log.mailbox, delivery.envelope, delivery.blob
             )
+        except BadEnvelope:
+            self._unreadable(step)
+            return
+        try:
             opened = session.process(conversation.id, message)
         except MlsOwnMessage:
-            # Ours, and not among what we know to have posted: our own state went back.
-            _lose(step, b"")
-            step.start_over = True
+            self._own(step, message)
         except MlsLost:
             _lose(step, delivery.envelope)
         except _JUNK:
             step.skipped += 1
         else:
+            step.conversation = replace(step.conversation, gap=False)
             self._opened(session, step, opened, delivery)
+
+    def _unreadable(self, step: Step) -> None:
+        """Junk; or, after a hole in the log, a sign that a commit was in the hole, which nothing can bring back."""
+        step.skipped += 1
+        if step.conversation.gap:
+            _lose(step, b"")
+
+    def _own(self, step: Step, message: bytes) -> None:
+        """A message of ours in an envelope that is not: sealed anew by somebody, or unknown as our state went back."""
+        if self.ours(sha256(message).digest()):
+            step.skipped += 1
+        elif step.conversation.state is not ConversationState.RESTORED:
+            step.notices.append(Notice.RESTORED)
+            step.conversation = become_if(step.conversation, ConversationEvent.WENT_BACK)
 
     def _opened(
         self, session: MlsSession, step: Step, opened: MlsApplication | MlsStagedCommit, delivery: Delivery
@@ -156,7 +191,7 @@ class Follower:
         if isinstance(opened, MlsApplication):
             self._application(session, step, opened, delivery)
         else:
-            self._commit(session, step, opened)
+            self._commit(session, step, opened, delivery)
 
     def _application(self, session: MlsSession, step: Step, opened: MlsApplication, delivery: Delivery) -> None:
         try:
@@ -164,26 +199,34 @@ class Follower:
         except BadRequest:
             step.skipped += 1
             return
-        sender = _member(session, step.conversation, opened.leaf)
+        sender = identity_of(opened.credential)
+        if sender == step.conversation.peer:
+            step.conversation = replace(step.conversation, heard=True)
         if isinstance(content, Text):
-            step.incoming.append(Incoming(identity_of(sender.credential), content, delivery.seq))
             self._heard(step, sender, content.read_seq, content.log_hash)
+            step.incoming.append(Incoming(sender, content, delivery.seq))
         elif isinstance(content, Receipt):
             self._heard(step, sender, content.read_seq, content.log_hash)
         elif isinstance(content, ResyncRequest):
-            self._readmit(session, step, sender, content)
+            self._readmit(session, step, opened, content)
 
-    def _heard(self, step: Step, sender: MlsMember, seq: int, log_hash: bytes) -> None:
-        """MAILBOX-20 the other's hash of the log is ours, as far as both have read."""
+    def _heard(self, step: Step, sender: bytes, seq: int, log_hash: bytes) -> None:
+        """MAILBOX-20 the other's hash of the log is ours, as far as both have read.
+
+        After a hole we take up the hash of somebody who has read exactly as far as we have.
+        """
+        log = step.conversation.log
+        if log_hash and log.hash == UNKNOWN_HASH and seq == log.cursor:
+            step.conversation = replace(step.conversation, log=replace(log, hash=log_hash))
         ours = step.hashes.get(seq) or self.hash_at(seq)
         if seq and log_hash and ours and ours != log_hash:
-            if step.conversation.state is not ConversationState.FORKED:
+            if ConversationEvent.FORK_SEEN in TABLE[step.conversation.state]:
                 step.conversation = become(step.conversation, ConversationEvent.FORK_SEEN)
                 step.notices.append(Notice.FORKED)
-        elif identity_of(sender.credential) == step.conversation.peer:
+        elif sender == step.conversation.peer:
             step.read_by_peer = max(step.read_by_peer or 0, seq)
 
-    def _commit(self, session: MlsSession, step: Step, staged: MlsStagedCommit) -> None:
+    def _commit(self, session: MlsSession, step: Step, staged: MlsStagedCommit, delivery: Delivery) -> None:
         conversation = step.conversation
         try:
             permit_commit(conversation, staged, session.members(conversation.id))
@@ -191,27 +234,34 @@ class Follower:
             session.discard(staged)
             step.skipped += 1
             return
-        if conversation.pending is not None:
-            session.rejected(conversation.id)
-            step.outgoing.extend(_release_slot(conversation))
+        if staged.removes_self:
+            # Somebody thinks that we are lost, and the Welcome is on its way.
+            session.discard(staged)
+            _lose(step, delivery.envelope)
+            return
         session.merge(conversation.id, staged)
         key = epoch_key(session, conversation.id)
-        step.conversation = replace(with_epoch_key(conversation, key), pending=None)
+        beaten = [*conversation.beaten, conversation.pending.envelope] if conversation.pending else conversation.beaten
+        step.outgoing.extend(_release_slot(conversation))
+        step.conversation = replace(with_epoch_key(conversation, key), pending=None, beaten=beaten[-MAX_BEATEN:])
 
-    def _readmit(self, session: MlsSession, step: Step, sender: MlsMember, request: ResyncRequest) -> None:
+    def _readmit(self, session: MlsSession, step: Step, opened: MlsApplication, request: ResyncRequest) -> None:
         """Remove a member that lost track and add it again, in one commit, at the head of the log.
 
-        CONVERSATION-10 the key package is the asking member's own. One at a time: whoever asks while another commit of
-        ours is pending asks again.
+        CONVERSATION-10 the key package is the asking member's own. One at a time: a request that comes while another
+        commit of ours is pending is left, and whoever is lost asks again after `ASK_AGAIN_MS`.
         """
         conversation = step.conversation
+        members = session.members(conversation.id)
+        asking = next((m for m in members if m.leaf == opened.leaf and m.credential == opened.credential), None)
         newcomer = mls_key_package_member(request.key_package)
-        same = newcomer.signature_key == sender.signature_key and newcomer.credential == sender.credential
-        if not same or conversation.pending is not None or conversation.state is not ConversationState.ACTIVE:
-            step.skipped += not same
+        if asking is None or newcomer.signature_key != asking.signature_key or newcomer.credential != asking.credential:
+            step.skipped += 1
+            return
+        if conversation.pending is not None or conversation.state is not ConversationState.ACTIVE:
             return
         secret, envelope_id = self.tools.random(32), self.tools.random(16)
-        commit = session.commit(conversation.id, [request.key_package], [sender.leaf], b"")
+        commit = session.commit(conversation.id, [request.key_package], [asking.leaf], b"")
         step.outgoing.append(seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id, slots=[secret]))
         welcome = Newcomer(request.intro_mailbox, commit.welcome or b"", secret, newcomer.signature_key)
         step.conversation = replace(conversation, pending=PendingCommit(envelope_id, welcome))
@@ -227,7 +277,24 @@ def ask_resync(session: MlsSession, conversation: Conversation, me: Me, tools: T
     """Ask, in the epoch that we are still in, to be removed and added again. Needs b"s", b"k", b"g"."""
     package = session.key_package(me.credential, last_resort=False)
     request = ResyncRequest(conversation.lost_commit, package, me.intro_mailbox)
-    return Step(conversation, [post(session, conversation, request, Purpose.RESYNC, tools)])
+    asked = replace(conversation, since=tools.now_ms)
+    return Step(asked, [post(session, conversation, request, Purpose.RESYNC, tools)])
+
+
+def ask_due(conversation: Conversation, now_ms: int) -> bool:
+    """A resync was asked for, and nobody has answered for a while."""
+    waiting = conversation.state is ConversationState.LOST and conversation.lost_commit
+    return bool(waiting) and now_ms - conversation.since > ASK_AGAIN_MS
+
+
+def give_up_mailbox(conversation: Conversation) -> Conversation:
+    """The mailbox is gone, or does not know us: the next message founds another conversation."""
+    return replace(become_if(conversation, ConversationEvent.LOST_TRACK), lost_commit=b"")
+
+
+def start_again(conversation: Conversation, incarnation: bytes) -> Conversation:
+    """The server's store was restored from a backup: read from the beginning, with a hole where it may have one."""
+    return replace(conversation, log=met(conversation.log, incarnation), gap=True)
 
 
 def _lose(step: Step, commit: bytes) -> None:
@@ -235,8 +302,14 @@ def _lose(step: Step, commit: bytes) -> None:
     step.conversation = replace(become(step.conversation, ConversationEvent.LOST_TRACK), lost_commit=commit)
 
 
+def _notice_gap(step: Step, delivery: Delivery) -> None:
+    if delivery.seq != step.conversation.log.cursor + 1 and not step.conversation.gap:
+        step.conversation = replace(step.conversation, gap=True)
+        step.notices.append(Notice.GAP)
+
+
 def _release_slot(conversation: Conversation) -> list[Outgoing]:
-    """Give back the slot that a lost commit reserved: nobody will read there, so it must not hold envelopes."""
+    """Give back the slot that a beaten commit reserved: nobody will read there, so it must not hold envelopes."""
     if conversation.pending is None or conversation.pending.newcomer is None:
         return []
     request = RemoveReader(conversation.log.mailbox, conversation.pending.newcomer.slot_secret)
@@ -250,14 +323,10 @@ def _read(step: Step, delivery: Delivery) -> None:
         step.hashes[log.cursor] = log.hash
 
 
-def _keep(entries: dict[bytes, bytes], changes: Changes, more: Changes) -> None:
+def _keep(entries: Entries, changes: Changes, more: Changes) -> None:
     changes.update(more)
     for key, value in more.items():
         if value is None:
             entries.pop(key, None)
         else:
             entries[key] = value
-
-
-def _member(session: MlsSession, conversation: Conversation, leaf: int) -> MlsMember:
-    return next(member for member in session.members(conversation.id) if member.leaf == leaf)

@@ -200,8 +200,10 @@ def look(current: Current, number: str, output: bytes, find: Find, now: int) -> 
 
 def check_transcript(
     current: Current, number: str, identity_public: bytes, transcript: Transcript, find: Find, now: int
-) -> Result:
+) -> tuple[Result, bytes]:
     """Check, offline, that a claimed number's record is the claimant's; `Absent` proves nothing about them.
+
+    Returns the PRF's output too, with which the number's record can be watched from now on.
 
     LOOKUP-05 the transcript is of this directory's OPRF epoch, and its proof is right for this number (BadProof).
     LOOKUP-06 the record names the claimant's identity key (KeyChanged). Raises also what `look` raises.
@@ -216,4 +218,4 @@ def check_transcript(
     result = look(current, number, output, find, now)
     if isinstance(result, Found) and result.record.identity_public != identity_public:
         raise KeyChanged
-    return result
+    return result, output

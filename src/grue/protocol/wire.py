@@ -7,7 +7,7 @@ end with a default, so that both sides read the other's older form. Every field 
 Decoding is total: any bytes give a message of the expected union, or `BadRequest`.
 """
 
-from typing import Annotated, Final, Generic, TypeVar, cast
+from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -66,6 +66,14 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 class Message(Struct, array_like=True, frozen=True):
     """The base of everything on the wire."""
+
+    def __repr__(self) -> str:
+        """The type alone: fields hold keys, numbers and text, which no log and no traceback may show."""
+        return f"{type(self).__name__}()"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Likewise for rich, whose tracebacks show local variables."""
+        return []
 
 
 # --- about the server -----------------------------------------------------------------------------
@@ -310,8 +318,11 @@ class Ack(Message, tag=44):
 
 
 class RemoveReader(Message, tag=45):
+    """Leave a mailbox, or give back a slot that nobody will exchange; once more is a no-op."""
+
     mailbox: Annotated[Key, SERVER]
     read_key: Annotated[Key, SERVER]
+    """Or the slot's secret."""
 
 
 # --- streams --------------------------------------------------------------------------------------

@@ -304,11 +304,11 @@ async def ack(tx: Tx, mailbox: bytes, read_hash: bytes, seq: int) -> None:
 
 
 async def remove_reader(tx: Tx, mailbox: bytes, read_hash: bytes) -> bool:
-    """Forget a reader; a mailbox without readers goes too. Returns whether the mailbox went.
+    """Forget a reader, or a slot by its secret; a mailbox without either goes too. Returns whether the mailbox went.
 
     A reader or mailbox that is not there is what was asked for.
     """
-    removed = await tx.run("DELETE FROM reader WHERE mailbox = $1 AND read_hash = $2 AND slot = 0", mailbox, read_hash)
+    removed = await tx.run("DELETE FROM reader WHERE mailbox = $1 AND read_hash = $2", mailbox, read_hash)
     if not removed:
         return False
     if await tx.row("SELECT 1 FROM reader WHERE mailbox = $1 LIMIT 1", mailbox) is None:

@@ -277,21 +277,19 @@ async def _set_devices(tx: "Tx", account: bytes, devices: list[bytes], expires_w
     for gone in present - set(devices):
         await tx.run("DELETE FROM device WHERE account = $1 AND device_pub = $2", account, gone)
         await keypackages.delete(tx, gone)
-    for device in devices:
-        if device not in present:
+    for device in set(devices):
+        if device in present:
+            sql = "UPDATE device SET expires_week = $3 WHERE account = $1 AND device_pub = $2"
+        else:
             await _check_unused(tx, device)
-        await tx.run(
-            "INSERT INTO device (account, device_pub, expires_week) VALUES ($1, $2, $3)"
-            " ON CONFLICT (account, device_pub) DO UPDATE SET expires_week = $3",
-            account,
-            device,
-            expires_week,
-        )
+            sql = "INSERT INTO device (account, device_pub, expires_week) VALUES ($1, $2, $3)"
+        await tx.run(sql, account, device, expires_week)
 
 
 async def _check_unused(tx: "Tx", device: bytes) -> None:
     """Key packages are kept by device key: whoever listed another account's device could take them."""
-    if await tx.row("SELECT 1 FROM key_package WHERE device_pub = $1", device) is not None:
+    used = "SELECT 1 FROM device WHERE device_pub = $1 UNION ALL SELECT 1 FROM key_package WHERE device_pub = $1"
+    if await tx.row(used, device) is not None:
         raise NotPermitted
 
 

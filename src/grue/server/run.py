@@ -75,9 +75,13 @@ async def _server(data: Path, sms_url: str | None, directory_key: Path | None) -
     store = await open_store(data / DATABASE)
     try:
         role = SmsRole(gateway) if gateway is not None else None
-        server = Server(store, keys=keys, directory=Directory(data, keys), sms=role)
-        async with _sms(server, role):
-            yield server
+        directory = Directory(data, keys)
+        try:
+            server = Server(store, keys=keys, directory=directory, sms=role)
+            async with _sms(server, role):
+                yield server
+        finally:
+            await directory.close()
     finally:
         await store.close()
 

@@ -97,6 +97,7 @@ TABLES: Final = (
             Column("expires_week", "INTEGER NOT NULL", "that the device was active in the weeks before"),
         ),
         ("account", "device_pub"),
+        unique=("device_pub",),
     ),
     Table(
         "key_package",

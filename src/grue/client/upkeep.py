@@ -1,0 +1,80 @@
+"""What an account needs now and then, whoever opens its home: it is done at most once a day, by whoever comes first."""
+
+from typing import Final
+
+from grue._core import MlsSession
+from grue.client import account as accounts
+from grue.client import rows
+from grue.client.context import Context
+from grue.client.store import Db
+from grue.errors import GrueError, KeyChanged, NetworkError
+from grue.protocol.conversation import (
+    SUPERSEDED_FOR_MS,
+    ConversationEvent,
+    ConversationState,
+    Notice,
+    Outgoing,
+    Purpose,
+    become,
+)
+from grue.protocol.wire import RemoveReader
+
+EVERY: Final = 24 * 3600
+"""Seconds between two rounds."""
+
+AGAIN_AFTER: Final = 3600
+"""Seconds until a round that failed is tried again."""
+
+CHECK_IN_EVERY: Final = 7 * 24 * 3600
+"""Seconds between two check-ins: the server forgets an account that has not been heard of for a year."""
+
+
+async def tend(context: Context) -> None:
+    """One round, if one is due. What fails is tried again in an hour, and never stands in the way of messages.
+
+    When our own number leads to somebody else, the user is told by a notice. Raises NetworkError.
+    """
+    now = int(context.clock())
+    if not await context.store.transact(_due, "tended", EVERY, now):
+        return
+    try:
+        await _round(context, now)
+    except GrueError as error:
+        await context.store.transact(_failed, context, now, error)
+        if isinstance(error, NetworkError):
+            raise
+
+
+async def _round(context: Context, now: int) -> None:
+    await accounts.upkeep(context)
+    if await context.store.transact(_due, "checked_in", CHECK_IN_EVERY, now):
+        await accounts.check_in(context)
+    await context.store.transact(_leave_superseded, context)
+    await context.store.note(rows.forget_old, context.now_ms)
+
+
+def _failed(db: Db, context: Context, now: int, error: GrueError) -> None:
+    rows.put_meta(db, "tended", now - EVERY + AGAIN_AFTER)
+    if isinstance(error, KeyChanged):
+        own = context.account
+        rows.notify(db, rows.bind_chat(db, own.number, own.identity_public).id, [Notice.NUMBER_TAKEN])
+
+
+def _due(db: Db, what: str, every: int, now: int) -> bool:
+    last = rows.get_meta(db, what, int)
+    if last is not None and 0 <= now - last < every:
+        return False
+    rows.put_meta(db, what, now)
+    return True
+
+
+def _leave_superseded(db: Db, context: Context) -> None:
+    """Leave the mailboxes of superseded conversations whose time has passed, and forget their keys."""
+    for conversation, chat in rows.conversations_in(db, {ConversationState.SUPERSEDED}):
+        if context.now_ms - conversation.since > SUPERSEDED_FOR_MS:
+            rows.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), chat)
+            leave = Outgoing(Purpose.LEAVE, RemoveReader(conversation.log.mailbox, conversation.read_key))
+            rows.enqueue(db, conversation.id, leave, context.now_ms)
+            session = MlsSession(rows.mls_entries(db, rows.group_prefix(conversation.id)))
+            session.delete(conversation.id)
+            rows.save_mls(db, session.changes())
