@@ -16,10 +16,12 @@ from grue.client.context import Context, load_account
 from grue.client.inbox import Inbox
 from grue.client.messenger import Messenger
 from grue.client.outbox import Outbox
+from grue.client.store import Db
 from grue.client.transport import Stream
 from grue.client.upkeep import tend
 from grue.errors import BY_CODE, GrueError, NetworkError, NoSuchMailbox, NotPermitted, Refused, Unreachable
 from grue.protocol import wire
+from grue.protocol.conversation import ConversationState
 from grue.protocol.mailbox import ReaderState
 
 log: Final = logging.getLogger("grue.client")
@@ -29,6 +31,9 @@ ROOM: Final = 256
 
 RECEIPT_SECONDS: Final = 0.3
 """How long receipts are gathered: nobody needs to know sooner, and a burst costs one of them."""
+
+OTHERS_SECONDS: Final = 0.5
+"""How often to look whether another process of this home has stored something."""
 
 CHORES_SECONDS: Final = 60.0
 """Between two looks at what is nobody's event: receipts of SMS, resyncs without an answer."""
@@ -59,7 +64,7 @@ class Receiver:
     def start(self) -> None:
         """Begin, unless begun."""
         if not self._tasks:
-            runs = (self._send, self._intro, self._conversations, self._confirm, self._chores)
+            runs = (self._send, self._intro, self._conversations, self._confirm, self._others, self._chores)
             self._tasks = [asyncio.create_task(self._again(run)) for run in runs]
 
     def wake(self) -> None:
@@ -113,6 +118,17 @@ class Receiver:
             await asyncio.sleep(RECEIPT_SECONDS)
             if await self._inbox.confirm():
                 self.wake()
+
+    async def _others(self) -> None:
+        """Another process of this home may have made a conversation to read, or left something to send."""
+        seen = await self._context.store.version()
+        while True:
+            await asyncio.sleep(OTHERS_SECONDS)
+            if (now := await self._context.store.version()) != seen:
+                seen = now
+                self.wake()
+                if self._pushes is not None:
+                    self._pushes.nudge()
 
     async def _chores(self) -> None:
         while True:
@@ -172,13 +188,17 @@ class Receiver:
         await pushes.stream.send(again(mailbox, read_key, after.log.cursor))
 
     async def _refused(self, pushes: "Pushes", subscribed: dict[bytes, bytes]) -> None:
-        """A mailbox that is gone is given up; one that the server could not page just now is asked for again."""
+        """A mailbox that is gone is given up. One that another process is only making, or that the server could not
+        page just now, is asked for again.
+        """
         for mailbox, error in list(pushes.refused.items()):
             del pushes.refused[mailbox]
             read_key = subscribed.pop(mailbox, None)
             if read_key is None:
                 continue
-            if isinstance(error, (NoSuchMailbox, NotPermitted)):
+            if await self._context.store.read(_is_being_made, mailbox):
+                asyncio.get_running_loop().call_later(OTHERS_SECONDS, pushes.nudge)
+            elif isinstance(error, (NoSuchMailbox, NotPermitted)):
                 await self._context.store.transact(self._inbox.give_up_mailbox, mailbox)
                 self.wake()
             else:
@@ -187,6 +207,11 @@ class Receiver:
     def _stored(self) -> None:
         self.arrived.set()
         self.wake()
+
+
+def _is_being_made(db: Db, mailbox: bytes) -> bool:
+    found = rows.conversation_by_mailbox(db, mailbox)
+    return found is not None and found[0].state is ConversationState.FOUNDED
 
 
 class Pushes:
