@@ -41,7 +41,8 @@ class Service:
         )
         self.lines: list[dict[str, Any]] = []
         self.errors: list[str] = []
-        self._readers = [threading.Thread(target=self._read), threading.Thread(target=self._complain)]
+        # Daemons: a test that fails before it stops its process must not keep pytest waiting.
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._complain)]
         for reader in self._readers:
             reader.start()
 
@@ -209,10 +210,12 @@ class Stage:
         assert not [line for line in self.heard() if line.get("text") == text]
 
     def damage_file(self, name: str) -> None:
+        """Everything after the first page of the database."""
         path = self.path / name
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2 :] = os.urandom(len(data) - len(data) // 2)
-        path.write_bytes(data)
+        data = path.read_bytes()
+        path.write_bytes(data[:4096] + os.urandom(len(data) - 4096))
+        # Or the pages in it would stand in for the damaged ones.
+        path.with_name(path.name + "-wal").unlink(missing_ok=True)
 
     def write_file(self, name: str, text: str) -> None:
         (self.path / name).parent.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -45,10 +45,20 @@ def environment(stage: Stage, home: str) -> dict[str, str]:
     return {"GRUE_HOME": str(stage.path / home), "GRUE_PASSPHRASE": PASSPHRASE}
 
 
-def follow(stage: Stage, home: str) -> Service:
-    service = Service("--json", "receive", "--follow", env=environment(stage, home))
-    service.first(lambda line: "receiving" in line)
-    return service
+@pytest.fixture
+def follow(stage: Stage) -> Iterator[Callable[[str], Service]]:
+    """Start `receive --follow` in a home; it is gone when the test is, however that ends."""
+    started: list[Service] = []
+
+    def follow(home: str) -> Service:
+        started.append(Service("--json", "receive", "--follow", env=environment(stage, home)))
+        started[-1].first(lambda line: "receiving" in line)
+        return started[-1]
+
+    yield follow
+    for service in started:
+        if service.process.poll() is None:
+            service.stop(signal.SIGKILL)
 
 
 def start(stage: Stage, home: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
@@ -104,8 +114,10 @@ def test_nothing_is_lost_whatever_restarts_between_any_two_commands(
 # --- several processes on one home ----------------------------------------------------------------
 
 
-def test_two_processes_on_one_home_both_work_and_a_message_is_shown_once(stage: Stage) -> None:
-    receiving = [follow(stage, "bob"), follow(stage, "bob")]
+def test_two_processes_on_one_home_both_work_and_a_message_is_shown_once(
+    stage: Stage, follow: Callable[[str], Service]
+) -> None:
+    receiving = [follow("bob"), follow("bob")]
     for n in range(3):
         ok(stage, "alice", "send", BOB, f"one of three: {n}")
         ok(stage, "bob", "send", ALICE, f"while receiving: {n}")
@@ -117,11 +129,13 @@ def test_two_processes_on_one_home_both_work_and_a_message_is_shown_once(stage: 
     assert texts(stage, "bob") == []
 
 
-def test_who_follows_hears_of_a_conversation_that_another_process_began(stage: Stage) -> None:
+def test_who_follows_hears_of_a_conversation_that_another_process_began(
+    stage: Stage, follow: Callable[[str], Service]
+) -> None:
     carol = "+447700900123"
     ok(stage, "carol", "register", carol, "--server", stage.url)
     ok(stage, "carol", "verify", stage.code(carol))
-    following = follow(stage, "carol")
+    following = follow("carol")
     ok(stage, "carol", "send", BOB, "we have not met")
     assert texts(stage, "bob") == ["we have not met"]
     ok(stage, "bob", "send", carol, "now we have")
@@ -133,8 +147,8 @@ def test_who_follows_hears_of_a_conversation_that_another_process_began(stage: S
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_following_ends_cleanly(stage: Stage, number: signal.Signals) -> None:
-    following = follow(stage, "bob")
+def test_following_ends_cleanly(follow: Callable[[str], Service], number: signal.Signals) -> None:
+    following = follow("bob")
     assert (following.stop(number), following.errors) == (0, [])
 
 

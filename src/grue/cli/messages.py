@@ -11,7 +11,8 @@ from grue.cli.opening import opened, typed
 from grue.cli.parameters import ANY_NUMBER, FLAG, HYPHENS, Injected
 from grue.cli.shell import Shell
 from grue.cli.signals import stop_on_sigterm
-from grue.errors import ConsentNeeded, GrueError, NetworkError, SmsUnavailable, UsageError
+from grue.errors import ConsentNeeded, NetworkError, SmsUnavailable, UsageError
+from grue.protocol.conversation import Notice
 from grue.protocol.fallback import Route
 
 if TYPE_CHECKING:
@@ -20,9 +21,17 @@ if TYPE_CHECKING:
     from grue.client.client import Client, Message
     from grue.client.messenger import Sent
 
-TEND_SECONDS: Final = 3600
-RETRY_SECONDS: Final = 60
-"""How often `receive --follow` looks whether the account wants something, and when it tries again without a network."""
+NOTICES_SECONDS: Final = 10
+"""How often `receive --follow` looks for notices: they are rare, and not urgent."""
+
+NOTICES: Final = {
+    Notice.LOST: "This conversation could not be followed any more. The next message begins it anew.",
+    Notice.RESTORED: "An older state of this home came back. The next message begins this conversation anew.",
+    Notice.FORKED: "The server showed the two sides different histories. The next message begins this conversation anew.",
+    Notice.NUMBER_TAKEN: "The directory lists another account under your own number: nobody new reaches you. Ask the "
+    "server's operator, or whoever could receive your SMS.",
+    Notice.GAP: "Part of what the other side sent was never seen: it expired, or the server kept it back.",
+}
 
 
 def _said() -> "ModuleType":
@@ -112,14 +121,14 @@ async def _poll(shell: Shell, client: "Client") -> None:
     try:
         with shell.waiting("Fetching ..."):
             await client.poll()
-            await client.upkeep()
     finally:
         # What is here already is shown, whatever the network does.
         shown = 0
         while (message := await client.take()) is not None:
             await _show_once(shell, client, message)
             shown += 1
-    if not shown:
+        noticed = await _notices(shell, client)
+    if not shown and not noticed:
         shell.note("Nothing new.")
 
 
@@ -127,32 +136,36 @@ async def _wait(shell: Shell, client: "Client", seconds: float) -> None:
     """Everything that comes until `seconds` have passed without a message."""
     async for message in client.receive(idle=seconds):
         await _show_once(shell, client, message)
+    await _notices(shell, client)
 
 
 async def _follow(shell: Shell, client: "Client") -> None:
     stop_on_sigterm(and_sigint=True)
     shell.result({"receiving": client.number}, lambda: _said().receiving(client.number))
-    tending = asyncio.create_task(_tend(shell, client))
+    noticing = asyncio.create_task(_keep_noticing(shell, client))
     try:
         async for message in client.receive():
             await _show_once(shell, client, message)
     except asyncio.CancelledError:
         pass
     finally:
-        tending.cancel()
+        noticing.cancel()
+        with suppress(asyncio.CancelledError):
+            await noticing
 
 
-async def _tend(shell: Shell, client: "Client") -> None:
-    """Keep the account reachable for as long as it receives, and say when something is wrong with it."""
+async def _keep_noticing(shell: Shell, client: "Client") -> None:
     while True:
-        pause = TEND_SECONDS
-        try:
-            await client.upkeep()
-        except NetworkError:
-            pause = RETRY_SECONDS
-        except GrueError as error:
-            shell.fail(error)
-        await asyncio.sleep(pause)
+        await _notices(shell, client)
+        await asyncio.sleep(NOTICES_SECONDS)
+
+
+async def _notices(shell: Shell, client: "Client") -> int:
+    """Say what a person should know that is no message; returns how many there were."""
+    found = await client.notices()
+    for chat, notice in found:
+        shell.warn({"notice": notice.value, "chat": chat, "message": NOTICES[notice]}, f"{chat}: {NOTICES[notice]}")
+    return len(found)
 
 
 async def _show_once(shell: Shell, client: "Client", message: "Message") -> None:
@@ -170,7 +183,7 @@ async def _show_once(shell: Shell, client: "Client", message: "Message") -> None
 async def chats(*, shell: Injected) -> None:
     """List the chats in this home, the latest first."""
     async with opened(shell) as client:
-        listed = await client.chats()
+        listed, own = await client.chats(), client.number
     for chat in listed:
         fields = {
             "chat": chat.chat,
@@ -182,7 +195,7 @@ async def chats(*, shell: Injected) -> None:
         }
         if shell.as_json:
             shell.emit(fields)
-    shell.say(lambda: _said().chats(listed))
+    shell.say(lambda: _said().chats(listed, own))
 
 
 async def show(

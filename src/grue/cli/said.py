@@ -55,7 +55,7 @@ def message(one: "Message") -> Text:
     return line.append(f"\n    {_indented(one.text)}")
 
 
-def chats(listed: "list[ChatInfo]") -> "Table | Text":
+def chats(listed: "list[ChatInfo]", own: str = "") -> "Table | Text":
     if not listed:
         return Text("No chats yet.")
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -63,6 +63,8 @@ def chats(listed: "list[ChatInfo]") -> "Table | Text":
         table.add_column(head, no_wrap=head != "last", justify="right" if head == "messages" else "left")
     for chat in listed:
         word, colour = ROUTES[Route.ENCRYPTED if chat.encrypted else Route.SMS]
+        if chat.chat == own:
+            word, colour = "notes", "default"
         name = f"{chat.chat} (claims {chat.claimed})" if chat.claimed else chat.chat
         last = safe(chat.last).replace("\n", " ")
         route = f"{word}, request" if chat.request else word

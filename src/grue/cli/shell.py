@@ -60,6 +60,12 @@ class Shell:
         if not self.as_json:
             self._stderr.print(_made(words), highlight=False)
 
+    def warn(self, fields: dict[str, Any], words: Human) -> None:
+        """Something that everybody should know and that is neither a result nor an error, on stderr."""
+        if self.as_json:
+            write_object(fields, sys.stderr)
+        self.note(words)
+
     def fail(self, error: GrueError, words: "Human | None" = None, **more: object) -> int:
         """Say what went wrong and what to do about it; returns the exit code.
 
