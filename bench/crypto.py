@@ -8,6 +8,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -91,7 +92,7 @@ def _contact(alice: Person, bob: Person) -> tuple[float, bytes]:
         payload = open_intro(blob)
         assert isinstance(payload, IntroWelcome)
         if person is bob:
-            invited(session, person.me[n], payload, [], tools)
+            invited(session, person.me[n], payload, lambda _group: None, lambda _identity: 0, tools)
         else:
             # The own other device follows through the same Welcome.
             session.accept_welcome(session.stage_welcome(payload.welcome))
@@ -106,11 +107,15 @@ def _messages(alice: Person, bob: Person, group: bytes) -> tuple[float, float]:
     for _ in range(MESSAGES):
         took, message = _with_session(alice.devices[0], group, lambda s: s.encrypt(group, TEXT, b""))
         encrypts.append(took)
-        took, opened = _with_session(bob.devices[0], group, lambda s, m=message: s.process(group, m))
+        took, opened = _with_session(bob.devices[0], group, partial(_open, group=group, message=message))
         decrypts.append(took)
         assert isinstance(opened, MlsApplication)
         assert opened.plaintext == TEXT
     return statistics.median(encrypts), statistics.median(decrypts)
+
+
+def _open(session: MlsSession, group: bytes, message: bytes) -> object:
+    return session.process(group, message)
 
 
 def _with_session(device: Device, group: bytes, act: Callable[[MlsSession], T]) -> tuple[float, T]:

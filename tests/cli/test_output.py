@@ -13,10 +13,12 @@ from rich.console import Console
 
 from grue.cli import said, verbs
 from grue.cli.messages import message_fields
+from grue.cli.notices import NOTICES
 from grue.cli.run import run
 from grue.cli.shell import Shell, safe
 from grue.client.client import ChatInfo, Message
 from grue.errors import BY_CODE
+from grue.protocol.conversation import Notice
 from grue.protocol.delivery import MessageState
 from grue.protocol.fallback import Route
 
@@ -84,6 +86,10 @@ def test_every_state_has_a_word_beside_its_colour(route: Route, state: MessageSt
     from grue.client.messenger import Sent
 
     assert plain(said.sent(Sent("00", route, state))).strip().count(":") >= 1
+
+
+def test_every_notice_has_its_words() -> None:
+    assert NOTICES.keys() == set(Notice)
 
 
 # --- machines -------------------------------------------------------------------------------------

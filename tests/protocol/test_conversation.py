@@ -69,9 +69,10 @@ def test_a_receipt_says_how_far_the_other_side_has_read() -> None:
 def test_an_own_commit_wins_when_it_is_met_in_the_log() -> None:
     alice, bob, mailbox = acquainted()
     mailbox.take(alice.device.update())
-    assert alice.device.conversation.pending is not None
-    exchange(mailbox, alice.device, bob.device)
-    assert alice.device.conversation.pending is None
+    exchange(mailbox, bob.device)
+    before = alice.device.conversation
+    alice.device.follow(mailbox.after(alice.device))
+    assert (before.pending is None, alice.device.conversation.pending) == (False, None)
     assert alice.device.conversation.epoch_keys[0] == bob.device.conversation.epoch_keys[0]
 
 

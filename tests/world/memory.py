@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 from grue.client.client import Client
 from grue.client.transport import Stream, Usage, refusal
@@ -109,11 +110,11 @@ class MemoryTransport:
         return answer
 
     async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
-        answer = wire.ANONYMOUS_ANSWER.decode(await self._ask(request, self._world.server.anonymous))
-        answer = self._world.network.change(request, answer)
+        honest = wire.ANONYMOUS_ANSWER.decode(await self._ask(request, self._world.server.anonymous))
+        answer = self._world.network.change(request, honest)
         if isinstance(answer, wire.Refusal):
             raise refusal(answer)
-        return answer
+        return cast("wire.AnonymousAnswer", answer)
 
     async def file(self, path: str, start: int = 0) -> bytes:
         self._check_up()
@@ -181,13 +182,13 @@ class MemoryWorld:
         data.mkdir(exist_ok=True)
         keys = open_keys(data)
         store = await open_store(data / "server.db")
-        role = SmsRole(self.carrier)
+        role = self.role = SmsRole(self.carrier)
         directory = Directory(data, keys, self.clock)
         self.server = Server(store, keys=keys, directory=directory, sms=role, clock=self.clock)
         await role.start(self.server)
 
     async def stop(self) -> None:
-        await self.server.sms.close()
+        await self.role.close()
         await self.server.store.close()
 
     async def restart(self) -> None:
@@ -223,7 +224,7 @@ class MemoryWorld:
 
     def code(self, number: str) -> str:
         texts = [sms.text for sms in self.carrier.delivered if sms.to == number]
-        return re.findall(r"\d{6}", texts[-1])[0]
+        return str(re.findall(r"\d{6}", texts[-1])[0])
 
     def texts(self, number: str) -> list[str]:
         """The SMS that this number's telephone has shown, codes left out."""

@@ -12,7 +12,6 @@ from grue.cli.parameters import ANY_NUMBER, FLAG, HYPHENS, Injected
 from grue.cli.shell import Shell
 from grue.cli.signals import stop_on_sigterm
 from grue.errors import ConsentNeeded, NetworkError, SmsUnavailable, UsageError
-from grue.protocol.conversation import Notice
 from grue.protocol.fallback import Route
 
 if TYPE_CHECKING:
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
 
 NOTICES_SECONDS: Final = 10
 """How often `receive --follow` looks for notices: they are rare, and not urgent."""
-
-NOTICES: Final = {
-    Notice.LOST: "This conversation could not be followed any more. The next message begins it anew.",
-    Notice.RESTORED: "An older state of this home came back. The next message begins this conversation anew.",
-    Notice.FORKED: "The server showed the two sides different histories. The next message begins this conversation anew.",
-    Notice.NUMBER_TAKEN: "The directory lists another account under your own number: nobody new reaches you. Ask the "
-    "server's operator, or whoever could receive your SMS.",
-    Notice.GAP: "Part of what the other side sent was never seen: it expired, or the server kept it back.",
-}
 
 
 def _said() -> "ModuleType":
@@ -162,6 +152,8 @@ async def _keep_noticing(shell: Shell, client: "Client") -> None:
 
 async def _notices(shell: Shell, client: "Client") -> int:
     """Say what a person should know that is no message; returns how many there were."""
+    from grue.cli.notices import NOTICES
+
     found = await client.notices()
     for chat, notice in found:
         shell.warn({"notice": notice.value, "chat": chat, "message": NOTICES[notice]}, f"{chat}: {NOTICES[notice]}")
