@@ -1,0 +1,17 @@
+"""What a person should know that is no message, in words."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from grue.protocol.conversation import Notice
+
+NOTICES: Final[Mapping[Notice, str]] = {
+    Notice.LOST: "This conversation could not be followed any more. The next message begins it anew.",
+    Notice.RESTORED: "An older state of this home came back. The next message begins this conversation anew.",
+    Notice.FORKED: "The server showed the two sides different histories. The next message begins anew.",
+    Notice.NUMBER_TAKEN: (
+        "The directory lists another account under your own number, so nobody new reaches you. Ask the server's "
+        "operator, or whoever could receive your SMS."
+    ),
+    Notice.GAP: "Part of what the other side sent was never seen: it expired, or the server kept it back.",
+}
