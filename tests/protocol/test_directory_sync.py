@@ -103,7 +103,7 @@ def test_a_failed_check_ends_the_run() -> None:
 @pytest.mark.parametrize("path", ["head", "1/manifest", "1/base", "1/overlay/1"])
 def test_a_bad_file_at_any_step_is_refused(path: str) -> None:
     fake = a_directory()
-    files = fake.files | {path: fake.files[path][:-1] + b"\0"}
+    files = fake.files | {path: fake.files[path][:-1] + bytes([fake.files[path][-1] ^ 1])}
     with pytest.raises((BadManifest, BadDirectory)):
         run(files, fake.public)
 
