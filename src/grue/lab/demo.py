@@ -26,7 +26,7 @@ from grue.exposure.rest import at_any_time, at_rest
 from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.lab.carrier import inject
 from grue.lab.processes import Done, Group, ProcessFailed, Running
-from grue.lab.tap import HttpTap, TcpTap
+from grue.lab.tap import HttpTap, SmppTap
 
 ALICE, BOB, CAROL = "+447700900111", "+447700900222", "+447700900333"
 """Numbers that Ofcom keeps for drama. Carol is not on Grue."""
@@ -97,7 +97,7 @@ class Demo:
     # --- the steps --------------------------------------------------------------------------------
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        smpp = TcpTap("SMPP", self._smpp.append)
+        smpp = SmppTap(self._smpp.append)
         self._taps = {number: HttpTap(address, self._events.append) for number, address in ADDRESSES.items()}
         smpp_address = await smpp.start()
         stack.push_async_callback(smpp.close)

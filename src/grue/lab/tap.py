@@ -16,6 +16,9 @@ MAX_FRAME: Final = 4 << 20
 HOP: Final = frozenset({"host", "connection", "keep-alive", "transfer-encoding", "upgrade", "content-length"})
 """Headers that are between two neighbours and not passed on, in small letters; those of WebSockets are left out too."""
 
+PDU_HEADER: Final = 16
+"""Bytes of the header of every SMPP PDU."""
+
 Record = Callable[[Event], None]
 Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
@@ -128,11 +131,11 @@ def _headers(request: web.Request) -> bytes:
     return b"\r\n".join(name + b": " + value for name, value in request.raw_headers)
 
 
-class TcpTap:
-    """Stands between two that speak over TCP, such as an SMS gateway and its carrier."""
+class SmppTap:
+    """Stands between an SMS gateway and its carrier. Each PDU is an event, however TCP cut or joined them."""
 
-    def __init__(self, name: str, record: Record) -> None:
-        self._name = name
+    def __init__(self, record: Record) -> None:
+        self._name = "SMPP"
         self._record = record
         self._target: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
         self._server: asyncio.Server | None = None
@@ -172,9 +175,24 @@ class TcpTap:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: str, up: bool
     ) -> None:
+        waiting = b""
         with suppress(OSError):
             while data := await reader.read(1 << 16):
-                self._record(Event(time.time(), self._name, connection, up, self._name, data))
+                pdus, waiting = _pdus(waiting + data)
+                for pdu in pdus:
+                    self._record(Event(time.time(), self._name, connection, up, self._name, pdu))
                 writer.write(data)
                 await writer.drain()
         writer.close()
+
+
+def _pdus(data: bytes) -> tuple[list[bytes], bytes]:
+    """Whole PDUs, by the length that each begins with (SMPP 3.4, section 3.2), and what is left of the next one."""
+    pdus = []
+    while len(data) >= PDU_HEADER:
+        length = max(int.from_bytes(data[:4], "big"), PDU_HEADER)
+        if length > len(data):
+            break
+        pdus.append(data[:length])
+        data = data[length:]
+    return pdus, data
