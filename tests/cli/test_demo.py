@@ -19,6 +19,7 @@ EXPECTED = {
     "registered": (LEARNED, NOT, LEARNED, NOT, LEARNED),
     "looked_up": (NOT, NOT, NOT, NOT, NOT),
     "whether_found": (NOT, NOT, NOT, NOT, NOT),
+    "whose_request": (NOT, NOT, NOT, NOT, NOT),
     "who_wrote": (LEARNED, NOT, NOT, GUESSED, LEARNED),
     "message_text": (SIZE, SIZE, NOT, SIZE, LEARNED),
     "when": (LEARNED, NOT, NOT, LEARNED, LEARNED),

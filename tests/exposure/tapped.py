@@ -58,14 +58,25 @@ class TappedTransport(MemoryTransport):
         self._tap = world
         self._address = address
         self._n = next(self.numbers)
+        self._own = False
 
     async def _ask(self, request: wire.Message, role: Callable[[bytes], Awaitable[bytes]]) -> bytes:
-        account = isinstance(request, ACCOUNT_REQUESTS)
-        where = "POST /1/account" if account else "WS /1/anonymous"
-        self._passed(True, where, wire.encode(request) if account else _framed(wire.encode(request)))
+        """Bodies on the account's connection, frames on the anonymous socket."""
+        where = "WS /1/anonymous"
+        if self._own or isinstance(request, ACCOUNT_REQUESTS):
+            where = "POST /1/anonymous" if self._own else "POST /1/account"
+        as_it_passes = _framed if where.startswith("WS") else bytes
+        self._passed(True, where, as_it_passes(wire.encode(request)))
         answer = await super()._ask(request, role)
-        self._passed(False, where, answer if account else _framed(answer))
+        self._passed(False, where, as_it_passes(answer))
         return answer
+
+    async def intro(self, request: wire.Fetch | wire.Ack) -> wire.AnonymousAnswer:
+        self._own = True
+        try:
+            return await super().intro(request)
+        finally:
+            self._own = False
 
     async def file(self, path: str, start: int = 0) -> bytes:
         where = f"GET /1/directory/{path}"
@@ -78,7 +89,8 @@ class TappedTransport(MemoryTransport):
         return TappedStream(self._tap, lambda up, data: self._passed(up, "WS /1/stream", data))
 
     def _passed(self, up: bool, where: str, data: bytes) -> None:
-        connection = f"{self._address} {where.split('/')[2]} {self._n}"
+        kind = "account" if where.startswith("POST") else where.split("/")[2]
+        connection = f"{self._address} {kind} {self._n}"
         self._tap.events.append(Event(self._tap.clock(), self._address, connection, up, where, data))
 
 

@@ -94,6 +94,11 @@ def test_the_sender_is_not_in_what_a_post_carries(run: Run) -> None:
     assert posts
 
 
+def test_no_connection_that_posts_or_looks_up_names_its_account(run: Run) -> None:
+    """The intro mailbox belongs to the account: to read it where one posts would put a name under every post."""
+    assert linking.named_beside_what_is_anonymous(run.capture(SERVER_LIVE).events, run.truth) == []
+
+
 def test_every_envelope_has_one_of_four_sizes(run: Run) -> None:
     posted = [read.message for read in messages(run.capture(SERVER_LIVE).events)]
     sizes = {len(message.blob) for message in posted if isinstance(message, wire.Post | wire.PostIntro)}

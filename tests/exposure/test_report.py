@@ -17,7 +17,7 @@ from grue.exposure.facts import FACTS, Verdict
 from grue.exposure.report import as_markdown, as_objects
 from grue.protocol import wire
 from grue.protocol.lookup import Found
-from tests.exposure.tapped import ADDRESSES, ALICE, BOB, DAVE, Mutant, Run, TappedWorld, played
+from tests.exposure.tapped import ADDRESSES, ALICE, BOB, DAVE, Mutant, Run, TappedTransport, TappedWorld, played
 
 YES, GUESS, SIZE, NO = Verdict.LEARNED, Verdict.GUESSED, Verdict.SIZE_ONLY, Verdict.NOT
 
@@ -26,6 +26,7 @@ TABLE = {
     "registered": (YES, NO, YES, NO, YES),
     "looked_up": (NO, NO, NO, NO, NO),
     "whether_found": (NO, NO, NO, NO, NO),
+    "whose_request": (NO, NO, NO, NO, NO),
     "who_wrote": (YES, NO, NO, GUESS, YES),
     "message_text": (SIZE, SIZE, NO, SIZE, YES),
     "when": (YES, NO, NO, YES, YES),
@@ -228,7 +229,15 @@ def text_beside_the_envelope(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Messenger, "send", telling)
 
 
+def own_mailbox_where_one_posts(patch: pytest.MonkeyPatch) -> None:
+    async def telling(self: Any, request: wire.Fetch | wire.Ack) -> Any:
+        return await self.anonymous(request)
+
+    patch.setattr(TappedTransport, "intro", telling)
+
+
 CLIENTS = [
+    ("the own mailbox on the socket that posts", own_mailbox_where_one_posts, "whose_request"),
     ("the number beside the lookup", number_with_the_lookup(str.encode), "looked_up"),
     (
         "its hash beside the lookup",

@@ -116,6 +116,9 @@ class MemoryTransport:
             raise refusal(answer)
         return cast("wire.AnonymousAnswer", answer)
 
+    async def intro(self, request: wire.Fetch | wire.Ack) -> wire.AnonymousAnswer:
+        return await self.anonymous(request)
+
     async def file(self, path: str, start: int = 0) -> bytes:
         self._check_up()
         file = self._world.server.directory.file(path)

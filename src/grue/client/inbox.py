@@ -107,12 +107,15 @@ class Inbox:
 
     async def poll_intro(self) -> None:
         """Fetch all that waits in the intro mailbox. Raises NetworkError."""
-        still = False
+        transport, still = self._context.transport, False
         while not still:
             account = await self._context.store.read(load_account)
-            fetched = await self._fetch(account.intro_mailbox, account.intro_read_key, account.intro_cursor)
+            mailbox, read_key = account.intro_mailbox, account.intro_read_key
+            fetched = _fetched(await transport.intro(wire.Fetch(mailbox, read_key, account.intro_cursor)))
             cursor = await self.intro(fetched.incarnation, fetched.envelopes)
-            await self._ack(account.intro_mailbox, account.intro_read_key, cursor)
+            if cursor:
+                with suppress(Refused):
+                    await transport.intro(wire.Ack(mailbox, read_key, cursor))
             same = (cursor, fetched.incarnation) == (account.intro_cursor, account.intro_incarnation)
             still = same or cursor >= fetched.head
 
@@ -134,10 +137,7 @@ class Inbox:
             conversation = after
 
     async def _fetch(self, mailbox: bytes, read_key: bytes, after: int) -> wire.Fetched:
-        answer = await self._context.transport.anonymous(wire.Fetch(mailbox, read_key, after))
-        if not isinstance(answer, wire.Fetched):
-            raise NotAGrueServer
-        return answer
+        return _fetched(await self._context.transport.anonymous(wire.Fetch(mailbox, read_key, after)))
 
     async def _ack(self, mailbox: bytes, read_key: bytes, seq: int) -> None:
         # Only the server's store depends on it, so its refusal must not stop what is read here.
@@ -325,6 +325,12 @@ class Inbox:
         rows.save_conversation(db, conversation, chat)
         rows.notify(db, chat, [Notice.LOST])
         self._lost(db, chat, conversation)
+
+
+def _fetched(answer: wire.AnonymousAnswer) -> wire.Fetched:
+    if not isinstance(answer, wire.Fetched):
+        raise NotAGrueServer
+    return answer
 
 
 def _check_room(db: Db) -> None:

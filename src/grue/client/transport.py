@@ -89,6 +89,10 @@ class Transport(Protocol):
     async def hello(self) -> wire.ServerHello: ...
     async def account(self, request: wire.AccountRequest) -> wire.AccountAnswer: ...
     async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer: ...
+    async def intro(self, request: wire.Fetch | wire.Ack) -> wire.AnonymousAnswer:
+        """Read the own intro mailbox: with the account's connection, since beside a post it would name who posts."""
+        ...
+
     async def file(self, path: str, start: int = 0) -> bytes:
         """A public file of the directory from byte `start`, fetched anonymously."""
         ...
@@ -172,6 +176,12 @@ class DirectTransport:
     async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
         requests = await self._anonymous_socket()
         return _answer(wire.ANONYMOUS_ANSWER, self._received(await requests.ask(self._count(request))))
+
+    async def intro(self, request: wire.Fetch | wire.Ack) -> wire.AnonymousAnswer:
+        self._account = self._account or _session()
+        sent = self._count(request)
+        answer = self._received(await _post(self._account, f"{self._base}/anonymous", sent))
+        return _answer(wire.ANONYMOUS_ANSWER, answer)
 
     async def file(self, path: str, start: int = 0) -> bytes:
         self._anonymous = self._anonymous or _session()

@@ -93,6 +93,11 @@ def whether_found(capture: Capture, truth: Truth) -> Finding:
     return Finding(Verdict.NOT, of=count)
 
 
+def whose_request(capture: Capture, truth: Truth) -> Finding:
+    """A name of an account on the connection by which it posts or looks up; the address is another fact."""
+    return _finding([linking.named_beside_what_is_anonymous(capture.events, truth)])
+
+
 def message_text(capture: Capture, truth: Truth) -> Finding:
     plain = found(capture, [encodings.of_text(said.text) for said in truth.messages])
     return plain if plain.verdict is Verdict.LEARNED else _sizes(capture, truth.messages) or plain
@@ -144,6 +149,7 @@ FACTS: Final = (
     Fact("registered", "The numbers that registered", registered),
     Fact("looked_up", "The numbers that were looked up", looked_up),
     Fact("whether_found", "Whether they were found", whether_found),
+    Fact("whose_request", "Whose account posts or looks up, address aside", whose_request),
     Fact("who_wrote", "Who wrote to whom, encrypted", who_wrote_to_whom),
     Fact("message_text", "What those messages say", message_text),
     Fact("when", "When they were sent, to the second", when),

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 from grue.errors import BadRequest
 from grue.exposure.captures import Event
 from grue.exposure.decode import messages, names
+from grue.exposure.encodings import of_bytes
 from grue.exposure.truth import LookedUp, Said, Truth
 from grue.protocol import wire
 
@@ -18,6 +19,9 @@ Trace: TypeAlias = tuple[tuple[bool, str, int], ...]
 
 ENVELOPE_BYTES: Final = 1024
 """The smallest envelope: what is smaller carries no message."""
+
+ANONYMOUS: Final = wire.Evaluate | wire.Claim | wire.CreateMailbox | wire.Post | wire.PostIntro
+"""Requests that say nothing of who makes them."""
 
 MIN_LINK: Final = 8
 """Bytes: values that are shorter are counts and days, which many rows share by chance."""
@@ -96,6 +100,23 @@ def identifiers(events: Iterable[Event]) -> dict[str, list[bytes]]:
             case wire.Registered(account=account) if read.event.connection in asked:
                 found[asked[read.event.connection]].append(account)
     return found
+
+
+def named_beside_what_is_anonymous(events: Sequence[Event], truth: Truth) -> list[str]:
+    """Where a name of the account stands on a connection that also posts or looks up: it would be under all of that."""
+    read = [read.event for read in messages(events) if isinstance(read.message, ANONYMOUS)]
+    anonymous = {event.connection for event in read if event.up}
+    forms = {
+        person.address: [form for name in truth.identifiers.get(person.number, ()) for form in of_bytes(name)]
+        for person in truth.people
+    }
+    return [
+        names(event)
+        for event in events
+        if event.up
+        and event.connection in anonymous
+        and any(form in event.data for form in forms.get(event.address, ()))
+    ]
 
 
 def _of_list(signed: bytes) -> list[bytes]:
