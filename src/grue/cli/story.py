@@ -53,9 +53,9 @@ def ending(seconds: float, keep: Path | None) -> Text:
 
 def who_learned_what(rows: "Sequence[report.Row]") -> Table:
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
     for observer in rows[0].findings:
-        table.add_column(observer, justify="center", no_wrap=True)
+        table.add_column(observer, justify="center", overflow="fold")
     for row in rows:
         words = [Text(report.WORDS[found.verdict], style=STYLES[found.verdict]) for found in row.findings.values()]
         table.add_row(row.fact.sentence, *words)

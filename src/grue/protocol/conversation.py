@@ -102,8 +102,8 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
 SENDING: Final = frozenset({ConversationState.FOUNDED, ConversationState.ACTIVE})
 READING: Final = SENDING | {ConversationState.SUPERSEDED, ConversationState.FORKED, ConversationState.RESTORED}
 
+# In one of these the next message founds a conversation that replaces it.
 GIVEN_UP: Final = frozenset({ConversationState.LOST, ConversationState.RESTORED, ConversationState.FORKED})
-"""In one of these the next message founds a conversation that replaces it."""
 
 
 class Newcomer(Struct, array_like=True, frozen=True):
