@@ -240,6 +240,14 @@ class Unreachable(NetworkError):
     fix = "Check the server's URL and your connection."
 
 
+class BadCertificate(NetworkError):
+    """Of the network's kind, since a network that wants a log-in first answers like this, and then no more."""
+
+    code = "bad_certificate"
+    message = "Whoever answers there has no valid certificate for that name; nothing was sent."
+    fix = "Some networks do so until you log in. Otherwise check the URL, this machine's clock, and the certificate."
+
+
 class TimedOut(NetworkError):
     """An answer was lost: whether the request took effect is unknown."""
 

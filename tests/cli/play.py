@@ -63,6 +63,7 @@ class Service:
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
             stream.close()
+        assert "Traceback" not in "".join(self.errors), self.errors
         return code
 
     def _read(self) -> None:

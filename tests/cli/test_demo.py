@@ -59,7 +59,7 @@ def test_the_demo_ends_well_and_shows_what_is_promised_and_admitted(tmp_path: Pa
     assert {fact: tuple(found[fact, observer] for observer in OBSERVERS) for fact in EXPECTED} == EXPECTED
     assert len(found) == len(EXPECTED) * len(OBSERVERS)
     assert list(load_events(keep / "server-live.jsonl"))
-    assert "| The numbers that were looked up |" in (keep / "who-learned-what.md").read_text()
+    assert "| Numbers that were looked up |" in (keep / "who-learned-what.md").read_text()
     assert list(scratch.iterdir()) == []
     assert processes_of(scratch) == []
 

@@ -53,7 +53,7 @@ def test_what_is_learned_says_where_and_how_often(run: Run) -> None:
 def test_the_table_can_be_put_into_a_document(run: Run) -> None:
     lines = as_markdown(run.rows).splitlines()
     assert lines[0].count("|") == len(OBSERVERS) + 2
-    assert "| The numbers that were looked up | no | no | no | no | no |" in lines
+    assert "| Numbers that were looked up | no | no | no | no | no |" in lines
     assert len(as_objects(run.rows)) == len(FACTS) * len(OBSERVERS)
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +99,7 @@ class Doctor:
         self._hello: wire.ServerHello | None = None
         self._unopened: GrueError | None = None
 
-    async def examine(self) -> AsyncIterator[Check]:
+    async def examine(self) -> AsyncGenerator[Check, None]:
         """Every check, one after the other; what stands on a failed one is skipped."""
         try:
             for group in (self._machine, self._of_home, self._of_server, self._of_account):

@@ -1,5 +1,6 @@
 """`doctor`: look at everything between this home and its server, and say how to mend what is wrong."""
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -24,10 +25,11 @@ async def doctor(
 
     home = home_of(shell)
     code, wrong = 0, 0
-    async for check in Doctor(home, server, lambda: entered(home, exists=True)).examine():
-        _tell(shell, check)
-        if check.error is not None:
-            code, wrong = code or check.error.exit_code, wrong + 1
+    async with aclosing(Doctor(home, server, lambda: entered(home, exists=True)).examine()) as checks:
+        async for check in checks:
+            _tell(shell, check)
+            if check.error is not None:
+                code, wrong = code or check.error.exit_code, wrong + 1
     shell.say("All is well." if not wrong else f"{wrong} of these {'needs' if wrong == 1 else 'need'} you.")
     return code
 

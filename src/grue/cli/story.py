@@ -52,10 +52,11 @@ def ending(seconds: float, keep: Path | None) -> Text:
 
 
 def who_learned_what(rows: "Sequence[report.Row]") -> Table:
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    # Fits a terminal of 80 columns.
+    table = Table(box=SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", overflow="fold")
     for observer in rows[0].findings:
-        table.add_column(observer, justify="center", overflow="fold")
+        table.add_column(observer.replace(", ", ",\n"), justify="center", overflow="fold")
     for row in rows:
         words = [Text(report.WORDS[found.verdict], style=STYLES[found.verdict]) for found in row.findings.values()]
         table.add_row(row.fact.sentence, *words)

@@ -18,6 +18,7 @@ import aiohttp
 
 from grue.errors import (
     BY_CODE,
+    BadCertificate,
     BadRequest,
     GrueError,
     NotAGrueServer,
@@ -344,6 +345,8 @@ async def _connect(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientWe
         return await session.ws_connect(url, compress=0, heartbeat=HEARTBEAT_SECONDS, max_msg_size=2 * wire.MAX_REQUEST)
     except aiohttp.WSServerHandshakeError as error:
         raise _status_error(error.status, error.headers or {}, asked=False) from None
+    except aiohttp.ClientConnectorCertificateError:
+        raise BadCertificate from None
     except (aiohttp.ClientError, TimeoutError, OSError):
         raise Unreachable from None
 
@@ -366,6 +369,8 @@ async def _request(
             if response.status not in (200, 206):
                 raise _status_error(response.status, response.headers, asked=method == "POST")
             return await _limited(response.content)
+    except aiohttp.ClientConnectorCertificateError:
+        raise BadCertificate from None
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         raise Unreachable from None
     except (aiohttp.ClientError, TimeoutError, OSError):

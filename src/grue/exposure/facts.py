@@ -146,14 +146,14 @@ def addresses(capture: Capture, truth: Truth) -> Finding:
 
 
 FACTS: Final = (
-    Fact("registered", "The numbers that registered", registered),
-    Fact("looked_up", "The numbers that were looked up", looked_up),
+    Fact("registered", "Numbers that registered", registered),
+    Fact("looked_up", "Numbers that were looked up", looked_up),
     Fact("whether_found", "Whether they were found", whether_found),
-    Fact("whose_request", "Whose account posts or looks up, address aside", whose_request),
+    Fact("whose_request", "Account on a post or lookup", whose_request),
     Fact("who_wrote", "Who wrote to whom, encrypted", who_wrote_to_whom),
     Fact("message_text", "What those messages say", message_text),
-    Fact("when", "When they were sent, to the second", when),
-    Fact("address", "The network address of a client", addresses),
+    Fact("when", "When they were sent, exactly", when),
+    Fact("address", "Network address of a client", addresses),
     Fact("sms_numbers", "Both numbers of an SMS", sms_numbers),
     Fact("sms_text", "What the SMS says", sms_text),
 )

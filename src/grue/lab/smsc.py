@@ -246,24 +246,25 @@ class Centre:
         self._ids = itertools.count(1)
         self._joiner = Joiner()
         self._passing: dict[tuple[str, str, int | None], Passing] = {}
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, asyncio.Task[None] | None] = {}
         self._bound = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(self, reader, writer)
-        self._connections.add(connection)
+        self._connections[connection] = asyncio.current_task()
         try:
             await connection.run()
         finally:
-            self._connections.discard(connection)
+            del self._connections[connection]
 
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
+        serving = [task for task in self._connections.values() if task is not None]
         for connection in self._connections:
             connection.end()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *serving, return_exceptions=True)
 
     def bound(self) -> None:
         self._bound.set()
