@@ -58,19 +58,20 @@ def test_a_new_home_at_an_old_place_has_its_own_key(tmp_path: Path) -> None:
     assert unlock(tmp_path / "moved") == old
 
 
+@pytest.mark.parametrize(("place", "step"), [(Keyring, "set_password"), (os, "link")])
 def test_of_two_first_starts_at_once_both_have_the_same_key(
-    ring: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ring: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: object, step: str
 ) -> None:
     first: list[bytes] = []
+    as_ever: Callable[..., None] = getattr(place, step)
 
-    def meanwhile(linked: Callable[..., None], *args: object) -> None:
-        """Another process makes the whole home between our own look and our own link."""
-        monkeypatch.setattr(os, "link", linked)
+    def meanwhile(*args: object) -> None:
+        """Another process makes the whole home between our own look and our own step."""
+        monkeypatch.setattr(place, step, as_ever)
         first.append(unlock(tmp_path))
-        linked(*args)
+        as_ever(*args)
 
-    linked = os.link
-    monkeypatch.setattr(os, "link", lambda *args: meanwhile(linked, *args))
+    monkeypatch.setattr(place, step, meanwhile)
     assert unlock(tmp_path) == first[0] == unlock(tmp_path)
     # And what came second leaves nothing behind.
     assert len(ring.entries) == 1
