@@ -24,7 +24,8 @@ async def opened(shell: Shell, *, new: bool = False) -> "AsyncIterator[Client]":
     home = home_of(shell)
     if home.exists() and not home.is_dir():
         raise UsageError("What GRUE_HOME or --home names is not a folder.")
-    exists = (home / "key.json").exists()
+    # A database whose key.json was lost is a home all the same: opening it says what to restore.
+    exists = any((home / name).exists() for name in ("key.json", "grue.db"))
     if not exists and not new:
         raise NotRegistered
     client = await entered(home, exists=exists)
