@@ -98,8 +98,12 @@ class Inbox:
     async def catch_up(self, chat: int) -> None:
         """Read a chat's conversations to their heads, unless that was done a moment ago. Raises NetworkError."""
         for conversation in await self._context.store.read(rows.conversations_of, chat):
-            if time.monotonic() - self._read_at.get(conversation.log.mailbox, -FRESH_SECONDS) >= FRESH_SECONDS:
+            if not self.is_fresh(conversation.log.mailbox):
                 await self._catch_up(conversation)
+
+    def is_fresh(self, mailbox: bytes) -> bool:
+        """This mailbox was read to its head a moment ago, in this process."""
+        return time.monotonic() - self._read_at.get(mailbox, -FRESH_SECONDS) < FRESH_SECONDS
 
     def fresh(self, mailbox: bytes) -> None:
         """This mailbox has just been read to its head."""

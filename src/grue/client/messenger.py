@@ -141,7 +141,16 @@ class Messenger:
             raise ForkedLog
         if not sendable or changed:
             return None
-        return self._keep_own(db, chat.id, text), chat.id
+        return self._keep_and_say(db, chat.id, text), chat.id
+
+    def _keep_and_say(self, db: Db, chat: int, text: str) -> bytes:
+        """Store the text; and encrypt it at once, when nothing is before it and the log is known to be at its head."""
+        first = not rows.intended(db, chat)
+        message = self._keep_own(db, chat, text)
+        best = preferred(rows.conversations_of(db, chat))
+        if first and best is not None and self._inbox.is_fresh(best.log.mailbox):
+            self._say(db, message, chat)
+        return message
 
     def _keep_own(self, db: Db, chat: int, text: str) -> bytes:
         message, own = self._context.random(16), self._context.account.identity_public
