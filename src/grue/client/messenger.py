@@ -113,16 +113,17 @@ class Messenger:
         if to == ME:
             return await self._note(text)
         target = to if to.startswith(CHAT_PREFIX) else parse(to, region_of(self._context.account.number))
-        message = await self._context.store.transact(self._intend_known, target, text, accept_key)
-        if message is not None:
-            return await self._carried_out(*message)
+        known = await self._context.store.transact(self._intend_known, target, text, accept_key)
+        if known is not None:
+            message, chat, said = known
+            return await (self._flushed(message) if said else self._carried_out(message, chat))
         if target.startswith(CHAT_PREFIX):
             return await self._to_unverified(target, text, accept_key)
         return await self._to_number(target, text, sms, accept_key)
 
     # --- intents ----------------------------------------------------------------------------------
 
-    def _intend_known(self, db: Db, target: str, text: str, accept_key: bool) -> tuple[bytes, int] | None:
+    def _intend_known(self, db: Db, target: str, text: str, accept_key: bool) -> tuple[bytes, int, bool] | None:
         """Store the text for a contact with a conversation; None when there is none that can be sent to.
 
         CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged).
@@ -141,16 +142,19 @@ class Messenger:
             raise ForkedLog
         if not sendable or changed:
             return None
-        return self._keep_and_say(db, chat.id, text), chat.id
+        return self._keep_and_say(db, chat.id, text)
 
-    def _keep_and_say(self, db: Db, chat: int, text: str) -> bytes:
-        """Store the text; and encrypt it at once, when nothing is before it and the log is known to be at its head."""
+    def _keep_and_say(self, db: Db, chat: int, text: str) -> tuple[bytes, int, bool]:
+        """Store the text; and encrypt it at once, when nothing is before it and the log is known to be at its head.
+
+        Returns the message, its chat, and whether it was encrypted.
+        """
         first = not rows.intended(db, chat)
         message = self._keep_own(db, chat, text)
         best = preferred(rows.conversations_of(db, chat))
         if first and best is not None and self._inbox.is_fresh(best.log.mailbox):
-            self._say(db, message, chat)
-        return message
+            return message, chat, self._say(db, message, chat)
+        return message, chat, False
 
     def _keep_own(self, db: Db, chat: int, text: str) -> bytes:
         message, own = self._context.random(16), self._context.account.identity_public
@@ -174,6 +178,11 @@ class Messenger:
         with suppress(NetworkError):
             for earlier, _ in await self._context.store.read(rows.intended, chat):
                 await self._carry_out(earlier, chat)
+        return await self._flushed(message)
+
+    async def _flushed(self, message: bytes) -> Sent:
+        """Send what is queued, and say what became of this message."""
+        with suppress(NetworkError):
             await self._outbox.flush()
         state = await self._context.store.read(rows.message_state, message)
         if state is MessageState.REFUSED:

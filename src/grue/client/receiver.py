@@ -165,7 +165,6 @@ class Receiver:
                 for mailbox, deliveries in await pushes.batch():
                     if mailbox in subscribed:
                         await self._read(pushes, mailbox, subscribed[mailbox], deliveries)
-                        self._stored()
                 await self._refused(pushes, subscribed)
                 if pushes.take_nudge():
                     await self._subscribe(pushes.stream, subscribed)
@@ -183,6 +182,7 @@ class Receiver:
         if after is None:
             return
         self._inbox.fresh(mailbox)
+        self._stored()
         # From the start, when the store was restored from a backup.
         again = wire.Ack if after.log.cursor else wire.Subscribe
         await pushes.stream.send(again(mailbox, read_key, after.log.cursor))
