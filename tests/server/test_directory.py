@@ -150,13 +150,27 @@ async def test_everybody_gets_the_same_files(host: Host) -> None:
 
 async def test_the_head_is_signed_again_when_it_is_due_and_not_before(host: Host) -> None:
     first = host.directory.file("head")
-    host.now += role.RESIGN_AFTER - 1
+    issued = host.directory.head.issued
+    host.now = issued + role.RESIGN_AFTER - 1
     await host.directory.tend()
     assert host.directory.file("head") == first
     host.now += 1
     await host.directory.tend()
+    assert host.directory.head.issued == issued + role.RESIGN_AFTER
     assert host.directory.head.valid_until == host.now + files.VALID_FOR
     host.sync()
+
+
+async def test_the_head_does_not_say_when_in_its_period_somebody_came(host: Host) -> None:
+    host.now = host.directory.head.issued + role.RESIGN_AFTER
+    await host.directory.tend()
+    untouched = host.directory.head
+    host.now += 4321
+    await host.directory.put(record())
+    changed = host.directory.head
+    assert (changed.issued, changed.valid_until) == (untouched.issued, untouched.valid_until)
+    assert changed.issued % role.RESIGN_AFTER == 0
+    assert changed.length == untouched.length + 1
 
 
 async def test_a_head_that_is_tended_never_runs_out(host: Host) -> None:

@@ -384,7 +384,7 @@ class OverlayHead(Message, tag=61):
     chain: Annotated[Key, EVERYONE]
     """The chain hash after the last entry."""
     issued: Annotated[Count, EVERYONE]
-    """Unix seconds."""
+    """Unix seconds; the beginning of a period, not the moment of a change."""
     valid_until: Annotated[Count, EVERYONE]
     """Unix seconds; after it, absence is `unknown`."""
 

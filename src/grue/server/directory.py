@@ -253,8 +253,10 @@ class Directory:
 
     def _signed(self, view: _View) -> _View:
         """The same with a head that is signed now, and on disk."""
-        # Never earlier than the last one, even when the clock was set back: clients would call it shrunk.
-        self._issued = max(int(self._clock()), self._issued)
+        # The beginning of the period, so that a head does not say when in it somebody came or went. Never earlier than
+        # the last one, even when the clock was set back: clients would call it shrunk.
+        now = int(self._clock())
+        self._issued = max(now - now % RESIGN_AFTER, self._issued)
         head = replace(view.head, issued=self._issued, valid_until=self._issued + directory.VALID_FOR)
         file = directory.sign_head(head, self._keys.signing)
         with _disk():
