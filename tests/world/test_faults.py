@@ -168,6 +168,44 @@ async def test_a_server_restored_from_a_backup_makes_clients_read_again_and_show
     assert await take(bob) == ["after"]
 
 
+async def test_after_a_restored_backup_new_people_are_still_reached(world: MemoryWorld) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    await world.stop()
+    shutil.copytree(world.path / "server", world.path / "old")
+    await world.start()
+    early = await world.person("+447700900003")
+    await early.send(BOB, "its key package is in the backup too")
+    assert await take(bob) == ["its key package is in the backup too"]
+    await world.stop()
+    # The database alone: the directory's files are on another disk.
+    shutil.copy(world.path / "old" / "server.db", world.path / "server" / "server.db")
+    for left in ("-wal", "-shm"):
+        (world.path / "server" / f"server.db{left}").unlink(missing_ok=True)
+    await world.start()
+    await world.server.after_restore()
+    await alice.send(BOB, "after the restore")
+    assert await take(bob) == ["after the restore"]
+    claimed = await alice.context.transport.anonymous(wire.Claim(bob.context.account.intro_mailbox))
+    assert isinstance(claimed, wire.Claimed)
+
+
+async def test_who_was_away_for_longer_than_envelopes_live_is_told_and_hears_again(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    for _ in range(3):
+        await world.pass_days(UPDATE_AFTER_MS / 86_400_000 + 0.1)
+        await alice.send(BOB, "with a commit behind it")
+        await alice.poll()
+    await world.pass_days(31)
+    await world.server.sweep()
+    await alice.send(BOB, "of an epoch that bob never saw begin")
+    assert await take(bob) == []
+    assert {notice.value for _, notice in await bob.notices()} == {"gap", "lost"}
+    await bob.send(ALICE, "are you there?")
+    assert await take(alice) == ["are you there?"]
+    await alice.poll()
+    assert "of an epoch that bob never saw begin" in await take(bob)
+
+
 async def test_a_full_mailbox_holds_messages_back_and_loses_none(
     world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

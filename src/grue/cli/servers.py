@@ -27,6 +27,7 @@ def serve(
     directory_key: Annotated[Path | None, Parameter(help="The directory's key file, when not in DATA.")] = None,
     tls_cert: Annotated[Path | None, Parameter(help="Certificate chain (PEM), to serve https://.")] = None,
     tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM).")] = None,
+    restored: Annotated[bool, Parameter(negative="", help="The data was restored from a backup: say so once.")] = False,
     shell: Injected,
 ) -> None:
     """Run a server until SIGTERM or Ctrl-C. Prints {"listening": "HOST:PORT"} when it is ready."""
@@ -39,7 +40,7 @@ def serve(
         write_object({"listening": address})
         shell.note(f"Serving at {scheme}://{address}. Ctrl-C stops it and loses nothing.")
 
-    run(data, listen, sms=sms, directory_key=directory_key, tls=tls, ready=ready)
+    run(data, listen, sms=sms, directory_key=directory_key, tls=tls, ready=ready, restored=restored)
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:

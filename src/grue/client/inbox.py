@@ -174,6 +174,9 @@ class Inbox:
             return False
         began = bool(account.intro_incarnation)
         cursor = 0 if began else account.intro_cursor
+        if began:
+            # The server has lost our newest key packages as well: the next round of upkeep is due.
+            rows.drop_meta(db, "tended")
         save_account(db, replace(account, intro_cursor=cursor, intro_incarnation=incarnation))
         return began
 

@@ -90,6 +90,10 @@ def put_meta(db: Db, key: str, value: object) -> None:
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, msgspec.msgpack.encode(value))
 
 
+def drop_meta(db: Db, key: str) -> None:
+    db.execute("DELETE FROM meta WHERE key = ?", key)
+
+
 def mls_entries(db: Db, *prefixes: bytes) -> dict[bytes, bytes]:
     """All entries under these prefixes: b"s", b"k", or `group_prefix`."""
     entries: dict[bytes, bytes] = {}

@@ -184,6 +184,11 @@ class Server:
         self.streams.gone(request.mailbox, None if gone else read_hash)
         return wire.Done()
 
+    async def after_restore(self) -> None:
+        """The store comes from a backup: what happened since is not in it, and everybody has to know."""
+        await self.store.transact(mailboxes.renew_incarnation, self.random(16))
+        await self.store.transact(keypackages.after_restore)
+
     async def sweep(self) -> None:
         """Remove what has expired, a little at a time, so that nobody waits for it. Once a day is enough."""
         above: bytes | None = b""

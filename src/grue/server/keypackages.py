@@ -67,6 +67,13 @@ async def upload(tx: Tx, request: wire.UploadKeyPackages, device_public: bytes, 
     return left
 
 
+async def after_restore(tx: Tx) -> None:
+    """A backup holds packages that were claimed since, whose devices have destroyed the private part: hand out no more
+    of them. Last resorts stay good, and devices bring new ones when they meet the new incarnation.
+    """
+    await tx.run("DELETE FROM key_package WHERE last_resort = 0")
+
+
 async def _insert(tx: Tx, package: bytes, device_public: bytes, last_resort: int, expires_week: int) -> None:
     await tx.run(
         "INSERT INTO key_package (device_pub, ref, last_resort, expires_week, blob) VALUES ($1, $2, $3, $4, $5)"

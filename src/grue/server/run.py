@@ -39,8 +39,11 @@ async def serve(
     directory_key: Path | None = None,
     tls: ssl.SSLContext | None = None,
     ready: Callable[[str], None] = lambda _address: None,
+    restored: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Calls `ready` with HOST:PORT once requests are answered.
+
+    restored  the data comes from a backup: clients are told to read again, and old key packages are not handed out
 
     Raises UsageError, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
     """
@@ -51,6 +54,8 @@ async def serve(
     async with AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
         server = await stack.enter_async_context(_server(data, sms, directory_key))
+        if restored:
+            await server.after_restore()
         stack.enter_context(_chores(server))
         bound = await stack.enter_async_context(_listening(server, address, tls))
         ready(bound)
