@@ -48,11 +48,6 @@ class Chat:
     list_number: int
     encrypted: bool
 
-    @property
-    def name(self) -> str:
-        """The verified number, else the claimed one, else a short form of the identity key."""
-        return self.number or self.claimed or self.identity.hex()[:16]
-
 
 @dataclass(frozen=True)
 class StoredMessage:

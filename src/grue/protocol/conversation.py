@@ -52,7 +52,6 @@ class ConversationState(StrEnum):
 class ConversationEvent(StrEnum):
     POSTED = "posted"
     ACCEPTED = "accepted"
-    DECLINED = "declined"
     LOST_TRACK = "lost_track"
     WENT_BACK = "went_back"
     REJOINED = "rejoined"
@@ -71,7 +70,6 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
     },
     ConversationState.REQUESTED: {
         ConversationEvent.ACCEPTED: ConversationState.ACTIVE,
-        ConversationEvent.DECLINED: ConversationState.GONE,
     },
     ConversationState.ACTIVE: {
         ConversationEvent.LOST_TRACK: ConversationState.LOST,

@@ -23,28 +23,23 @@ class ReaderState(StrEnum):
     SLOT = "slot"
     """The slot's secret is known, and not exchanged for a read key yet."""
     READING = "reading"
-    GONE = "gone"
 
 
 class ReaderEvent(StrEnum):
     EXCHANGED = "exchanged"
     DELIVERED = "delivered"
     RESTORED = "restored"
-    REMOVED = "removed"
 
 
 TABLE: Final[Table[ReaderState, ReaderEvent]] = {
     ReaderState.SLOT: {
         ReaderEvent.EXCHANGED: ReaderState.READING,
-        ReaderEvent.REMOVED: ReaderState.GONE,
     },
     ReaderState.READING: {
         ReaderEvent.EXCHANGED: ReaderState.READING,
         ReaderEvent.DELIVERED: ReaderState.READING,
         ReaderEvent.RESTORED: ReaderState.READING,
-        ReaderEvent.REMOVED: ReaderState.GONE,
     },
-    ReaderState.GONE: {},
 }
 
 
@@ -89,10 +84,6 @@ def met(log: Log, incarnation: bytes) -> Log:
         return replace(log, incarnation=incarnation)
     state = advance(TABLE, log.state, ReaderEvent.RESTORED)
     return replace(log, state=state, cursor=0, hash=UNKNOWN_HASH, incarnation=incarnation)
-
-
-def removed(log: Log) -> Log:
-    return replace(log, state=advance(TABLE, log.state, ReaderEvent.REMOVED))
 
 
 def _next_hash(before: bytes, delivery: Delivery) -> bytes:
