@@ -2,7 +2,9 @@
 
 import pytest
 
+from grue.client import rows
 from grue.client.client import Client
+from grue.client.store import Db
 from grue.errors import (
     AlreadyRegistered,
     CodeWrong,
@@ -346,6 +348,38 @@ async def test_three_people_have_three_conversations(world: MemoryWorld) -> None
     assert await take(alice) == ["carol to alice"]
     assert await take(bob) == ["carol to bob"]
     assert len({c.chat for c in await carol.chats()}) == 2
+
+
+async def test_a_contact_holds_nothing_of_other_conversations(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    carol = await world.person(CAROL)
+    await alice.send(CAROL, "for carol alone")
+    assert await take(carol) == ["for carol alone"]
+    await carol.send(ALICE, "for alice alone")
+    assert await take(alice) == ["for alice alone"]
+    theirs = await carol.context.store.read(_secrets)
+    assert len(theirs) >= 4
+    assert all([secret in await carol.context.store.read(_everything) for secret in theirs])
+    everything = await bob.context.store.read(_everything)
+    assert [secret for secret in theirs if secret in everything] == []
+    assert b"for carol alone" in await carol.context.store.read(_everything)
+    assert b"alone" not in everything
+
+
+def _secrets(db: Db) -> set[bytes]:
+    """What gives a way into this person's conversations: mailboxes and keys."""
+    found = set()
+    for conversation, _ in rows.reading_conversations(db):
+        found |= {conversation.id, conversation.log.mailbox, conversation.write_key, conversation.read_key}
+        found |= set(conversation.epoch_keys)
+    return found
+
+
+def _everything(db: Db) -> bytes:
+    """All that lies in a home, one value after the other."""
+    tables = [str(row[0]) for row in db.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    values = [value for table in tables for row in db.rows(f"SELECT * FROM {table}") for value in row]  # noqa: S608 -- our own names
+    return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for value in values)
 
 
 async def test_a_new_number_cannot_be_reached_while_the_server_is_away(world: MemoryWorld) -> None:
