@@ -215,7 +215,7 @@ class Step:
     hashes: dict[int, bytes] = field(default_factory=dict)
     """The log's hash after each seq that was read."""
     resend: bool = False
-    """Own texts that nobody has confirmed go out again, under their ids: a readmitted member cannot read them."""
+    """Own texts that nobody has confirmed go out again, under their ids: not everybody can have read them."""
 
 
 @dataclass(frozen=True)

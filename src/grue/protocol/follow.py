@@ -134,8 +134,18 @@ class Follower:
             _lose(step, delivery.envelope)
         elif purpose is None:
             self._theirs(session, step, delivery)
+        elif purpose is Purpose.SAY:
+            self._said(step, delivery)
         if step.conversation.state in READING:
             _read(step, delivery)
+
+    def _said(self, step: Step, delivery: Delivery) -> None:
+        """CONVERSATION-13 an own text that commits overtook on its way, so that nobody can open it, goes out again."""
+        conversation = step.conversation
+        try:
+            envelope.unseal(conversation.epoch_keys, conversation.log.mailbox, delivery.envelope, delivery.blob)
+        except BadEnvelope:
+            step.resend = True
 
     def _won(self, session: MlsSession, step: Step, delivery: Delivery) -> Conversation:
         conversation = step.conversation
