@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import App, Parameter
 
@@ -13,7 +13,11 @@ from grue.cli.signals import stop_on_sigterm
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from grue.exposure.scan import Hit
     from grue.lab.demo import Step
+
+CHECK_FAILED: Final = 5
+"""The exit code of a check that failed, as in `grue.errors`."""
 
 
 def fill(
@@ -32,6 +36,46 @@ def fill(
     shell.result(
         fields, lambda: f"{len(numbers)} numbers that belong to nobody are registered, {fields['example']} among them."
     )
+
+
+def scan(
+    places: Annotated[
+        list[Path], Parameter(name="DIR", help="A directory, a file, or a file system's image or device.")
+    ],
+    /,
+    *,
+    canary: Annotated[
+        list[str], Parameter(help="+NUMBER, a network address, @SECONDS or a date with time, or a text.")
+    ],
+    data: Annotated[Path | None, Parameter(help="The server's data, whose keys may have made tags.")] = None,
+    process: Annotated[int | None, Parameter(help="Look into this process's memory too.")] = None,
+    shell: Injected,
+) -> int:
+    """Search what a server keeps for what it must not keep, in every form. Ends with 5 when something is at rest."""
+    from grue.errors import UsageError
+    from grue.exposure import scan as scanner
+    from grue.lab.scan import scan as run
+    from grue.lab.scan import secrets_of
+
+    secrets = secrets_of(data) if data is not None else None
+    try:
+        with shell.waiting("Searching ..."):
+            hits = run(places, [scanner.canary(written) for written in canary], secrets, process=process)
+    except OSError as error:
+        raise UsageError(f"{error.strerror}: {error.filename or 'the process'}.") from None
+    for hit in hits:
+        shell.emit({"canary": hit.canary, "form": hit.form, "surface": hit.surface, "where": hit.where})
+        shell.say(lambda hit=hit: _line(hit))  # type: ignore[misc]
+    at_rest = sum(hit.at_rest for hit in hits)
+    fields = {"at_rest": at_rest, "live": len(hits) - at_rest, "keys": len(secrets.keys) if secrets else 0}
+    shell.result(fields, "Nothing was found at rest." if not at_rest else f"{at_rest} finds at rest.")
+    return CHECK_FAILED if at_rest else 0
+
+
+def _line(hit: "Hit") -> str:
+    from grue.cli.shell import safe
+
+    return safe(f"{hit.surface}: {hit.where}: {hit.canary} ({hit.form})")
 
 
 async def demo(
@@ -71,3 +115,4 @@ def _story() -> "ModuleType":
 
 lab_app = App(name="lab", help="For demonstrations and measurements.")
 lab_app.command(fill)
+lab_app.command(scan)

@@ -27,7 +27,7 @@ def at_rest(data: Path) -> Capture:
         files = [path for path in sorted(copy.rglob("*")) if path.is_file()]
         pieces = [Piece(f"{path.relative_to(copy)}, bytes", _dense(path.read_bytes())) for path in files]
         databases = [path for path in files if _is_database(path)]
-        tables = [table for path in databases for table in _tables(path)]
+        tables = [table for path in databases for table in tables(path)]
     columns = [column for table in tables for column in table.columns()]
     return Capture(SERVER_AT_REST, [*columns, *pieces], rows=[row for table in tables for row in table.rows])
 
@@ -40,7 +40,9 @@ def at_any_time(captures: Iterable[Capture]) -> Capture:
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
+    """A table as SQLite reads it."""
+
     name: str
     heads: tuple[str, ...]
     rows: list[tuple[object, ...]]
@@ -63,9 +65,10 @@ def _is_database(path: Path) -> bool:
         return file.read(len(MAGIC)) == MAGIC
 
 
-def _tables(path: Path) -> Iterator[_Table]:
+def tables(path: Path) -> Iterator[Table]:
+    """Every table of a database, which is to be a copy: its log is written back."""
     with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as database:
         names = [str(name) for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         for name in names:
             heads = tuple(str(column[1]) for column in database.execute(f'PRAGMA table_info("{name}")'))
-            yield _Table(name, heads, database.execute(f'SELECT * FROM "{name}"').fetchall())  # noqa: S608 -- our own
+            yield Table(name, heads, database.execute(f'SELECT * FROM "{name}"').fetchall())  # noqa: S608 -- our own

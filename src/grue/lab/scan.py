@@ -1,0 +1,92 @@
+"""Scan what a server keeps, with the keys that the server has: the strongest reader of its disk that there is."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from grue._core import OprfError, OprfKey
+from grue.errors import UsageError
+from grue.exposure.scan import TAG, Canary, Derive, Hit, Scanner, Secrets, Together
+from grue.exposure.surfaces import Surface, of_directory, of_file, of_image, of_memory
+from grue.protocol.record import derive
+from grue.server.keys import DIRECTORY_KEY
+
+KEY_BYTES: Final = 32
+"""Bytes of each key in a key file."""
+
+
+def secrets_of(data: Path) -> Secrets:
+    """Every key in the key files of a server's data, and what the directory's key makes of a text.
+
+    A key file is taken whole, without its first line, and in parts of 32 bytes. Raises UsageError without any.
+    """
+    keys: dict[str, bytes] = {}
+    for path in sorted(data.glob("*.key")):
+        contents = path.read_bytes()
+        keys |= _keys_in(path.name, contents, contents.partition(b"\n")[2])
+    if not keys:
+        raise UsageError(f"There is no key file in {data}.")
+    return Secrets(keys, _deriving([keys[name] for name in keys if name.startswith(DIRECTORY_KEY)]))
+
+
+def _keys_in(name: str, contents: bytes, body: bytes) -> dict[str, bytes]:
+    found = {f"{name}, whole": contents}
+    if body:
+        found[f"{name}, without its first line"] = body
+    if len(body) > KEY_BYTES:
+        parts = range(0, len(body) - KEY_BYTES + 1, KEY_BYTES)
+        found |= {f"{name}, key {at // KEY_BYTES + 1}": body[at : at + KEY_BYTES] for at in parts}
+    return found
+
+
+def _deriving(candidates: Iterable[bytes]) -> Derive:
+    """The PRF's output and what comes from it, as the server makes them of a number."""
+    keys = [key for one in candidates if (key := _oprf(one)) is not None]
+
+    def made(text: str) -> dict[str, bytes]:
+        out: dict[str, bytes] = {}
+        for key in keys:
+            (output,) = key.output([text.encode()])
+            record = derive(output)
+            out |= {"the directory key's output": output, TAG: record.tag, "the record's key": record.key}
+        return out
+
+    return made
+
+
+def _oprf(key: bytes) -> OprfKey | None:
+    try:
+        return OprfKey.from_bytes(key)
+    except (OprfError, ValueError):
+        return None
+
+
+def scan(
+    places: Sequence[Path],
+    canaries: Iterable[Canary],
+    secrets: Secrets | None = None,
+    *,
+    together: Iterable[Together] = (),
+    process: int | None = None,
+) -> list[Hit]:
+    """Look for the canaries in directories, files and block devices, and in a process's memory.
+
+    Some 0.1 s for every megabyte. Raises UsageError for a place that is not there, PermissionError for a process
+    that one may not trace.
+    """
+    return Scanner(canaries, secrets, together).scan(surfaces(places, process))
+
+
+def surfaces(places: Iterable[Path], process: int | None = None) -> Iterator[Surface]:
+    """All that lies in these places."""
+    for place in places:
+        if place.is_dir():
+            yield from of_directory(place)
+        elif place.is_block_device() or place.suffix in (".img", ".raw"):
+            yield from of_image(place)
+        elif place.is_file():
+            yield from of_file(place, place.name)
+        else:
+            raise UsageError(f"There is nothing at {place}.")
+    if process is not None:
+        yield from of_memory(process)
