@@ -20,7 +20,7 @@ from tests.world.memory import PASSPHRASE, MemoryTransport, MemoryWorld, take
 ALICE, BOB, CAROL = "+447700900811", "+447700900822", "+447700900833"
 """Carol is not on Grue."""
 
-DECOYS = [f"+4477009007{n:02}" for n in range(20)]
+DECOYS = [f"+4477009007{n:02}" for n in range(5)]
 """Numbers that nobody ever used."""
 
 HELLO, ANSWER = "meet me at the observatory", "bring the binoculars then"
@@ -112,10 +112,11 @@ async def _names(tx: Tx) -> list[Together]:
     assert len(accounts) == 2
     assert conversations
     return [
-        Together(name(who), name(mailbox), rows_only=who == intro)
+        Together(name(who), name(mailbox), rows_only=who == intro or mailbox not in conversations)
         for account_id, identity, intro in accounts
         for who in (account_id, identity, intro)
-        for mailbox in conversations
+        for mailbox in (*conversations, *(row[2] for row in accounts))
+        if mailbox != intro
     ]
 
 

@@ -279,4 +279,9 @@ def _septets(text: str) -> bytes:
 
 
 def _long(*groups: Iterable[tuple[str, bytes]]) -> Forms:
-    return {form: name for group in groups for name, form in group if len(form) >= MIN_NEEDLE}
+    """What chance does not make, by the first name that it has."""
+    forms: Forms = {}
+    for name, form in (named for group in groups for named in group):
+        if len(form) >= MIN_NEEDLE:
+            forms.setdefault(form, name)
+    return forms

@@ -18,25 +18,22 @@ KEY_BYTES: Final = 32
 def secrets_of(data: Path) -> Secrets:
     """Every key in the key files of a server's data, and what the directory's key makes of a text.
 
-    A key file is taken whole, without its first line, and in parts of 32 bytes. Raises UsageError without any.
+    A key file is taken without its first line: whole, and in parts of 32 bytes. Raises UsageError without any.
     """
     keys: dict[str, bytes] = {}
     for path in sorted(data.glob("*.key")):
         contents = path.read_bytes()
-        keys |= _keys_in(path.name, contents, contents.partition(b"\n")[2])
+        keys |= _keys_in(path.name, contents.partition(b"\n")[2] or contents)
     if not keys:
         raise UsageError(f"There is no key file in {data}.")
     return Secrets(keys, _deriving([keys[name] for name in keys if name.startswith(DIRECTORY_KEY)]))
 
 
-def _keys_in(name: str, contents: bytes, body: bytes) -> dict[str, bytes]:
-    found = {f"{name}, whole": contents}
-    if body:
-        found[f"{name}, without its first line"] = body
-    if len(body) > KEY_BYTES:
-        parts = range(0, len(body) - KEY_BYTES + 1, KEY_BYTES)
-        found |= {f"{name}, key {at // KEY_BYTES + 1}": body[at : at + KEY_BYTES] for at in parts}
-    return found
+def _keys_in(name: str, body: bytes) -> dict[str, bytes]:
+    if len(body) <= KEY_BYTES:
+        return {name: body}
+    parts = range(0, len(body) - KEY_BYTES + 1, KEY_BYTES)
+    return {f"{name}, whole": body, **{f"{name}, key {at // KEY_BYTES + 1}": body[at : at + KEY_BYTES] for at in parts}}
 
 
 def _deriving(candidates: Iterable[bytes]) -> Derive:
