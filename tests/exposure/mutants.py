@@ -148,6 +148,10 @@ def bcd(number: str) -> bytes:
     return bytes.fromhex(number.lstrip("+"))
 
 
+def md5(text: str) -> Any:
+    return hashlib.md5(text.encode(), usedforsecurity=False)
+
+
 def swapped(number: str) -> bytes:
     digits = number.lstrip("+")
     return bytes.fromhex("".join(digits[at + 1] + digits[at] for at in range(0, len(digits), 2)))

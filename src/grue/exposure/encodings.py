@@ -247,10 +247,10 @@ def _hashes(data: bytes) -> Named:
 def _digest(label: str, digest: bytes) -> Named:
     digest = digest[:DIGEST_BYTES]
     yield label, digest
-    yield label, digest.hex().encode()
-    yield label, digest.hex().upper().encode()
-    yield label, base64.b64encode(digest)[:-2]
-    yield label, base64.urlsafe_b64encode(digest)[:-2]
+    yield f"{label}, hexadecimal", digest.hex().encode()
+    yield f"{label}, hexadecimal", digest.hex().upper().encode()
+    yield f"{label}, base64", base64.b64encode(digest)[:-2]
+    yield f"{label}, base64", base64.urlsafe_b64encode(digest)[:-2]
 
 
 def _tags(name: str, key: bytes, data: bytes) -> Named:

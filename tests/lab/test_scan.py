@@ -1,0 +1,245 @@
+"""Scanning by hand: what is exempt and where, what only lives in memory, and a disk below its file system."""
+
+import asyncio
+import gzip
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import aiohttp
+import apsw
+import pytest
+
+from grue._core import OprfKey
+from grue.exposure import surfaces
+from grue.exposure.scan import ADDRESS, INSTANT, NUMBER, TAG, TEXT, Canary, Hit, canary
+from grue.exposure.surfaces import STREAMS
+from grue.lab.fill import filled
+from grue.lab.scan import scan, secrets_of
+from grue.server.http import runner
+from tests.exposure.scanned import ALICE, BOB, DECOYS, ScannedWorld, few_key_packages, logged
+
+NUMBERS = [Canary(NUMBER, ALICE)]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Nothing but keys."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "directory.key").write_bytes(b"magic\n" + OprfKey.generate().to_bytes())
+    return folder
+
+
+def tag(data: Path) -> bytes:
+    return secrets_of(data).derive(ALICE)[TAG]
+
+
+def found(data: Path, canaries: list[Canary] | None = None) -> list[Hit]:
+    return scan([data], canaries or NUMBERS, secrets_of(data))
+
+
+def database(path: Path, table: str, column: str, value: object) -> None:
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute(f"CREATE TABLE {table} ({column} PRIMARY KEY) WITHOUT ROWID")
+        connection.execute(f"INSERT INTO {table} VALUES (?)", (value,))  # noqa: S608 -- our own
+
+
+# --- the one tag that may be there ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["account", "token_quota"])
+def test_the_tag_may_stand_in_its_columns(data: Path, table: str) -> None:
+    database(data / "server.db", table, "phone_tag", tag(data))
+    assert found(data) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("account", "lock"), ("token_quota", "week"), ("reader", "phone_tag"), ("token_spent", "key")]
+)
+def test_the_tag_may_stand_in_no_other_column(data: Path, table: str, column: str) -> None:
+    database(data / "server.db", table, column, tag(data))
+    assert (surfaces.ROW, f"server.db, {table}.{column}") in {(hit.surface, hit.where) for hit in found(data)}
+
+
+def test_in_its_column_it_stands_as_the_bytes_that_it_is(data: Path) -> None:
+    database(data / "server.db", "account", "phone_tag", tag(data).hex())
+    assert {hit.surface for hit in found(data)} == {surfaces.ROW, surfaces.DATABASE}
+
+
+def test_a_number_may_not_stand_where_its_tag_may(data: Path) -> None:
+    database(data / "server.db", "account", "phone_tag", ALICE)
+    assert {hit.surface for hit in found(data)} == {surfaces.ROW, surfaces.DATABASE}
+
+
+@pytest.mark.parametrize("name", ["base", "overlay"])
+def test_the_tag_may_begin_a_record_of_the_directory(data: Path, name: str) -> None:
+    file = data / "directory" / "7" / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(128) + tag(data) + bytes(112))
+    assert found(data) == []
+    file.write_bytes(bytes(127) + tag(data) + bytes(113))
+    assert [hit.surface for hit in found(data)] == [surfaces.DIRECTORY_FILE]
+
+
+async def test_of_many_numbers_that_are_registered_none_is_found(tmp_path: Path) -> None:
+    numbers = await filled(tmp_path / "data", 300)
+    assert scan([tmp_path], [Canary(NUMBER, number) for number in numbers[:8]], secrets_of(tmp_path / "data")) == []
+
+
+# --- what is typed --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        ("+447700900811", NUMBER),
+        ("127.0.0.1", ADDRESS),
+        ("2001:db8::1", ADDRESS),
+        ("@1812345678.5", INSTANT),
+        ("2027-06-06T12:00:00+00:00", INSTANT),
+        ("a text", TEXT),
+        ("514901", TEXT),
+    ],
+)
+def test_a_canary_is_what_it_looks_like(written: str, kind: str) -> None:
+    assert canary(written).kind == kind
+
+
+def test_the_verb_lists_what_it_finds_and_ends_with_5(data: Path) -> None:
+    (data / "access.log").write_text(f"{ALICE}\n")
+    run = [str(Path(sys.executable).with_name("grue")), "--json", "lab", "scan", str(data), "--data", str(data)]
+    leaking = subprocess.run([*run, "--canary", ALICE], capture_output=True, text=True, check=False)
+    assert leaking.returncode == 5, leaking.stderr
+    assert '"surface": "log", "where": "access.log"' in leaking.stdout
+    clean = subprocess.run([*run, "--canary", DECOYS[0]], capture_output=True, text=True, check=False)
+    assert clean.returncode == 0, clean.stderr
+    assert '"at_rest": 0' in clean.stdout
+
+
+# --- packed streams -------------------------------------------------------------------------------
+
+
+def test_a_stream_that_was_cut_short_is_read_as_far_as_it_goes(data: Path) -> None:
+    packed = gzip.compress(f"{ALICE} ".encode() * 50 + os.urandom(20_000))
+    (data / "old").write_bytes(os.urandom(99) + packed[:10_000])
+    assert "old, gzip stream" in {hit.where for hit in found(data)}
+
+
+def test_a_stream_has_an_end_of_zeros(data: Path) -> None:
+    (data / "bomb.gz").write_bytes(gzip.compress(bytes(64 << 20)))
+    inner = [one for one in surfaces.of_directory(data) for one in surfaces.unpacked(one)]
+    assert [len(one.data) <= surfaces.MAX_UNPACKED + (1 << 20) for one in inner] == [True]
+
+
+@pytest.mark.skipif("zstd" not in STREAMS, reason="neither compression.zstd nor zstandard is here; Grue needs neither")
+def test_zstandard_is_unpacked(data: Path) -> None:
+    try:
+        compress = importlib.import_module("compression.zstd").compress
+    except ImportError:
+        compress = importlib.import_module("zstandard").compress
+    (data / "old.zst").write_bytes(compress(ALICE.encode()))
+    assert "old.zst, zstd stream" in {hit.where for hit in found(data)}
+
+
+# --- a server on the network ----------------------------------------------------------------------
+
+
+async def test_a_server_on_sockets_keeps_and_logs_no_address(tmp_path: Path) -> None:
+    world = ScannedWorld(tmp_path)
+    client = "127.83.17.11"
+    with logged(world.logs / "server.log"):
+        await world.start()
+        web = runner(world.server)
+        await web.setup()
+        try:
+            await aiohttp.web.TCPSite(web, "127.0.0.1", 0).start()
+            await ask(client, web.addresses[0][1])
+        finally:
+            await web.cleanup()
+            await world.close()
+    assert scan([world.host], [Canary(ADDRESS, client)], secrets_of(world.data)) == []
+
+
+async def ask(client: str, port: int) -> None:
+    """Everything that is served, and what makes a server complain."""
+    connector = aiohttp.TCPConnector(local_addr=(client, 0))
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector) as session:
+        for path in ("/", "/1/hello", "/1/directory/head", "/nothing", "/1/directory/../../server.key"):
+            await (await session.get(path)).read()
+        for path in ("/1/account", "/1/anonymous", "/1/nothing"):
+            await (await session.post(path, data=b"\xff" * 40)).read()
+        for path in ("/1/anonymous", "/1/stream"):
+            try:
+                async with session.ws_connect(path) as socket:
+                    await socket.send_bytes(b"\xff" * 40)
+                    await socket.receive(timeout=5)
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(client, 0))
+    writer.write(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+    await reader.read(1000)
+    writer.close()
+
+
+# --- memory and disks -----------------------------------------------------------------------------
+
+
+def test_what_a_process_holds_is_live_memory_and_not_at_rest(data: Path) -> None:
+    code = "import sys; held = '+4477009' + '00811'; print('ready', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            hits = scan([data], [*NUMBERS, Canary(NUMBER, DECOYS[0])], secrets_of(data), process=process.pid)
+        except PermissionError as error:
+            pytest.skip(f"one may not look into another process here: {error}")
+        finally:
+            process.stdin.close()
+    assert {hit.canary for hit in hits} == {ALICE}
+    assert {hit.surface for hit in hits} == {surfaces.MEMORY}
+    assert not any(hit.at_rest for hit in hits)
+
+
+@contextmanager
+def mounted(image: Path, at: Path) -> Iterator[None]:
+    """An ext4 file system of its own on a loop device; skips where there can be none."""
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    try:
+        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True, capture_output=True)
+        subprocess.run(["mount", "-o", "loop", str(image), str(at)], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be mounted here: {error}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(at)], check=True, capture_output=True)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may mount a file system")
+async def test_nothing_is_in_the_blocks_of_the_disk(tmp_path: Path) -> None:
+    image = tmp_path / "disk.img"
+    world = ScannedWorld(tmp_path / "world")
+    with mounted(image, world.host):
+        world.data.mkdir()
+        world.logs.mkdir()
+        with logged(world.logs / "server.log"), few_key_packages():
+            await world.start()
+            await world.story()
+            await world.acknowledged()
+            await world.day_later()
+            await world.close()
+        secrets, everything = secrets_of(world.data), world.everything()
+        deleted = world.host / "deleted"
+        deleted.write_text(BOB)
+        os.sync()
+        deleted.unlink()
+    hits = scan([image], everything, secrets, together=world.together)
+    # The text of a deleted file shows that blocks are read that belong to nothing.
+    assert {(hit.canary, hit.surface) for hit in hits} == {(BOB, surfaces.IMAGE)}
