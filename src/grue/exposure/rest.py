@@ -27,9 +27,9 @@ def at_rest(data: Path) -> Capture:
         files = [path for path in sorted(copy.rglob("*")) if path.is_file()]
         pieces = [Piece(f"{path.relative_to(copy)}, bytes", _dense(path.read_bytes())) for path in files]
         databases = [path for path in files if _is_database(path)]
-        tables = [table for path in databases for table in tables(path)]
-    columns = [column for table in tables for column in table.columns()]
-    return Capture(SERVER_AT_REST, [*columns, *pieces], rows=[row for table in tables for row in table.rows])
+        read = [table for path in databases for table in tables(path)]
+    columns = [column for table in read for column in table.columns()]
+    return Capture(SERVER_AT_REST, [*columns, *pieces], rows=[row for table in read for row in table.rows])
 
 
 def at_any_time(captures: Iterable[Capture]) -> Capture:

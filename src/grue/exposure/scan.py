@@ -2,7 +2,7 @@
 
 A canary is something that was given to the server and that nothing else has: a number, an address, a text, a moment.
 What is tagged under a key of the server's is found too, since the scanner is given the keys. Only the directory's tag
-of a number is let pass, and only where DESIGN, section 8, lists it.
+of a number is let pass, and only in the places that docs/exposure.md lists.
 """
 
 import ipaddress
@@ -27,7 +27,7 @@ NAME: Final = "name"
 """Bytes that name an account or a mailbox: no leak by themselves, but two of them together may be."""
 
 TAG: Final = "the directory's tag"
-"""What DESIGN, section 8, lets the server keep of a number."""
+"""What the server keeps of a number on purpose: it says the number to whoever also holds the directory's key."""
 
 NEAR: Final = 256
 """Bytes within which two canaries stand together, where there are no rows."""

@@ -38,7 +38,7 @@ MEMORY: Final = "live memory"
 IMAGE: Final = "file system image"
 
 TAG_COLUMNS: Final = frozenset({("account", "phone_tag"), ("token_quota", "phone_tag")})
-"""Where the directory's tag of a number is kept on purpose, besides the directory's public files (DESIGN 8)."""
+"""Where the directory's tag of a number is kept on purpose, besides the directory's public files."""
 
 TAG_FILES: Final = re.compile(r"(^|/)directory/\d+/(base|overlay)$")
 """Records, each with its tag first."""
