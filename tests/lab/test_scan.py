@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hmac
 import importlib
 import os
 import subprocess
@@ -15,11 +16,13 @@ import apsw
 import pytest
 
 from grue._core import OprfKey
+from grue.errors import CorruptDatabase
 from grue.exposure import surfaces
-from grue.exposure.scan import ADDRESS, INSTANT, NUMBER, TAG, TEXT, Canary, Hit, canary
+from grue.exposure.scan import ADDRESS, INSTANT, NUMBER, TAG, TEXT, Canary, Hit, Scanner, canary
 from grue.exposure.surfaces import STREAMS
 from grue.lab.fill import filled
 from grue.lab.scan import scan, secrets_of
+from grue.protocol.record import derive
 from grue.server.http import runner
 from tests.exposure.scanned import ALICE, BOB, DECOYS, ScannedWorld, few_key_packages, logged
 
@@ -89,6 +92,54 @@ def test_the_tag_may_begin_a_record_of_the_directory(data: Path, name: str) -> N
 async def test_of_many_numbers_that_are_registered_none_is_found(tmp_path: Path) -> None:
     numbers = await filled(tmp_path / "data", 300)
     assert scan([tmp_path], [Canary(NUMBER, number) for number in numbers[:8]], secrets_of(tmp_path / "data")) == []
+
+
+@pytest.mark.parametrize("form", ["HMAC", "output", "tag"])
+def test_what_is_made_with_a_key_that_is_stored_nowhere_is_found(data: Path, form: str) -> None:
+    key = OprfKey.generate()
+    (output,) = key.output([ALICE.encode()])
+    leak = {"HMAC": hmac.digest(key.to_bytes(), ALICE.encode(), "sha256"), "output": output, "tag": derive(output).tag}
+    (data / "leak").write_bytes(leak[form])
+    assert found(data) == []
+    (hit,) = scan([data], NUMBERS, secrets_of(data, {"the token key": key.to_bytes()}))
+    assert form in hit.form
+    assert "the token key" in hit.form
+
+
+# --- how it searches ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", range(9))
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_a_number_is_found_wherever_it_stands(before: int, after: int) -> None:
+    surface = surfaces.Surface(surfaces.FILE, "a file", b"x" * before + ALICE.encode() + b"x" * after)
+    assert [hit.form for hit in Scanner(NUMBERS).scan([surface])] == ["text"]
+
+
+def test_nothing_is_cut_apart_between_two_chunks(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surfaces, "CHUNK", 64)
+    monkeypatch.setattr(surfaces, "OVERLAP", 16)
+    for before in range(40, 140):
+        (data / "file").write_bytes(b"x" * before + ALICE.encode() + b"x" * 40)
+        assert {hit.where for hit in Scanner(NUMBERS).scan(surfaces.of_directory(data))} == {"file"}
+
+
+def test_two_numbers_are_a_pair_only_near_each_other() -> None:
+    def pairs(between: int) -> list[str]:
+        data = ALICE.encode() + b"x" * between + BOB.encode()
+        hits = Scanner([*NUMBERS, Canary(NUMBER, BOB)]).scan([surfaces.Surface(surfaces.FILE, "a file", data)])
+        return [hit.canary for hit in hits if hit.form == "together"]
+
+    assert pairs(40) == [f"{ALICE} and {BOB}"]
+    assert pairs(4000) == []
+
+
+def test_a_database_that_cannot_be_read_is_no_clean_one(data: Path) -> None:
+    database(data / "server.db", "account", "phone_tag", b"x" * 20_000)
+    whole = (data / "server.db").read_bytes()
+    (data / "server.db").write_bytes(whole[:4096] + os.urandom(len(whole) - 4096))
+    with pytest.raises(CorruptDatabase):
+        found(data)
 
 
 # --- what is typed --------------------------------------------------------------------------------

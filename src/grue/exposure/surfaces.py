@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
+from grue.errors import CorruptDatabase
 from grue.exposure.rest import MAGIC, tables
 from grue.protocol.record import RECORD_BYTES
 
@@ -186,11 +187,18 @@ def _database(path: Path, name: str) -> Iterator[Surface]:
     with tempfile.TemporaryDirectory(prefix="grue-scan-") as folder:
         copy = Path(folder) / "copy.db"
         copy.write_bytes(data)
-        earlier = _owners(copy)
-        copy.write_bytes(data)
         copy.with_name("copy.db-wal").write_bytes(log)
-        owners = _owners(copy)
-        rows = [_table(name, table.name, table.heads, table.rows) for table in tables(copy)]
+        try:
+            owners = _owners(copy)
+            rows = [_table(name, table.name, table.heads, table.rows) for table in tables(copy)]
+        except apsw.Error:
+            # Torn, as a server wrote meanwhile, or damaged. To read the rest only would look like "nothing found".
+            raise CorruptDatabase(f"({name})") from None
+        earlier = owners
+        with suppress(apsw.Error):  # The file without its log need not be whole.
+            copy.write_bytes(data)
+            copy.with_name("copy.db-wal").unlink(missing_ok=True)
+            earlier = _owners(copy)
     page = int.from_bytes(data[16:18], "big") or 1
     page = 65536 if page == 1 else page
     yield Surface(DATABASE, name, data, _pages(name, len(data), page, earlier))

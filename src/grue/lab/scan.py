@@ -1,6 +1,6 @@
 """Scan what a server keeps, with the keys that the server has: the strongest reader of its disk that there is."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,18 +15,23 @@ KEY_BYTES: Final = 32
 """Bytes of each key in a key file."""
 
 
-def secrets_of(data: Path) -> Secrets:
+def secrets_of(data: Path, more: Mapping[str, bytes] | None = None) -> Secrets:
     """Every key in the key files of a server's data, and what the directory's key makes of a text.
 
-    A key file is taken without its first line: whole, and in parts of 32 bytes. Raises UsageError without any.
+    A key file is taken without its first line: whole, and in parts of 32 bytes. `more` are keys that are stored
+    nowhere, by their names; those of a PRF are used as such too. Raises UsageError without any.
     """
     keys: dict[str, bytes] = {}
     for path in sorted(data.glob("*.key")):
         contents = path.read_bytes()
         keys |= _keys_in(path.name, contents.partition(b"\n")[2] or contents)
+    keys |= more or {}
     if not keys:
         raise UsageError(f"There is no key file in {data}.")
-    return Secrets(keys, _deriving([keys[name] for name in keys if name.startswith(DIRECTORY_KEY)]))
+    return Secrets(
+        keys,
+        _deriving({name: key for name, key in keys.items() if name.startswith(DIRECTORY_KEY) or name in (more or {})}),
+    )
 
 
 def _keys_in(name: str, body: bytes) -> dict[str, bytes]:
@@ -36,16 +41,17 @@ def _keys_in(name: str, body: bytes) -> dict[str, bytes]:
     return {f"{name}, whole": body, **{f"{name}, key {at // KEY_BYTES + 1}": body[at : at + KEY_BYTES] for at in parts}}
 
 
-def _deriving(candidates: Iterable[bytes]) -> Derive:
+def _deriving(candidates: Mapping[str, bytes]) -> Derive:
     """The PRF's output and what comes from it, as the server makes them of a number."""
-    keys = [key for one in candidates if (key := _oprf(one)) is not None]
+    keys = {name: key for name, one in candidates.items() if (key := _oprf(one)) is not None}
 
     def made(text: str) -> dict[str, bytes]:
         out: dict[str, bytes] = {}
-        for key in keys:
+        for name, key in keys.items():
             (output,) = key.output([text.encode()])
             record = derive(output)
-            out |= {"the directory key's output": output, TAG: record.tag, "the record's key": record.key}
+            out |= {f"the output of {name}": output, f"the record's key of {name}": record.key}
+            out[TAG if name.startswith(DIRECTORY_KEY) else f"the tag of {name}"] = record.tag
         return out
 
     return made
