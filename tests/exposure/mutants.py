@@ -48,6 +48,11 @@ class Mutant(NamedTuple):
     form: str = ""
     """Part of the form's name."""
 
+    @property
+    def at_registration(self) -> bool:
+        """Whether it leaks as soon as somebody asks for a code."""
+        return self.spoil in _AT_REGISTRATION
+
     @contextmanager
     def applied(self, world: ScannedWorld) -> Iterator[None]:
         """Leak as long as this lasts."""
@@ -81,7 +86,12 @@ def registering(then: Callable[[ScannedWorld, Server, str], Awaitable[object]]) 
     async def with_number(world: ScannedWorld, server: Server, request: wire.RegisterStart) -> None:
         await then(world, server, request.number)
 
-    return after(registration, "start", with_number)
+    spoil = after(registration, "start", with_number)
+    _AT_REGISTRATION.add(spoil)
+    return spoil
+
+
+_AT_REGISTRATION: Final[set[Spoil]] = set()
 
 
 def posting(then: Callable[[ScannedWorld, Tx, wire.Post | wire.PostIntro], Awaitable[object]]) -> Spoil:

@@ -1,8 +1,9 @@
 """A world whose server's machine can be scanned: its data, its logs and its temporary files, at any moment."""
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -71,6 +72,12 @@ class ScannedWorld(MemoryWorld):
         await self.carrier.inject(CAROL, ALICE, GREEN_ANSWER)
         self.together = await self.server.store.read(_names)
 
+    async def registrations(self) -> None:
+        """The beginning of `story`, without clients: both ask for a code."""
+        for number in (ALICE, BOB):
+            answer = await self.server.account(wire.encode(wire.RegisterStart(number, os.urandom(32))))
+            assert isinstance(wire.ACCOUNT_ANSWER.decode(answer), wire.CodeSent)
+
     async def acknowledged(self) -> None:
         """Everything is read, and answered."""
         assert await take(self.bob) == [HELLO]
@@ -82,6 +89,10 @@ class ScannedWorld(MemoryWorld):
         """The chores are done, and the log was cut."""
         await self.pass_days(1)
         await self.server.sweep()
+        await self.log_cut()
+
+    async def log_cut(self) -> None:
+        """A minute later: what was deleted is gone from the write-ahead log too."""
         self.server.store._writer._checkpointed = float("-inf")  # type: ignore[attr-defined]
         await self.server.store.flush()
         await self.server.store.flush()
@@ -143,9 +154,3 @@ def few_key_packages() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(account, "KEY_PACKAGES", 2)
         yield
-
-
-async def register_start(world: ScannedWorld, number: str) -> None:
-    """Ask for a code as a stranger does."""
-    with suppress(Exception):
-        await world.server.account(wire.encode(wire.RegisterStart(number, bytes(32))))

@@ -43,8 +43,8 @@ async def test_nothing_is_at_rest_at_any_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
 async def test_a_server_that_leaks_is_caught_where_it_does(tmp_path: Path, mutant: Mutant) -> None:
     async with running(tmp_path, mutant) as world:
-        await world.story()
-        await world.day_later()
+        await (world.registrations() if mutant.at_registration else world.story())
+        await world.log_cut()
         hits = world.scanned()
     assert [hit for hit in hits if is_the_leak(hit, mutant, world)], hits
 
