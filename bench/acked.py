@@ -73,16 +73,16 @@ class Writer(asyncio.Protocol):
         self.transport.write(client_frame(wire.encode(wire.Framed(self._n, wire.encode(request)))))
 
 
-async def _connect(port: int) -> Writer:
+async def _connect(server: ServerProcess) -> Writer:
     boxes = [Box() for _ in range(MAILBOXES)]
-    await create_mailboxes(port, boxes)
-    _, writer = await asyncio.get_running_loop().create_connection(lambda: Writer(boxes), "127.0.0.1", port)
+    await create_mailboxes(server, boxes)
+    _, writer = await asyncio.get_running_loop().create_connection(lambda: Writer(boxes), "127.0.0.1", server.port)
     await writer.opened
     return writer
 
 
 async def _drive(server: ServerProcess) -> dict[str, float]:
-    writers = [await _connect(server.port) for _ in range(WRITERS)]
+    writers = [await _connect(server) for _ in range(WRITERS)]
     for writer in writers:
         writer.post()
     await asyncio.sleep(WARM_UP)

@@ -53,7 +53,7 @@ async def _connect(port: int, box: Box) -> Device:
 async def _grow(server: ServerProcess) -> float:
     """KiB for each device."""
     boxes = [Box() for _ in range(DEVICES + AT_ONCE)]
-    await create_mailboxes(server.port, boxes)
+    await create_mailboxes(server, boxes)
     # What is imported and cached with the first connections is not the price of one more.
     devices = list(await asyncio.gather(*(_connect(server.port, box) for box in boxes[:AT_ONCE])))
     await asyncio.sleep(SETTLE)

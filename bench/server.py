@@ -14,7 +14,9 @@ from typing import Final, Self
 import aiohttp
 import psutil  # type: ignore[import-untyped]
 
+from grue.lab.mint import paid
 from grue.protocol import wire
+from grue.server.keys import open_keys
 
 _SERVE: Final = """
 import sys
@@ -26,6 +28,7 @@ run(Path(sys.argv[1]), "127.0.0.1:0", ready=lambda address: print(address, flush
 
 class ServerProcess:
     def __init__(self, data: Path, code: str = _SERVE) -> None:
+        self.data = data
         self._process = subprocess.Popen([sys.executable, "-c", code, str(data)], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline().rpartition(":")[2])
@@ -70,13 +73,14 @@ class Box:
         return wire.CreateMailbox(self.id, write_hash, read_hash, [])
 
 
-async def create_mailboxes(port: int, boxes: list[Box]) -> None:
+async def create_mailboxes(server: ServerProcess, boxes: list[Box]) -> None:
+    keys = open_keys(server.data)
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"http://127.0.0.1:{port}/1/anonymous") as socket,
+        session.ws_connect(f"http://127.0.0.1:{server.port}/1/anonymous") as socket,
     ):
         for box in boxes:
-            await socket.send_bytes(wire.encode(wire.Framed(0, wire.encode(box.creation()))))
+            await socket.send_bytes(wire.encode(wire.Framed(0, wire.encode(paid(keys, box.creation())))))
         for _ in boxes:
             answer = wire.FRAMED.decode(await socket.receive_bytes())
             assert wire.ANONYMOUS_ANSWER.decode(answer.body) == wire.Done()

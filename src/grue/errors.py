@@ -168,6 +168,38 @@ class MailboxConflict(Refused):
     fix = "This does not happen by chance; please report it."
 
 
+class LimitReached(Refused):
+    """An account's allowance is used up. It says nothing about any number."""
+
+    code = "limit_reached"
+    message = "This account has used up what it may do for now."
+    fix = "Wait as long as it says: new allowance comes every day for lookups, every week for the rest."
+
+
+class TokenNeeded(Refused):
+    code = "token_needed"
+    message = "The server wants anonymous tokens for that."
+    fix = "Update Grue; if that does not help, please report it."
+
+
+class BadToken(Refused):
+    code = "bad_token"
+    message = "An anonymous token is forged, damaged, or made for another request."
+    fix = "Try again; another one is used then."
+
+
+class TokenSpent(Refused):
+    code = "token_spent"
+    message = "That anonymous token was spent before."
+    fix = "Try again; another one is used then."
+
+
+class TokenExpired(Refused):
+    code = "token_expired"
+    message = "That anonymous token is of a key that is not in use (any more)."
+    fix = "Try again; new ones are drawn then."
+
+
 class NoKeyPackages(Refused):
     code = "no_key_packages"
     message = "This contact cannot be reached by new people at the moment."

@@ -10,7 +10,7 @@ import pytest
 
 from grue.errors import NoSuchMailbox
 from grue.protocol import wire
-from tests.world.memory import ALICE, BOB, MemoryWorld, take
+from tests.world.memory import ALICE, BOB, MemoryWorld, inner, take
 from tests.world.processes import until
 
 
@@ -30,7 +30,7 @@ async def test_a_mailbox_that_another_process_is_only_making_is_read_when_it_is_
     refused, page = asyncio.Event(), world.server.streams.mailboxes.page
 
     async def slowly(body: bytes) -> bytes:
-        if isinstance(wire.ANONYMOUS_REQUEST.decode(body), wire.CreateMailbox):
+        if isinstance(inner(wire.ANONYMOUS_REQUEST.decode(body)), wire.CreateMailbox):
             await made.wait()
         return await anonymous(body)
 

@@ -18,6 +18,7 @@ from grue.exposure.rest import at_any_time, at_rest
 from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.protocol import wire
 from grue.server.sms import Sms
+from grue.server.store import TABLES, Tx
 from tests.world.memory import PASSPHRASE, MemoryStream, MemoryTransport, MemoryWorld
 
 ALICE, BOB, CAROL, DAVE = "+447700900811", "+447700900822", "+447700900833", "+447700900844"
@@ -212,9 +213,17 @@ class TappedWorld(MemoryWorld):
         self.clock.now += 60
         return Said(sender, to, text, begun, ended)
 
-    async def _disk(self) -> dict[str, bytes]:
+    async def _disk(self) -> dict[str, object]:
+        """All that the server keeps, spent tokens apart."""
         await self.server.store.flush()
-        return {str(path): path.read_bytes() for path in self.data.rglob("*") if path.is_file()}
+        files = [path for path in self.data.rglob("*") if path.is_file() and not path.name.startswith("server.db")]
+        kept = [table.name for table in TABLES if table.name != "token_spent"]
+        rows = {name: await self.server.store.read(_rows, name) for name in kept}
+        return {str(path): path.read_bytes() for path in files} | rows
+
+
+async def _rows(tx: Tx, table: str) -> object:
+    return sorted(await tx.rows(f"SELECT * FROM {table}"), key=str)  # noqa: S608 -- our own names
 
 
 Mutant = Callable[[TappedWorld], None]

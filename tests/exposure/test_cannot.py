@@ -51,7 +51,7 @@ def test_nobody_learns_whether_a_number_was_found(run: Run, observer: str) -> No
     assert run.finding("whether_found", observer).verdict is NOT
 
 
-def test_a_lookup_changes_nothing_on_the_servers_disk(run: Run) -> None:
+def test_a_lookup_changes_nothing_on_the_servers_disk_but_spent_tokens(run: Run) -> None:
     assert run.quiet
 
 

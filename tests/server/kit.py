@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from grue.lab.mint import paid
 from grue.protocol import wire
 from grue.server.app import DAY, Server
+from grue.server.keys import Keys
 from grue.server.sqlite import open_store
 from grue.server.store import Store
 from grue.server.streams import Stream
@@ -39,11 +41,16 @@ class TestServer(Server):
     clock: Clock
 
     def __init__(self, store: Store, clock: Clock | None = None, **roles: Any) -> None:
-        nobody = {"keys": cast("Any", None), "directory": cast("Any", None)}
+        nobody = {"keys": Keys.generate(), "directory": cast("Any", None)}
         super().__init__(store, clock=clock or Clock(), **(nobody | roles))
 
     async def ask(self, request: wire.Message) -> Any:
-        return wire.ANONYMOUS_ANSWER.decode(await self.anonymous(wire.encode(request)))
+        """The answer to an anonymous request, with tokens for what it costs."""
+        return wire.ANONYMOUS_ANSWER.decode(await self.anonymous(wire.encode(self.paid(request))))
+
+    def paid(self, request: wire.Message) -> wire.Message:
+        """The request with fresh tokens, if it has a price."""
+        return paid(self.keys, request, self.clock())
 
     async def code(self, request: wire.Message) -> str:
         """The code of a refusal that is expected."""

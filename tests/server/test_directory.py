@@ -19,6 +19,7 @@ from grue.protocol.record import RECORD_BYTES
 from grue.server import directory as role
 from grue.server.directory import Directory
 from grue.server.keys import Keys, open_keys
+from grue.server.store import TABLES, Tx
 from tests.protocol.directories import NOW
 from tests.protocol.directories import run as download
 from tests.server.kit import serving
@@ -436,18 +437,32 @@ async def test_evaluate_02_what_is_no_element_is_refused(host: Host, element: by
             assert await server.code(wire.Evaluate(role.OPRF_EPOCH, blinded)) == BadRequest.code
 
 
-async def test_a_lookup_leaves_nothing_behind(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lookup_leaves_nothing_behind_but_spent_tokens(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     store = host.data / "server.db"
     caplog.set_level(0)
     async with serving(store, keys=host.keys, directory=host.directory) as server:
         await server.store.flush()
         before = everything(host.data)
+        elements: list[bytes] = []
         for count in (1, 10):
             blinds = [OprfBlind.blind(os.urandom(12)) for _ in range(count)]
-            await server.ask(wire.Evaluate(role.OPRF_EPOCH, [blind.element for blind in blinds]))
+            elements += [blind.element for blind in blinds]
+            answer = await server.ask(wire.Evaluate(role.OPRF_EPOCH, [blind.element for blind in blinds]))
+            assert isinstance(answer, wire.Evaluated)
         await server.store.flush()
-        assert everything(host.data) == before
+        after = everything(host.data)
+        changed = {path for path, contents in after.items() if contents != before[path]}
+        assert changed == {f"{store}-wal"}
+        rows = {table.name: await server.store.read(_count, table.name) for table in TABLES}
+        assert {name: count for name, count in rows.items() if count} == {"token_spent": 11}
+        assert not any(element in contents for element in elements for contents in after.values())
     assert caplog.records == []
+
+
+async def _count(tx: Tx, table: str) -> int:
+    row = await tx.row(f"SELECT count(*) FROM {table}")  # noqa: S608 -- our own names
+    assert row is not None
+    return int(row[0])  # type: ignore[arg-type]
 
 
 def everything(data: Path) -> dict[str, bytes]:

@@ -60,7 +60,7 @@ async def test_hello_says_protocol_and_key(site: Site) -> None:
 
 async def test_a_request_and_its_answer(site: Site) -> None:
     box = Box(site.server)
-    assert await site.anonymous(wire.encode(box.creation())) == wire.Done()
+    assert await site.anonymous(wire.encode(site.server.paid(box.creation()))) == wire.Done()
     assert await site.anonymous(wire.encode(box.posting())) == wire.Posted(1)
 
 
@@ -120,7 +120,7 @@ async def test_no_header_names_a_version_of_anything(site: Site, request_: bytes
 async def test_no_request_is_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(0)
     box = Box(site.server)
-    await site.anonymous(wire.encode(box.creation()))
+    await site.anonymous(wire.encode(site.server.paid(box.creation())))
     await site.anonymous(wire.encode(box.posting()))
     await site.anonymous(b"\xc1")
     await raw(site, b"\x16\x03\x01 nonsense\r\n\r\n")
@@ -132,7 +132,7 @@ async def test_a_fault_of_ours_is_logged_by_type_and_place_only(site: Site, capl
         raise ValueError("+44 7700 900123 and a secret")
 
     site.server.random = broken  # type: ignore[assignment]
-    assert await site.anonymous(wire.encode(Box(site.server).creation())) == wire.Refusal("bug")
+    assert await site.anonymous(wire.encode(site.server.paid(Box(site.server).creation()))) == wire.Refusal("bug")
     (record,) = [record for record in caplog.records if record.name == "grue.server"]
     assert record.getMessage().startswith("ValueError at test_http.py:")
     assert "900123" not in caplog.text

@@ -13,7 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from grue.lab.mint import paid
 from grue.protocol import wire
+from grue.server.keys import open_keys
 from tests.server.kit import key_hash
 
 SERVE = """
@@ -120,7 +122,7 @@ async def test_killed_between_acknowledgements_it_loses_nothing_acknowledged(tmp
     boxes = [Box() for _ in range(8)]
     async with running(tmp_path) as server, socket(server) as websocket:
         for box in boxes:
-            assert await ask(websocket, box.creation()) == wire.Done()
+            assert await ask(websocket, paid(open_keys(tmp_path), box.creation())) == wire.Done()
     for _ in range(2):
         async with running(tmp_path) as server:
             writers = [asyncio.create_task(box.write(server)) for box in boxes]
@@ -136,7 +138,7 @@ async def test_killed_between_acknowledgements_it_loses_nothing_acknowledged(tmp
 async def test_stopped_politely_it_says_goodbye_and_leaves_one_tidy_file(tmp_path: Path) -> None:
     box = Box()
     async with running(tmp_path) as server, socket(server) as websocket, socket(server, "/1/stream") as stream:
-        assert await ask(websocket, box.creation()) == wire.Done()
+        assert await ask(websocket, paid(open_keys(tmp_path), box.creation())) == wire.Done()
         await stream.send_bytes(wire.encode(wire.Subscribe(box.id, box.read_key, 0)))
         await stream.receive_bytes()
         writer = asyncio.create_task(box.write(server))
@@ -158,7 +160,7 @@ async def test_what_was_posted_as_it_stopped_is_acknowledged_or_was_not_stored(t
     box = Box()
     envelopes = [os.urandom(16) for _ in range(60)]
     async with running(tmp_path) as server, socket(server) as websocket:
-        await ask(websocket, box.creation())
+        await ask(websocket, paid(open_keys(tmp_path), box.creation()))
         for n, envelope in enumerate(envelopes):
             await websocket.send_bytes(wire.encode(wire.Framed(n, wire.encode(box.posting(envelope)))))
         stopping = asyncio.create_task(server.stop())

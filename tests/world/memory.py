@@ -111,7 +111,7 @@ class MemoryTransport:
 
     async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
         honest = wire.ANONYMOUS_ANSWER.decode(await self._ask(request, self._world.server.anonymous))
-        answer = self._world.network.change(request, honest)
+        answer = self._world.network.change(inner(request), honest)
         if isinstance(answer, wire.Refusal):
             raise refusal(answer)
         return cast("wire.AnonymousAnswer", answer)
@@ -139,10 +139,10 @@ class MemoryTransport:
     async def _ask(self, request: wire.Message, role: Callable[[bytes], Awaitable[bytes]]) -> bytes:
         self._check_up()
         data = wire.encode(request)
-        self.usage.sent(type(request).__name__, len(data))
-        self._world.network.seen.append(request)
+        self.usage.sent(type(inner(request)).__name__, len(data))
+        self._world.network.seen.append(inner(request))
         answer = await role(data)
-        if self._world.network.lose(request):
+        if self._world.network.lose(inner(request)):
             raise TimedOut
         self.usage.bytes_down += len(answer)
         return answer
@@ -150,6 +150,11 @@ class MemoryTransport:
     def _check_up(self) -> None:
         if self._world.network.down:
             raise Unreachable
+
+
+def inner(request: wire.Message) -> wire.Message:
+    """What is paid for, where something is."""
+    return wire.PRICED.decode(request.body) if isinstance(request, wire.Spend) else request
 
 
 class MemoryStream:

@@ -185,7 +185,7 @@ async def test_after_a_restored_backup_new_people_are_still_reached(world: Memor
     await world.server.after_restore()
     await alice.send(BOB, "after the restore")
     assert await take(bob) == ["after the restore"]
-    claimed = await alice.context.transport.anonymous(wire.Claim(bob.context.account.intro_mailbox))
+    claimed = await alice.context.purse.ask(wire.Claim(bob.context.account.intro_mailbox))
     assert isinstance(claimed, wire.Claimed)
 
 

@@ -23,6 +23,7 @@ from grue.client.home import DATABASE, default_home, unlock
 from grue.client.inbox import Inbox
 from grue.client.messenger import CHAT_PREFIX, Messenger, Sent, chat_named
 from grue.client.outbox import Outbox
+from grue.client.purse import Purse
 from grue.client.receiver import Receiver
 from grue.client.rows import Chat, StoredMessage
 from grue.client.store import Db, Store
@@ -299,8 +300,17 @@ class Client:
     def _assemble(self, account: Account) -> Context:
         self._connect(account.server)
         assert self._transport is not None
-        directory = Directory(self._opened, self._transport, account.server_public, self._clock)
-        self._context = Context(self._opened, self._transport, directory, account, self._clock, self._random)
+
+        async def signed(request: wire.DrawTokens) -> wire.Drawn:
+            return await accounts.signed(self._ready, request, wire.Drawn)
+
+        async def token_keys(fresh: bool) -> list[wire.TokenKey]:
+            known = (None if fresh else await directory.known()) or await directory.current()
+            return known.manifest.contents.token_keys
+
+        purse = Purse(self._opened, self._transport, signed, token_keys, self._random)
+        directory = Directory(self._opened, self._transport, account.server_public, self._clock, purse.ask)
+        self._context = Context(self._opened, self._transport, directory, purse, account, self._clock, self._random)
         self._inbox = Inbox(self._context)
         self._outbox = Outbox(self._context, self._inbox.give_up)
         self._messenger = Messenger(self._context, self._inbox, self._outbox)

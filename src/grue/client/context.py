@@ -8,6 +8,7 @@ import msgspec
 from grue._core import MlsSession
 from grue.client import rows
 from grue.client.directory import Directory
+from grue.client.purse import Purse
 from grue.client.store import Db, Store
 from grue.client.transport import Transport
 from grue.errors import NotRegistered
@@ -59,6 +60,7 @@ class Context:
     store: Store
     transport: Transport
     directory: Directory
+    purse: Purse
     account: Account
     clock: Clock
     random: Random

@@ -5,7 +5,7 @@ looked up, evaluates new numbers blindly, and searches here.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
@@ -24,6 +24,9 @@ from grue.protocol.record import RECORD_BYTES, TAG_BYTES
 
 TIER: Final = 1
 """The client downloads the whole table, and searches it here."""
+
+
+Ask = Callable[[wire.Evaluate], Awaitable[wire.AnonymousAnswer]]
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,13 @@ class LookedUp:
 class Directory:
     """Lookups for one client. `clock` gives Unix seconds."""
 
-    def __init__(self, store: Store, transport: Transport, server_public: bytes, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, transport: Transport, server_public: bytes, clock: Callable[[], float], ask: Ask
+    ) -> None:
+        """`ask` makes a request and pays for it."""
         self._store = store
         self._transport = transport
+        self._ask = ask
         self._server_public = server_public
         self._clock = clock
         self._one_sync = asyncio.Lock()
@@ -118,7 +125,7 @@ class Directory:
         return await self._store.read(lambda db: lookup.search(lambda tag: find(db, tag), now))
 
     async def _evaluate(self, request: wire.Evaluate) -> wire.Evaluated:
-        answer = await self._transport.anonymous(request)
+        answer = await self._ask(request)
         if not isinstance(answer, wire.Evaluated):
             raise NotAGrueServer
         return answer

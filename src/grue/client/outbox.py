@@ -65,7 +65,7 @@ class Outbox:
     async def _ask(self, queued: Queued) -> Outcome:
         request = wire.ANONYMOUS_REQUEST.decode(queued.request)
         try:
-            return await self._context.transport.anonymous(request)
+            return await self._context.purse.ask(request)
         except GrueError as error:
             return error
 

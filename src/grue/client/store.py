@@ -19,7 +19,7 @@ from grue.errors import CorruptDatabase, DiskFailed, DiskFull, ForeignDatabase, 
 
 APPLICATION_ID: Final = 0x67727565
 """`grue` in ASCII, in the database's header."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 PLAIN_HEADER: Final = b"SQLite format 3\0"
 """What an unencrypted database begins with."""
@@ -131,6 +131,13 @@ CREATE TABLE evaluation (
     oprf_epoch INTEGER NOT NULL,
     output BLOB NOT NULL,
     PRIMARY KEY (number, oprf_epoch)
+) WITHOUT ROWID;
+
+CREATE TABLE token (
+    nonce BLOB PRIMARY KEY,
+    purpose TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    output BLOB NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE record (

@@ -315,6 +315,8 @@ class _DirectStream:
 
 def _kind(request: wire.Message) -> str:
     """The name of a request; of a signed one the name of what is signed, once it goes with its challenge."""
+    if isinstance(request, wire.Spend):
+        return type(wire.PRICED.decode(request.body)).__name__
     if not isinstance(request, wire.Signed):
         return type(request).__name__
     return type(wire.SIGNED_REQUEST.decode(request.body)).__name__ if request.challenge else "challenge"

@@ -40,9 +40,16 @@ def _of(event: Event) -> Iterator[wire.Message]:
         yield from _account(event)
     elif path.endswith("/anonymous"):
         body = wire.FRAMED.decode(event.data).body if event.where.startswith("WS") else event.data
-        yield (wire.ANONYMOUS_REQUEST.decode(body) if event.up else wire.ANONYMOUS_ANSWER.decode(body))
+        yield from (_anonymous(body) if event.up else [wire.ANONYMOUS_ANSWER.decode(body)])
     elif path.endswith("/stream"):
         yield (wire.STREAM_REQUEST.decode(event.data) if event.up else wire.STREAM_PUSH.decode(event.data))
+
+
+def _anonymous(body: bytes) -> Iterator[wire.Message]:
+    request = wire.ANONYMOUS_REQUEST.decode(body)
+    yield request
+    if isinstance(request, wire.Spend):
+        yield wire.PRICED.decode(request.body)
 
 
 def _account(event: Event) -> Iterator[wire.Message]:

@@ -43,6 +43,7 @@ GIVEN: Final[Mapping[str, tuple[Given, ...]]] = {
     "RegisterFinish": (Given(SERVER, "your number, with the keys of your account"),),
     "CheckIn": (Given(SERVER, "your number, with the keys of your account"),),
     "DeleteAccount": (Given(SERVER, "that your account is to go"),),
+    "DrawTokens": (Given(SERVER, "that your account drew fifty tokens", "what they are spent on, and when"),),
     "UploadKeyPackages": (Given(SERVER, "keys for new people, under your account", "who they will be for"),),
     "CountKeyPackages": (Given(SERVER, "that your account is in use"),),
     "SendSms": (Given(SERVER, _SMS), Given(CARRIERS, _SMS)),

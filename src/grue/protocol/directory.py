@@ -159,7 +159,8 @@ def check_manifest(manifest: Manifest, head: Head, known: Manifest | None = None
     """Check that the manifest is the head's, and not behind the one known.
 
     DIRECTORY-07 the head names this manifest. Raises BadManifest.
-    DIRECTORY-08 epochs do not go back, and one epoch has one manifest. Raises ShrunkDirectory.
+    DIRECTORY-08 epochs do not go back, one epoch has one manifest, and a lookup or token key its one epoch. Raises
+    ShrunkDirectory.
     """
     if (manifest.contents.epoch, manifest.hash) != (head.contents.epoch, head.contents.manifest_hash):
         raise BadManifest("(not the manifest that the overlay head names)")
@@ -171,6 +172,9 @@ def check_manifest(manifest: Manifest, head: Head, known: Manifest | None = None
             raise ShrunkDirectory("(two manifests for one epoch)")
         if now.oprf_epoch == before.oprf_epoch and now.oprf_public != before.oprf_public:
             raise ShrunkDirectory("(two lookup keys for one epoch)")
+        seen = {(key.purpose, key.epoch): key.public for key in before.token_keys}
+        if any(seen.get((key.purpose, key.epoch), key.public) != key.public for key in now.token_keys):
+            raise ShrunkDirectory("(two token keys for one epoch)")
     return manifest
 
 

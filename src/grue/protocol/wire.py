@@ -37,6 +37,9 @@ MAX_KEY_PACKAGES: Final = 100
 MAX_FETCH: Final = 64
 """Envelopes in one `Fetch`: 4 MiB at the largest bucket."""
 
+TOKEN_BATCH: Final = 50
+"""Tokens of one draw, always: who draws more makes more requests, so that a batch's size says nothing."""
+
 MAX_SMS: Final = 1530
 """Characters of one SMS: ten parts of 153, which carriers still join."""
 
@@ -205,6 +208,17 @@ class SmsStates(Message, tag=28):
     states: Annotated[list[SmsState], SERVER]
 
 
+class DrawTokens(Message, tag=29):
+    """Draw a batch of anonymous tokens on the account's allowance; see `docs/protocol/tokens.md`."""
+
+    purpose: Annotated[str, Meta(max_length=16), SERVER]
+    """`lookup` or `post`."""
+    epoch: Annotated[Count, SERVER]
+    """Of the token keys, as the manifest names them."""
+    blinded: Annotated[list[Key], Meta(min_length=TOKEN_BATCH, max_length=TOKEN_BATCH), SERVER]
+    """Uniform group elements: they say nothing about the tokens that come of them."""
+
+
 # --- anonymous requests ---------------------------------------------------------------------------
 
 
@@ -325,6 +339,30 @@ class RemoveReader(Message, tag=45):
     """Or the slot's secret."""
 
 
+class Token(Message, tag=46):
+    """One token, spent on one request. It says nothing about the account that drew it."""
+
+    epoch: Annotated[Count, SERVER]
+    nonce: Annotated[Key, SERVER]
+    mac: Annotated[Key, SERVER]
+    """HMAC-SHA-256 of the request, under the token's PRF output: good for this request and no other."""
+
+
+class Spend(Message, tag=47):
+    """A request that has its price, with the tokens that pay it. The same again is the same spending."""
+
+    tokens: Annotated[list[Token], Meta(min_length=1, max_length=MAX_EVALUATIONS), SERVER]
+    body: Annotated[bytes, Meta(max_length=MAX_REQUEST), SERVER]
+    """An `Evaluate` (a `lookup` token an element), or a `Claim`, `CreateMailbox` or `PostIntro` (a `post` token)."""
+
+
+class Drawn(Message, tag=48):
+    """The evaluated batch. The proof shows that the key is the manifest's, so nobody can be given one of their own."""
+
+    elements: Annotated[list[Key], Meta(max_length=TOKEN_BATCH), SERVER]
+    proof: Annotated[Signature, SERVER]
+
+
 # --- streams --------------------------------------------------------------------------------------
 
 
@@ -361,6 +399,14 @@ class Framed(Message, tag=53):
 # --- the directory's public files -----------------------------------------------------------------
 
 
+class TokenKey(Message, tag=65):
+    """A key that tokens of one purpose and epoch are made with."""
+
+    purpose: Annotated[str, Meta(max_length=16), EVERYONE]
+    epoch: Annotated[Count, EVERYONE]
+    public: Annotated[Key, EVERYONE]
+
+
 class Manifest(Message, tag=60):
     """What one base snapshot of the directory is; everybody gets the same one."""
 
@@ -372,6 +418,8 @@ class Manifest(Message, tag=60):
     merkle_root: Annotated[Key, EVERYONE]
     layout: Annotated[str, Meta(max_length=16), EVERYONE]
     """`table`: the base is `count` records of 128 bytes, sorted by tag."""
+    token_keys: Annotated[list[TokenKey], Meta(max_length=8), EVERYONE] = []
+    """Those that are in use: of this token epoch and the one before."""
 
 
 class OverlayHead(Message, tag=61):
@@ -414,10 +462,12 @@ class SignedDeviceList(Message, tag=64):
 
 
 AccountRequest = RegisterStart | RegisterFinish | Signed
-SignedRequest = UploadKeyPackages | CountKeyPackages | CheckIn | DeleteAccount | SendSms | AskSms
-AccountAnswer = CodeSent | Registered | KeyPackageCount | SmsState | SmsStates | Done | Refusal
+SignedRequest = UploadKeyPackages | CountKeyPackages | CheckIn | DeleteAccount | SendSms | AskSms | DrawTokens
+AccountAnswer = CodeSent | Registered | KeyPackageCount | SmsState | SmsStates | Drawn | Done | Refusal
 
-AnonymousRequest = Evaluate | Claim | CreateMailbox | Post | PostIntro | ExchangeSlot | Fetch | Ack | RemoveReader
+Priced = Evaluate | Claim | CreateMailbox | PostIntro
+"""What takes tokens: see `grue.protocol.tokens`."""
+AnonymousRequest = Priced | Spend | Post | ExchangeSlot | Fetch | Ack | RemoveReader
 AnonymousAnswer = Evaluated | Claimed | Posted | Reading | Fetched | Done | Refusal
 
 StreamRequest = Subscribe | Ack
@@ -453,6 +503,7 @@ SIGNED_REQUEST: Final = Codec[SignedRequest](SignedRequest)
 ACCOUNT_ANSWER: Final = Codec[AccountAnswer](AccountAnswer)
 ANONYMOUS_REQUEST: Final = Codec[AnonymousRequest](AnonymousRequest)
 ANONYMOUS_ANSWER: Final = Codec[AnonymousAnswer](AnonymousAnswer)
+PRICED: Final = Codec[Priced](Priced)
 STREAM_REQUEST: Final = Codec[StreamRequest](StreamRequest)
 STREAM_PUSH: Final = Codec[StreamPush](StreamPush)
 FRAMED: Final = Codec[Framed](Framed)

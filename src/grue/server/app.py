@@ -12,9 +12,9 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from grue.errors import BadRequest, GrueError, NetworkError, NotPermitted, Refused
+from grue.errors import BadRequest, GrueError, NetworkError, NotPermitted, Refused, TokenNeeded, TokenSpent
 from grue.protocol import wire
-from grue.server import directory, keypackages, mailboxes, registration, sms
+from grue.server import directory, keypackages, mailboxes, registration, sms, tokens
 from grue.server.directory import Directory
 from grue.server.keys import Keys
 from grue.server.mailboxes import key_hash
@@ -111,6 +111,8 @@ class Server:
                 return await sms.send(self, signed.account, request)
             case wire.AskSms() as request:
                 return await sms.ask(self, signed.account, request)
+            case wire.DrawTokens() as request:
+                return await tokens.draw(self, signed.account, request)
 
     async def _upload(self, device: bytes, request: wire.UploadKeyPackages) -> wire.AccountAnswer:
         await keypackages.check(request, device)
@@ -121,24 +123,34 @@ class Server:
             case wire.Post() as request:
                 seq, new = await self.store.transact(mailboxes.post, request, self.today)
                 return self._posted(request, seq, new)
-            case wire.PostIntro() as request:
-                return await self.post_intro(request)
+            case wire.Spend() as request:
+                return await self._paid(*await tokens.check(self, request))
             case wire.Ack() as request:
                 await self.ack(request)
                 return wire.Done()
             case wire.Fetch() as request:
                 return await self._fetch(request)
-            case wire.CreateMailbox() as request:
-                await self.store.transact(mailboxes.create, request, self.random(16), self.today)
-                return wire.Done()
             case wire.ExchangeSlot() as request:
                 return wire.Reading(await self.store.transact(mailboxes.exchange, request))
             case wire.RemoveReader() as request:
                 return await self._remove_reader(request)
-            case wire.Claim() as request:
-                return await self.store.transact(keypackages.claim, request.intro_mailbox, self.week)
-            case wire.Evaluate() as request:
+            case _:
+                raise TokenNeeded
+
+    async def _paid(self, request: wire.Priced, paid: list[tokens.Spent]) -> wire.AnonymousAnswer:
+        """Do what was paid for. Spending and effect are one transaction; the same request again costs nothing more."""
+        match request:
+            case wire.Evaluate():
+                await self.store.transact(tokens.take, paid)
                 return await directory.evaluate(self, request)
+            case wire.PostIntro():
+                seq, new = await self.store.transact(_paid_intro, paid, request, self.today)
+                return self._posted(request, seq, new)
+            case wire.CreateMailbox():
+                await self.store.transact(_paid_creation, paid, request, self.random(16), self.today)
+                return wire.Done()
+            case wire.Claim():
+                return await self.store.transact(_paid_claim, paid, request, self.week)
 
     # --- mailboxes --------------------------------------------------------------------------------
 
@@ -198,6 +210,7 @@ class Server:
                 self.streams.gone(mailbox)
         for first_byte in range(256):
             await self.store.transact(mailboxes.forget_posted, first_byte, self.today)
+            await self.store.transact(tokens.expire, first_byte, self.week)
         await self.store.transact(keypackages.expire, self.week)
         await registration.expire(self)
 
@@ -229,6 +242,29 @@ async def _answered(answer: Awaitable[wire.Message]) -> bytes:
     except Exception as error:  # noqa: BLE001 -- the server goes on, whatever happened
         report(error)
         return wire.encode(wire.Refusal(error.code if isinstance(error, GrueError) else GrueError.code))
+
+
+async def _paid_intro(tx: Tx, paid: list[tokens.Spent], request: wire.PostIntro, today: int) -> tuple[int, bool]:
+    repeated = await tokens.take(tx, paid)
+    seq, new = await mailboxes.post_intro(tx, request, today)
+    if repeated and new:
+        # A replay from long ago, whose envelope is forgotten and whose token is not.
+        raise TokenSpent
+    return seq, new
+
+
+async def _paid_creation(
+    tx: Tx, paid: list[tokens.Spent], request: wire.CreateMailbox, incarnation: bytes, today: int
+) -> None:
+    await tokens.take(tx, paid)
+    await mailboxes.create(tx, request, incarnation, today)
+
+
+async def _paid_claim(tx: Tx, paid: list[tokens.Spent], request: wire.Claim, week: int) -> wire.Claimed:
+    """A repetition is refused: it would take another package, which the first answer did not hold."""
+    if await tokens.take(tx, paid):
+        raise TokenSpent
+    return await keypackages.claim(tx, request.intro_mailbox, week)
 
 
 async def _check_device(tx: Tx, account: bytes, device: bytes) -> None:

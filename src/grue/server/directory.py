@@ -35,6 +35,7 @@ from grue.protocol import directory, wire
 from grue.protocol.directory import HEAD_PATH, Head, Manifest, UnverifiedHead, UnverifiedManifest
 from grue.protocol.directory_sync import RecordTable
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES, RecordKey, derive
+from grue.protocol.tokens import Purpose, epoch_of
 from grue.server.keys import DIRECTORY, Keys, sync_directory
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class Directory:
             shutil.rmtree(half_made)
         epochs = self._epochs()
         self._view = self._load(epochs[-1]) if epochs else self._cut(b"", 1)
+        if self._view.manifest.token_keys != self._token_keys():
+            self._view = self._merged(self._view)
 
     # --- what everybody sees ----------------------------------------------------------------------
 
@@ -142,10 +145,21 @@ class Directory:
         async with self._lock:
             if self._clock() >= self._view.head.issued + RESIGN_AFTER:
                 self._view = await asyncio.to_thread(self._signed, self._view)
+            if self._view.manifest.token_keys != self._token_keys():
+                self._view = await asyncio.to_thread(self._merged, self._view)
 
     def put_many(self, records: Iterable[bytes]) -> None:
         """Add or replace many records at once, in a new base; for who has the directory to itself."""
         self._view = self._merged(self._view, b"".join(records))
+
+    def _token_keys(self) -> list[wire.TokenKey]:
+        """The keys in use: those of this token epoch, and of the one before for who has not spent theirs."""
+        now = epoch_of(int(self._clock()) // 86_400 // 7)
+        return [
+            wire.TokenKey(purpose, epoch, self._keys.token_key(purpose, epoch).public)
+            for epoch in (now - 1, now)
+            for purpose in Purpose
+        ]
 
     async def close(self) -> None:
         """Return when nothing is being written any more."""
@@ -278,6 +292,7 @@ class Directory:
             count=len(base) // RECORD_BYTES,
             merkle_root=directory.merkle_root(directory.entries(base)),
             layout=directory.LAYOUT,
+            token_keys=self._token_keys(),
         )
         file = directory.sign_manifest(manifest, self._keys.signing)
         with _disk():

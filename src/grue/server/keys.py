@@ -5,6 +5,7 @@ turns tags into phone numbers by trial; it has a file of its own, so that it can
 DATA has to hold it.
 """
 
+import hmac
 import os
 import stat
 from pathlib import Path
@@ -34,6 +35,18 @@ class Keys:
         """32 bytes; registration codes are HMACs under it."""
         self.oprf = oprf
         self.server_public = signing.public_key().public_bytes_raw()
+        self._token_keys: dict[tuple[str, int], OprfKey] = {}
+
+    def token_key(self, purpose: str, epoch: int) -> OprfKey:
+        """The key that tokens of a purpose and epoch are made with; derived, so that it is stored nowhere."""
+        key = self._token_keys.get((purpose, epoch))
+        if key is None:
+            info = b"grue token key v1\0" + purpose.encode() + b"\0" + epoch.to_bytes(8, "big")
+            scalar = bytearray(hmac.digest(self.code_key, info, "sha256"))
+            # Below 2^252 and so below the group's order; uniform but for a part in 2^124.
+            scalar[31] &= 0x0F
+            key = self._token_keys[purpose, epoch] = OprfKey.from_bytes(bytes(scalar))
+        return key
 
     @classmethod
     def generate(cls) -> "Keys":

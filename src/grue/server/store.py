@@ -14,7 +14,7 @@ Args = TypeVarTuple("Args")
 Value = bytes | str | int | float | None
 Row = tuple[Value, ...]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised with every change to `TABLES`; an older Grue refuses a newer file."""
 
 LATER_WITHIN: Final = 0.25
@@ -143,6 +143,26 @@ TABLES: Final = (
             Column("blob", "BLOB NOT NULL", "its size bucket; the rest is sealed"),
         ),
         ("mailbox", "seq"),
+    ),
+    Table(
+        "token_spent",
+        (
+            Column("key", "BLOB NOT NULL", "nothing, to who does not know the token: the hash of its nonce"),
+            Column("use", "BLOB NOT NULL", "nothing, likewise: what it was spent on, under a key that only it gives"),
+            Column("epoch", "INTEGER NOT NULL", "how many tokens the whole server took in eight weeks"),
+        ),
+        ("key",),
+    ),
+    Table(
+        "token_quota",
+        (
+            Column("phone_tag", "BLOB NOT NULL", "the phone number, to whoever also holds the directory's key"),
+            Column("week", "INTEGER NOT NULL", "the week in which its account last drew tokens"),
+            Column("first", "INTEGER NOT NULL", "whether that was the number's first week in a month"),
+            Column("lookups", "INTEGER NOT NULL", "lookup tokens drawn in that week, spent or not, in fifties"),
+            Column("posts", "INTEGER NOT NULL", "post tokens drawn in that week, spent or not, in fifties"),
+        ),
+        ("phone_tag",),
     ),
     Table(
         "posted",

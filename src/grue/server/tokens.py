@@ -1,0 +1,174 @@
+"""The token issuer: allowances belong to numbers, and what was spent is known by its hash.
+
+Nothing here links a draw to a spending: the evaluated elements are blinded. Token keys are derived from the server's
+secret, so they need no table, outlive a restart, and are gone for everybody once their epoch has passed.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from grue._core import OprfError
+from grue.errors import BadRequest, BadToken, LimitReached, NotPermitted, TokenExpired, TokenSpent
+from grue.protocol import wire
+from grue.protocol.tokens import Purpose, epoch_of, price, spent_key, use_of
+
+if TYPE_CHECKING:
+    from grue.server.app import Server
+    from grue.server.store import Tx
+
+FIRST_LOOKUPS: Final = 1000
+"""Lookup tokens of a number's first week: an address book."""
+
+DAILY_LOOKUPS: Final = 50
+"""Lookup tokens that become available each day after it; what is not drawn in its week is gone."""
+
+WEEKLY_POSTS: Final = 1000
+
+QUOTA_WEEKS: Final = 4
+"""Weeks without a draw until a number's row is forgotten. Three whole weeks of 50 a day that were not drawn are more
+than the 1,000 that a forgotten number may draw anew, so the bound of 1,000 and 50 a day holds all the same."""
+
+INLINE_TOKENS: Final = 2
+"""Tokens checked without a thread: 0.1 ms, about what handing over costs."""
+
+DAY: Final = 86_400
+
+
+class Spent(NamedTuple):
+    """A token that is right, as the store remembers it."""
+
+    key: bytes
+    use: bytes
+    epoch: int
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+async def draw(server: "Server", account: bytes, request: wire.DrawTokens) -> wire.Drawn:
+    """Evaluate a batch, if the account's number may have one. Some 70 us a token, outside the event loop.
+
+    TOKEN-03 purpose and epoch are ones that are in use (BadRequest, TokenExpired).
+    TOKEN-04 the number's allowance is not used up (LimitReached, with the time to wait).
+    TOKEN-05 every element is canonical and not the identity (BadRequest); that uses up no allowance.
+    """
+    purpose = _purpose(request.purpose)
+    _check_epoch(server, request.epoch)
+    key = server.keys.token_key(purpose, request.epoch)
+    try:
+        elements, proof = await asyncio.to_thread(key.evaluate, request.blinded)
+    except OprfError:
+        raise BadRequest from None
+    await server.store.transact(take_allowance, account, purpose, int(server.clock()))
+    return wire.Drawn(elements, proof)
+
+
+def _purpose(name: str) -> Purpose:
+    try:
+        return Purpose(name)
+    except ValueError:
+        raise BadRequest from None
+
+
+async def take_allowance(tx: "Tx", account: bytes, purpose: Purpose, now: int) -> None:
+    """Count a batch. Raises LimitReached, NotPermitted."""
+    owner = await tx.row("SELECT phone_tag FROM account WHERE account = $1", account)
+    if owner is None:
+        raise NotPermitted
+    tag, week = cast("bytes", owner[0]), now // DAY // 7
+    row = await tx.row("SELECT week, first, lookups, posts FROM token_quota WHERE phone_tag = $1", tag)
+    known_week, first, lookups, posts = cast("tuple[int, int, int, int]", row or (week, 1, 0, 0))
+    if known_week != week:
+        first, lookups, posts = 0, 0, 0
+    if purpose is Purpose.LOOKUP:
+        lookups += wire.TOKEN_BATCH
+    else:
+        posts += wire.TOKEN_BATCH
+    _check_allowance(purpose, lookups if purpose is Purpose.LOOKUP else posts, bool(first), now)
+    await tx.run(
+        "INSERT INTO token_quota (phone_tag, week, first, lookups, posts) VALUES ($1, $2, $3, $4, $5) ON CONFLICT"
+        " (phone_tag) DO UPDATE SET week = $2, first = $3, lookups = $4, posts = $5",
+        tag, week, first, lookups, posts,
+    )  # fmt: skip
+
+
+def _check_allowance(purpose: Purpose, drawn: int, first: bool, now: int) -> None:
+    day = now // DAY
+    next_week = (day // 7 + 1) * 7 * DAY - now
+    if purpose is Purpose.POST:
+        allowed, wait = WEEKLY_POSTS, next_week
+    elif first:
+        allowed, wait = FIRST_LOOKUPS, next_week
+    else:
+        allowed, wait = DAILY_LOOKUPS * (day % 7 + 1), DAY - now % DAY
+    if drawn > allowed:
+        raise LimitReached(retry_after=wait)
+
+
+# --- spending -------------------------------------------------------------------------------------
+
+
+async def check(server: "Server", spend: wire.Spend) -> tuple[wire.Priced, list[Spent]]:
+    """Check what pays for a request, without spending it yet. Some 50 us a token.
+
+    TOKEN-06 there are as many tokens as the request costs, all different (BadToken).
+    TOKEN-07 they are of a key in use (TokenExpired). TOKEN-08 they were made with it, for this very request (BadToken).
+    """
+    request = wire.PRICED.decode(spend.body)
+    cost = price(request)
+    if cost is None or len(spend.tokens) != cost[1] or len({token.nonce for token in spend.tokens}) != cost[1]:
+        raise BadToken
+    for token in spend.tokens:
+        _check_epoch(server, token.epoch)
+    if len(spend.tokens) <= INLINE_TOKENS:
+        _check_made(server, cost[0], spend)
+    else:
+        await asyncio.to_thread(_check_made, server, cost[0], spend)
+    return request, [Spent(spent_key(token.nonce), token.mac[:16], token.epoch) for token in spend.tokens]
+
+
+def _check_made(server: "Server", purpose: Purpose, spend: wire.Spend) -> None:
+    for token in spend.tokens:
+        (output,) = server.keys.token_key(purpose, token.epoch).output([token.nonce])
+        if not hmac.compare_digest(use_of(output, spend.body), token.mac):
+            raise BadToken
+
+
+def _check_epoch(server: "Server", epoch: int) -> None:
+    if not 0 <= epoch_of(server.week) - epoch <= 1:
+        raise TokenExpired
+
+
+async def take(tx: "Tx", tokens: Sequence[Spent]) -> bool:
+    """Mark tokens as spent; whether all of them were already, on the very same request.
+
+    TOKEN-09 none was spent on another request (TokenSpent).
+    """
+    repeated = 0
+    for token in tokens:
+        inserted = await tx.run(
+            "INSERT INTO token_spent (key, use, epoch) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", *token
+        )
+        if not inserted:
+            row = await tx.row("SELECT use FROM token_spent WHERE key = $1", token.key)
+            if row is None or not hmac.compare_digest(cast("bytes", row[0]), token.use):
+                raise TokenSpent
+            repeated += 1
+    return repeated == len(tokens)
+
+
+# --- forgetting -----------------------------------------------------------------------------------
+
+
+async def expire(tx: "Tx", first_byte: int, week: int) -> None:
+    """Forget a slice of what was spent under keys that are not in use any more, and of allowances long not used."""
+    above, below = bytes([first_byte]), bytes([first_byte, *b"\xff" * 64])
+    await tx.run(
+        "DELETE FROM token_spent WHERE key >= $1 AND key <= $2 AND epoch < $3", above, below, epoch_of(week) - 1
+    )
+    await tx.run(
+        "DELETE FROM token_quota WHERE phone_tag >= $1 AND phone_tag <= $2 AND (week <= $3 OR week > $4)",
+        above, below, week - QUOTA_WEEKS, week,
+    )  # fmt: skip

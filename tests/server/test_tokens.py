@@ -1,0 +1,290 @@
+"""The token issuer and the till: what is drawn, what is spent, and how much of either a number gets."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grue._core import OprfBlind
+from grue.errors import (
+    BadRequest,
+    BadToken,
+    LimitReached,
+    NoSuchMailbox,
+    NotPermitted,
+    TokenExpired,
+    TokenNeeded,
+    TokenSpent,
+)
+from grue.lab.mint import mint
+from grue.protocol import wire
+from grue.protocol.tokens import EPOCH_WEEKS, Purpose, epoch_of, spend
+from grue.server import tokens
+from grue.server.app import DAY
+from grue.server.directory import Directory
+from grue.server.keys import open_keys
+from tests.server.kit import BLOB, TestServer, serving
+
+ACCOUNT, TAG = b"a" * 16, b"t" * 16
+INTRO = b"i" * 32
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
+    keys = open_keys(tmp_path)
+    async with serving(tmp_path / "server.db", keys=keys, directory=Directory(tmp_path, keys)) as server:
+        # A Monday of a week since 1970, so that its days can be counted.
+        server.clock.now = 7 * DAY * 2860.0
+        await add_account(server)
+        yield server
+
+
+async def add_account(server: TestServer, account: bytes = ACCOUNT) -> None:
+    async def add(tx: Any) -> None:
+        await tx.run(
+            "INSERT INTO account VALUES ($1, $2, $3, $3, $3, $4, 1, NULL, 9999)",
+            account,
+            TAG,
+            b"k" * 32,
+            os.urandom(32),
+        )
+
+    await server.store.transact(add)
+
+
+async def draw(server: TestServer, purpose: str = "lookup", **changed: Any) -> wire.Drawn:
+    blinded = changed.get("blinded") or [OprfBlind.blind(os.urandom(32)).element] * wire.TOKEN_BATCH
+    request = wire.DrawTokens(purpose, changed.get("epoch", epoch_of(server.week)), blinded)
+    return await tokens.draw(server, changed.get("account", ACCOUNT), request)
+
+
+async def draw_all(server: TestServer, purpose: str = "lookup") -> int:
+    """Batches until the allowance is used up."""
+    for batches in range(1000):
+        try:
+            await draw(server, purpose)
+        except LimitReached:
+            return batches * wire.TOKEN_BATCH
+    raise AssertionError("no limit")
+
+
+def evaluation(count: int = 1) -> wire.Evaluate:
+    return wire.Evaluate(1, [OprfBlind.blind(os.urandom(8)).element for _ in range(count)])
+
+
+def paying(server: TestServer, request: wire.Priced, purpose: Purpose = Purpose.LOOKUP, count: int = 1) -> wire.Spend:
+    epoch = epoch_of(server.week)
+    return spend(request, [mint(server.keys, purpose, epoch) for _ in range(count)])
+
+
+async def code(server: TestServer, request: wire.Message) -> str:
+    answer = wire.ANONYMOUS_ANSWER.decode(await server.anonymous(wire.encode(request)))
+    return answer.code if isinstance(answer, wire.Refusal) else "done"
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+async def test_token_03_only_keys_that_are_in_use_are_drawn_under(server: TestServer) -> None:
+    with pytest.raises(BadRequest):
+        await draw(server, "sms")
+    for epoch in (epoch_of(server.week) + 1, epoch_of(server.week) - 2):
+        with pytest.raises(TokenExpired):
+            await draw(server, epoch=epoch)
+
+
+async def test_token_04_the_first_week_has_an_address_book_and_each_day_after_it_fifty(server: TestServer) -> None:
+    assert await draw_all(server) == tokens.FIRST_LOOKUPS
+    server.clock.days(6)
+    assert await draw_all(server) == 0
+    for _ in range(10):
+        server.clock.days(1)
+        assert await draw_all(server) == tokens.DAILY_LOOKUPS
+
+
+async def test_token_04_a_limit_says_how_long_to_wait_and_waiting_so_long_helps(server: TestServer) -> None:
+    await draw_all(server)
+    for _ in range(3):
+        with pytest.raises(LimitReached) as limit:
+            await draw(server)
+        assert 0 < limit.value.retry_after <= 7 * DAY
+        server.clock.now += limit.value.retry_after
+        assert len((await draw(server)).elements) == wire.TOKEN_BATCH
+
+
+async def test_token_04_posts_have_a_week_of_their_own(server: TestServer) -> None:
+    assert await draw_all(server, "post") == tokens.WEEKLY_POSTS
+    assert await draw_all(server, "lookup") == tokens.FIRST_LOOKUPS
+    server.clock.days(7)
+    assert await draw_all(server, "post") == tokens.WEEKLY_POSTS
+
+
+async def test_token_04_the_allowance_is_the_numbers_and_outlives_its_account(server: TestServer) -> None:
+    await draw_all(server)
+
+    async def again(tx: Any) -> None:
+        await tx.run("DELETE FROM account")
+
+    await server.store.transact(again)
+    with pytest.raises(NotPermitted):
+        await draw(server)
+    await add_account(server, b"b" * 16)
+    with pytest.raises(LimitReached):
+        await draw(server, account=b"b" * 16)
+
+
+async def test_token_04_draws_at_once_are_counted_one_after_the_other(server: TestServer) -> None:
+    drawn = await asyncio.gather(*(draw(server) for _ in range(30)), return_exceptions=True)
+    assert sum(isinstance(one, wire.Drawn) for one in drawn) == tokens.FIRST_LOOKUPS // wire.TOKEN_BATCH
+
+
+@pytest.mark.parametrize("element", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31)])
+async def test_token_05_what_is_no_element_is_refused_and_uses_nothing_up(server: TestServer, element: bytes) -> None:
+    good = OprfBlind.blind(b"x").element
+    for _ in range(30):
+        with pytest.raises(BadRequest):
+            await draw(server, blinded=[good] * (wire.TOKEN_BATCH - 1) + [element])
+    assert await draw_all(server) == tokens.FIRST_LOOKUPS
+
+
+# --- spending -------------------------------------------------------------------------------------
+
+
+async def test_what_has_a_price_is_not_done_without(server: TestServer) -> None:
+    priced: list[wire.Message] = [
+        evaluation(), wire.Claim(INTRO), wire.PostIntro(INTRO, b"e" * 16, BLOB),
+        wire.CreateMailbox(b"m" * 32, b"w" * 32, b"r" * 32, []),
+    ]  # fmt: skip
+    for request in priced:
+        assert await code(server, request) == TokenNeeded.code
+    assert await code(server, wire.Fetch(b"m" * 32, b"r" * 32, 0)) == NoSuchMailbox.code
+
+
+async def test_token_06_each_number_takes_a_token_of_its_own(server: TestServer) -> None:
+    for count in (1, 3):
+        assert await code(server, paying(server, evaluation(2), count=count)) == BadToken.code
+    one = mint(server.keys, Purpose.LOOKUP, epoch_of(server.week))
+    assert await code(server, spend(evaluation(2), [one, one])) == BadToken.code
+    assert await code(server, paying(server, evaluation(2), count=2)) == "done"
+
+
+async def test_token_07_a_token_is_good_in_its_epoch_and_the_next(server: TestServer) -> None:
+    spends = [paying(server, evaluation()) for _ in range(3)]
+    assert await code(server, spends[0]) == "done"
+    server.clock.days(7 * EPOCH_WEEKS)
+    assert await code(server, spends[1]) == "done"
+    server.clock.days(7 * EPOCH_WEEKS)
+    assert await code(server, spends[2]) == TokenExpired.code
+    server.clock.days(-12 * 7 * EPOCH_WEEKS)
+    assert await code(server, spends[2]) == TokenExpired.code
+
+
+async def test_token_08_what_is_forged_or_made_for_something_else_buys_nothing(server: TestServer) -> None:
+    token = paying(server, evaluation()).tokens[0]
+    other = wire.encode(evaluation())
+    forged = wire.Token(token.epoch, os.urandom(32), token.mac)
+    for tokens_, body in (([token], other), ([forged], other)):
+        assert await code(server, wire.Spend(tokens_, body)) == BadToken.code
+    assert await code(server, paying(server, evaluation(), Purpose.POST)) == BadToken.code
+    assert await code(server, paying(server, wire.Claim(INTRO), Purpose.LOOKUP)) == BadToken.code
+
+
+async def test_a_token_cut_short_is_no_request(server: TestServer) -> None:
+    whole = wire.encode(paying(server, evaluation()))
+    for length in range(0, len(whole), 7):
+        answer = wire.ANONYMOUS_ANSWER.decode(await server.anonymous(whole[:length]))
+        assert isinstance(answer, wire.Refusal)
+        assert answer.code in (BadRequest.code, BadToken.code)
+
+
+async def test_token_09_a_token_is_spent_once_and_the_same_request_again_costs_nothing(server: TestServer) -> None:
+    token = mint(server.keys, Purpose.LOOKUP, epoch_of(server.week))
+    first = spend(evaluation(), [token])
+    assert await code(server, first) == "done"
+    assert await code(server, first) == "done"
+    assert await code(server, spend(evaluation(), [token])) == TokenSpent.code
+
+
+async def test_token_09_of_many_spendings_at_once_one_is_done(server: TestServer) -> None:
+    token = mint(server.keys, Purpose.LOOKUP, epoch_of(server.week))
+    codes = await asyncio.gather(*(code(server, spend(evaluation(), [token])) for _ in range(20)))
+    assert sorted(codes) == ["done"] + [TokenSpent.code] * 19
+
+
+async def test_token_09_what_was_spent_stays_spent_after_a_crash(tmp_path: Path) -> None:
+    keys = open_keys(tmp_path)
+    token = None
+    for expected in ("done", TokenSpent.code):
+        async with serving(tmp_path / "server.db", keys=keys, directory=Directory(tmp_path, keys)) as server:
+            token = token or mint(keys, Purpose.LOOKUP, epoch_of(server.week))
+            assert await code(server, spend(evaluation(), [token])) == expected
+
+
+async def test_a_claim_that_is_repeated_takes_no_second_package(server: TestServer) -> None:
+    claim = paying(server, wire.Claim(INTRO), Purpose.POST)
+    assert await code(server, claim) == "no_key_packages"
+    assert await code(server, claim) == "no_key_packages", "what was refused has cost nothing"
+
+
+# --- forgetting -----------------------------------------------------------------------------------
+
+
+async def rows(server: TestServer, table: str) -> int:
+    async def count(tx: Any) -> int:
+        return int((await tx.row(f"SELECT count(*) FROM {table}"))[0])  # noqa: S608 -- our own names
+
+    return await server.store.read(count)
+
+
+async def test_spent_tokens_and_allowances_go_when_they_are_due(server: TestServer) -> None:
+    await draw(server)
+    assert await code(server, paying(server, evaluation())) == "done"
+    server.clock.days(7 * (tokens.QUOTA_WEEKS - 1))
+    await sweep(server)
+    assert (await rows(server, "token_spent"), await rows(server, "token_quota")) == (1, 1)
+    server.clock.days(7 * (2 * EPOCH_WEEKS))
+    await sweep(server)
+    assert (await rows(server, "token_spent"), await rows(server, "token_quota")) == (0, 0)
+
+
+async def sweep(server: TestServer) -> None:
+    for first_byte in range(256):
+        await server.store.transact(tokens.expire, first_byte, server.week)
+
+
+# --- a crawler ------------------------------------------------------------------------------------
+
+
+async def test_a_crawler_gets_no_more_than_a_thousand_lookups_and_fifty_a_day(server: TestServer) -> None:
+    """It draws all it can every few hours for a month, leaves and comes back, spends twice, replays, mixes, forges."""
+    server.clock.now += 5.5 * DAY
+    began, drawn, looked_up = server.clock.now, 0, 0
+    for step in range(30 * 4):
+        drawn += await draw_all(server)
+        if step % 10 == 9:
+            await sweep(server)
+        old = paying(server, evaluation())
+        if step % 20 == 0:
+            assert await code(server, old) == "done"
+            looked_up += 1
+            again = wire.Spend(old.tokens, wire.encode(evaluation()))
+            assert await code(server, again) == BadToken.code
+            assert await code(server, evaluation(20)) == TokenNeeded.code
+            assert await code(server, wire.Spend(old.tokens, wire.encode(evaluation(20)))) == BadToken.code
+        days = int(server.clock.now // DAY - began // DAY)
+        assert drawn <= tokens.FIRST_LOOKUPS + tokens.DAILY_LOOKUPS * days
+        server.clock.days(0.25)
+    assert looked_up == 6
+
+
+async def test_a_crawler_that_waits_to_be_forgotten_gains_nothing(server: TestServer) -> None:
+    began, drawn = server.clock.now, 0
+    for weeks in (1, 4, 5, 3, 6, 4, 4):
+        drawn += await draw_all(server)
+        server.clock.days(7 * weeks)
+        await sweep(server)
+        days = int(server.clock.now // DAY - began // DAY)
+        assert drawn <= tokens.FIRST_LOOKUPS + tokens.DAILY_LOOKUPS * days
