@@ -23,6 +23,7 @@ VERBS: Final = {
     "doctor": ("doctor", "Say what is wrong here, and how to mend it."),
     "demo": ("laboratory", "Run a server, a carrier and two clients on this machine, and show who learned what."),
     "serve": ("servers", "Run a server."),
+    "subpoena": ("subpoena", "Show what a server could hand over about a number, and what it could not."),
     "carrier": ("servers", "Run a telephone company for development, or write an SMS on one of its telephones."),
     "lab": ("laboratory", "For demonstrations and measurements."),
 }
@@ -33,7 +34,7 @@ APPS: Final = {"carrier": "carrier_app", "lab": "lab_app"}
 GROUPS: Final = {
     "You and others": ("register", "verify", "lookup", "send", "receive", "chats", "show"),
     "What goes on": ("exposure", "doctor"),
-    "Operate": ("serve",),
+    "Operate": ("serve", "subpoena"),
     "Try everything on this machine": ("demo", "carrier", "lab"),
 }
 """In the order in which help shows them."""

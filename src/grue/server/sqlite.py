@@ -10,8 +10,8 @@ import os
 import re
 import struct
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import closing, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple, cast
 
 import apsw
 
-from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError, ServerBusy
+from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError, ServerBusy, UsageError
 from grue.server.reporting import report
 from grue.server.store import LATER_WITHIN, MAX_QUEUED, SCHEMA_VERSION, Row, Tx, Value, create_statements
 
@@ -320,6 +320,42 @@ async def open_store(path: Path | None) -> SqliteStore:
         if isinstance(mapped, GrueError):
             raise mapped from None
         raise
+
+
+@contextmanager
+def opened_to_read(path: Path, *, served: bool) -> Iterator[apsw.Connection]:
+    """One snapshot of a database, which changes no file; beside a server (`served`) or of one that is stopped.
+
+    Raises UsageError when there is no database, or one that cannot be read without changing it; ForeignDatabase,
+    CorruptDatabase, ServerBusy.
+    """
+    if not _is_ours(path):
+        raise UsageError("There is no server's database in that directory.")
+    try:
+        with closing(apsw.Connection(_uri(path, served), flags=_READ)) as connection:
+            connection.set_busy_timeout(5000)
+            connection.execute("BEGIN")
+            yield connection
+    except apsw.Error as error:
+        raise _mapped(error, path) from None
+
+
+_READ: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+
+
+def _uri(path: Path, served: bool) -> str:
+    """How SQLite opens the file without writing beside it either."""
+    uri = path.resolve().as_uri() + "?mode=ro"
+    log, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+    if served:
+        return uri
+    if not log.exists() or not log.stat().st_size:
+        # Without a log nothing is missing in the file itself, and no index of one is made.
+        return uri + "&immutable=1"
+    if index.exists():
+        # A crash left both: the log is indexed anew, in memory.
+        return uri + "&readonly_shm=1"
+    raise UsageError("The database lacks a part of its log. Start the server on it once, and stop it.")
 
 
 def _is_ours(path: Path) -> bool:
