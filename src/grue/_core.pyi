@@ -1,4 +1,4 @@
-"""The compiled core. The seam is dumb: it converts; the logic is in `rust/mls` and `rust/oprf`.
+"""The compiled core. The seam is dumb: it converts; the logic is in `rust/mls`, `rust/ohttp` and `rust/oprf`.
 
 Every function is total: any bytes give a result or one of the exceptions below.
 """
@@ -11,6 +11,9 @@ class CoreError(Exception):
 
 class OprfError(CoreError):
     """An element, scalar, key or proof that is malformed, or a proof that does not verify."""
+
+class OhttpError(CoreError):
+    """A seed, key configuration, request, response or message that is refused."""
 
 class MlsError(CoreError):
     """The base of what `MlsSession` refuses; itself raised for what should not happen."""
@@ -72,6 +75,49 @@ class OprfBlind:
 
 def oprf_finalize(blinds: Sequence[OprfBlind], evaluated: Sequence[bytes], proof: bytes, public: bytes) -> list[bytes]:
     """Check the batched proof and return 64 bytes an input. Raises OprfError."""
+
+@final
+class OhttpGateway:
+    """A gateway's private key (RFC 9458): X-Wing, HKDF-SHA256, ChaCha20-Poly1305; zeroised when dropped."""
+
+    @staticmethod
+    def from_seed(seed: bytes, key_id: int) -> OhttpGateway:
+        """The same key each time for the same 32 bytes; `key_id` is 0 to 255."""
+
+    @property
+    def config(self) -> bytes:
+        """The encoded key configuration that clients seal to, 1,225 bytes."""
+
+    def open(self, request: bytes) -> tuple[OhttpExchange, str, str, bytes]:
+        """The exchange to answer with, and the method, path and body of the inner message.
+
+        A request opens as often as it is presented: whoever must not act twice has to know it again.
+        """
+
+@final
+class OhttpExchange:
+    """The gateway's end of one request; for one response."""
+
+    def seal(self, status: int, body: bytes, size: int) -> bytes:
+        """The inner message padded to exactly `size` bytes, at most 2**20, and 48 more for sealing it.
+
+        `status` is 200 to 599. OhttpError if it was used before; and if the message does not fit, which
+        leaves it unused.
+        """
+
+@final
+class OhttpRequest:
+    """The client's end of one request; for one response."""
+
+    @staticmethod
+    def seal(config: bytes, method: str, path: str, body: bytes, size: int) -> tuple[OhttpRequest, bytes]:
+        """The inner message padded to exactly `size` bytes, at most 2**20, and 1,143 more for sealing it.
+
+        `method` is capital letters, `path` a slash and visible ASCII. OhttpError also if it does not fit.
+        """
+
+    def open(self, response: bytes) -> tuple[int, bytes]:
+        """Status and body. OhttpError if it was used before; a response that does not open uses it too."""
 
 @final
 class MlsMember:

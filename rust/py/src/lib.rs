@@ -1,16 +1,18 @@
 //! `grue._core`: the seam between Python and the core. It converts and does nothing else; the logic and its
-//! tests are in the crates `grue-mls` and `grue-oprf`. No panic crosses it.
+//! tests are in the crates `grue-mls`, `grue-ohttp` and `grue-oprf`. No panic crosses it.
 
 use pyo3::prelude::*;
 
 mod errors;
 mod mls;
+mod ohttp;
 mod oprf;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     mls::register(module)?;
+    ohttp::register(module)?;
     oprf::register(module)?;
     Ok(())
 }

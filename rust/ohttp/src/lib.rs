@@ -1,0 +1,48 @@
+//! Oblivious HTTP (RFC 9458) with binary HTTP (RFC 9292), over the crates `ohttp` and `bhttp`.
+//!
+//! A client [`Request::seal`]s, the gateway [`Gateway::open`]s and [`Exchange::seal`]s, the client
+//! [`Request::open`]s. There is one suite: X-Wing (ML-KEM-768 with X25519), HKDF-SHA256, ChaCha20-Poly1305.
+//! Every function is total: any bytes give a result or an [`Error`], and no error holds input. Inner messages
+//! have one encoding and are padded to exactly the size that is asked for, so that all of a kind look alike.
+
+mod client;
+mod error;
+mod gateway;
+mod message;
+
+pub use client::Request;
+pub use error::{Error, Result};
+pub use gateway::{Exchange, Gateway};
+pub use message::{Call, Reply};
+
+/// Bytes of the seed that a gateway's key is derived from.
+pub const SEED: usize = 32;
+/// Bytes of an encoded key configuration: key id, KEM, public key, and a list of one symmetric suite.
+pub const CONFIG: usize = 1 + KEM.len() + PUBLIC + 2 + SYMMETRIC.len();
+/// Bytes that sealing adds to a request: the header, the encapsulated key and the tag.
+pub const REQUEST_OVERHEAD: usize = HEADER + ENCAPSULATED + TAG;
+/// Bytes that sealing adds to a response: the nonce and the tag.
+pub const RESPONSE_OVERHEAD: usize = NONCE + TAG;
+/// The largest inner message, in bytes. A message is allocated before it is filled, and one made of tiny
+/// fields takes thirty times its length to read before it is refused.
+pub const MESSAGE_MAX: usize = 1 << 20;
+
+/// X-Wing, 0x647a in IANA's registry of HPKE's KEMs.
+const KEM: [u8; 2] = [0x64, 0x7a];
+/// HKDF-SHA256, then ChaCha20-Poly1305.
+const SYMMETRIC: [u8; 4] = [0, 1, 0, 3];
+/// Bytes of an X-Wing public key.
+const PUBLIC: usize = 1216;
+/// Bytes of an X-Wing ciphertext.
+const ENCAPSULATED: usize = 1120;
+/// Bytes of a request's header: key id and suite.
+const HEADER: usize = 1 + KEM.len() + SYMMETRIC.len();
+/// Bytes of a Poly1305 tag.
+const TAG: usize = 16;
+/// Bytes of a response's nonce: as many as the AEAD's key has (RFC 9458, section 4.4).
+const NONCE: usize = 32;
+
+/// Ask the operating system for randomness first, so that its failure is an error: the crates below panic.
+fn randomness() -> Result<()> {
+    getrandom::fill(&mut [0; 1]).map_err(|_| Error::Randomness)
+}

@@ -1,0 +1,277 @@
+"""Oblivious HTTP as Python gets it: against a second implementation, and nothing but `OhttpError` from any bytes.
+
+The crate's own tests, `rust/ohttp/tests`, go further. The second implementation, below, is made of RFC 9180, RFC 9458
+and X-Wing over the primitives of `cryptography`; the example of RFC 9458 checks it first.
+"""
+
+import hashlib
+import hmac
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grue._core import CoreError, OhttpError, OhttpExchange, OhttpGateway, OhttpRequest
+
+SEED = bytes(range(32))
+GATEWAY = OhttpGateway.from_seed(SEED, 7)
+SIZE = 256
+REQUEST_OVERHEAD = 7 + 1120 + 16
+RESPONSE_OVERHEAD = 32 + 16
+X_WING = 0x647A
+Aead = type[AESGCM] | type[ChaCha20Poly1305]
+AEADS: dict[bytes, tuple[Aead, int]] = {b"\x00\x01": (AESGCM, 16), b"\x00\x03": (ChaCha20Poly1305, 32)}
+"""And the bytes of their keys."""
+
+
+def asked(body: bytes = b"question", size: int = SIZE) -> tuple[OhttpRequest, bytes]:
+    return OhttpRequest.seal(GATEWAY.config, "POST", "/v1/mailbox", body, size)
+
+
+def exchanged() -> tuple[OhttpRequest, OhttpExchange]:
+    request, sealed = asked()
+    return request, GATEWAY.open(sealed)[0]
+
+
+def test_client_and_gateway_agree() -> None:
+    request, sealed = asked()
+    exchange, *call = GATEWAY.open(sealed)
+    assert call == ["POST", "/v1/mailbox", b"question"]
+    assert request.open(exchange.seal(404, b"answer", SIZE)) == (404, b"answer")
+
+
+def test_a_seed_makes_the_same_key_in_every_release() -> None:
+    """A server derives its key again at each start: another one here would lock every client out."""
+    assert len(GATEWAY.config) == 1225
+    assert GATEWAY.config == OhttpGateway.from_seed(SEED, 7).config
+    assert (
+        hashlib.sha256(GATEWAY.config).hexdigest() == "0998397e927a2a61e986913bffacfbcd900a9f7c54b49e5ebedf7223ef545b5f"
+    )
+    assert OhttpGateway.from_seed(bytes(32), 7).config != GATEWAY.config
+
+
+@pytest.mark.parametrize("size", [SIZE, SIZE + 1, 4096, 1 << 20])
+def test_all_of_a_size_are_that_long(size: int) -> None:
+    for body in (b"", b"x" * 100):
+        _, sealed = asked(body, size)
+        assert len(sealed) == size + REQUEST_OVERHEAD
+        assert len(GATEWAY.open(sealed)[0].seal(200, body, size)) == size + RESPONSE_OVERHEAD
+
+
+@pytest.mark.parametrize("size", [0, 31, (1 << 20) + 1, 1 << 62])
+def test_what_does_not_fit_is_refused_and_leaves_the_exchange_unused(size: int) -> None:
+    with pytest.raises(OhttpError, match="fit"):
+        asked(b"x" * 30, size)
+    request, exchange = exchanged()
+    with pytest.raises(OhttpError, match="fit"):
+        exchange.seal(200, b"x" * 30, size)
+    assert request.open(exchange.seal(500, b"", SIZE)) == (500, b"")
+
+
+def test_each_end_is_used_once() -> None:
+    request, exchange = exchanged()
+    response = exchange.seal(200, b"", SIZE)
+    with pytest.raises(OhttpError, match="used before"):
+        exchange.seal(200, b"", SIZE)
+    assert request.open(response) == (200, b"")
+    with pytest.raises(OhttpError, match="used before"):
+        request.open(response)
+
+
+def test_of_many_threads_one_uses_an_exchange() -> None:
+    _, exchange = exchanged()
+
+    def answered(_: int) -> bool:
+        try:
+            exchange.seal(200, b"", SIZE)
+        except OhttpError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(answered, range(64))) == 1
+
+
+def test_another_key_or_key_id_does_not_open() -> None:
+    _, sealed = asked()
+    with pytest.raises(OhttpError, match="another key"):
+        OhttpGateway.from_seed(SEED, 8).open(sealed)
+    with pytest.raises(OhttpError, match="does not open"):
+        OhttpGateway.from_seed(bytes(32), 7).open(sealed)
+    with pytest.raises(OhttpError, match="does not open"):
+        exchanged()[0].open(exchanged()[1].seal(200, b"", SIZE))
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_seed_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(OhttpError):
+        OhttpGateway.from_seed(bytes(length), 7)
+
+
+def test_nothing_shows_what_it_holds() -> None:
+    for one in (GATEWAY, *exchanged()):
+        assert repr(one) == object.__repr__(one)
+    assert issubclass(OhttpError, CoreError)
+
+
+@given(st.binary(max_size=2000))
+def test_any_bytes_are_refused(data: bytes) -> None:
+    for attempt in (
+        lambda: GATEWAY.open(data),
+        lambda: GATEWAY.open(GATEWAY.config[:1] + b"\x64\x7a\x00\x01\x00\x03" + data),
+        lambda: OhttpRequest.seal(data, "GET", "/", b"", SIZE),
+        lambda: exchanged()[0].open(data),
+    ):
+        with pytest.raises(OhttpError) as caught:
+            attempt()
+        assert caught.value.args[0] in {
+            "it does not open",
+            "the request is for another key",
+            "the key configuration is malformed, or of another suite",
+        }
+
+
+@given(st.integers(0, SIZE + REQUEST_OVERHEAD - 1), st.integers(1, 255))
+def test_any_changed_byte_is_refused(at: int, change: int) -> None:
+    request, sealed = asked()
+    with pytest.raises(OhttpError):
+        GATEWAY.open(flipped(sealed, at, change))
+    response = GATEWAY.open(sealed)[0].seal(200, b"answer", SIZE)
+    with pytest.raises(OhttpError):
+        request.open(flipped(response, at % len(response), change))
+
+
+def flipped(data: bytes, at: int, change: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ change]) + data[at + 1 :]
+
+
+# --- a second implementation ----------------------------------------------------------------------
+
+
+def extract(salt: bytes, secret: bytes) -> bytes:
+    return hmac.digest(salt or bytes(32), secret, "sha256")
+
+
+def expand(key: bytes, info: bytes, length: int) -> bytes:
+    """One block is enough for everything here."""
+    return hmac.digest(key, info + b"\x01", "sha256")[:length]
+
+
+class Labeled(NamedTuple):
+    """HPKE's HKDF with labels (RFC 9180, section 4)."""
+
+    suite: bytes
+
+    def extract(self, salt: bytes, label: bytes, secret: bytes) -> bytes:
+        return extract(salt, b"HPKE-v1" + self.suite + label + secret)
+
+    def expand(self, key: bytes, label: bytes, info: bytes, length: int) -> bytes:
+        return expand(key, length.to_bytes(2, "big") + b"HPKE-v1" + self.suite + label + info, length)
+
+
+class Opened(NamedTuple):
+    """What a gateway has of a request: its message, and what the response is sealed with."""
+
+    message: bytes
+    secret: bytes
+    encapsulated: bytes
+    aead: Aead
+
+    def seal(self, message: bytes, nonce: bytes) -> bytes:
+        """RFC 9458, section 4.4."""
+        key = extract(self.encapsulated + nonce, self.secret)
+        sealer = self.aead(expand(key, b"key", len(nonce)))
+        return nonce + sealer.encrypt(expand(key, b"nonce", 12), message, None)
+
+
+def open_request(request: bytes, shared: bytes, encapsulated_size: int) -> Opened:
+    """RFC 9458, section 4.3, and RFC 9180, sections 5.1 and 5.2, from the shared secret on."""
+    header, encapsulated = request[:7], request[7 : 7 + encapsulated_size]
+    aead, size = AEADS[header[5:]]
+    labeled = Labeled(b"HPKE" + header[1:])
+    info = labeled.extract(b"", b"info_hash", b"message/bhttp request\x00" + header)
+    context = b"\x00" + labeled.extract(b"", b"psk_id_hash", b"") + info
+    secret = labeled.extract(shared, b"secret", b"")
+    opener = aead(labeled.expand(secret, b"key", context, size))
+    nonce = labeled.expand(secret, b"base_nonce", context, 12)
+    exporter = labeled.expand(secret, b"exp", context, 32)
+    return Opened(
+        opener.decrypt(nonce, request[7 + encapsulated_size :], None),
+        labeled.expand(exporter, b"sec", b"message/bhttp response", size),
+        encapsulated,
+        aead,
+    )
+
+
+class XWing(NamedTuple):
+    """draft-connolly-cfrg-xwing-kem, with DeriveKeyPair of draft-ietf-hpke-pq."""
+
+    mlkem: MLKEM768PrivateKey
+    x25519: X25519PrivateKey
+
+    @classmethod
+    def derive(cls, seed: bytes) -> "XWing":
+        suite = b"KEM" + X_WING.to_bytes(2, "big")
+        label = len(b"DeriveKeyPair").to_bytes(2, "big") + b"DeriveKeyPair"
+        private = hashlib.shake_256(seed + b"HPKE-v1" + suite + label + (32).to_bytes(2, "big")).digest(32)
+        expanded = hashlib.shake_256(private).digest(96)
+        return cls(
+            MLKEM768PrivateKey.from_seed_bytes(expanded[:64]), X25519PrivateKey.from_private_bytes(expanded[64:])
+        )
+
+    def public(self) -> bytes:
+        return self.mlkem.public_key().public_bytes_raw() + self.x25519.public_key().public_bytes_raw()
+
+    def decapsulate(self, encapsulated: bytes) -> bytes:
+        mlkem = self.mlkem.decapsulate(encapsulated[:1088])
+        x25519 = self.x25519.exchange(X25519PublicKey.from_public_bytes(encapsulated[1088:]))
+        own = self.x25519.public_key().public_bytes_raw()
+        return hashlib.sha3_256(mlkem + x25519 + encapsulated[1088:] + own + b"\\.//^\\").digest()
+
+
+def test_the_second_implementation_passes_the_example_of_rfc_9458() -> None:
+    private = bytes.fromhex("3c168975674b2fa8e465970b79c8dcf09f1c741626480bd4c6162fc5b6a98e1a")
+    request = bytes.fromhex(
+        "010020000100014b28f881333e7c164ffc499ad9796f877f4e1051ee6d31bad19dec96c208b4726374e469135906992e1268c594d2a10c"
+        "695d858c40a026e7965e7d86b83dd440b2c0185204b4d63525"
+    )
+    key = X25519PrivateKey.from_private_bytes(private)
+    encapsulated = request[7:39]
+    # DHKEM's Decap (RFC 9180, section 4.1).
+    labeled = Labeled(b"KEM\x00\x20")
+    exchanged = key.exchange(X25519PublicKey.from_public_bytes(encapsulated))
+    secret = labeled.extract(b"", b"eae_prk", exchanged)
+    shared = labeled.expand(secret, b"shared_secret", encapsulated + key.public_key().public_bytes_raw(), 32)
+    opened = open_request(request, shared, 32)
+    assert opened.message.hex() == "00034745540568747470730b6578616d706c652e636f6d012f"
+    assert opened.secret.hex() == "62d87a6ba569ee81014c2641f52bea36"
+    response = opened.seal(bytes.fromhex("0140c8"), bytes.fromhex("c789e7151fcba46158ca84b04464910d"))
+    assert response.hex() == "c789e7151fcba46158ca84b04464910d86f9013e404feea014e7be4a441f234f857fbd"
+
+
+def test_the_second_implementation_derives_the_same_key() -> None:
+    suites = b"\x00\x04\x00\x01\x00\x03"
+    assert GATEWAY.config == b"\x07" + X_WING.to_bytes(2, "big") + XWing.derive(SEED).public() + suites
+
+
+def test_the_second_implementation_serves_our_client() -> None:
+    request, sealed = asked()
+    opened = open_request(sealed, XWing.derive(SEED).decapsulate(sealed[7:1127]), 1120)
+    # Request of known length; POST, https, no authority, path; no fields; body; no trailer; zeros.
+    message = b"\x00\x04POST\x05https\x00\x0b/v1/mailbox\x00\x08question\x00"
+    assert opened.message == message.ljust(SIZE, b"\x00")
+    # Response of known length; 201 in two bytes; no fields; body; no trailer; zeros.
+    response = opened.seal(b"\x01\x40\xc9\x00\x06answer\x00".ljust(100, b"\x00"), bytes(range(32)))
+    assert request.open(response) == (201, b"answer")
+
+
+def test_our_gateway_answers_as_the_second_implementation_would() -> None:
+    _, sealed = asked()
+    opened = open_request(sealed, XWing.derive(SEED).decapsulate(sealed[7:1127]), 1120)
+    response = GATEWAY.open(sealed)[0].seal(201, b"answer", 100)
+    assert response == opened.seal(b"\x01\x40\xc9\x00\x06answer\x00".ljust(100, b"\x00"), response[:32])
