@@ -9,6 +9,7 @@ import pytest
 
 from grue.protocol import wire
 from grue.server import mailboxes
+from grue.server.app import Server
 from grue.server.mailboxes import ENVELOPE_DAYS, MAILBOX_DAYS, MAILBOX_STEP
 from grue.server.store import Tx
 from tests.server.kit import BLOB, Box, TestServer, key_hash, serving
@@ -497,6 +498,11 @@ async def test_after_reading_nothing_links_an_envelope_to_its_mailbox(server: Te
     assert box.id not in note
     assert b"1" * 16 not in note
     assert (await server.store.read(everything)).count(b"1" * 16) == 0
+
+
+async def test_the_day_that_is_stored_is_one_of_two_by_chance(server: TestServer) -> None:
+    days = {Server.blurred_day(server) - server.today for _ in range(100)}
+    assert days == {0, 1}
 
 
 async def test_nothing_finer_than_a_day_is_stored(server: TestServer) -> None:

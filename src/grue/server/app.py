@@ -64,6 +64,10 @@ class Server:
     def week(self) -> int:
         return self.today // 7
 
+    def blurred_day(self) -> int:
+        """Today or tomorrow, by chance: what expires by it does not tell on which of two days it was stored."""
+        return self.today + (self.random(1)[0] & 1)
+
     def hello(self) -> wire.ServerHello:
         """What a client has to know before anything else."""
         carrier = self.sms.description if self.sms is not None else ""
@@ -121,7 +125,7 @@ class Server:
     async def _anonymous(self, body: bytes) -> wire.AnonymousAnswer:
         match wire.ANONYMOUS_REQUEST.decode(body):
             case wire.Post() as request:
-                seq, new = await self.store.transact(mailboxes.post, request, self.today)
+                seq, new = await self.store.transact(mailboxes.post, request, self.blurred_day())
                 return self._posted(request, seq, new)
             case wire.Spend() as request:
                 return await self._paid(*await tokens.check(self, request))
@@ -144,10 +148,10 @@ class Server:
                 await self.store.transact(tokens.take, paid)
                 return await directory.evaluate(self, request)
             case wire.PostIntro():
-                seq, new = await self.store.transact(_paid_intro, paid, request, self.today)
+                seq, new = await self.store.transact(_paid_intro, paid, request, self.blurred_day())
                 return self._posted(request, seq, new)
             case wire.CreateMailbox():
-                await self.store.transact(_paid_creation, paid, request, self.random(16), self.today)
+                await self.store.transact(_paid_creation, paid, request, self.random(16), self.blurred_day())
                 return wire.Done()
             case wire.Claim():
                 return await self.store.transact(_paid_claim, paid, request, self.week)
@@ -156,7 +160,7 @@ class Server:
 
     async def post_intro(self, request: wire.PostIntro) -> wire.Posted:
         """Append to an intro mailbox and tell its streams; also how inbound SMS gets there."""
-        seq, new = await self.store.transact(mailboxes.post_intro, request, self.today)
+        seq, new = await self.store.transact(mailboxes.post_intro, request, self.blurred_day())
         return self._posted(request, seq, new)
 
     def _posted(self, request: wire.Post | wire.PostIntro, seq: int, new: bool) -> wire.Posted:

@@ -335,9 +335,9 @@ def _meaning(table: str, name: str, row: dict[str, Value]) -> str | None:
         weeks = LAST_RESORT_WEEKS if row.get("last_resort") else PACKAGE_WEEKS
         return _since("uploaded", (value - weeks) * 7, 6)
     if table == "envelope":
-        return _since("came", value - ENVELOPE_DAYS, 0)
+        return _since("came", value - ENVELOPE_DAYS - 1, 1)
     if table == "mailbox":
-        return _since("last used", value - MAILBOX_DAYS - MAILBOX_STEP + 1, MAILBOX_STEP - 1)
+        return _since("last used", value - MAILBOX_DAYS - MAILBOX_STEP, MAILBOX_STEP)
     return None
 
 
