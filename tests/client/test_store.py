@@ -150,6 +150,20 @@ async def test_a_newer_schema_is_foreign(tmp_path: Path) -> None:
         await Store.open(path, KEY)
 
 
+async def test_a_home_of_version_1_is_given_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "grue.db"
+    await stored(path, "kept")
+    connection = apsw.Connection(str(path))
+    connection.pragma("key", f"raw:{KEY.hex()}")
+    connection.execute("DROP TABLE token")
+    connection.pragma("user_version", 1)
+    connection.close()
+    for _ in range(2):
+        store = await Store.open(path, KEY)
+        assert await store.read(lambda db: db.rows("SELECT * FROM token")) == []
+        await store.close()
+
+
 @pytest.mark.parametrize("at", [0, 20, 100, 5000])
 async def test_a_damaged_file_says_so_and_is_left_as_it_is(tmp_path: Path, at: int) -> None:
     path = tmp_path / "grue.db"

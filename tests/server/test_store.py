@@ -261,6 +261,22 @@ async def test_a_file_of_a_newer_version_is_foreign_and_stays_as_it_is(tmp_path:
     assert (tmp_path / "server.db").read_bytes() == contents
 
 
+async def test_a_file_of_version_1_is_given_the_tables_that_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "server.db"
+    async with opened(path):
+        pass
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TABLE token_spent; DROP TABLE token_quota; PRAGMA user_version=1")
+    connection.close()
+    for _ in range(2):
+        async with opened(path) as store:
+            assert await store.read(_spent) == []
+
+
+async def _spent(tx: Tx) -> list[object]:
+    return [*await tx.rows("SELECT * FROM token_spent, token_quota")]
+
+
 @pytest.mark.parametrize("damage", ["cut", "scribbled"])
 async def test_a_damaged_file_is_corrupt_and_stays_as_it_is(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "server.db"

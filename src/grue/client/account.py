@@ -1,7 +1,6 @@
 """The own account: made by an SMS code, kept reachable by key packages, and vouched for by a self-lookup."""
 
 import os
-from contextlib import suppress
 from typing import Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,7 +15,6 @@ from grue.errors import (
     AlreadyRegistered,
     GrueError,
     KeyChanged,
-    LimitReached,
     NotAGrueServer,
     NotRegistered,
     ServerBusy,
@@ -97,8 +95,7 @@ async def upkeep(context: Context) -> None:
     if left.left < REFILL_BELOW:
         request = await context.store.transact(_make_packages, context.account, KEY_PACKAGES - left.left)
         await signed(context, request, wire.KeyPackageCount)
-    with suppress(LimitReached):
-        await context.purse.fill()
+    await context.purse.fill()
     await look_self_up(context)
 
 

@@ -5,12 +5,13 @@ than is in stock, the server sees by a draw that somebody did much.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final, cast
 
 from grue.client.store import Db, Store
 from grue.client.transport import Transport
-from grue.errors import BadToken, GrueError, NotAGrueServer, TokenExpired, TokenSpent, Unreachable
+from grue.errors import BadToken, GrueError, LimitReached, NotAGrueServer, TokenExpired, TokenSpent, Unreachable
 from grue.protocol import wire
 from grue.protocol.tokens import Draw, Purpose, StoredToken, price, spend
 
@@ -57,16 +58,17 @@ class Purse:
             except (TokenSpent, TokenExpired, BadToken) as error:
                 failure = error
                 if isinstance(error, TokenExpired):
-                    await self._store.note(_forget, cost[0], max(token.epoch for token in tokens))
+                    await self._store.note(_forget, cost[0], min(token.epoch for token in tokens))
         raise failure or NotAGrueServer
 
     async def fill(self) -> None:
-        """Draw what is missing of the stock, once half of it is gone. Raises LimitReached, NetworkError."""
+        """Draw what is missing of the stock, once half of it is gone, as far as may be. Raises NetworkError, ..."""
         for purpose, stock in STOCK.items():
             count = await self._store.read(_count, purpose)
             if count <= stock // 2:
-                for _ in range((stock - count) // wire.TOKEN_BATCH):
-                    await self._draw(purpose)
+                with suppress(LimitReached):
+                    for _ in range((stock - count) // wire.TOKEN_BATCH):
+                        await self._draw(purpose)
 
     async def _take(self, purpose: Purpose, count: int) -> list[StoredToken]:
         while not (tokens := await self._store.note(_take, purpose, count)):

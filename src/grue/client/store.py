@@ -30,6 +30,16 @@ BUSY_MS: Final = 20_000
 NO_ROOM: Final = 1 << 16
 """Bytes. A disk with less free counts as full when SQLite can only say that something failed."""
 
+SINCE_2: Final = """
+CREATE TABLE token (
+    nonce BLOB PRIMARY KEY,
+    purpose TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    output BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+"""What a home of version 1 lacks."""
+
 SCHEMA: Final = """
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
@@ -131,13 +141,6 @@ CREATE TABLE evaluation (
     oprf_epoch INTEGER NOT NULL,
     output BLOB NOT NULL,
     PRIMARY KEY (number, oprf_epoch)
-) WITHOUT ROWID;
-
-CREATE TABLE token (
-    nonce BLOB PRIMARY KEY,
-    purpose TEXT NOT NULL,
-    epoch INTEGER NOT NULL,
-    output BLOB NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE record (
@@ -375,8 +378,12 @@ def _migrate(connection: apsw.Connection) -> None:
     application, version = connection.pragma("application_id"), connection.pragma("user_version")
     if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
         return
+    if (application, version) == (APPLICATION_ID, 1):
+        connection.execute(SINCE_2)
+        connection.pragma("user_version", SCHEMA_VERSION)
+        return
     if application or version or connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
         raise ForeignDatabase
-    connection.execute(SCHEMA)
+    connection.execute(SCHEMA + SINCE_2)
     connection.pragma("application_id", APPLICATION_ID)
     connection.pragma("user_version", SCHEMA_VERSION)

@@ -312,6 +312,7 @@ async def open_store(path: Path | None) -> SqliteStore:
         if path is not None:
             if _is_ours(path):
                 _check_whole(path)
+                _bring_up_to_date(path)
             else:
                 _create(path)
         return SqliteStore(path)
@@ -388,6 +389,13 @@ def _create(path: Path) -> None:
     finally:
         unborn.unlink(missing_ok=True)
     _sync(path.parent)
+
+
+def _bring_up_to_date(path: Path) -> None:
+    """Give a file of an earlier version the tables that it lacks."""
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        if connection.pragma("user_version") < SCHEMA_VERSION:
+            _create_tables(connection)
 
 
 def _sync(path: Path) -> None:

@@ -185,5 +185,7 @@ def create_statements(table_suffix: str) -> list[str]:
         columns = ", ".join(f"{column.name} {column.kind}" for column in table.columns)
         unique = "".join(f", UNIQUE ({name})" for name in table.unique)
         key = ", ".join(table.key)
-        statements.append(f"CREATE TABLE {table.name} ({columns}, PRIMARY KEY ({key}){unique}) {table_suffix}".rstrip())
+        statements.append(
+            f"CREATE TABLE IF NOT EXISTS {table.name} ({columns}, PRIMARY KEY ({key}){unique}) {table_suffix}".rstrip()
+        )
     return statements
