@@ -179,7 +179,7 @@ TABLES: Final = (
 
 
 def create_statements(table_suffix: str) -> list[str]:
-    """The SQL that makes `TABLES`; the suffix is the engine's own, such as `STRICT, WITHOUT ROWID`."""
+    """The SQL that makes those of `TABLES` that are not there yet; the suffix is the engine's own."""
     statements = []
     for table in TABLES:
         columns = ", ".join(f"{column.name} {column.kind}" for column in table.columns)
