@@ -47,6 +47,9 @@ PROTOCOL_STANDARD_LIBRARY: Final = frozenset({
 OUTSIDE_THE_PROTOCOL: Final = frozenset({"generate", "generate_key", "urandom", "token_bytes", "now", "today", "open"})
 """Calls that fetch randomness, the time or a file, whatever they are called on."""
 
+OPENS_A_SEAL: Final = {"grue.protocol.oblivious": frozenset({"open"})}
+"""Where a word means something else."""
+
 
 class Import(NamedTuple):
     target: str
@@ -128,7 +131,7 @@ def test_a_module_imports_only_what_its_part_may(path: Path) -> None:
 def test_the_protocol_makes_no_randomness_and_asks_no_clock(path: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     names = {(call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)) for call in calls}
-    assert names & OUTSIDE_THE_PROTOCOL == set()
+    assert names & OUTSIDE_THE_PROTOCOL - OPENS_A_SEAL.get(_name(path), frozenset()) == set()
 
 
 def test_the_version_is_said_without_loading_any_part() -> None:

@@ -26,6 +26,7 @@ HOSTS: Final = frozenset(
         "eprint.iacr.org",
         "files.pythonhosted.org",
         "github.com",
+        "iana.org",
         "keepachangelog.com",
         "pypi.org",
         "rustsec.org",

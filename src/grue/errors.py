@@ -236,6 +236,12 @@ class NotAGrueServer(Refused):
     fix = "Check the URL."
 
 
+class NotARelay(Refused):
+    code = "not_a_relay"
+    message = "What answers there is not a relay for a Grue server."
+    fix = "Check the relay's URL; `grue transport` changes it."
+
+
 class SmsRejected(Refused):
     code = "sms_rejected"
     message = "The SMS gateway rejected this SMS."
@@ -286,6 +292,18 @@ class TimedOut(NetworkError):
     code = "timed_out"
     message = "The server did not answer in time."
     fix = "Try again; doing it twice does no harm."
+
+
+class RelayUnreachable(Unreachable):
+    code = "relay_unreachable"
+    message = "The relay cannot be reached; nothing was asked in another way."
+    fix = "Check the relay's URL and your connection; `grue transport` changes it."
+
+
+class ProxyUnreachable(Unreachable):
+    code = "proxy_unreachable"
+    message = "The proxy does not connect; nothing was asked without it."
+    fix = "Check that the proxy (Tor, for example) is running; `grue transport` changes it."
 
 
 class ServerBusy(NetworkError):
@@ -384,6 +402,12 @@ class BadEnvelope(VerificationFailed):
 class ServerChanged(VerificationFailed):
     code = "server_changed"
     message = "The server's key is not the one this account was registered with."
+
+
+class BadGatewayKey(VerificationFailed):
+    code = "bad_gateway_key"
+    message = "The key that the relay handed out is not one that this account's server has signed for now."
+    fix = "Check this machine's clock, and that the relay belongs to this server; `grue transport` changes it."
 
 
 class ForkedLog(VerificationFailed):

@@ -89,6 +89,9 @@ class TappedTransport(MemoryTransport):
     async def stream(self) -> Stream:
         return TappedStream(self._tap, lambda up, data: self._passed(up, "WS /1/stream", data))
 
+    async def intro_stream(self) -> Stream:
+        return await self.stream()
+
     def _passed(self, up: bool, where: str, data: bytes) -> None:
         kind = "account" if where.startswith("POST") else where.split("/")[2]
         connection = f"{self._address} {kind} {self._n}"

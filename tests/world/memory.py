@@ -132,6 +132,9 @@ class MemoryTransport:
         self._streams.append(stream)
         return stream
 
+    async def intro_stream(self) -> Stream:
+        return await self.stream()
+
     async def close(self) -> None:
         for stream in self._streams:
             await stream.close()

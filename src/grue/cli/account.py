@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from grue.cli.opening import opened, typed
 from grue.cli.parameters import HYPHENS, Injected
+from grue.cli.transports import PROXY_HELP, RELAY_HELP
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,12 +17,14 @@ async def register(
     /,
     *,
     server: Annotated[str, Parameter(help="The server's URL: https://, or http:// on this machine.")],
+    relay: Annotated[str, Parameter(help=RELAY_HELP)] = "",
+    proxy: Annotated[str, Parameter(help=PROXY_HELP)] = "",
     shell: Injected,
 ) -> None:
     """Have a code sent to your number by SMS; `verify` takes it."""
     async with opened(shell, new=True) as client:
         with shell.waiting("Asking the server for a code ..."):
-            e164 = await client.register(typed(number), server)
+            e164 = await client.register(typed(number), server, relay=relay, proxy=proxy)
     shell.result({"number": e164, "account": None, "next": "verify"}, lambda: _code_sent(e164))
 
 

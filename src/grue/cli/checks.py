@@ -25,6 +25,7 @@ from grue.errors import (
 if TYPE_CHECKING:
     from grue.client.client import Client
     from grue.client.context import Context
+    from grue.client.transport import TransportSettings
     from grue.protocol import wire
 
 ROOM: Final = 200 << 20
@@ -32,7 +33,7 @@ ROOM: Final = 200 << 20
 
 PYTHON: Final = (3, 11)
 FEW_PACKAGES: Final = 3
-STANDS_ON: Final = frozenset({"home", "key", "database", "account", "url", "server", "server key"})
+STANDS_ON: Final = frozenset({"home", "key", "database", "account", "url", "server", "server key", "transport"})
 """When one of these is wrong, what follows in its group cannot be looked at."""
 
 OLD: Final = 600
@@ -98,6 +99,8 @@ class Doctor:
         self._client: Client | None = None
         self._hello: wire.ServerHello | None = None
         self._unopened: GrueError | None = None
+        self.transport: TransportSettings | None = None
+        """After the examination: how the account's server is reached."""
 
     async def examine(self) -> AsyncGenerator[Check, None]:
         """Every check, one after the other; what stands on a failed one is skipped."""
@@ -109,6 +112,7 @@ class Doctor:
                     failed |= check.skipped or (check.error is not None and name in STANDS_ON)
                     yield check
         finally:
+            self.transport = await self.settings() if self._registered() is not None else None
             if self._client is not None:
                 await self._client.close()
 
@@ -136,6 +140,7 @@ class Doctor:
             return []
         return [
             ("server key", self._server_key),
+            ("transport", self._way),
             ("clock", self._clock),
             ("directory", self._directory),
             ("own record", self._own_record),
@@ -213,7 +218,7 @@ class Doctor:
 
         assert self._url is not None
         began = time.perf_counter()
-        async with DirectTransport(self._url) as transport:
+        async with DirectTransport(self._url, (await self.settings()).proxy) as transport:
             self._hello = await transport.hello()
         ms = (time.perf_counter() - began) * 1000
         carried = f"SMS by {self._hello.sms}" if self._hello.sms else "no SMS"
@@ -224,6 +229,24 @@ class Doctor:
 
         await check_server(self._context)
         return "the one that this account was registered with"
+
+    async def _way(self) -> str:
+        """That anonymous requests get through, on the way that is set."""
+        from grue.client.condition import check_transport
+
+        settings = await self.settings()
+        began = time.perf_counter()
+        await check_transport(self._context)
+        ms = (time.perf_counter() - began) * 1000
+        by = f"through {settings.relay}" if settings.relay else "straight to the server"
+        proxied = f", by the proxy {settings.proxy}" if settings.proxy else ""
+        return f"{settings.name}: an anonymous request takes {ms:.0f} ms; it goes {by}{proxied}"
+
+    async def settings(self) -> "TransportSettings":
+        """How this home reaches its server; straight, as long as there is none."""
+        from grue.client.transport import TransportSettings
+
+        return await self._client.transport_settings() if self._client is not None else TransportSettings()
 
     async def _clock(self) -> str:
         from grue.client.condition import clock_ahead

@@ -10,9 +10,12 @@ from grue.cli.parameters import Injected
 from grue.cli.shell import Shell
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
     from grue.cli.checks import Check
+    from grue.client.transport import TransportSettings
+    from grue.exposure.own import Sight
 
 
 async def doctor(
@@ -25,12 +28,15 @@ async def doctor(
 
     home = home_of(shell)
     code, wrong = 0, 0
-    async with aclosing(Doctor(home, server, lambda: entered(home, exists=True)).examine()) as checks:
+    examination = Doctor(home, server, lambda: entered(home, exists=True))
+    async with aclosing(examination.examine()) as checks:
         async for check in checks:
             _tell(shell, check)
             if check.error is not None:
                 code, wrong = code or check.error.exit_code, wrong + 1
     shell.say("All is well." if not wrong else f"{wrong} of these {'needs' if wrong == 1 else 'need'} you.")
+    if examination.transport is not None:
+        _tell_sights(shell, examination.transport)
     return code
 
 
@@ -46,6 +52,29 @@ def _tell(shell: Shell, check: "Check") -> None:
         }
     )
     shell.say(lambda: _line(check))
+
+
+def _tell_sights(shell: Shell, settings: "TransportSettings") -> None:
+    """Which observers see what, while this home is used with its present settings."""
+    from grue.exposure.own import sights
+
+    seen = sights(relay=bool(settings.relay), proxy=bool(settings.proxy))
+    for sight in seen:
+        shell.emit({"observer": sight.party, "sees": sight.sees, "not": sight.hidden})
+    shell.say(lambda: table_of(seen))
+
+
+def table_of(seen: "list[Sight]") -> "Table":
+    """Who sees what, a line an observer."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("who", style="bold", no_wrap=True)
+    table.add_column("sees, with these settings")
+    table.add_column("and not")
+    for sight in seen:
+        table.add_row(sight.party, sight.sees, sight.hidden)
+    return table
 
 
 def _line(check: "Check") -> "Text":

@@ -19,6 +19,7 @@ VERBS: Final = {
     "receive": ("messages", "Show what has arrived, each message once."),
     "chats": ("messages", "List the chats in this home, the latest first."),
     "show": ("messages", "Show all messages of a chat, oldest first."),
+    "transport": ("transports", "Say how this home reaches its server, and who sees what by it; or change it."),
     "exposure": ("exposed", "Show what this home has given to whom so far."),
     "doctor": ("doctor", "Say what is wrong here, and how to mend it."),
     "demo": ("laboratory", "Run a server, a carrier and two clients on this machine, and show who learned what."),
@@ -33,7 +34,7 @@ APPS: Final = {"carrier": "carrier_app", "lab": "lab_app"}
 
 GROUPS: Final = {
     "You and others": ("register", "verify", "lookup", "send", "receive", "chats", "show"),
-    "What goes on": ("exposure", "doctor"),
+    "What goes on": ("exposure", "transport", "doctor"),
     "Operate": ("serve", "subpoena"),
     "Try everything on this machine": ("demo", "carrier", "lab"),
 }

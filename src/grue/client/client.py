@@ -20,14 +20,16 @@ from grue.client import rows
 from grue.client.context import Account, Clock, Context, Random, load_account
 from grue.client.directory import Directory, LookedUp
 from grue.client.home import DATABASE, default_home, unlock
+from grue.client.http import check_proxy
 from grue.client.inbox import Inbox
 from grue.client.messenger import CHAT_PREFIX, Messenger, Sent, chat_named
+from grue.client.oblivious import open_transport
 from grue.client.outbox import Outbox
 from grue.client.purse import Purse
 from grue.client.receiver import Receiver
 from grue.client.rows import Chat, StoredMessage
 from grue.client.store import Db, Store
-from grue.client.transport import DirectTransport, Transport, TransportFactory, check_url
+from grue.client.transport import Endpoint, Transport, TransportFactory, TransportSettings, check_url
 from grue.client.upkeep import tend
 from grue.errors import GrueError, NotRegistered
 from grue.protocol import wire
@@ -84,7 +86,7 @@ class Client:
         home: Path | None = None,
         *,
         passphrase: str | None = None,
-        transport: TransportFactory = DirectTransport,
+        transport: TransportFactory = open_transport,
         clock: Clock = time.time,
         random: Random = os.urandom,
     ) -> None:
@@ -96,6 +98,7 @@ class Client:
         self._store: Store | None = None
         self._context: Context | None = None
         self._transport: Transport | None = None
+        self._transport_knows = ("", b"")
         self._receiver: Receiver | None = None
 
     async def __aenter__(self) -> Self:
@@ -104,7 +107,7 @@ class Client:
         try:
             account = await self._store.read(_registered)
             if account is not None:
-                self._assemble(account)
+                await self._assemble(account)
         except BaseException:
             await self._store.close()
             raise
@@ -128,10 +131,15 @@ class Client:
 
     # --- the account ------------------------------------------------------------------------------
 
-    async def register(self, number: str, server: str) -> str:
-        """Have a code sent to this number; returns it as E.164. Raises AlreadyRegistered, Refused, NetworkError."""
+    async def register(self, number: str, server: str, *, relay: str = "", proxy: str = "") -> str:
+        """Have a code sent to this number; returns it as E.164. Raises AlreadyRegistered, Refused, NetworkError.
+
+        relay, proxy  how the server is reached from now on; see `set_transport`
+        """
         number, server = parse(number), check_url(server)
-        self._connect(server)
+        if relay or proxy:
+            await self.set_transport(relay=relay, proxy=proxy)
+        await self._connect(server, b"")
         assert self._transport is not None
         account = await accounts.begin(self._opened, self._transport, server, number, self._random)
         return account.number
@@ -139,10 +147,10 @@ class Client:
     async def verify(self, code: str) -> str:
         """Hand the code in; returns the account's id. Raises CodeWrong, CodeExpired, TooManyGuesses, NetworkError."""
         account = await self._opened.read(load_account)
-        self._connect(account.server)
+        await self._connect(account.server, account.server_public)
         assert self._transport is not None
         account = await accounts.finish(self._opened, self._transport, code)
-        self._assemble(account)
+        await self._assemble(account)
         with suppress(GrueError):
             # Registered all the same; the next connection does what is missing, or says what is wrong.
             await self.upkeep()
@@ -154,6 +162,20 @@ class Client:
         await accounts.signed(context, wire.DeleteAccount(), wire.Done)
         await context.store.transact(accounts.forget)
         self._context = None
+
+    async def transport_settings(self) -> TransportSettings:
+        """How the server is reached."""
+        return await self._opened.read(_settings)
+
+    async def set_transport(self, *, relay: str = "", proxy: str = "") -> TransportSettings:
+        """Reach the server another way from the next opening on: straight, or as given. Raises UsageError.
+
+        relay  the URL of a relay, which anonymous requests go through, sealed
+        proxy  a SOCKS5 proxy for every connection, for example Tor's: socks5://127.0.0.1:9050
+        """
+        settings = TransportSettings(check_url(relay) if relay else "", check_proxy(proxy) if proxy else "")
+        await self._opened.transact(rows.put_meta, "transport", settings)
+        return settings
 
     @property
     def number(self) -> str:
@@ -293,12 +315,18 @@ class Client:
             raise NotRegistered
         return self._context
 
-    def _connect(self, server: str) -> None:
-        if self._transport is None:
-            self._transport = self._factory(server)
+    async def _connect(self, server: str, server_public: bytes) -> None:
+        """Make the transport, unless there is one that knows as much."""
+        if self._transport is not None and self._transport_knows == (server, server_public):
+            return
+        if self._transport is not None:
+            await self._note_exposure()
+            await self._transport.close()
+        self._transport = self._factory(Endpoint(server, server_public, await self.transport_settings()))
+        self._transport_knows = server, server_public
 
-    def _assemble(self, account: Account) -> Context:
-        self._connect(account.server)
+    async def _assemble(self, account: Account) -> Context:
+        await self._connect(account.server, account.server_public)
         assert self._transport is not None
 
         async def signed(request: wire.DrawTokens) -> wire.Drawn:
@@ -325,8 +353,13 @@ class Client:
     async def _note_exposure(self) -> None:
         if self._transport is None:
             return
-        counts = {("server", kind): count for kind, count in self._transport.usage.kinds.items()}
-        self._transport.usage.kinds.clear()
+        usage = self._transport.usage
+        counts = {("server", kind): count for kind, count in usage.kinds.items()}
+        counts |= {("relayed", kind): count for kind, count in usage.relayed.items()}
+        if usage.relayed:
+            counts["relay", "sealed"] = usage.relayed.total()
+        usage.kinds.clear()
+        usage.relayed.clear()
         if counts:
             await self._opened.transact(rows.count_exposure, int(self._clock()) // 86_400, counts)
 
@@ -334,6 +367,10 @@ class Client:
 def open(home: str | Path | None = None, *, passphrase: str | None = None) -> Client:
     """A client of this home (default: `GRUE_HOME`), to be used with `async with`."""
     return Client(Path(home) if home is not None else None, passphrase=passphrase)
+
+
+def _settings(db: Db) -> TransportSettings:
+    return rows.get_meta(db, "transport", TransportSettings) or TransportSettings()
 
 
 def _registered(db: Db) -> Account | None:

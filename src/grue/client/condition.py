@@ -43,6 +43,11 @@ async def check_server(context: Context) -> wire.ServerHello:
     return hello
 
 
+async def check_transport(context: Context) -> None:
+    """Make one anonymous request, for a small public file. Raises NetworkError, NotARelay, BadGatewayKey, ..."""
+    await context.transport.file(HEAD_PATH)
+
+
 async def clock_ahead(context: Context) -> int:
     """Seconds by which this machine's clock is outside what the newest head allows; negative when it is behind.
 

@@ -143,7 +143,7 @@ class Receiver:
     async def _intro(self) -> None:
         account = await self._context.store.read(load_account)
         mailbox, read_key = account.intro_mailbox, account.intro_read_key
-        async with aclosing(Pushes(await self._context.transport.stream())) as pushes:
+        async with aclosing(Pushes(await self._context.transport.intro_stream())) as pushes:
             await pushes.stream.send(wire.Subscribe(mailbox, read_key, account.intro_cursor))
             while True:
                 for pushed, deliveries in await pushes.batch():

@@ -1,4 +1,4 @@
-"""How a client reaches its server: one interface, and `direct`, which goes straight there.
+"""How a client reaches its server: one interface, and `direct`, which goes straight there or through a SOCKS proxy.
 
 Three kinds of connection never share a socket, a session or an identifier: the account's requests, anonymous
 requests, and streams (the intro mailbox's stream belongs to the account's side and is a socket of its own).
@@ -8,23 +8,23 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
 import aiohttp
+import msgspec
 
+from grue.client.http import REQUEST_SECONDS, connect_socket, get, new_session, post
 from grue.errors import (
     BY_CODE,
-    BadCertificate,
     BadRequest,
     GrueError,
     NotAGrueServer,
     OtherVersion,
     Refused,
-    ServerBusy,
     TimedOut,
     Unreachable,
     UsageError,
@@ -32,17 +32,6 @@ from grue.errors import (
 from grue.protocol import wire
 
 log: Final = logging.getLogger("grue.client")
-
-REQUEST_SECONDS: Final = 20.0
-"""After this an answer counts as lost. An SMS gateway may take ten; a fetch of 4 MiB on a slow line as well."""
-
-CONNECT_SECONDS: Final = 5.0
-HEARTBEAT_SECONDS: Final = 30.0
-"""Pings on streams: a dead line is noticed, and address translators keep the path open."""
-
-MAX_FILE: Final = 64 << 20
-"""Bytes of one directory file taken in one answer: 500,000 records, five times what tier 1 is for."""
-
 
 T = TypeVar("T", wire.AccountAnswer, wire.AnonymousAnswer)
 
@@ -56,11 +45,13 @@ class Usage:
     bytes_down: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     """Requests by the name of their message, for the client's own account of whom it gave what."""
+    relayed: Counter[str] = field(default_factory=Counter)
+    """Likewise those that went through a relay."""
 
-    def sent(self, kind: str, size: int) -> None:
+    def sent(self, kind: str, size: int, *, relayed: bool = False) -> None:
         self.requests += 1
         self.bytes_up += size
-        self.kinds[kind] += 1
+        (self.relayed if relayed else self.kinds)[kind] += 1
 
     def snapshot(self) -> "Usage":
         return Usage(self.requests, self.bytes_up, self.bytes_down)
@@ -69,6 +60,30 @@ class Usage:
         return Usage(
             self.requests - before.requests, self.bytes_up - before.bytes_up, self.bytes_down - before.bytes_down
         )
+
+
+class TransportSettings(msgspec.Struct, array_like=True, frozen=True):
+    """How the server is to be reached, as a person chose it; kept in the home."""
+
+    relay: str = ""
+    """The URL of the relay that anonymous requests go through; empty: straight to the server."""
+    proxy: str = ""
+    """The SOCKS5 proxy that everything goes through, as `http.check_proxy` gives it; empty: none."""
+
+    @property
+    def name(self) -> str:
+        """`direct` or `oblivious`."""
+        return "oblivious" if self.relay else "direct"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server, and the way to it."""
+
+    url: str
+    server_public: bytes
+    """The key that this account was registered with; nothing before there is an account."""
+    settings: TransportSettings
 
 
 class Stream(Protocol):
@@ -98,7 +113,14 @@ class Transport(Protocol):
         """A public file of the directory from byte `start`, fetched anonymously."""
         ...
 
-    async def stream(self) -> Stream: ...
+    async def stream(self) -> Stream:
+        """A stream for conversations' mailboxes, which is anonymous."""
+        ...
+
+    async def intro_stream(self) -> Stream:
+        """A stream for the own intro mailbox, which is the account's."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -145,10 +167,11 @@ def _is_this_machine(host: str) -> bool:
 
 
 class DirectTransport:
-    """Straight to the server over HTTP and WebSocket. The server sees this machine's address."""
+    """Straight to the server over HTTP and WebSocket. The server sees this machine's address, or the proxy's."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, proxy: str = "") -> None:
         self.usage = Usage()
+        self._proxy = proxy
         self._url = check_url(url)
         self._base = f"{self._url}/{wire.PROTOCOL}"
         self._account: aiohttp.ClientSession | None = None
@@ -159,8 +182,8 @@ class DirectTransport:
 
     async def hello(self) -> wire.ServerHello:
         self.usage.kinds["hello"] += 1
-        async with _session() as session:
-            body = await _get(session, f"{self._url}/grue")
+        async with new_session(self._proxy) as session:
+            body = await get(session, f"{self._url}/grue")
         try:
             hello = wire.SERVER_HELLO.decode(body)
         except BadRequest:
@@ -170,30 +193,33 @@ class DirectTransport:
         return hello
 
     async def account(self, request: wire.AccountRequest) -> wire.AccountAnswer:
-        self._account = self._account or _session()
+        self._account = self._account or new_session(self._proxy)
         sent = self._count(request)
-        return _answer(wire.ACCOUNT_ANSWER, self._received(await _post(self._account, f"{self._base}/account", sent)))
+        return decoded(wire.ACCOUNT_ANSWER, self._received(await post(self._account, f"{self._base}/account", sent)))
 
     async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
         requests = await self._anonymous_socket()
-        return _answer(wire.ANONYMOUS_ANSWER, self._received(await requests.ask(self._count(request))))
+        return decoded(wire.ANONYMOUS_ANSWER, self._received(await requests.ask(self._count(request))))
 
     async def intro(self, request: wire.Fetch | wire.Ack) -> wire.AnonymousAnswer:
-        self._account = self._account or _session()
+        self._account = self._account or new_session(self._proxy)
         sent = self._count(request)
-        answer = self._received(await _post(self._account, f"{self._base}/anonymous", sent))
-        return _answer(wire.ANONYMOUS_ANSWER, answer)
+        answer = self._received(await post(self._account, f"{self._base}/anonymous", sent))
+        return decoded(wire.ANONYMOUS_ANSWER, answer)
 
     async def file(self, path: str, start: int = 0) -> bytes:
-        self._anonymous = self._anonymous or _session()
+        self._anonymous = self._anonymous or new_session(self._proxy)
         headers = {"Range": f"bytes={start}-"} if start else {}
         self.usage.sent("file", 0)
-        return self._received(await _get(self._anonymous, f"{self._base}/directory/{path}", headers))
+        return self._received(await get(self._anonymous, f"{self._base}/directory/{path}", headers))
 
     async def stream(self) -> Stream:
-        session = _session()
+        session = new_session(self._proxy)
         self._streams.append(session)
-        return _DirectStream(session, await _connect(session, f"{self._base}/stream"), self.usage.kinds)
+        return _DirectStream(session, await connect_socket(session, f"{self._base}/stream"), self.usage.kinds)
+
+    async def intro_stream(self) -> Stream:
+        return await self.stream()
 
     async def close(self) -> None:
         if self._requests is not None:
@@ -204,7 +230,7 @@ class DirectTransport:
 
     def _count(self, request: wire.Message) -> bytes:
         data = wire.encode(request)
-        self.usage.sent(_kind(request), len(data))
+        self.usage.sent(kind_of(request), len(data))
         return data
 
     def _received(self, data: bytes) -> bytes:
@@ -214,8 +240,8 @@ class DirectTransport:
     async def _anonymous_socket(self) -> "_Requests":
         async with self._opening:
             if self._requests is None or self._requests.ended:
-                self._anonymous = self._anonymous or _session()
-                self._requests = _Requests(await _connect(self._anonymous, f"{self._base}/anonymous"))
+                self._anonymous = self._anonymous or new_session(self._proxy)
+                self._requests = _Requests(await connect_socket(self._anonymous, f"{self._base}/anonymous"))
             return self._requests
 
     async def __aenter__(self) -> Self:
@@ -297,7 +323,7 @@ class _DirectStream:
         self._kinds = kinds
 
     async def send(self, request: wire.StreamRequest) -> None:
-        self._kinds[_kind(request)] += 1
+        self._kinds[kind_of(request)] += 1
         try:
             await self._socket.send_bytes(wire.encode(request))
         except (aiohttp.ClientError, ConnectionError):
@@ -313,7 +339,7 @@ class _DirectStream:
         await self._session.close()
 
 
-def _kind(request: wire.Message) -> str:
+def kind_of(request: wire.Message) -> str:
     """The name of a request; of a signed one the name of what is signed, once it goes with its challenge."""
     if isinstance(request, wire.Spend):
         return type(wire.PRICED.decode(request.body)).__name__
@@ -322,96 +348,8 @@ def _kind(request: wire.Message) -> str:
     return type(wire.SIGNED_REQUEST.decode(request.body)).__name__ if request.challenge else "challenge"
 
 
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS),
-        skip_auto_headers=("User-Agent",),
-        auto_decompress=False,
-        trust_env=False,
-        middlewares=(_not_elsewhere,),
-    )
-
-
-async def _not_elsewhere(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Follow no redirect, which `ws_connect` cannot be told: a server may not send its clients to another machine."""
-    response = await handler(request)
-    if 300 <= response.status < 400:
-        response.close()
-        raise NotAGrueServer
-    return response
-
-
-async def _connect(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSocketResponse:
-    try:
-        return await session.ws_connect(url, compress=0, heartbeat=HEARTBEAT_SECONDS, max_msg_size=2 * wire.MAX_REQUEST)
-    except aiohttp.WSServerHandshakeError as error:
-        raise _status_error(error.status, error.headers or {}, asked=False) from None
-    except aiohttp.ClientConnectorCertificateError:
-        raise BadCertificate from None
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        raise Unreachable from None
-
-
-async def _post(session: aiohttp.ClientSession, url: str, body: bytes) -> bytes:
-    return await _request(session, "POST", url, body, {})
-
-
-async def _get(session: aiohttp.ClientSession, url: str, headers: dict[str, str] | None = None) -> bytes:
-    return await _request(session, "GET", url, None, headers or {})
-
-
-async def _request(
-    session: aiohttp.ClientSession, method: str, url: str, body: bytes | None, headers: dict[str, str]
-) -> bytes:
-    try:
-        async with session.request(method, url, data=body, headers=headers) as response:
-            if response.status == 416:
-                return b""
-            if response.status not in (200, 206):
-                raise _status_error(response.status, response.headers, asked=method == "POST")
-            return await _limited(response.content)
-    except aiohttp.ClientConnectorCertificateError:
-        raise BadCertificate from None
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-        raise Unreachable from None
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        raise TimedOut from None
-
-
-async def _limited(content: aiohttp.StreamReader) -> bytes:
-    data = bytearray()
-    async for chunk in content.iter_any():
-        data += chunk
-        if len(data) > MAX_FILE:
-            raise NotAGrueServer
-    return bytes(data)
-
-
-MAYBE_LATER: Final = frozenset({408, 425, 429})
-"""Statuses below 500 that say nothing about what answers, only that it does not now."""
-
-
-def _status_error(status: int, headers: Mapping[str, str], *, asked: bool) -> GrueError:
-    """What an HTTP status means; `asked` when the request would change something.
-
-    A proxy before the server answers with these too, and may do so after the server has done what it was asked.
-    """
-    if status == 426:
-        return OtherVersion()
-    if status < 500 and status not in MAYBE_LATER:
-        return NotAGrueServer()
-    if status in (429, 503) and "Retry-After" in headers:
-        return ServerBusy(retry_after=_seconds(headers["Retry-After"]))
-    return TimedOut() if asked else Unreachable()
-
-
-def _seconds(retry_after: str) -> int:
-    """The seconds of a `Retry-After`; 0 for a date, or what is nothing."""
-    return int(retry_after) if retry_after.isdecimal() and len(retry_after) < 6 else 0
-
-
-def _answer(codec: wire.Codec[T], body: bytes) -> T:
+def decoded(codec: wire.Codec[T], body: bytes) -> T:
+    """An answer. Raises what a refusal names, NotAGrueServer for what is no answer."""
     try:
         answer = codec.decode(body)
     except BadRequest:
@@ -421,5 +359,5 @@ def _answer(codec: wire.Codec[T], body: bytes) -> T:
     return answer
 
 
-TransportFactory = Callable[[str], Transport]
-"""Makes the transport for a server's URL: what a client is given instead of a network."""
+TransportFactory = Callable[[Endpoint], Transport]
+"""Makes the transport to a server: what a client is given instead of a network."""

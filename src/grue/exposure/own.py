@@ -10,6 +10,11 @@ from typing import Final
 
 SERVER: Final = "server"
 CARRIERS: Final = "SMS gateway and carriers"
+RELAY: Final = "relay"
+PROXY: Final = "proxy"
+NETWORK: Final = "network"
+RELAYED: Final = "server, by relay"
+"""The server, which was asked without this machine's address."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +65,64 @@ GIVEN: Final[Mapping[str, tuple[Given, ...]]] = {
     "Fetch": (Given(SERVER, "that somebody reads a mailbox", "who"),),
     "Subscribe": (Given(SERVER, "that one connection reads a mailbox, beside others", "who"),),
     "Ack": (Given(SERVER, "how far somebody has read a mailbox", "who"),),
+    "sealed": (Given(RELAY, "this machine's address, with a sealed request of one of six sizes", "what it asks"),),
     "RemoveReader": (Given(SERVER, "that somebody reads a mailbox no more", "who"),),
 }
-"""By the name of the request, or `file` for a file of the directory and `hello` for the first question."""
+"""By the name of the request, or `file` for a file of the directory and `hello` for the first question; `sealed` is
+what a relay is given."""
 
 CAVEAT: Final = (
-    "While it happens the server also sees this machine's address and the time, and which requests come together; "
-    "it keeps none of these."
+    "While it happens the server also sees this machine's address (or the proxy's) and the time, and which requests "
+    "come together; what comes by a relay it sees without the address, one at a time. It keeps none of these."
 )
-"""What every row leaves out, said once: `direct` is the only transport so far."""
+"""What every row leaves out, said once."""
 
 
 def own_exposure(counts: Iterable[tuple[str, str, int]]) -> list[Row]:
-    """A home's record, from the client's counts of (party, kind, times)."""
+    """A home's record, from the client's counts of (party, kind, times); the party `relayed` is a server by a relay."""
     rows = [
-        Row(given.party, kind, given.what, given.hidden, times)
+        Row(RELAYED if party == "relayed" else given.party, kind, given.what, given.hidden, times)
         for party, kind, times in counts
         for given in GIVEN.get(kind, (Given(party, kind),))
     ]
     return sorted(rows, key=lambda row: (row.party != SERVER, row.party, -row.times))
+
+
+# --- with the present settings --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one observer sees while a client is in use, and what it does not."""
+
+    party: str
+    sees: str
+    hidden: str
+
+
+_TALKS: Final = "numbers, names, texts, who writes to whom"
+
+
+def sights(*, relay: bool, proxy: bool) -> list[Sight]:
+    """Who sees what of a client that reaches its server so. `docs/threat-model.md` says it in full, with its tests."""
+    address = "the proxy's address" if proxy else "your address"
+    on_account = f"{address} with your account, when it registers, draws tokens, sends SMS or is written to anew"
+    if relay:
+        server = Sight(SERVER, f"{on_account}; one anonymous request at a time", "your address with any of those")
+    else:
+        server = Sight(
+            SERVER, f"{on_account}; {address} with which mailboxes are read and written together", "what is looked up"
+        )
+    found = [server]
+    if relay:
+        seen = f"{address}, when something is asked, its size, about how many conversations you have"
+        found.append(Sight(RELAY, seen, f"what is asked; {_TALKS}"))
+    if proxy:
+        ends = "the server and the relay" if relay else "the server"
+        found.append(Sight(PROXY, f"your address, unless it is Tor; {ends}, sizes and times", _TALKS))
+    first = PROXY if proxy else ("server and the relay" if relay else SERVER)
+    found.append(Sight(NETWORK, f"that you use the {first}, sizes and times", _TALKS))
+    found.append(
+        Sight(CARRIERS, "your registration's SMS; of every SMS both numbers and the text", "encrypted messages")
+    )
+    return found

@@ -37,6 +37,9 @@ MAX_KEY_PACKAGES: Final = 100
 MAX_FETCH: Final = 64
 """Envelopes in one `Fetch`: 4 MiB at the largest bucket."""
 
+MAX_WAIT: Final = 30
+"""Seconds that a `Fetch` may wait: less than what proxies on the way allow."""
+
 TOKEN_BATCH: Final = 50
 """Tokens of one draw, always: who draws more makes more requests, so that a batch's size says nothing."""
 
@@ -304,6 +307,8 @@ class Fetch(Message, tag=41):
     read_key: Annotated[Key, SERVER]
     after: Annotated[Count, SERVER]
     limit: Annotated[int, Meta(ge=1, le=MAX_FETCH), SERVER] = MAX_FETCH
+    wait: Annotated[int, Meta(ge=0, le=MAX_WAIT), SERVER] = 0
+    """Seconds to wait for an envelope, when there is none yet."""
 
 
 class Delivery(Message, tag=42):
@@ -437,8 +442,17 @@ class OverlayHead(Message, tag=61):
     """Unix seconds; after it, absence is `unknown`."""
 
 
+class GatewayKey(Message, tag=66):
+    """The key that oblivious requests are sealed to; everybody gets the same one."""
+
+    config: Annotated[bytes, Meta(max_length=2048), EVERYONE]
+    """One key configuration (RFC 9458, section 3)."""
+    valid_until: Annotated[Count, EVERYONE]
+    """Unix seconds; the gateway opens nothing with it afterwards."""
+
+
 class SignedFile(Message, tag=62):
-    """A manifest or an overlay head, signed by the server's key over its context and `body`."""
+    """A manifest, an overlay head or a gateway's key, signed by the server's key over its context and `body`."""
 
     body: Annotated[bytes, Meta(max_length=65536), EVERYONE]
     signature: Annotated[Signature, EVERYONE]
@@ -511,5 +525,6 @@ SERVER_HELLO: Final = Codec[ServerHello](ServerHello)
 SIGNED_FILE: Final = Codec[SignedFile](SignedFile)
 MANIFEST: Final = Codec[Manifest](Manifest)
 OVERLAY_HEAD: Final = Codec[OverlayHead](OverlayHead)
+GATEWAY_KEY: Final = Codec[GatewayKey](GatewayKey)
 SIGNED_DEVICE_LIST: Final = Codec[SignedDeviceList](SignedDeviceList)
 DEVICE_LIST: Final = Codec[DeviceList](DeviceList)

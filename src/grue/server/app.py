@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from grue.errors import BadRequest, GrueError, NetworkError, NotPermitted, Refused, TokenNeeded, TokenSpent
 from grue.protocol import wire
-from grue.server import directory, keypackages, mailboxes, registration, sms, tokens
+from grue.server import directory, gateway, keypackages, mailboxes, registration, sms, tokens
 from grue.server.directory import Directory
+from grue.server.gateway import Gateway
 from grue.server.keys import Keys
 from grue.server.mailboxes import key_hash
 from grue.server.reporting import report as report
@@ -52,6 +53,7 @@ class Server:
         self.sms = sms
         self.clock = clock
         self.random = random
+        self.gateway = Gateway(keys.signing, clock, random)
         self.streams = Hub(_StreamAccess(self))
         self._challenge_key = random(32)
 
@@ -82,6 +84,10 @@ class Server:
     async def anonymous(self, body: bytes) -> bytes:
         """Answer one anonymous request: a `wire.AnonymousAnswer`, whatever the bytes are."""
         return await _answered(self._anonymous(body))
+
+    async def relayed(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        """Answer what a sealed request held: status and body, whatever the bytes are."""
+        return await gateway.relayed(self, method, path, body)
 
     def stream(self, sink: Sink) -> Stream:
         """A stream for one client, whose frames go to `sink`."""
@@ -191,7 +197,15 @@ class Server:
         self.store.later(mailboxes.ack, mailbox, read_hash, seq)
 
     async def _fetch(self, request: wire.Fetch) -> wire.Fetched:
-        page = await self.page(request.mailbox, key_hash(request.read_key), request.after, request.limit)
+        """What waits after a seq; when nothing does, what comes within the time that the request may wait."""
+        read_hash = key_hash(request.read_key)
+        page = await self.page(request.mailbox, read_hash, request.after, request.limit)
+        if request.wait and not page.envelopes:
+            with self.streams.watching(request.mailbox) as something:
+                # Again, for what came in between.
+                page = await self.page(request.mailbox, read_hash, request.after, request.limit)
+                if not page.envelopes and await something(request.wait):
+                    page = await self.page(request.mailbox, read_hash, request.after, request.limit)
         return wire.Fetched(page.incarnation, page.head, page.envelopes)
 
     async def _remove_reader(self, request: wire.RemoveReader) -> wire.Done:

@@ -12,7 +12,8 @@ from typing import Final
 from aiohttp import WSMsgType, web, web_response
 
 from grue.errors import BadRequest, GrueError, OtherVersion, TooLarge
-from grue.protocol import wire
+from grue.protocol import oblivious, wire
+from grue.server import gateway
 from grue.server.app import Server
 from grue.server.reporting import report
 
@@ -69,6 +70,8 @@ def application(server: Server) -> web.Application:
     app.router.add_post(f"{PREFIX}/anonymous", _anonymous)
     app.router.add_get(f"{PREFIX}/anonymous", _anonymous_socket)
     app.router.add_get(f"{PREFIX}/stream", _stream)
+    app.router.add_get(f"{PREFIX}/gateway", _gateway_key)
+    app.router.add_post(f"{PREFIX}/gateway", _gateway)
     app.router.add_get(f"{PREFIX}/directory/{{path:.+}}", _directory_file)
     app.router.add_route("*", r"/{version:\d+}/{rest:.*}", _other_version)
     return app
@@ -125,6 +128,18 @@ async def _answer(request: web.Request, role: Callable[[bytes], Awaitable[bytes]
     except web.HTTPRequestEntityTooLarge:
         return _refusal(TooLarge())
     return _binary(await role(body))
+
+
+async def _gateway_key(request: web.Request) -> web.Response:
+    return _binary(request.app[SERVER].gateway.key_file())
+
+
+async def _gateway(request: web.Request) -> web.Response:
+    """A sealed request that a relay hands on; RFC 9458 has the media types and statuses."""
+    if request.content_type != oblivious.REQUEST_MEDIA:
+        return web.Response(status=415)
+    reply = await gateway.answer(request.app[SERVER], await request.read())
+    return web.Response(body=reply.body, status=reply.status, content_type=reply.media)
 
 
 async def _other_version(request: web.Request) -> web.Response:

@@ -7,7 +7,8 @@ nothing is sent twice or left out where backlog and live meet. All of it runs in
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from hmac import compare_digest
 from typing import Final, Protocol
 
@@ -18,6 +19,9 @@ from grue.server.reporting import report
 
 MAX_SUBSCRIPTIONS: Final = 1000
 """Mailboxes read by one stream: more conversations than a person keeps."""
+
+MAX_POLLS: Final = 20_000
+"""Requests that may wait for an envelope at once: some 100 MB with the connections that they hold."""
 
 PAGE: Final = 16
 """Envelopes read from the store at a time for a stream that is behind: what one client can hold up in memory."""
@@ -56,11 +60,13 @@ class Subscription:
 
 
 class Hub:
-    """Which streams read which mailbox."""
+    """Which streams read which mailbox, and which polls wait for it."""
 
     def __init__(self, mailboxes: Mailboxes) -> None:
         self.mailboxes = mailboxes
         self._readers: dict[bytes, list[Subscription]] = {}
+        self._polls: dict[bytes, set[asyncio.Event]] = {}
+        self._polling = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._readers.values()))
@@ -75,8 +81,41 @@ class Hub:
         if not readers:
             self._readers.pop(subscription.mailbox, None)
 
+    @contextmanager
+    def watching(self, mailbox: bytes) -> Iterator[Callable[[float], Awaitable[bool]]]:
+        """Gives what waits, so many seconds at most, until something has happened to a mailbox since it was entered.
+
+        With `MAX_POLLS` that wait already it does not wait: a client asks again.
+        """
+        event = asyncio.Event()
+        self._polls.setdefault(mailbox, set()).add(event)
+        try:
+            yield lambda seconds: self._happened(event, seconds)
+        finally:
+            polls = self._polls[mailbox]
+            polls.discard(event)
+            if not polls:
+                del self._polls[mailbox]
+
+    async def _happened(self, event: asyncio.Event, seconds: float) -> bool:
+        if self._polling >= MAX_POLLS:
+            return False
+        self._polling += 1
+        try:
+            async with asyncio.timeout(seconds):
+                return await event.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._polling -= 1
+
+    def _wake(self, mailbox: bytes) -> None:
+        for event in self._polls.get(mailbox, ()):
+            event.set()
+
     def published(self, delivery: wire.Delivery) -> None:
         """Hand on an envelope whose commit has just been acknowledged by the disk."""
+        self._wake(delivery.mailbox)
         readers = self._readers.get(delivery.mailbox)
         if readers:
             frame = wire.encode(delivery)
@@ -85,6 +124,7 @@ class Hub:
 
     def gone(self, mailbox: bytes, read_hash: bytes | None = None) -> None:
         """A mailbox was deleted, or one of its readers removed: end those subscriptions."""
+        self._wake(mailbox)
         error = NoSuchMailbox if read_hash is None else NotPermitted
         for subscription in list(self._readers.get(mailbox, ())):
             if read_hash is None or compare_digest(subscription.read_hash, read_hash):

@@ -1,0 +1,244 @@
+"""The `oblivious` transport: anonymous requests go sealed through a relay, the account's own straight to the server.
+
+The relay learns this machine's address, when something is asked and how large it is; the server learns one request at
+a time and no address. It never falls back to another way: without the relay nothing anonymous is asked.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import aiohttp
+
+from grue.client.http import REQUEST_SECONDS, get, new_session, post
+from grue.client.transport import DirectTransport, Endpoint, Stream, Transport, decoded, kind_of
+from grue.errors import (
+    NetworkError,
+    NotAGrueServer,
+    NotARelay,
+    ProxyUnreachable,
+    Refused,
+    RelayUnreachable,
+    Unreachable,
+)
+from grue.protocol import oblivious, wire
+
+POLLS: Final = 24
+"""Polls that wait at once, each on a connection of its own. With more conversations they take turns, and wait less."""
+
+WAIT_SECONDS: Final = (20, wire.MAX_WAIT)
+"""Between which a poll waits, by chance: the polls of one client drift apart, so that the server cannot pair them."""
+
+KEY_SECONDS: Final = 1800.0
+"""How long the gateway's key is used before the relay is asked again; the gateway opens for longer."""
+
+PUSHES: Final = 64
+"""Pushes that may wait here, 4 MiB at most."""
+
+Ask = Callable[[wire.AnonymousRequest], Awaitable[wire.AnonymousAnswer]]
+
+
+def open_transport(endpoint: Endpoint) -> Transport:
+    """The transport that the settings choose."""
+    return ObliviousTransport(endpoint) if endpoint.settings.relay else _direct(endpoint)
+
+
+def _direct(endpoint: Endpoint) -> DirectTransport:
+    return DirectTransport(endpoint.url, endpoint.settings.proxy)
+
+
+class ObliviousTransport:
+    """Anonymous requests through a relay; see the module. `clock` gives Unix seconds."""
+
+    def __init__(self, endpoint: Endpoint, clock: Callable[[], float] = time.time) -> None:
+        self._account = _direct(endpoint)
+        self.usage = self._account.usage
+        self._relay = _Relay(endpoint, clock)
+        self._streams: list[_PolledStream] = []
+
+    async def hello(self) -> wire.ServerHello:
+        return await self._account.hello()
+
+    async def account(self, request: wire.AccountRequest) -> wire.AccountAnswer:
+        return await self._account.account(request)
+
+    async def intro(self, request: wire.Fetch | wire.Ack) -> wire.AnonymousAnswer:
+        return await self._account.intro(request)
+
+    async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
+        """Sealed and padded, through the relay. Raises also RelayUnreachable, NotARelay, BadGatewayKey, TooLarge."""
+        body = wire.encode(request)
+        self.usage.sent(kind_of(request), len(body), relayed=True)
+        status, answer = await self._relay.ask(lambda config: oblivious.seal_request(config, body))
+        if status != oblivious.OK:
+            raise NotAGrueServer
+        self.usage.bytes_down += len(answer)
+        return decoded(wire.ANONYMOUS_ANSWER, answer)
+
+    async def file(self, path: str, start: int = 0) -> bytes:
+        """In parts of a MiB, each a request of its own."""
+        file, status = bytearray(), oblivious.MORE
+        while status == oblivious.MORE:
+            self.usage.sent("file", 0, relayed=True)
+            status, part = await self._relay.ask(_file_request(path, start + len(file)))
+            if status not in (oblivious.OK, oblivious.MORE) or (status == oblivious.MORE and not part):
+                raise NotAGrueServer
+            self.usage.bytes_down += len(part)
+            file += part
+        return bytes(file)
+
+    async def stream(self) -> Stream:
+        stream = _PolledStream(self.anonymous)
+        self._streams.append(stream)
+        return stream
+
+    async def intro_stream(self) -> Stream:
+        return await self._account.intro_stream()
+
+    async def close(self) -> None:
+        for stream in self._streams:
+            await stream.close()
+        await self._relay.close()
+        await self._account.close()
+
+
+def _file_request(path: str, start: int) -> Callable[[bytes], oblivious.Sealed]:
+    return lambda config: oblivious.seal_file(config, path, start)
+
+
+class _Relay:
+    """The relay, and the gateway's key as the relay hands it out: to all its clients the same."""
+
+    def __init__(self, endpoint: Endpoint, clock: Callable[[], float]) -> None:
+        self._url = f"{endpoint.settings.relay}/{wire.PROTOCOL}/relay"
+        self._proxy = endpoint.settings.proxy
+        self._server_public = endpoint.server_public
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+        self._config = b""
+        self._fresh_until = 0.0
+        self._fetching = asyncio.Lock()
+
+    async def ask(self, seal: Callable[[bytes], oblivious.Sealed]) -> tuple[int, bytes]:
+        """Status and body of one inner response. A request that was refused unopened is sealed once more."""
+        used = await self._key()
+        sealed = seal(used)
+        try:
+            response = await self._post(sealed.data)
+        except NotAGrueServer:
+            # The gateway has another key since its start, or takes the request for a repeated one.
+            sealed = seal(await self._newer_key(used))
+            response = await self._post(sealed.data)
+        return oblivious.open_response(sealed.request, response)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _key(self) -> bytes:
+        async with self._fetching:
+            if time.monotonic() >= self._fresh_until:
+                await self._fetch()
+            return self._config
+
+    async def _newer_key(self, used: bytes) -> bytes:
+        async with self._fetching:
+            # Unless another request has fetched one already.
+            if self._config == used:
+                await self._fetch()
+            return self._config
+
+    async def _fetch(self) -> None:
+        try:
+            file = await get(self._opened(), self._url)
+        except NotAGrueServer:
+            raise NotARelay from None
+        except ProxyUnreachable:
+            raise
+        except Unreachable:
+            raise RelayUnreachable from None
+        self._config = oblivious.check_key(file, self._server_public, int(self._clock())).config
+        self._fresh_until = time.monotonic() + KEY_SECONDS
+
+    async def _post(self, data: bytes) -> bytes:
+        try:
+            return await post(self._opened(), self._url, data, {"Content-Type": oblivious.REQUEST_MEDIA})
+        except ProxyUnreachable:
+            raise
+        except Unreachable:
+            raise RelayUnreachable from None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = new_session(self._proxy, REQUEST_SECONDS + wire.MAX_WAIT)
+        return self._session
+
+
+class _PolledStream:
+    """A `Stream` made of polls, one a mailbox, each a request of its own: nothing shows which belong to one client."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._polls: dict[bytes, asyncio.Task[None]] = {}
+        self._free = asyncio.Semaphore(POLLS)
+        self._pushes: asyncio.Queue[wire.StreamPush | None] = asyncio.Queue(PUSHES)
+
+    async def send(self, request: wire.StreamRequest) -> None:
+        match request:
+            case wire.Subscribe():
+                await self._stop(request.mailbox)
+                self._polls[request.mailbox] = asyncio.create_task(self._poll(request))
+            case wire.Ack():
+                try:
+                    await self._ask(request)
+                except Refused as error:
+                    await self._pushes.put(wire.NotSubscribed(request.mailbox, error.code))
+
+    async def pushes(self) -> AsyncIterator[wire.StreamPush]:
+        while (push := await self._pushes.get()) is not None:
+            yield push
+
+    async def close(self) -> None:
+        for mailbox in list(self._polls):
+            await self._stop(mailbox)
+
+    async def _stop(self, mailbox: bytes) -> None:
+        poll = self._polls.pop(mailbox, None)
+        if poll is not None:
+            poll.cancel()
+            with suppress(asyncio.CancelledError):
+                await poll
+
+    async def _poll(self, request: wire.Subscribe) -> None:
+        """Read one mailbox until it is refused, or the network fails, which ends the stream."""
+        try:
+            await self._read(request)
+        except Refused as error:
+            await self._pushes.put(wire.NotSubscribed(request.mailbox, error.code))
+        except NetworkError:
+            await self._pushes.put(None)
+
+    async def _read(self, request: wire.Subscribe) -> None:
+        incarnation, after, wait = b"", request.after, 0
+        while True:
+            async with self._free:
+                answer = await self._ask(wire.Fetch(request.mailbox, request.read_key, after, wait=wait))
+            if not isinstance(answer, wire.Fetched):
+                raise NotAGrueServer
+            if answer.incarnation != incarnation:
+                incarnation = answer.incarnation
+                # A cursor beyond the head is from before a restore; it must not make us wait for ever.
+                after = min(after, answer.head)
+                await self._pushes.put(wire.Subscribed(request.mailbox, incarnation, answer.head))
+            for delivery in answer.envelopes:
+                await self._pushes.put(delivery)
+                after = delivery.seq
+            wait = self._wait()
+
+    def _wait(self) -> int:
+        least, most = WAIT_SECONDS
+        seconds = least + secrets.randbelow(most - least + 1)
+        return max(1, seconds * POLLS // max(POLLS, len(self._polls)))

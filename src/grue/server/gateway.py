@@ -1,0 +1,157 @@
+"""The gateway role (RFC 9458): opens what a relay hands on, has it answered as any anonymous request, and seals that.
+
+Its keys are in memory only, and each goes after two hours: what somebody recorded then opens for nobody, whatever is
+found on the disk. A request opens once; what a relay repeats is refused, so that it learns nothing from the answer.
+"""
+
+import os
+from collections.abc import Callable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from grue._core import OhttpError, OhttpExchange, OhttpGateway
+from grue.errors import TooLarge
+from grue.protocol import oblivious, wire
+from grue.server.reporting import report
+
+if TYPE_CHECKING:
+    from grue.server.app import Server
+
+KEY_SECONDS: Final = 3_600
+"""How long a key is handed out. It opens for as long again, for who fetched it late."""
+
+KEY_REQUESTS: Final = 1 << 20
+"""Requests after which a key is replaced at once: what its filter is sized for."""
+
+FILTER_BITS: Final = 1 << 24
+"""Of the filter of opened requests, 2 MiB a key. When it is full one request in 400 is taken for a replay, and its
+client seals it once more."""
+
+FILTER_HASHES: Final = 4
+
+_PROBLEM: Final = '{"type":"%s"}'
+_UNKNOWN_KEY: Final = "https://iana.org/assignments/http-problem-types#ohttp-key"
+_REPLAYED: Final = "about:blank"
+
+
+class Reply(NamedTuple):
+    """What goes back to the relay, in HTTP's words."""
+
+    status: int
+    media: str
+    body: bytes
+
+
+class Replays:
+    """Which requests were opened: a Bloom filter, so that it neither grows nor says what is in it."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray(FILTER_BITS // 8)
+        self.count = 0
+
+    def add(self, request: bytes) -> bool:
+        """Note a request; False when it was there already."""
+        digest = sha256(request).digest()
+        new = False
+        for at in range(0, 4 * FILTER_HASHES, 4):
+            place = int.from_bytes(digest[at : at + 4], "big") % FILTER_BITS
+            byte, bit = place >> 3, 1 << (place & 7)
+            new |= not self._bits[byte] & bit
+            self._bits[byte] |= bit
+        self.count += new
+        return new
+
+
+class _Key:
+    def __init__(self, key_id: int, made: float, signing: Ed25519PrivateKey, random: Callable[[int], bytes]) -> None:
+        self.id = key_id
+        self.made = made
+        self.gateway = OhttpGateway.from_seed(random(32), key_id)
+        self.valid_until = int(made) + 2 * KEY_SECONDS
+        self.file = oblivious.sign_key(wire.GatewayKey(self.gateway.config, self.valid_until), signing)
+        self.replays = Replays()
+
+
+class Gateway:
+    """The present key and the one before. Call within the event loop that serves it."""
+
+    def __init__(
+        self, signing: Ed25519PrivateKey, clock: Callable[[], float], random: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self._signing = signing
+        self._clock = clock
+        self._random = random
+        # By chance, so that a key from before a restart is mostly an unknown one, and not one that fails to open.
+        self._keys = [_Key(random(1)[0], clock(), signing, random)]
+
+    def key_file(self) -> bytes:
+        """The signed file with the present key; `oblivious.check_key` reads it."""
+        return self._present().file
+
+    def open(self, request: bytes) -> "tuple[OhttpExchange, str, str, bytes] | Reply":
+        """The exchange, method, path and body of one request, or the refusal that goes back in the open.
+
+        GATEWAY-04 its key is one of ours, and in use.
+        GATEWAY-05 it opens, and is written as every client writes it.
+        GATEWAY-06 it was not opened before.
+        """
+        self._present()
+        key = next((key for key in self._keys if request[: oblivious.KEY_ID] == bytes([key.id])), None)
+        if key is None:
+            return _refused(_UNKNOWN_KEY)
+        try:
+            opened = key.gateway.open(request)
+        except OhttpError:
+            return _refused(_UNKNOWN_KEY)
+        return opened if key.replays.add(request) else _refused(_REPLAYED)
+
+    def _present(self) -> _Key:
+        """The key to hand out: made when the last one is old, or has opened as many requests as it may."""
+        now = self._clock()
+        present = self._keys[-1]
+        # A clock that was set back makes a new key as well: its times would be wrong for hours.
+        if not 0 <= now - present.made < KEY_SECONDS or present.replays.count >= KEY_REQUESTS:
+            present = _Key((present.id + 1) & 0xFF, now, self._signing, self._random)
+            self._keys.append(present)
+        self._keys = [key for key in self._keys[-2:] if now < key.valid_until]
+        return present
+
+
+async def answer(server: "Server", request: bytes) -> Reply:
+    """Open one sealed request, answer it, and seal the answer; some 220 us beside the answer itself."""
+    opened = server.gateway.open(request)
+    if isinstance(opened, Reply):
+        return opened
+    exchange, method, path, body = opened
+    status, inner = await server.relayed(method, path, body)
+    try:
+        sealed = oblivious.seal_response(exchange, status, inner)
+    except TooLarge as error:
+        report(error)
+        sealed = oblivious.seal_response(exchange, oblivious.BAD, b"")
+    return Reply(200, oblivious.RESPONSE_MEDIA, sealed)
+
+
+async def relayed(server: "Server", method: str, path: str, body: bytes) -> tuple[int, bytes]:
+    """Status and body for what was inside a sealed request."""
+    if method == "POST" and path == oblivious.ANONYMOUS_PATH:
+        return oblivious.OK, await server.anonymous(body)
+    wanted = oblivious.parse_file_path(path)
+    if method != "GET" or wanted is None:
+        return oblivious.BAD, b""
+    return _file(server, *wanted)
+
+
+def _file(server: "Server", name: str, start: int) -> tuple[int, bytes]:
+    """A part of a public file, and whether more follows."""
+    file = server.directory.file(name)
+    if file is None:
+        return oblivious.NOT_FOUND, b""
+    end = start + oblivious.CHUNK
+    return (oblivious.MORE if end < len(file) else oblivious.OK), file[start:end]
+
+
+def _refused(kind: str) -> Reply:
+    return Reply(400, oblivious.PROBLEM_MEDIA, (_PROBLEM % kind).encode())
