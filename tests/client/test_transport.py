@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from grue.client import transport
-from grue.client.transport import DirectTransport, Transport, _Requests, check_url
-from grue.errors import GrueError, NotAGrueServer, OtherVersion, ServerBusy, TimedOut, Unreachable, UsageError
+from grue.client.transport import DirectTransport, Transport, _Requests
+from grue.errors import GrueError, NotAGrueServer, OtherVersion, ServerBusy, TimedOut, Unreachable
 from grue.protocol import wire
 
 START = wire.RegisterStart("+447700900123", bytes(32))
@@ -51,29 +51,6 @@ def always(status: int, headers: dict[str, str] | None = None, body: bytes = b""
         return web.Response(status=status, headers=headers, body=body)
 
     return answer
-
-
-# --- URLs -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.evil.example", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://192.0.2.1",
-        "http://[2001:db8::1]", "http://127.1", "http://0.0.0.0", "ftp://localhost", "https://", "nonsense",
-    ],
-)  # fmt: skip
-def test_plain_http_goes_to_this_machine_and_no_other(url: str) -> None:
-    with pytest.raises(UsageError):
-        check_url(url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://127.0.0.1:8443", "http://127.83.17.11", "http://[::1]:8443", "http://localhost", "https://evil.example"],
-)
-def test_a_url_of_this_machine_or_with_tls_is_taken(url: str) -> None:
-    assert check_url(url + "/") == url
 
 
 # --- statuses -------------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ class Doctor:
     # --- the server -------------------------------------------------------------------------------
 
     async def _transport(self) -> str:
-        from grue.client.transport import check_url
+        from grue.protocol.urls import check_url
 
         assert self._url is not None
         self._url = check_url(self._url)

@@ -29,7 +29,7 @@ from grue.client.purse import Purse
 from grue.client.receiver import Receiver
 from grue.client.rows import Chat, StoredMessage
 from grue.client.store import Db, Store
-from grue.client.transport import Endpoint, Transport, TransportFactory, TransportSettings, check_url
+from grue.client.transport import Endpoint, Transport, TransportFactory, TransportSettings
 from grue.client.upkeep import tend
 from grue.errors import GrueError, NotRegistered
 from grue.protocol import wire
@@ -37,6 +37,7 @@ from grue.protocol.conversation import ConversationState, Notice
 from grue.protocol.delivery import MessageState
 from grue.protocol.fallback import Route
 from grue.protocol.numbers import parse, region_of
+from grue.protocol.urls import check_url
 
 LOOK_AGAIN_SECONDS: Final = 0.5
 """How often a receiver looks whether another process of this home has stored something."""

@@ -10,7 +10,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
@@ -27,9 +26,9 @@ from grue.errors import (
     Refused,
     TimedOut,
     Unreachable,
-    UsageError,
 )
 from grue.protocol import wire
+from grue.protocol.urls import check_url
 
 log: Final = logging.getLogger("grue.client")
 
@@ -140,30 +139,6 @@ def refusal(answer: wire.Refusal) -> GrueError:
         return Challenge(answer.detail)
     kind = BY_CODE.get(answer.code, Refused)
     return kind(retry_after=answer.retry_after)
-
-
-def check_url(url: str) -> str:
-    """A server's URL without its trailing slash. Raises UsageError, also for plain HTTP to another machine."""
-    from yarl import URL
-
-    try:
-        parsed = URL(url.rstrip("/"))
-    except ValueError:
-        raise UsageError("That is no URL.") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise UsageError("A server's URL begins with https:// (or http:// on this machine).")
-    if parsed.scheme == "http" and not _is_this_machine(parsed.host):
-        raise UsageError("Plain http:// would show everything to the network; use https://.")
-    return str(parsed)
-
-
-def _is_this_machine(host: str) -> bool:
-    """Whether a host is a loopback address, or the one name that always means one."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        # A name that merely looks like an address, such as 127.example.org, is whoever owns it.
-        return host == "localhost"
 
 
 class DirectTransport:

@@ -4,16 +4,15 @@ No access log, no header that names a version of anything, no compression (it wo
 """
 
 import asyncio
-import logging
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from aiohttp import WSMsgType, web, web_response
+from aiohttp import WSMsgType, web
 
 from grue.errors import BadRequest, GrueError, OtherVersion, TooLarge
 from grue.protocol import oblivious, wire
-from grue.server import gateway
+from grue.server import gateway, listening
 from grue.server.app import Server
 from grue.server.reporting import report
 
@@ -29,9 +28,6 @@ MAX_IN_FLIGHT: Final = 64
 HIGH_WATER: Final = 256 * 1024
 """Bytes that may wait for a client that reads slowly, before its mailboxes are paged to it instead."""
 
-CLOSE_SECONDS: Final = 2.0
-"""How long a client may take to say goodbye when the server stops."""
-
 KEEPALIVE_IDLE, KEEPALIVE_EVERY, KEEPALIVE_TRIES = 120, 30, 4
 """Seconds, seconds and probes until the kernel finds out that a silent client is gone."""
 
@@ -39,14 +35,6 @@ DIRECTORY_CACHE: Final = "public, max-age=60"
 """A head is valid for hours, so a minute in a cache does no harm."""
 
 IMMUTABLE_CACHE: Final = "public, max-age=31536000, immutable"
-
-
-# Also in answers that never reach our routes: no version of aiohttp and Python.
-web_response.SERVER_SOFTWARE = "grue"  # type: ignore[attr-defined]
-
-_SILENT: Final = logging.getLogger("grue.server.http")
-"""aiohttp logs the address of whoever sends nonsense, with a trace; ours are reported elsewhere."""
-_SILENT.disabled = True
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -79,15 +67,7 @@ def application(server: Server) -> web.Application:
 
 def runner(server: Server) -> web.AppRunner:
     """What a site is started from; keeps no log of who came."""
-    return web.AppRunner(
-        application(server),
-        access_log=None,
-        logger=_SILENT,
-        handle_signals=False,
-        shutdown_timeout=CLOSE_SECONDS,
-        tcp_keepalive=True,
-        keepalive_timeout=75.0,
-    )
+    return listening.runner(application(server))
 
 
 @web.middleware
@@ -193,7 +173,11 @@ def _unsatisfiable(body: bytes) -> web.Response:
 
 async def _open(request: web.Request) -> web.WebSocketResponse:
     websocket = web.WebSocketResponse(
-        compress=False, max_msg_size=FRAME_BYTES, timeout=CLOSE_SECONDS, autoping=True, writer_limit=HIGH_WATER
+        compress=False,
+        max_msg_size=FRAME_BYTES,
+        timeout=listening.CLOSE_SECONDS,
+        autoping=True,
+        writer_limit=HIGH_WATER,
     )
     await websocket.prepare(request)
     _keep_alive(request)

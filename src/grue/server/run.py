@@ -3,21 +3,18 @@
 import asyncio
 import fcntl
 import os
-import resource
-import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from aiohttp import web
-
 from grue.errors import UsageError
 from grue.server.app import Server
 from grue.server.directory import TEND_EVERY, Directory
 from grue.server.http import runner
 from grue.server.keys import open_keys
+from grue.server.listening import listening, parse_address, run_fast, set_limits, stop_signal
 from grue.server.reporting import report
 from grue.server.sms import SmsRole, open_gateway
 from grue.server.sqlite import open_store
@@ -27,9 +24,6 @@ LOCK: Final = "server.lock"
 
 SWEEP_EVERY: Final = 6 * 3600
 """Seconds between two sweeps of what has expired; expiry counts in days."""
-
-BACKLOG: Final = 1024
-"""Connections waiting to be accepted: all of a small server's clients coming back at once."""
 
 
 async def serve(
@@ -47,9 +41,9 @@ async def serve(
 
     Raises UsageError, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
     """
-    address = _address(listen)
-    _set_limits()
-    stop = _stop_signal()
+    address = parse_address(listen)
+    set_limits()
+    stop = stop_signal()
     asyncio.get_running_loop().set_exception_handler(_report_from_loop)
     async with AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
@@ -57,19 +51,14 @@ async def serve(
         if restored:
             await server.after_restore()
         stack.enter_context(_chores(server))
-        bound = await stack.enter_async_context(_listening(server, address, tls))
+        bound = await stack.enter_async_context(listening(runner(server), address, tls))
         ready(bound)
         await stop.wait()
 
 
 def run(data: Path, listen: str, **options: Any) -> None:
     """`serve`, on the fastest event loop there is."""
-    try:
-        import uvloop
-    except ImportError:  # Windows
-        asyncio.run(serve(data, listen, **options))
-    else:
-        uvloop.run(serve(data, listen, **options))
+    run_fast(serve(data, listen, **options))
 
 
 @asynccontextmanager
@@ -103,19 +92,6 @@ async def _sms(server: Server, role: SmsRole | None) -> AsyncIterator[None]:
         await role.close()
 
 
-@asynccontextmanager
-async def _listening(server: Server, address: tuple[str, int], tls: ssl.SSLContext | None) -> AsyncIterator[str]:
-    """Answer requests. On leaving: take no more, say goodbye to streams, and let what is under way finish."""
-    host, port = address
-    web_runner = runner(server)
-    await web_runner.setup()
-    try:
-        await _start(web.TCPSite(web_runner, host, port, ssl_context=tls, backlog=BACKLOG))
-        yield _bound(web_runner, host)
-    finally:
-        await web_runner.cleanup()
-
-
 @contextmanager
 def _chores(server: Server) -> Iterator[None]:
     """What a server does by itself, now and then."""
@@ -139,21 +115,6 @@ async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(seconds)
 
 
-def _set_limits() -> None:
-    """No core dump, which would put keys and what is passing through into a file; and sockets for everybody."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-
-
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
 def _report_from_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What the loop would log by itself holds addresses."""
     if (error := context.get("exception")) is not None:
@@ -171,23 +132,3 @@ def _locked(data: Path) -> IO[bytes]:
         file.close()
         raise UsageError("Another server is running on this directory.") from None
     return file
-
-
-def _address(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise UsageError("--listen takes HOST:PORT, for example 127.0.0.1:8443.")
-    return host.strip("[]"), int(port)
-
-
-async def _start(site: web.TCPSite) -> None:
-    try:
-        await site.start()
-    except OSError as error:
-        raise UsageError(f"Cannot listen on that address: {os.strerror(error.errno or 0)}.") from None
-
-
-def _bound(web_runner: web.AppRunner, host: str) -> str:
-    """HOST:PORT as it is, since port 0 means any."""
-    port = web_runner.addresses[0][1]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

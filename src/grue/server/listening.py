@@ -1,0 +1,106 @@
+"""What a program that answers requests is started and stopped with; shared by `run` and `relay`, and knows neither."""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import ssl
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiohttp import web, web_response
+
+from grue.errors import UsageError
+
+BACKLOG: Final = 1024
+"""Connections waiting to be accepted: all of a small server's clients coming back at once."""
+
+CLOSE_SECONDS: Final = 2.0
+"""How long a client may take to say goodbye, and what is under way may go on, when the program stops."""
+
+KEEPALIVE_SECONDS: Final = 75.0
+"""After this a connection without a request is closed."""
+
+# Also in answers that never reach our routes: no version of aiohttp and Python.
+web_response.SERVER_SOFTWARE = "grue"  # type: ignore[attr-defined]
+
+_SILENT: Final = logging.getLogger("grue.server.http")
+"""aiohttp logs the address of whoever sends nonsense, with a trace; ours are reported elsewhere."""
+_SILENT.disabled = True
+
+
+def runner(app: web.Application, *, auto_decompress: bool = True) -> web.AppRunner:
+    """What a site is started from; keeps no log of who came."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        logger=_SILENT,
+        handle_signals=False,
+        shutdown_timeout=CLOSE_SECONDS,
+        tcp_keepalive=True,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        auto_decompress=auto_decompress,
+    )
+
+
+def parse_address(listen: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT. Raises UsageError."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise UsageError("--listen takes HOST:PORT, for example 127.0.0.1:8443.")
+    return host.strip("[]"), int(port)
+
+
+def set_limits() -> None:
+    """No core dump, which would put keys and what is passing through into a file; and sockets for everybody."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+
+def stop_signal() -> asyncio.Event:
+    """Set at SIGTERM and at SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+@asynccontextmanager
+async def listening(
+    web_runner: web.AppRunner, address: tuple[str, int], tls: ssl.SSLContext | None
+) -> AsyncIterator[str]:
+    """Answer requests on HOST:PORT, which it gives. On leaving: take no more, and let what is under way finish."""
+    host, port = address
+    await web_runner.setup()
+    try:
+        await _start(web.TCPSite(web_runner, host, port, ssl_context=tls, backlog=BACKLOG))
+        yield _bound(web_runner, host)
+    finally:
+        await web_runner.cleanup()
+
+
+async def _start(site: web.TCPSite) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        raise UsageError(f"Cannot listen on that address: {os.strerror(error.errno or 0)}.") from None
+
+
+def _bound(web_runner: web.AppRunner, host: str) -> str:
+    """HOST:PORT as it is, since port 0 means any."""
+    port = web_runner.addresses[0][1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def run_fast(main: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, on the fastest event loop there is."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
