@@ -144,6 +144,16 @@ def test_the_version_is_said_without_loading_any_part() -> None:
     assert parts == {"cli"}
 
 
+def test_a_relay_loads_neither_a_store_nor_a_key_nor_any_other_part_of_the_server() -> None:
+    code = "import sys, grue.server.relay; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    ours = {name for name in loaded if name.startswith("grue.server.") or name in ("grue._core", "grue.client")}
+    assert ours == {"grue.server.listening", "grue.server.relay"}
+    assert loaded & {"apsw", "cryptography", "sqlite3"} == set()
+
+
 @pytest.mark.parametrize(
     ("module", "source", "allowed"),
     [

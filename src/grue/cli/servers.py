@@ -1,4 +1,4 @@
-"""`serve` and `carrier`: programs that run until they are told to stop. Their stdout is JSON lines in any case."""
+"""What runs until it is told to stop: `serve`, `relay`, `carrier`. Their stdout is JSON lines in any case."""
 
 import asyncio
 import ssl
@@ -15,6 +15,7 @@ from grue.errors import UsageError
 from grue.protocol.numbers import parse
 
 SERVER_ADDRESS = "127.0.0.1:8443"
+RELAY_ADDRESS = "127.0.0.1:8444"
 CARRIER_ADDRESS = "127.0.0.1:2775"
 """SMPP's usual port."""
 
@@ -41,6 +42,31 @@ def serve(
         shell.note(f"Serving at {scheme}://{address}. Ctrl-C stops it and loses nothing.")
 
     run(data, listen, sms=sms, directory_key=directory_key, tls=tls, ready=ready, restored=restored)
+
+
+def relay(
+    *,
+    listen: Annotated[str, Parameter(help="HOST:PORT; port 0 is any free one.")] = RELAY_ADDRESS,
+    to: Annotated[str, Parameter(help="The server's URL: https://, or http:// on this machine, to try it.")],
+    tls_cert: Annotated[Path | None, Parameter(help="Certificate chain (PEM), to serve https://.")] = None,
+    tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM).")] = None,
+    shell: Injected,
+) -> None:
+    """Run an oblivious relay to somebody else's server; to your own it would hide nothing.
+
+    It sees who asks, the server sees what is asked, and neither sees both, as long as they do not work together.
+    Ends at SIGTERM or Ctrl-C. Prints {"listening": "HOST:PORT"} when it is ready.
+    """
+    from grue.server.relay import run
+
+    tls = _tls(tls_cert, tls_key)
+    scheme = "http" if tls is None else "https"
+
+    def ready(address: str) -> None:
+        write_object({"listening": address})
+        shell.note(f"Relaying at {scheme}://{address}. It hides nothing from somebody who also runs the server.")
+
+    run(listen, to, tls=tls, ready=ready)
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:

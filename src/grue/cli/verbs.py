@@ -24,6 +24,7 @@ VERBS: Final = {
     "doctor": ("doctor", "Say what is wrong here, and how to mend it."),
     "demo": ("laboratory", "Run a server, a carrier and two clients on this machine, and show who learned what."),
     "serve": ("servers", "Run a server."),
+    "relay": ("servers", "Run an oblivious relay to somebody else's server; to your own it would hide nothing."),
     "subpoena": ("subpoena", "Show what a server could hand over about a number, and what it could not."),
     "carrier": ("servers", "Run a telephone company for development, or write an SMS on one of its telephones."),
     "lab": ("laboratory", "For demonstrations and measurements."),
@@ -35,7 +36,7 @@ APPS: Final = {"carrier": "carrier_app", "lab": "lab_app"}
 GROUPS: Final = {
     "You and others": ("register", "verify", "lookup", "send", "receive", "chats", "show"),
     "What goes on": ("exposure", "transport", "doctor"),
-    "Operate": ("serve", "subpoena"),
+    "Operate": ("serve", "relay", "subpoena"),
     "Try everything on this machine": ("demo", "carrier", "lab"),
 }
 """In the order in which help shows them."""
