@@ -12,7 +12,7 @@ from grue.errors import UsageError
 from grue.exposure import encodings
 from grue.server import relay
 from grue.server.listening import listening, runner
-from grue.server.relay import KEY_SECONDS, MAX_ANSWER, MAX_BODY, MAX_KEY_FILE, PATH, Relay
+from grue.server.relay import KEY_SECONDS, MAX_ANSWER, MAX_BODY, MAX_KEY_FILE, PATH, KeyFile, Relay
 from tests.server.relaykit import REQ, RES, Answer, Said, Target, always, ask, http, read, request, running
 
 GET = request(method="GET")
@@ -178,6 +178,11 @@ async def test_relay_02_a_body_of_the_largest_size_passes_and_one_byte_more_does
     assert (await front.ask(request(bytes(MAX_BODY)))).body == b"taken"
     assert (await front.ask(request(bytes(MAX_BODY + 1)))).status == 413
     assert front.target.requests == [forwarded(front, bytes(MAX_BODY))]
+
+
+async def test_relay_02_a_body_that_is_announced_too_large_is_not_waited_for(front: Front) -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {REQ}\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"
+    assert (await front.ask(head.encode())).status == 413
 
 
 async def test_relay_02_a_body_that_grows_unannounced_is_cut(front: Front) -> None:
@@ -389,6 +394,22 @@ async def test_relay_09_the_first_who_asks_may_go_away(front: Front) -> None:
     gate.opened.set()
     assert (await second).body == b"keys"
     assert len(front.target.requests) == 1
+
+
+async def test_relay_09_a_fetch_outlives_whoever_began_it() -> None:
+    gate = asyncio.Event()
+
+    async def fetch() -> bytes:
+        await gate.wait()
+        return b"keys"
+
+    keys = KeyFile(fetch, lambda: 0.0)
+    first, second = asyncio.create_task(keys.get()), asyncio.create_task(keys.get())
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    gate.set()
+    assert await second == b"keys"
 
 
 async def test_relay_09_a_key_file_of_the_largest_size_passes_and_one_byte_more_does_not(front: Front) -> None:
