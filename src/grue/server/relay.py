@@ -37,8 +37,9 @@ MAX_ANSWER: Final = wire.MAX_REQUEST + 4096
 MAX_KEY_FILE: Final = 8192
 """Bytes of the gateway's key file: some 1.3 KB for each key in it."""
 
-KEY_SECONDS: Final = 600.0
-"""Seconds for which one key file is handed to everybody, so that a gateway cannot answer each client with its own."""
+KEY_SECONDS: Final = 120.0
+"""Seconds for which one key file is handed to everybody, so that a gateway cannot answer each client with its own.
+Longer would be better for that, and worse after the gateway's restart, which loses its keys."""
 
 MAX_IN_FLIGHT: Final = 4096
 """Requests at once, most of them long polls, each with two sockets. Of one connection it is one, as in HTTP/1.1."""
