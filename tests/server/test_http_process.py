@@ -3,12 +3,14 @@
 import asyncio
 import os
 import random
+import resource
 import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 import pytest
@@ -212,6 +214,53 @@ async def test_it_leaves_no_core_dump_and_nothing_that_others_can_read(tmp_path:
             assert core == ["0", "0"]
         modes = modes_of(data)
         assert {name: mode & 0o077 for name, mode in modes.items()} == dict.fromkeys(modes, 0)
+
+
+@pytest.mark.parametrize("fault", [signal.SIGSEGV, signal.SIGABRT])
+def test_a_crash_leaves_no_core_image(tmp_path: Path, fault: signal.Signals) -> None:
+    """Where images are allowed without end, and wherever the system puts them: it says whether it made one."""
+    data = tmp_path / "data"
+    command = [sys.executable, "-m", "grue", "--json", "serve", "--data", str(data), "--listen", "127.0.0.1:0"]
+    server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, preexec_fn=allow_core_images)
+    with killed_at_the_end(server) as printed:
+        assert printed.readline().startswith(b'{"listening"')
+        if (core := core_limit(server.pid)) is not None:
+            assert core == ["0", "0"]
+        before = {path.name for path in [*tmp_path.iterdir(), *data.iterdir()]}
+        os.kill(server.pid, fault)
+        _, status = os.waitpid(server.pid, 0)
+        server.returncode = -os.WTERMSIG(status)
+    assert os.WTERMSIG(status) == fault
+    assert not os.WCOREDUMP(status)
+    assert {path.name for path in [*tmp_path.iterdir(), *data.iterdir()]} <= before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what `core_pattern` may name is Linux's")
+def test_a_core_image_cannot_be_piped_to_a_program_either(tmp_path: Path) -> None:
+    """The limit does not count there. That the process is not dumpable does: 3 asks for it."""
+    asking = SERVE.replace("print(address", "print(__import__('ctypes').CDLL(None).prctl(3, 0, 0, 0, 0)")
+    command = [sys.executable, "-c", asking, str(tmp_path), "127.0.0.1:0"]
+    with killed_at_the_end(subprocess.Popen(command, stdout=subprocess.PIPE)) as printed:
+        assert printed.readline().strip() == b"0"
+
+
+@contextmanager
+def killed_at_the_end(server: subprocess.Popen[bytes]) -> Iterator[IO[bytes]]:
+    """What a server prints; whatever comes of the test, it runs no longer."""
+    assert server.stdout is not None
+    try:
+        with server.stdout as printed:
+            yield printed
+    finally:
+        if server.returncode is None:
+            server.kill()
+            server.wait()
+
+
+def allow_core_images() -> None:
+    """In a child that is about to become the server: as large as whoever runs this may make them."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 
 
 def core_limit(pid: int) -> list[str] | None:

@@ -1,11 +1,13 @@
 """What a program that answers requests is started and stopped with; shared by `run` and `relay`, and knows neither."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import resource
 import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -19,6 +21,9 @@ BACKLOG: Final = 1024
 
 CLOSE_SECONDS: Final = 2.0
 """How long a client may take to say goodbye, and what is under way may go on, when the program stops."""
+
+PR_SET_DUMPABLE: Final = 4
+"""Of Linux's `prctl`: whether a crash leaves an image of the process, and whether others of its user may read it."""
 
 KEEPALIVE_SECONDS: Final = 75.0
 """After this a connection without a request is closed."""
@@ -56,6 +61,10 @@ def parse_address(listen: str) -> tuple[str, int]:
 def set_limits() -> None:
     """No core dump, which would put keys and what is passing through into a file; and sockets for everybody."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        # Linux takes no notice of the limit where `core_pattern` pipes the image to a program (core(5)). Of a process
+        # that is not dumpable it makes none, and nobody but root reads its memory.
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
