@@ -4,6 +4,7 @@ Callers match types, never text. `code` is what `--json` prints and what travels
 is what the command line ends with. No error carries a number, a name or message text of anybody.
 """
 
+import time
 from typing import ClassVar
 
 
@@ -86,6 +87,14 @@ class ForeignDatabase(UsageError):
     code = "foreign_database"
     message = "The database there is not one of ours, or of a newer version."
     fix = "Check GRUE_HOME (or --data); update Grue if the file is from a newer one. Nothing was changed."
+
+
+class ClockImplausible(UsageError):
+    """A server's clock cannot be right, by what it signed itself. Before anything is signed, cut or swept by it."""
+
+    code = "clock_implausible"
+    message = "The server's clock cannot be right, or the server stood still for very long."
+    fix = "Set the clock. If it is right, say so once: `grue serve --clock-is-right`."
 
 
 # --- 3: refused -----------------------------------------------------------------------------------
@@ -365,8 +374,8 @@ class BadManifest(VerificationFailed):
 
 class StaleDirectory(VerificationFailed):
     code = "stale_directory"
-    message = "The server showed an old state of the directory."
-    fix = "Check this machine's clock; if it is right, the server hides changes."
+    message = "The directory that the server shows is not valid at the time of this machine's clock."
+    fix = "Check this machine's clock; if it is right, the server hides changes, or its own clock is wrong."
 
 
 class ShrunkDirectory(VerificationFailed):
@@ -419,6 +428,14 @@ class CorruptDatabase(VerificationFailed):
     code = "corrupt_database"
     message = "The database is damaged."
     fix = "Restore a backup. The damaged file was left as it is."
+
+
+def date(seconds: float) -> str:
+    """Unix seconds as people read them, in UTC."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:.0f} s after 1970"
 
 
 def _tree(cls: type[GrueError]) -> list[type[GrueError]]:

@@ -219,8 +219,15 @@ class MemoryWorld:
 
     async def open(self, name: str) -> Client:
         """A client of the home with this name; several may be open on one home."""
+        return await self.open_mistimed(name, 0)
+
+    async def open_mistimed(self, name: str, off: float) -> Client:
+        """One whose clock is so many seconds ahead."""
         client = Client(
-            self.path / name, passphrase=PASSPHRASE, transport=lambda _url: MemoryTransport(self), clock=self.clock
+            self.path / name,
+            passphrase=PASSPHRASE,
+            transport=lambda _url: MemoryTransport(self),
+            clock=lambda: self.clock() + off,
         )
         await client.__aenter__()
         self._clients.append(client)

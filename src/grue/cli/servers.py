@@ -29,6 +29,9 @@ def serve(
     tls_cert: Annotated[Path | None, Parameter(help="Certificate chain (PEM), to serve https://.")] = None,
     tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM).")] = None,
     restored: Annotated[bool, Parameter(negative="", help="The data was restored from a backup: say so once.")] = False,
+    clock_is_right: Annotated[
+        bool, Parameter(negative="", help="Start although the clock contradicts what was signed last.")
+    ] = False,
     shell: Injected,
 ) -> None:
     """Run a server until SIGTERM or Ctrl-C. Prints {"listening": "HOST:PORT"} when it is ready."""
@@ -41,7 +44,16 @@ def serve(
         write_object({"listening": address})
         shell.note(f"Serving at {scheme}://{address}. Ctrl-C stops it and loses nothing.")
 
-    run(data, listen, sms=sms, directory_key=directory_key, tls=tls, ready=ready, restored=restored)
+    run(
+        data,
+        listen,
+        sms=sms,
+        directory_key=directory_key,
+        tls=tls,
+        ready=ready,
+        restored=restored,
+        clock_is_right=clock_is_right,
+    )
 
 
 def relay(

@@ -46,6 +46,8 @@ async def tend(context: Context) -> None:
 
 
 async def _round(context: Context, now: int) -> None:
+    # First, since it looks ourselves up: a clock that is years ahead does not pass that, and what comes after it would
+    # take everything for old.
     await accounts.upkeep(context)
     if await context.store.transact(_due, "checked_in", CHECK_IN_EVERY, now):
         await accounts.check_in(context)

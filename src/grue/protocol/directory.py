@@ -15,7 +15,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from grue.errors import BadDirectory, BadManifest, BadRequest, ShrunkDirectory, StaleDirectory
+from grue.errors import BadDirectory, BadManifest, BadRequest, ShrunkDirectory, StaleDirectory, date
 from grue.protocol import wire
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES
 
@@ -122,7 +122,7 @@ class Head:
         """
         head = self.contents
         if not head.issued - CLOCK_SKEW <= now <= head.valid_until:
-            raise StaleDirectory
+            raise StaleDirectory(f"(It was signed on {date(head.issued)}; the clock says {date(now)}.)")
         if known is not None:
             _check_monotone(head, known.contents)
         return FreshHead(head, self.file)

@@ -47,6 +47,11 @@ def epoch_of(week: int) -> int:
     return week // EPOCH_WEEKS
 
 
+def first_second(epoch: int) -> int:
+    """When a token epoch begins, in Unix seconds."""
+    return epoch * EPOCH_WEEKS * 7 * 86_400
+
+
 def price(request: wire.Message) -> tuple[Purpose, int] | None:
     """What a request costs; None when it is free.
 

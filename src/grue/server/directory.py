@@ -35,7 +35,8 @@ from grue.protocol import directory, wire
 from grue.protocol.directory import HEAD_PATH, Head, Manifest, UnverifiedHead, UnverifiedManifest
 from grue.protocol.directory_sync import RecordTable
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES, RecordKey, derive
-from grue.protocol.tokens import Purpose, epoch_of
+from grue.protocol.tokens import Purpose, epoch_of, first_second
+from grue.server.clock import check_clock
 from grue.server.keys import DIRECTORY, Keys, sync_directory
 
 if TYPE_CHECKING:
@@ -87,21 +88,31 @@ class _View:
 class Directory:
     """One process's directory. `put`, `remove` and `tend` belong to one event loop."""
 
-    def __init__(self, data: Path, keys: Keys, clock: Callable[[], float] = time.time) -> None:
-        """Open it, or make an empty one. Raises UsageError, CorruptDatabase, DiskFull."""
+    def __init__(
+        self, data: Path, keys: Keys, clock: Callable[[], float] = time.time, *, clock_is_right: bool = False
+    ) -> None:
+        """Open it, or make an empty one.
+
+        clock_is_right  somebody said so: what was signed by a clock that was ahead is superseded by a new base
+
+        Raises UsageError, ClockImplausible, CorruptDatabase, DiskFull.
+        """
         self._path = data / DIRECTORY
         self._keys = keys
         self._clock = clock
+        self._clock_is_right = clock_is_right
         self._issued = 0
         self._lock = asyncio.Lock()
         self._queue: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        epochs = self._epochs()
+        self._set_back = False
+        self._view = self._load(epochs[-1]) if epochs else self._cut(b"", 1)
         for half_made in self._path.glob(".new-*"):
             shutil.rmtree(half_made)
-        epochs = self._epochs()
-        self._view = self._load(epochs[-1]) if epochs else self._cut(b"", 1)
-        if self._view.manifest.token_keys != self._token_keys():
+        # A new base too when the clock was set right: whoever believed a head of the future takes one of a later epoch.
+        if self._set_back or self._view.manifest.token_keys != self._token_keys():
             self._view = self._merged(self._view)
 
     # --- what everybody sees ----------------------------------------------------------------------
@@ -227,9 +238,10 @@ class Directory:
     def _read_overlay(self, folder: Path, manifest: Manifest, base: bytes) -> _View:
         """Take the overlay as far as the head on disk says; a crash between the two left the rest."""
         head = self._stored_head()
+        self._check_clock(manifest.contents, head)
         overlay = b""
         if head is not None:
-            self._issued = head.contents.issued
+            self._issued = 0 if self._set_back else head.contents.issued
             if head.contents.epoch > manifest.contents.epoch:
                 raise BadDirectory
             # An older head means that the crash came between a new base and its first head.
@@ -237,6 +249,19 @@ class Directory:
                 overlay = (folder / "overlay").read_bytes()[: head.contents.length * RECORD_BYTES]
                 directory.check_overlay(overlay, head)
         return self._first_view(manifest.contents, manifest.file, base, overlay)
+
+    def _check_clock(self, manifest: wire.Manifest, head: Head | None) -> None:
+        """The clock against all that was signed by one: the newest head, and the epoch of the newest token key.
+
+        What is in the database is not signed, and dated by days that are yet to come. Raises ClockImplausible.
+        """
+        signed = max((first_second(key.epoch) for key in manifest.token_keys), default=0)
+        if head is not None:
+            signed = max(signed, head.contents.issued)
+        if self._clock_is_right:
+            self._set_back = self._clock() < signed - RESIGN_AFTER
+        elif signed:
+            check_clock(self._clock(), signed)
 
     def _stored_head(self) -> Head | None:
         try:

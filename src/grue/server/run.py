@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 
 from grue.errors import UsageError
 from grue.server.app import Server
+from grue.server.clock import SteadyClock
 from grue.server.directory import TEND_EVERY, Directory
 from grue.server.http import runner
 from grue.server.keys import open_keys
@@ -34,12 +35,14 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     ready: Callable[[str], None] = lambda _address: None,
     restored: bool = False,
+    clock_is_right: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Calls `ready` with HOST:PORT once requests are answered.
 
-    restored  the data comes from a backup: clients are told to read again, and old key packages are not handed out
+    restored        the data comes from a backup: clients are told to read again, and old key packages not handed out
+    clock_is_right  start although the clock contradicts what was signed last
 
-    Raises UsageError, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
+    Raises UsageError, ClockImplausible, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
     """
     address = parse_address(listen)
     set_limits()
@@ -47,7 +50,7 @@ async def serve(
     asyncio.get_running_loop().set_exception_handler(_report_from_loop)
     async with AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
-        server = await stack.enter_async_context(_server(data, sms, directory_key))
+        server = await stack.enter_async_context(_server(data, sms, directory_key, clock_is_right))
         if restored:
             await server.after_restore()
         stack.enter_context(_chores(server))
@@ -62,16 +65,19 @@ def run(data: Path, listen: str, **options: Any) -> None:
 
 
 @asynccontextmanager
-async def _server(data: Path, sms_url: str | None, directory_key: Path | None) -> AsyncIterator[Server]:
+async def _server(
+    data: Path, sms_url: str | None, directory_key: Path | None, clock_is_right: bool = False
+) -> AsyncIterator[Server]:
     """All parts of a server, in the order in which they need each other, and left in the opposite one."""
     gateway = open_gateway(sms_url) if sms_url is not None else None
     keys = open_keys(data, directory_key)
     store = await open_store(data / DATABASE)
     try:
         role = SmsRole(gateway) if gateway is not None else None
-        directory = Directory(data, keys)
+        clock = SteadyClock()
+        directory = Directory(data, keys, clock, clock_is_right=clock_is_right)
         try:
-            server = Server(store, keys=keys, directory=directory, sms=role)
+            server = Server(store, keys=keys, directory=directory, sms=role, clock=clock)
             async with _sms(server, role):
                 yield server
         finally:

@@ -1,0 +1,119 @@
+"""A client whose clock is ten years off, either way: it says so, takes nothing for absent, and forgets nothing."""
+
+import pytest
+
+from grue.client.client import Client
+from grue.client.store import Db
+from grue.errors import StaleDirectory
+from grue.protocol.tokens import EPOCH_WEEKS
+from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, take
+from tests.world.test_messages import acquainted
+
+YEARS = 3652 * 86_400
+EPOCH_SECONDS = EPOCH_WEEKS * 7 * 86_400
+EITHER_WAY = pytest.mark.parametrize("off", [YEARS, -YEARS], ids=["ahead", "behind"])
+
+
+async def mistimed(world: MemoryWorld, client: Client, name: str, off: float) -> Client:
+    """The same home with a clock that is off."""
+    await client.close()
+    return await world.open_mistimed(name, off)
+
+
+async def counted(client: Client) -> dict[str, object]:
+    """What a clock that is ahead could make a client forget."""
+
+    def count(db: Db) -> dict[str, object]:
+        sql = "SELECT count(*) FROM "
+        return {table: db.row(sql + table) for table in ("seen", "posted", "conversation", "mls")}
+
+    return await client.context.store.read(count)
+
+
+@EITHER_WAY
+async def test_a_lookup_by_a_wrong_clock_is_unknown_and_says_to_check_it(world: MemoryWorld, off: float) -> None:
+    alice = await world.person(ALICE)
+    await world.person(BOB)
+    assert [one.route.value for one in await alice.lookup(BOB, NOBODY)] == ["encrypted", "sms"]
+    alice = await mistimed(world, alice, ALICE, off)
+    for looked_up in await alice.lookup(BOB, NOBODY):
+        assert (looked_up.route.value, looked_up.registered) == ("unknown", None)
+        assert isinstance(looked_up.error, StaleDirectory)
+        assert "2027-01-15" in str(looked_up.error)
+        assert ("2037-01-14" if off > 0 else "2017-01-15") in str(looked_up.error)
+        assert looked_up.error.fix.startswith("Check this machine's clock")
+    with pytest.raises(StaleDirectory):
+        await alice.send(NOBODY, "hello", sms=True)
+    assert world.texts(NOBODY) == []
+
+
+@EITHER_WAY
+async def test_who_registers_with_a_wrong_clock_has_an_account_and_no_lookups(world: MemoryWorld, off: float) -> None:
+    alice = await world.open_mistimed(ALICE, off)
+    await alice.register(ALICE, "http://localhost")
+    await alice.verify(world.code(ALICE))
+    (looked_up,) = await alice.lookup(NOBODY)
+    assert (looked_up.route.value, looked_up.registered) == ("unknown", None)
+    alice = await mistimed(world, alice, ALICE, 0)
+    await alice.poll()
+    bob = await world.person(BOB)
+    await bob.send(ALICE, "are you there?")
+    assert await take(alice) == ["are you there?"]
+
+
+@EITHER_WAY
+async def test_messages_go_on_by_a_wrong_clock_and_after_it_was_set(world: MemoryWorld, off: float) -> None:
+    alice, bob = await acquainted(world)
+    bob = await mistimed(world, bob, BOB, off)
+    await alice.send(BOB, "one")
+    assert await take(bob) == ["one"]
+    await bob.send(ALICE, "two")
+    assert await take(alice) == ["two"]
+    bob = await mistimed(world, bob, BOB, 0)
+    await bob.send(ALICE, "three")
+    await alice.send(BOB, "four")
+    assert await take(alice) == ["three"]
+    assert await take(bob) == ["four"]
+
+
+@EITHER_WAY
+async def test_upkeep_by_a_wrong_clock_forgets_nothing_and_is_done_once_it_is_set(
+    world: MemoryWorld, off: float
+) -> None:
+    alice, bob = await acquainted(world)
+    await alice.send(BOB, "one")
+    assert await take(bob) == ["one"]
+    before = await counted(bob)
+    bob = await mistimed(world, bob, BOB, off)
+    await bob.upkeep()
+    assert await counted(bob) == before
+    bob = await mistimed(world, bob, BOB, 0)
+    world.network.seen.clear()
+    await bob.upkeep()
+    assert "Signed" in world.network.requests()
+
+
+@EITHER_WAY
+async def test_tokens_are_of_the_servers_epoch_whatever_the_own_clock_says(world: MemoryWorld, off: float) -> None:
+    alice = await mistimed(world, await world.person(ALICE), ALICE, off)
+    await alice.context.purse.fill()
+    epochs = await alice.context.store.read(lambda db: db.rows("SELECT DISTINCT epoch FROM token"))
+    assert epochs == [(int(world.clock()) // EPOCH_SECONDS,)]
+
+
+@EITHER_WAY
+async def test_a_lookup_by_a_wrong_clock_costs_no_token(world: MemoryWorld, off: float) -> None:
+    alice = await mistimed(world, await world.person(ALICE), ALICE, off)
+    before = await lookup_tokens(alice)
+    await alice.lookup(NOBODY, BOB)
+    assert await lookup_tokens(alice) == before
+    assert "Evaluate" not in world.network.requests()[-2:]
+    world.clock.pass_seconds(2 * EPOCH_SECONDS)
+    await world.server.directory.tend()
+    alice = await mistimed(world, alice, ALICE, 0)
+    (looked_up,) = await alice.lookup(NOBODY)
+    assert (looked_up.route.value, looked_up.error) == ("sms", None), "with tokens of the new epoch"
+
+
+async def lookup_tokens(client: Client) -> object:
+    return await client.context.store.read(lambda db: db.row("SELECT count(*) FROM token WHERE purpose = 'lookup'"))
