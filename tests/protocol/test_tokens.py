@@ -7,7 +7,7 @@ import pytest
 from grue._core import OprfKey
 from grue.errors import BadProof
 from grue.protocol import wire
-from grue.protocol.tokens import Draw, Purpose, price, spend, use_of
+from grue.protocol.tokens import Draw, Purpose, fare, price, spend, use_of
 
 KEY = OprfKey.generate()
 KEYS = [
@@ -71,6 +71,13 @@ def test_a_lookup_costs_a_token_for_each_number() -> None:
     assert price(EVALUATE) == (Purpose.LOOKUP, 2)
     assert price(wire.Claim(bytes(32))) == (Purpose.POST, 1)
     assert price(wire.Fetch(bytes(32), bytes(32), 0)) is None
+
+
+def test_a_post_costs_nothing_and_is_worth_a_token_where_one_is_asked_for() -> None:
+    post = wire.Post(bytes(32), bytes(32), bytes(16), bytes(1024))
+    assert price(post) is None
+    assert fare(post) == (Purpose.POST, 1)
+    assert fare(EVALUATE) == price(EVALUATE)
 
 
 def test_no_token_is_printed() -> None:

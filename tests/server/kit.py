@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from grue.lab.mint import paid
+from grue.lab.mint import mint, paid
 from grue.protocol import wire
+from grue.protocol.tokens import Purpose, epoch_of, spend
 from grue.server.app import DAY, Server
 from grue.server.keys import Keys
 from grue.server.sqlite import open_store
@@ -64,6 +65,11 @@ class TestServer(Server):
 
     async def account_ask(self, request: wire.Message) -> Any:
         return wire.ACCOUNT_ANSWER.decode(await self.account(wire.encode(request)))
+
+
+def paid_post(server: TestServer, request: wire.Post) -> wire.Spend:
+    """A post with a fresh token, which it needs where the mailbox is nearly full."""
+    return spend(request, [mint(server.keys, Purpose.POST, epoch_of(server.week))])
 
 
 @asynccontextmanager

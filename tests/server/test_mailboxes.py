@@ -12,7 +12,7 @@ from grue.server import mailboxes
 from grue.server.app import Server
 from grue.server.mailboxes import ENVELOPE_DAYS, MAILBOX_DAYS, MAILBOX_STEP
 from grue.server.store import Tx
-from tests.server.kit import BLOB, Box, TestServer, key_hash, serving
+from tests.server.kit import BLOB, Box, TestServer, key_hash, paid_post, serving
 
 SLOT = b"s" * 32
 OTHER = b"o" * 1024
@@ -189,6 +189,58 @@ async def test_mailbox_05_a_full_mailbox_refuses_and_trims_nothing(
     assert await server.code(box.posting()) == "mailbox_full"
     await box.ack(2)
     assert await box.post(blob=bytes(4096)) == 4
+
+
+@pytest.fixture
+async def nearly_full(server: TestServer, monkeypatch: pytest.MonkeyPatch) -> Box:
+    """A mailbox of 20 KiB that is filled as far as it can be for nothing."""
+    monkeypatch.setattr(mailboxes, "MAX_BACKLOG_KIB", 20)
+    box = await Box.create(server)
+    for seq in range(1, 19):
+        assert await box.post(bytes([seq]) * 16) == seq
+    return box
+
+
+async def test_mailbox_10_the_last_tenth_takes_only_posts_that_spend_a_token(nearly_full: Box) -> None:
+    box, server = nearly_full, nearly_full.server
+    assert await server.code(box.posting()) == "token_needed"
+    assert await box.post(b"\1" * 16) == 1, "what was posted before is still acknowledged"
+    assert await server.ask(paid_post(server, box.posting())) == wire.Posted(19)
+    assert await server.code(box.posting()) == "token_needed"
+    assert await box.seqs() == list(range(1, 20))
+    await box.ack(2)
+    assert await box.post() == 20, "once there is room, for nothing"
+
+
+async def test_mailbox_10_a_mailbox_that_is_quite_full_refuses_what_is_paid_too_and_takes_no_token(
+    nearly_full: Box,
+) -> None:
+    box, server = nearly_full, nearly_full.server
+    for seq in (19, 20):
+        assert await server.ask(paid_post(server, box.posting())) == wire.Posted(seq)
+    refused = paid_post(server, box.posting())
+    assert await server.code(refused) == "mailbox_full"
+    assert await server.code(box.posting()) == "mailbox_full"
+    await box.ack(1)
+    assert await server.ask(refused) == wire.Posted(21), "its token was not spent"
+
+
+async def test_mailbox_10_a_paid_post_again_has_the_same_seq_and_its_token_buys_nothing_else(nearly_full: Box) -> None:
+    box, server = nearly_full, nearly_full.server
+    posting = box.posting()
+    paid = paid_post(server, posting)
+    assert [await server.ask(paid) for _ in range(3)] == [wire.Posted(19)] * 3
+    assert await server.ask(posting) == wire.Posted(19), "the same without a token is the same envelope"
+    assert await server.ask(paid_post(server, posting)) == wire.Posted(19), "and with another one"
+    assert await server.code(wire.Spend(paid.tokens, wire.encode(box.posting()))) == "bad_token"
+    assert await box.seqs() == list(range(1, 20))
+
+
+async def test_mailbox_10_a_token_opens_no_mailbox(nearly_full: Box) -> None:
+    server = nearly_full.server
+    wrong = wire.Post(nearly_full.id, b"w" * 32, b"n" * 16, BLOB)
+    assert await server.code(paid_post(server, wrong)) == "not_permitted"
+    assert await server.code(paid_post(server, Box(server).posting())) == "no_such_mailbox"
 
 
 async def test_mailbox_05_an_intro_mailbox_has_its_own_limit(

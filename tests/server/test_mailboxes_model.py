@@ -12,7 +12,7 @@ from grue.server import mailboxes
 from grue.server.mailboxes import ENVELOPE_DAYS
 from grue.server.sqlite import open_store
 from grue.server.store import Tx
-from tests.server.kit import Clock, TestServer, key_hash
+from tests.server.kit import Clock, TestServer, key_hash, paid_post
 
 MAILBOX, WRITE_KEY = b"m" * 32, b"w" * 32
 BLOBS = [bytes([fill]) * size for size in wire.ENVELOPE_BUCKETS[:2] for fill in (1, 2)]
@@ -21,7 +21,7 @@ names = st.integers(0, 5)
 envelope_ids = st.integers(0, 15).map(lambda n: bytes([n]) * 16)
 blobs = st.sampled_from(BLOBS)
 seqs = st.integers(0, 20)
-MODEL_LIMIT = 20
+MODEL_LIMIT, MODEL_FREE = 20, 18
 
 
 def key(name: int) -> bytes:
@@ -72,9 +72,14 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule(envelope=envelope_ids, blob=blobs, slots=st.lists(names, max_size=2, unique=True))
     def post(self, envelope: bytes, blob: bytes, slots: list[int]) -> None:
         answer = self.ask(wire.Post(MAILBOX, WRITE_KEY, envelope, blob, [key_hash(key(name)) for name in slots]))
-        assert answer == self.expected_post(envelope, blob, slots)
+        assert answer == self.expected_post(envelope, blob, slots, MODEL_FREE)
 
-    def expected_post(self, envelope: bytes, blob: bytes, slots: list[int]) -> object:
+    @rule(envelope=envelope_ids, blob=blobs)
+    def pay_for_a_post(self, envelope: bytes, blob: bytes) -> None:
+        answer = self.ask(paid_post(self.server, wire.Post(MAILBOX, WRITE_KEY, envelope, blob)))
+        assert answer == self.expected_post(envelope, blob, [], MODEL_LIMIT)
+
+    def expected_post(self, envelope: bytes, blob: bytes, slots: list[int], free: int) -> object:
         model, contents = self.model, (blob, tuple(slots))
         if model is None:
             return "no_such_mailbox"
@@ -83,6 +88,8 @@ class MailboxMachine(RuleBasedStateMachine):
             return wire.Posted(seq) if known == contents else "mailbox_conflict"
         if model.held() + (len(blob) >> 10) > MODEL_LIMIT:
             return "mailbox_full"
+        if model.held() + (len(blob) >> 10) > free:
+            return "token_needed"
         if any(name in model.cursors or name in model.slots for name in slots):
             return "mailbox_conflict"
         model.seq += 1

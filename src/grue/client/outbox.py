@@ -14,7 +14,16 @@ from grue.client import rows
 from grue.client.context import Context
 from grue.client.rows import Queued
 from grue.client.store import Db
-from grue.errors import GrueError, MailboxConflict, MailboxFull, NoSuchMailbox, NotPermitted, TooLarge
+from grue.errors import (
+    GrueError,
+    LimitReached,
+    MailboxConflict,
+    MailboxFull,
+    NoSuchMailbox,
+    NotPermitted,
+    TokenNeeded,
+    TooLarge,
+)
 from grue.protocol import wire
 from grue.protocol.conversation import ConversationEvent, ConversationState, Purpose, become_if
 from grue.protocol.delivery import MessageEvent
@@ -52,8 +61,9 @@ class Outbox:
         async with self._one_flush:
             held: set[bytes] = set()
             open_lanes: set[bytes] = set()
-            while ready := _ready(await self._context.store.read(rows.queued), held, open_lanes):
-                outcomes = await asyncio.gather(*(self._ask(queued) for queued in ready))
+            while ready := _ready(waiting := await self._context.store.read(rows.queued), held, open_lanes):
+                paying = {queued.conversation for queued in waiting if _must_fit(queued)}
+                outcomes = await asyncio.gather(*(self._ask(one, one.conversation in paying) for one in ready))
                 pairs = list(zip(ready, outcomes, strict=True))
                 # Not waiting for the disk: what a power cut undoes is sent again, as the same bytes.
                 await self._context.store.note(self._settle, pairs)
@@ -62,10 +72,19 @@ class Outbox:
                     lanes.add(queued.conversation)
                 _raise_other(outcomes)
 
-    async def _ask(self, queued: Queued) -> Outcome:
+    async def _ask(self, queued: Queued, pays: bool) -> Outcome:
+        """`pays` for a place in what a mailbox keeps of itself, if there is no other."""
         request = wire.ANONYMOUS_REQUEST.decode(queued.request)
         try:
-            return await self._context.purse.ask(request)
+            try:
+                return await self._context.purse.ask(request)
+            except TokenNeeded:
+                if not isinstance(request, wire.Post):
+                    raise
+                return await self._context.purse.pay(request) if pays else MailboxFull()
+        except LimitReached as error:
+            # Of posts that wait for room, nothing that holds up other lanes.
+            return MailboxFull() if isinstance(request, wire.Post) else error
         except GrueError as error:
             return error
 
@@ -117,6 +136,18 @@ class Outbox:
         conversation, chat = found
         session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
         self._context.save(db, chat, refused_commit(session, conversation), session)
+
+
+def _must_fit(queued: Queued) -> bool:
+    """Whether a conversation cannot go on without this: a device asks to be readmitted, or is removed and added anew.
+
+    What waits before it goes first, and so is paid for too. Texts alone wait until the other side has read: they would
+    only fill up what is kept for this, and use up what first contacts cost.
+    """
+    if queued.purpose is Purpose.COMMIT:
+        request = wire.ANONYMOUS_REQUEST.decode(queued.request)
+        return isinstance(request, wire.Post) and bool(request.slots)
+    return queued.purpose is Purpose.RESYNC
 
 
 def _settles(outcome: GrueError) -> bool:

@@ -13,7 +13,7 @@ from grue.client.store import Db, Store
 from grue.client.transport import Transport
 from grue.errors import BadToken, GrueError, LimitReached, NotAGrueServer, TokenExpired, TokenSpent, Unreachable
 from grue.protocol import wire
-from grue.protocol.tokens import Draw, Purpose, StoredToken, price, spend
+from grue.protocol.tokens import Draw, Purpose, StoredToken, fare, price, spend
 
 STOCK: Final[Mapping[Purpose, int]] = MappingProxyType({Purpose.LOOKUP: 200, Purpose.POST: 100})
 """Tokens that are kept ready: an address book of a person who is new, and a day of new contacts."""
@@ -43,14 +43,18 @@ class Purse:
 
     async def ask(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
         """The answer to one anonymous request. Raises LimitReached, and what the transport raises."""
-        cost = price(request)
-        if cost is None:
+        if price(request) is None:
             return await self._transport.anonymous(request)
+        return await self.pay(cast("wire.Priced", request))
+
+    async def pay(self, request: wire.Priced) -> wire.AnonymousAnswer:
+        """The same for what need not be paid for always, once it is asked for."""
+        cost = fare(request)
         failure: GrueError | None = None
         for _ in range(TRIES):
             tokens = await self._take(*cost)
             try:
-                return await self._transport.anonymous(spend(cast("wire.Priced", request), tokens))
+                return await self._transport.anonymous(spend(request, tokens))
             except Unreachable:
                 # It was not written, so nobody has seen them.
                 await self._store.note(_put, cost[0], tokens)

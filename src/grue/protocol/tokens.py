@@ -53,7 +53,7 @@ def first_second(epoch: int) -> int:
 
 
 def price(request: wire.Message) -> tuple[Purpose, int] | None:
-    """What a request costs; None when it is free.
+    """What a request costs; None when it is free, as a `Post` is while there is room.
 
     Lookups cost one token for each number, so that no endpoint lists the directory. What makes the server keep
     something, or hands out a key package, costs one `post` token.
@@ -64,6 +64,11 @@ def price(request: wire.Message) -> tuple[Purpose, int] | None:
         case wire.Claim() | wire.CreateMailbox() | wire.PostIntro():
             return Purpose.POST, 1
     return None
+
+
+def fare(request: wire.Priced) -> tuple[Purpose, int]:
+    """What a `Spend` holds: the request's price, or for a `Post`, whose mailbox is nearly full, one `post` token."""
+    return price(request) or (Purpose.POST, 1)
 
 
 class Draw:

@@ -358,7 +358,7 @@ class Spend(Message, tag=47):
 
     tokens: Annotated[list[Token], Meta(min_length=1, max_length=MAX_EVALUATIONS), SERVER]
     body: Annotated[bytes, Meta(max_length=MAX_REQUEST), SERVER]
-    """An `Evaluate` (a `lookup` token an element), or a `Claim`, `CreateMailbox` or `PostIntro` (a `post` token)."""
+    """An `Evaluate` (a `lookup` token an element), `Claim`, `CreateMailbox`, `PostIntro` or `Post` (a `post` token)."""
 
 
 class Drawn(Message, tag=48):
@@ -479,9 +479,9 @@ AccountRequest = RegisterStart | RegisterFinish | Signed
 SignedRequest = UploadKeyPackages | CountKeyPackages | CheckIn | DeleteAccount | SendSms | AskSms | DrawTokens
 AccountAnswer = CodeSent | Registered | KeyPackageCount | SmsState | SmsStates | Drawn | Done | Refusal
 
-Priced = Evaluate | Claim | CreateMailbox | PostIntro
-"""What takes tokens: see `grue.protocol.tokens`."""
-AnonymousRequest = Priced | Spend | Post | ExchangeSlot | Fetch | Ack | RemoveReader
+Priced = Evaluate | Claim | CreateMailbox | PostIntro | Post
+"""What tokens are spent on; all but a `Post` always take them. See `grue.protocol.tokens`."""
+AnonymousRequest = Priced | Spend | ExchangeSlot | Fetch | Ack | RemoveReader
 AnonymousAnswer = Evaluated | Claimed | Posted | Reading | Fetched | Done | Refusal
 
 StreamRequest = Subscribe | Ack

@@ -153,8 +153,8 @@ class Server:
             case wire.Evaluate():
                 await self.store.transact(tokens.take, paid)
                 return await directory.evaluate(self, request)
-            case wire.PostIntro():
-                seq, new = await self.store.transact(_paid_intro, paid, request, self.blurred_day())
+            case wire.Post() | wire.PostIntro():
+                seq, new = await self.store.transact(_paid_post, paid, request, self.blurred_day())
                 return self._posted(request, seq, new)
             case wire.CreateMailbox():
                 await self.store.transact(_paid_creation, paid, request, self.random(16), self.blurred_day())
@@ -262,9 +262,14 @@ async def _answered(answer: Awaitable[wire.Message]) -> bytes:
         return wire.encode(wire.Refusal(error.code if isinstance(error, GrueError) else GrueError.code))
 
 
-async def _paid_intro(tx: Tx, paid: list[tokens.Spent], request: wire.PostIntro, today: int) -> tuple[int, bool]:
+async def _paid_post(
+    tx: Tx, paid: list[tokens.Spent], request: wire.Post | wire.PostIntro, today: int
+) -> tuple[int, bool]:
     repeated = await tokens.take(tx, paid)
-    seq, new = await mailboxes.post_intro(tx, request, today)
+    if isinstance(request, wire.PostIntro):
+        seq, new = await mailboxes.post_intro(tx, request, today)
+    else:
+        seq, new = await mailboxes.post(tx, request, today, paid=True)
     if repeated and new:
         # A replay from long ago, whose envelope is forgotten and whose token is not.
         raise TokenSpent

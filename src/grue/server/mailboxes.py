@@ -8,7 +8,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Final, NamedTuple, cast
 
-from grue.errors import BadRequest, MailboxConflict, MailboxFull, NoSuchMailbox, NotPermitted, TooLarge
+from grue.errors import BadRequest, MailboxConflict, MailboxFull, NoSuchMailbox, NotPermitted, TokenNeeded, TooLarge
 from grue.protocol import wire
 from grue.server.store import Tx
 
@@ -23,6 +23,10 @@ MAILBOX_STEP: Final = 30
 
 MAX_BACKLOG_KIB: Final = 32 * 1024
 """KiB waiting in a conversation's mailbox: a thousand messages a day for a month, at 1 KiB."""
+
+RESERVED_SHARE: Final = 10
+"""One part in so many of a conversation's mailbox takes only posts that spend a token: who may write can fill the rest
+for nothing, and a removal fits all the same."""
 
 MAX_INTRO_BACKLOG_KIB: Final = 8 * 1024
 """KiB waiting in an intro mailbox, which strangers fill: a thousand first contacts of 8 KiB."""
@@ -41,6 +45,23 @@ class Page(NamedTuple):
     head: int
     expires_day: int
     envelopes: list[wire.Delivery]
+
+
+class Room(NamedTuple):
+    """How much a mailbox takes, in KiB, and how much of it not from this post."""
+
+    limit: int
+    kept: int
+
+    def check(self, held: int) -> None:
+        """MAILBOX-05: nothing beyond the limit. MAILBOX-10: in what is kept, only what spends a token.
+
+        Raises MailboxFull, TokenNeeded.
+        """
+        if held > self.limit:
+            raise MailboxFull
+        if held > self.limit - self.kept:
+            raise TokenNeeded
 
 
 def key_hash(key: bytes) -> bytes:
@@ -127,14 +148,17 @@ def _check_distinct(hashes: list[bytes]) -> None:
 # --- posting --------------------------------------------------------------------------------------
 
 
-async def post(tx: Tx, request: wire.Post, today: int) -> tuple[int, bool]:
+async def post(tx: Tx, request: wire.Post, today: int, paid: bool = False) -> tuple[int, bool]:
     """Append an envelope, and reserve slots from it on. Returns its seq, and whether it is new.
 
+    paid  a token is spent on it in the same transaction
+
     Raises BadEnvelope's cause as TooLarge or BadRequest (MAILBOX-02), NoSuchMailbox, NotPermitted (MAILBOX-03),
-    MailboxConflict (MAILBOX-04), MailboxFull (MAILBOX-05).
+    MailboxConflict (MAILBOX-04), MailboxFull (MAILBOX-05), TokenNeeded (MAILBOX-10).
     """
     write_hash = key_hash(request.write_key)
-    seq, new = await _append(tx, request, write_hash, MAX_BACKLOG_KIB, today, request.slots)
+    room = Room(MAX_BACKLOG_KIB, 0 if paid else MAX_BACKLOG_KIB // RESERVED_SHARE)
+    seq, new = await _append(tx, request, write_hash, room, today, request.slots)
     if new and request.slots:
         await _reserve(tx, request.mailbox, request.slots, seq)
     return seq, new
@@ -142,14 +166,14 @@ async def post(tx: Tx, request: wire.Post, today: int) -> tuple[int, bool]:
 
 async def post_intro(tx: Tx, request: wire.PostIntro, today: int) -> tuple[int, bool]:
     """Append an envelope to an intro mailbox. As `post`, without a write key."""
-    return await _append(tx, request, None, MAX_INTRO_BACKLOG_KIB, today, ())
+    return await _append(tx, request, None, Room(MAX_INTRO_BACKLOG_KIB, 0), today, ())
 
 
 async def _append(
     tx: Tx,
     request: wire.Post | wire.PostIntro,
     write_hash: bytes | None,
-    limit: int,
+    room: Room,
     today: int,
     slots: Iterable[bytes],
 ) -> tuple[int, bool]:
@@ -169,8 +193,7 @@ async def _append(
     if before is not None:
         await tx.run("UPDATE mailbox SET seq = seq - 1, held = held - $2 WHERE mailbox = $1", request.mailbox, kib)
         return before, False
-    if held > limit:
-        raise MailboxFull
+    room.check(held)
     await tx.run(
         "INSERT INTO envelope (mailbox, seq, id, expires_day, blob) VALUES ($1, $2, $3, $4, $5)",
         request.mailbox, seq, request.envelope, expires, request.blob,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from grue._core import OprfError
 from grue.errors import BadRequest, BadToken, LimitReached, NotPermitted, TokenExpired, TokenSpent
 from grue.protocol import wire
-from grue.protocol.tokens import Purpose, epoch_of, price, spent_key, use_of
+from grue.protocol.tokens import Purpose, epoch_of, fare, spent_key, use_of
 
 if TYPE_CHECKING:
     from grue.server.app import Server
@@ -117,8 +117,8 @@ async def check(server: "Server", spend: wire.Spend) -> tuple[wire.Priced, list[
     TOKEN-07 they are of a key in use (TokenExpired). TOKEN-08 they were made with it, for this very request (BadToken).
     """
     request = wire.PRICED.decode(spend.body)
-    cost = price(request)
-    if cost is None or len(spend.tokens) != cost[1] or len({token.nonce for token in spend.tokens}) != cost[1]:
+    cost = fare(request)
+    if len(spend.tokens) != cost[1] or len({token.nonce for token in spend.tokens}) != cost[1]:
         raise BadToken
     for token in spend.tokens:
         _check_epoch(server, token.epoch)
