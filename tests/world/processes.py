@@ -47,10 +47,16 @@ class Service:
 
 
 class ProcessWorld:
-    """The same face as `MemoryWorld`, without what only a test's own network and clock can do."""
+    """The same face as `MemoryWorld`, without what only a test's own network and clock can do.
 
-    def __init__(self, path: Path) -> None:
+    relayed  the clients' anonymous requests go through a relay, which is a process as well
+    """
+
+    def __init__(self, path: Path, *, relayed: bool = False) -> None:
         self.path = path
+        self._relayed = relayed
+        self._relay: Service | None = None
+        self._relay_address = "127.0.0.1:0"
         self.carrier = Service("carrier", "--listen", "127.0.0.1:0")
         self._server: Service
         self._clients: list[Client] = []
@@ -60,6 +66,11 @@ class ProcessWorld:
     def url(self) -> str:
         return f"http://{self._address}"
 
+    @property
+    def relay(self) -> str:
+        """The relay's URL; empty without one."""
+        return f"http://{self._relay_address}" if self._relayed else ""
+
     async def start(self) -> None:
         if not self.carrier.address:
             await self.carrier.start()
@@ -68,19 +79,32 @@ class ProcessWorld:
         self._server = Service("serve", "--data", data, "--listen", self._address, "--sms", sms)
         await self._server.start()
         self._address = self._server.address
+        if self._relayed:
+            self._relay = Service("relay", "--listen", self._relay_address, "--to", self.url)
+            await self._relay.start()
+            self._relay_address = self._relay.address
 
     async def restart(self) -> None:
-        """Kill the server, as a power cut would, and start it again on the same port."""
-        await self._server.stop(signal.SIGKILL)
+        """Kill the server, as a power cut would, and start it again on the same port.
+
+        A relay as well: it would hand out the key of the killed one for two minutes.
+        """
+        await self._stop(signal.SIGKILL)
         await self.start()
 
     async def stop(self) -> int:
-        return await self._server.stop()
+        """Stop the server, and the relay as in `restart`."""
+        return await self._stop(signal.SIGTERM)
+
+    async def _stop(self, number: signal.Signals) -> int:
+        if self._relay is not None:
+            await self._relay.stop(number)
+        return await self._server.stop(number)
 
     async def close(self) -> None:
         for client in self._clients:
             await client.close()
-        assert await self._server.stop() == 0
+        assert await self.stop() == 0
         assert await self.carrier.stop() == 0
 
     async def open(self, name: str) -> Client:
@@ -91,7 +115,7 @@ class ProcessWorld:
 
     async def person(self, number: str, name: str | None = None) -> Client:
         client = await self.open(name or number)
-        await client.register(number, self.url)
+        await client.register(number, self.url, relay=self.relay)
         await until(lambda: self._codes(number))
         await client.verify(self._codes(number)[-1])
         return client

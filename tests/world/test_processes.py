@@ -12,9 +12,9 @@ from tests.world.memory import ALICE, BOB, CAROL, NOBODY
 from tests.world.processes import PATIENCE_SECONDS, ProcessWorld, eventually, until
 
 
-@pytest.fixture
-async def processes(tmp_path: Path) -> AsyncIterator[ProcessWorld]:
-    world = ProcessWorld(tmp_path)
+@pytest.fixture(params=["direct", "oblivious"])
+async def processes(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[ProcessWorld]:
+    world = ProcessWorld(tmp_path, relayed=request.param == "oblivious")
     await world.start()
     yield world
     await world.close()
@@ -50,7 +50,7 @@ async def test_blue_green_and_back_on_real_sockets(processes: ProcessWorld) -> N
 
 async def test_the_server_is_killed_between_any_two_steps_and_nothing_is_lost(processes: ProcessWorld) -> None:
     alice = await processes.open(ALICE)
-    await alice.register(ALICE, processes.url)
+    await alice.register(ALICE, processes.url, relay=processes.relay)
     code = await processes.code(ALICE)
     await processes.restart()
     await alice.verify(code)
