@@ -215,6 +215,18 @@ class NoKeyPackages(Refused):
     fix = "Try again later; their device has to come online."
 
 
+class NoSuchBlob(Refused):
+    code = "no_such_blob"
+    message = "That attachment is not on the server (any more)."
+    fix = "Attachments are kept for two weeks; ask for it to be sent again."
+
+
+class BlobConflict(Refused):
+    code = "blob_conflict"
+    message = "A part of an attachment is there with other contents."
+    fix = "This does not happen by chance; please report it."
+
+
 class TooLarge(Refused):
     code = "too_large"
     message = "That is too large for one message."
@@ -406,6 +418,11 @@ class BadKeyPackage(VerificationFailed):
 class BadEnvelope(VerificationFailed):
     code = "bad_envelope"
     message = "An envelope has a wrong size or does not open."
+
+
+class BadAttachment(VerificationFailed):
+    code = "bad_attachment"
+    message = "What the server has for that attachment is not what was sent."
 
 
 class ServerChanged(VerificationFailed):

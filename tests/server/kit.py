@@ -12,6 +12,7 @@ from grue.lab.mint import mint, paid
 from grue.protocol import wire
 from grue.protocol.tokens import Purpose, epoch_of, spend
 from grue.server.app import DAY, Server
+from grue.server.blobs import Blobs
 from grue.server.keys import Keys
 from grue.server.sqlite import open_store
 from grue.server.store import Store
@@ -35,6 +36,16 @@ class Clock:
         self.now += days * DAY
 
 
+class _NoBlobs(Blobs):
+    """No attachments, and no directory for them."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def names(self) -> list[bytes]:
+        return []
+
+
 class TestServer(Server):
     """A server whose clock can be set, and whose requests are messages."""
 
@@ -42,7 +53,7 @@ class TestServer(Server):
     clock: Clock
 
     def __init__(self, store: Store, clock: Clock | None = None, **roles: Any) -> None:
-        nobody = {"keys": Keys.generate(), "directory": cast("Any", None)}
+        nobody = {"keys": Keys.generate(), "directory": cast("Any", None), "blobs": _NoBlobs()}
         super().__init__(store, clock=clock or Clock(), **(nobody | roles))
 
     def blurred_day(self) -> int:

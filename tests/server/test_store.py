@@ -273,6 +273,24 @@ async def test_a_file_of_version_1_is_given_the_tables_that_it_lacks(tmp_path: P
             assert await store.read(_spent) == []
 
 
+async def test_a_file_of_version_2_is_given_the_table_that_it_lacks_and_keeps_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "server.db"
+    async with opened(path) as store:
+        await store.transact(put, b"m" * 32, 1)
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TABLE blob; PRAGMA user_version=2")
+    connection.close()
+    async with opened(path) as store:
+        assert await store.read(_blobs) == []
+        assert await store.read(get, b"m" * 32) == 1
+    with path.open("rb") as file:
+        assert struct.unpack(">I", file.read(64)[60:])[0] == SCHEMA_VERSION
+
+
+async def _blobs(tx: Tx) -> list[object]:
+    return [*await tx.rows("SELECT * FROM blob")]
+
+
 async def _spent(tx: Tx) -> list[object]:
     return [*await tx.rows("SELECT * FROM token_spent, token_quota")]
 

@@ -15,6 +15,7 @@ from grue.client.transport import Stream, Usage, refusal
 from grue.errors import GrueError, NotAGrueServer, TimedOut, Unreachable
 from grue.protocol import wire
 from grue.server.app import Server
+from grue.server.blobs import Blobs
 from grue.server.directory import Directory
 from grue.server.keys import open_keys
 from grue.server.sms import Event, Inbound, Receipt, Sms, SmsRole
@@ -195,7 +196,8 @@ class MemoryWorld:
         store = await open_store(data / "server.db")
         role = self.role = SmsRole(self.carrier)
         directory = Directory(data, keys, self.clock)
-        self.server = Server(store, keys=keys, directory=directory, sms=role, clock=self.clock)
+        blobs = Blobs(data / "blobs")
+        self.server = Server(store, keys=keys, directory=directory, blobs=blobs, sms=role, clock=self.clock)
         await role.start(self.server)
 
     async def stop(self) -> None:

@@ -14,6 +14,9 @@ from grue.cli.signals import stop_on_sigterm
 from grue.errors import UsageError
 from grue.protocol.numbers import parse
 
+BLOB_GIB = 32
+"""60 people who use up their tokens for two weeks; `grue.server.blobs` has the same."""
+
 SERVER_ADDRESS = "127.0.0.1:8443"
 RELAY_ADDRESS = "127.0.0.1:8444"
 CARRIER_ADDRESS = "127.0.0.1:2775"
@@ -32,11 +35,14 @@ def serve(
     clock_is_right: Annotated[
         bool, Parameter(negative="", help="Start although the clock contradicts what was signed last.")
     ] = False,
+    blob_limit: Annotated[int, Parameter(help="GiB that attachments may take in DATA, all together.")] = BLOB_GIB,
     shell: Injected,
 ) -> None:
     """Run a server until SIGTERM or Ctrl-C. Prints {"listening": "HOST:PORT"} when it is ready."""
     from grue.server.run import run
 
+    if blob_limit < 0:
+        raise UsageError("--blob-limit takes GiB, 0 for no attachments.")
     tls = _tls(tls_cert, tls_key)
     scheme = "http" if tls is None else "https"
 
@@ -53,6 +59,7 @@ def serve(
         ready=ready,
         restored=restored,
         clock_is_right=clock_is_right,
+        blob_limit=blob_limit << 30,
     )
 
 

@@ -61,6 +61,8 @@ GIVEN: Final[Mapping[str, tuple[Given, ...]]] = {
     "PostIntro": (
         Given(SERVER, "an envelope of one of four sizes, for an account's intro mailbox", "who sent it, what it says"),
     ),
+    "PutBlob": (Given(SERVER, "one sealed part of an attachment, of one of six sizes", "whose, what, and of which"),),
+    "GetBlob": (Given(SERVER, "that somebody fetches one part of an attachment", "who, what, and of which"),),
     "ExchangeSlot": (Given(SERVER, "that somebody begins to read a mailbox", "who"),),
     "Fetch": (Given(SERVER, "that somebody reads a mailbox", "who"),),
     "Subscribe": (Given(SERVER, "that one connection reads a mailbox, beside others", "who"),),

@@ -115,10 +115,19 @@ class SignedSms(Message, tag=87):
     signature: Annotated[Signature, DEVICES]
 
 
+class Attachment(Message, tag=88):
+    """What opens an attachment: its parts' ids come from the key, so all sizes have a reference of one length."""
+
+    key: Annotated[Key, MEMBERS]
+    length: Annotated[Count, MEMBERS]
+    """Bytes, without padding."""
+
+
 IntroPayload = IntroWelcome | IntroSms
 Application = Invitation | Text | Receipt | ResyncRequest
 
 INTRO_PAYLOAD: Final = Codec[IntroPayload](IntroPayload)
 APPLICATION: Final = Codec[Application](Application)
+ATTACHMENT: Final = Codec[Attachment](Attachment)
 SIGNED_SMS: Final = Codec[SignedSms](SignedSms)
 RECEIVED_SMS: Final = Codec[ReceivedSms](ReceivedSms)

@@ -61,7 +61,7 @@ def price(request: wire.Message) -> tuple[Purpose, int] | None:
     match request:
         case wire.Evaluate(blinded=blinded):
             return Purpose.LOOKUP, len(blinded)
-        case wire.Claim() | wire.CreateMailbox() | wire.PostIntro():
+        case wire.Claim() | wire.CreateMailbox() | wire.PostIntro() | wire.PutBlob():
             return Purpose.POST, 1
     return None
 

@@ -22,6 +22,9 @@ PROTOCOL: Final = 1
 ENVELOPE_BUCKETS: Final = (1024, 4096, 16384, 65536)
 """Bytes. An envelope's blob has exactly one of these sizes, so that its length says little."""
 
+PART_BUCKETS: Final = (4096, 16384, 65536, 131072, 196608, 262144)
+"""Bytes. A part of an attachment has exactly one of these sizes: all the largest, but for the last part."""
+
 MAX_REQUEST: Final = 1 << 20
 """Bytes of one request or frame: ten key packages of 2.8 KB and a full envelope fit many times over."""
 
@@ -67,6 +70,8 @@ Number = Annotated[str, Meta(min_length=5, max_length=16, pattern=r"^\+[1-9][0-9
 """E.164 with its plus sign."""
 Blob = Annotated[bytes, Meta(min_length=1024, max_length=65536)]
 """An envelope's contents; exactly one of `ENVELOPE_BUCKETS`, which the server checks."""
+Part = Annotated[bytes, Meta(min_length=4096, max_length=262144)]
+"""A part of a sealed attachment; exactly one of `PART_BUCKETS`, which the server checks."""
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
@@ -358,7 +363,8 @@ class Spend(Message, tag=47):
 
     tokens: Annotated[list[Token], Meta(min_length=1, max_length=MAX_EVALUATIONS), SERVER]
     body: Annotated[bytes, Meta(max_length=MAX_REQUEST), SERVER]
-    """An `Evaluate` (a `lookup` token an element), `Claim`, `CreateMailbox`, `PostIntro` or `Post` (a `post` token)."""
+    """An `Evaluate` (a `lookup` token an element), or what costs a `post` token: `Claim`, `CreateMailbox`, `PostIntro`,
+    `PutBlob`, or a `Post`."""
 
 
 class Drawn(Message, tag=48):
@@ -366,6 +372,24 @@ class Drawn(Message, tag=48):
 
     elements: Annotated[list[Key], Meta(max_length=TOKEN_BATCH), SERVER]
     proof: Annotated[Signature, SERVER]
+
+
+class PutBlob(Message, tag=54):
+    """Keep one part of an attachment for two weeks. The same again is a no-op, other bytes a conflict."""
+
+    id: Annotated[Key, SERVER]
+    """Uniform; whoever knows it may fetch the part."""
+    blob: Annotated[Part, seen("server sees the size bucket; contents: who has the attachment's key")]
+
+
+class GetBlob(Message, tag=55):
+    """Fetch one part. Who knows its id may, as often as they like."""
+
+    id: Annotated[Key, SERVER]
+
+
+class BlobPart(Message, tag=56):
+    blob: Annotated[Part, seen("server sees the size bucket; contents: who has the attachment's key")]
 
 
 # --- streams --------------------------------------------------------------------------------------
@@ -479,10 +503,10 @@ AccountRequest = RegisterStart | RegisterFinish | Signed
 SignedRequest = UploadKeyPackages | CountKeyPackages | CheckIn | DeleteAccount | SendSms | AskSms | DrawTokens
 AccountAnswer = CodeSent | Registered | KeyPackageCount | SmsState | SmsStates | Drawn | Done | Refusal
 
-Priced = Evaluate | Claim | CreateMailbox | PostIntro | Post
+Priced = Evaluate | Claim | CreateMailbox | PostIntro | Post | PutBlob
 """What tokens are spent on; all but a `Post` always take them. See `grue.protocol.tokens`."""
-AnonymousRequest = Priced | Spend | ExchangeSlot | Fetch | Ack | RemoveReader
-AnonymousAnswer = Evaluated | Claimed | Posted | Reading | Fetched | Done | Refusal
+AnonymousRequest = Priced | Spend | ExchangeSlot | Fetch | Ack | RemoveReader | GetBlob
+AnonymousAnswer = Evaluated | Claimed | Posted | Reading | Fetched | BlobPart | Done | Refusal
 
 StreamRequest = Subscribe | Ack
 StreamPush = Subscribed | NotSubscribed | Delivery

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from grue.errors import BadRequest, GrueError, NetworkError, NotPermitted, Refused, TokenNeeded, TokenSpent
 from grue.protocol import wire
-from grue.server import directory, gateway, keypackages, mailboxes, registration, sms, tokens
+from grue.server import blobs, directory, gateway, keypackages, mailboxes, registration, sms, tokens
+from grue.server.blobs import Blobs
 from grue.server.directory import Directory
 from grue.server.gateway import Gateway
 from grue.server.keys import Keys
@@ -43,6 +44,7 @@ class Server:
         *,
         keys: Keys,
         directory: Directory,
+        blobs: Blobs,
         sms: SmsRole | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
@@ -50,6 +52,7 @@ class Server:
         self.store = store
         self.keys = keys
         self.directory = directory
+        self.blobs = blobs
         self.sms = sms
         self.clock = clock
         self.random = random
@@ -140,6 +143,8 @@ class Server:
                 return wire.Done()
             case wire.Fetch() as request:
                 return await self._fetch(request)
+            case wire.GetBlob() as request:
+                return await blobs.get(self, request)
             case wire.ExchangeSlot() as request:
                 return wire.Reading(await self.store.transact(mailboxes.exchange, request))
             case wire.RemoveReader() as request:
@@ -159,6 +164,8 @@ class Server:
             case wire.CreateMailbox():
                 await self.store.transact(_paid_creation, paid, request, self.random(16), self.blurred_day())
                 return wire.Done()
+            case wire.PutBlob():
+                return await blobs.put(self, request, paid)
             case wire.Claim():
                 return await self.store.transact(_paid_claim, paid, request, self.week)
 
@@ -231,6 +238,7 @@ class Server:
             await self.store.transact(tokens.expire, first_byte, self.week)
         await self.store.transact(keypackages.expire, self.week)
         await registration.expire(self)
+        await blobs.expire(self)
 
     # --- challenges -------------------------------------------------------------------------------
 

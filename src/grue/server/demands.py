@@ -28,6 +28,9 @@ LIVE: Final = (
     "SMS through this server's gateway, out and in: both numbers, the time and the text. Its gateway and the carriers "
     "have the same, and keep it on their own terms.",
     "That lookups are made, from which address and how many at a time. Not of which numbers, and not with what result.",
+    "That parts of attachments come and are fetched: time and size, and over the direct transport the address. "
+    "By these it can be guessed which belong together, who sent them and who fetched them. They are sealed: the "
+    "server has no key to them.",
     "Envelopes that come from then on could be kept after they were read. They stay sealed: the server has no key to "
     "them.",
 )
@@ -51,6 +54,11 @@ CANNOT: Final = (
         "What do its messages say?",
         "They are encrypted from device to device. The server has none of the keys, and deletes an envelope once all "
         "its readers have it.",
+    ),
+    Unanswerable(
+        "Which attachments has it sent or received, and what is in them?",
+        "A part of one lies under the hash of a random id, paid for by a token that is anybody's. No row leads from an "
+        "account to one, and the key is with those who were sent it. After two weeks it is gone.",
     ),
     Unanswerable(
         "Which numbers has it looked up, and who has looked it up?",

@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 
 from grue.errors import UsageError
 from grue.server.app import Server
+from grue.server.blobs import MAX_BLOB_BYTES, Blobs
 from grue.server.clock import SteadyClock
 from grue.server.directory import TEND_EVERY, Directory
 from grue.server.http import runner
@@ -22,6 +23,7 @@ from grue.server.sqlite import open_store
 
 DATABASE: Final = "server.db"
 LOCK: Final = "server.lock"
+BLOBS: Final = "blobs"
 
 SWEEP_EVERY: Final = 6 * 3600
 """Seconds between two sweeps of what has expired; expiry counts in days."""
@@ -36,11 +38,13 @@ async def serve(
     ready: Callable[[str], None] = lambda _address: None,
     restored: bool = False,
     clock_is_right: bool = False,
+    blob_limit: int = MAX_BLOB_BYTES,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Calls `ready` with HOST:PORT once requests are answered.
 
     restored        the data comes from a backup: clients are told to read again, and old key packages not handed out
     clock_is_right  start although the clock contradicts what was signed last
+    blob_limit      bytes that attachments may take on the disk
 
     Raises UsageError, ClockImplausible, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
     """
@@ -50,7 +54,7 @@ async def serve(
     asyncio.get_running_loop().set_exception_handler(_report_from_loop)
     async with AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
-        server = await stack.enter_async_context(_server(data, sms, directory_key, clock_is_right))
+        server = await stack.enter_async_context(_server(data, sms, directory_key, clock_is_right, blob_limit))
         if restored:
             await server.after_restore()
         stack.enter_context(_chores(server))
@@ -66,7 +70,11 @@ def run(data: Path, listen: str, **options: Any) -> None:
 
 @asynccontextmanager
 async def _server(
-    data: Path, sms_url: str | None, directory_key: Path | None, clock_is_right: bool = False
+    data: Path,
+    sms_url: str | None,
+    directory_key: Path | None,
+    clock_is_right: bool = False,
+    blob_limit: int = MAX_BLOB_BYTES,
 ) -> AsyncIterator[Server]:
     """All parts of a server, in the order in which they need each other, and left in the opposite one."""
     gateway = open_gateway(sms_url) if sms_url is not None else None
@@ -77,7 +85,8 @@ async def _server(
         clock = SteadyClock()
         directory = Directory(data, keys, clock, clock_is_right=clock_is_right)
         try:
-            server = Server(store, keys=keys, directory=directory, sms=role, clock=clock)
+            blobs = Blobs(data / BLOBS, blob_limit)
+            server = Server(store, keys=keys, directory=directory, blobs=blobs, sms=role, clock=clock)
             async with _sms(server, role):
                 yield server
         finally:

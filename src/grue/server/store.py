@@ -14,7 +14,7 @@ Args = TypeVarTuple("Args")
 Value = bytes | str | int | float | None
 Row = tuple[Value, ...]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Raised with every change to `TABLES`; an older Grue refuses a newer file."""
 
 LATER_WITHIN: Final = 0.25
@@ -143,6 +143,15 @@ TABLES: Final = (
             Column("blob", "BLOB NOT NULL", "its size bucket; the rest is sealed"),
         ),
         ("mailbox", "seq"),
+    ),
+    Table(
+        "blob",
+        (
+            Column("id", "BLOB NOT NULL", "nothing: the hash of 32 random bytes"),
+            Column("bucket", "INTEGER NOT NULL", "its size bucket; the sealed bytes are in a file"),
+            Column("expires_day", "INTEGER NOT NULL", "the day on which it came, or the one before"),
+        ),
+        ("id",),
     ),
     Table(
         "token_spent",

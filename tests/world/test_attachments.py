@@ -1,0 +1,269 @@
+"""Attachments in the world: up from one client and down into another's file, whatever happens between."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from grue.client import attachments, rows
+from grue.client.attachments import get, put
+from grue.client.client import Client
+from grue.errors import BadAttachment, LimitReached, NoSuchBlob, NotAGrueServer, TimedOut, TooLarge, UsageError
+from grue.protocol import wire
+from grue.protocol.blobs import MAX_ATTACHMENT, PART_BYTES, PART_ROOM, Sealing
+from grue.protocol.contents import ATTACHMENT, Attachment
+from grue.server import tokens
+from tests.world.memory import ALICE, BOB, MemoryWorld
+
+NOTHING = b""
+FEW = b"a few bytes"
+THREE_PARTS = os.urandom(3 * PART_ROOM - 1000)
+
+
+def file_with(path: Path, contents: bytes) -> Path:
+    place = path / "photo.jpg"
+    place.write_bytes(contents)
+    return place
+
+
+def puts(world: MemoryWorld) -> list[wire.PutBlob]:
+    return [request for request in world.network.seen if isinstance(request, wire.PutBlob)]
+
+
+def only(count: int) -> Callable[[wire.Message], bool]:
+    """Lose the answer to the part after so many."""
+    seen = iter(range(1000))
+    return lambda request: isinstance(request, wire.PutBlob | wire.GetBlob) and next(seen) == count
+
+
+async def uploads(client: Client) -> int:
+    return len(await client.context.store.read(lambda db: db.rows("SELECT key FROM meta WHERE key LIKE 'upload %'")))
+
+
+@pytest.mark.parametrize("contents", [NOTHING, FEW, THREE_PARTS], ids=["nothing", "few", "three parts"])
+@pytest.mark.parametrize("from_file", [True, False])
+async def test_what_one_puts_another_gets(world: MemoryWorld, contents: bytes, from_file: bool) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    source = file_with(world.path, contents) if from_file else contents
+    attachment = await put(alice.context, source)
+    received = ATTACHMENT.decode(wire.encode(attachment))
+    await get(bob.context, received, world.path / "got.jpg")
+    assert (world.path / "got.jpg").read_bytes() == contents
+    assert [path.name for path in world.path.glob(".*")] == []
+    assert await uploads(alice) == 0
+
+
+async def test_parts_are_paid_one_by_one_and_share_nothing(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    attachment = await put(alice.context, THREE_PARTS)
+    parts = puts(world)
+    assert [len(part.blob) for part in parts] == [PART_BYTES] * 3
+    assert len({part.id for part in parts}) == 3
+    for part in parts:
+        assert attachment.key not in wire.encode(part)
+
+
+async def test_the_reference_is_as_long_for_a_large_one_as_for_a_small_one(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    small, large = [await put(alice.context, contents) for contents in (FEW, THREE_PARTS)]
+    assert len(wire.encode(large)) - len(wire.encode(small)) <= 8
+
+
+async def test_an_upload_that_was_broken_off_goes_on_with_its_part(world: MemoryWorld) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    source = file_with(world.path, THREE_PARTS)
+    world.network.lose = only(1)
+    with pytest.raises(TimedOut):
+        await put(alice.context, source)
+    await world.restart()
+    again = await world.open(ALICE)
+    attachment = await put(again.context, source)
+    ids = [part.id for part in puts(world)]
+    assert len(ids) == 4
+    assert ids[1] == ids[2]
+    assert puts(world)[1].blob == puts(world)[2].blob
+    await get(bob.context, attachment, world.path / "got")
+    assert (world.path / "got").read_bytes() == THREE_PARTS
+
+
+async def test_the_same_file_sent_twice_is_two_attachments(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    source = file_with(world.path, FEW)
+    first, second = [await put(alice.context, source) for _ in range(2)]
+    assert first.key != second.key
+    assert puts(world)[0].id != puts(world)[1].id
+
+
+async def test_a_file_that_changed_meanwhile_goes_up_anew_under_another_key(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    source = file_with(world.path, THREE_PARTS)
+    world.network.lose = only(1)
+    with pytest.raises(TimedOut):
+        await put(alice.context, source)
+    source.write_bytes(THREE_PARTS[::-1])
+    attachment = await put(alice.context, source)
+    assert len({part.id for part in puts(world)}) == 2 + 3
+    await get(alice.context, attachment, world.path / "got")
+    assert (world.path / "got").read_bytes() == THREE_PARTS[::-1]
+
+
+async def test_a_change_that_the_files_time_does_not_show_is_never_sealed_under_the_same_key(
+    world: MemoryWorld,
+) -> None:
+    alice = await world.person(ALICE)
+    source = file_with(world.path, THREE_PARTS)
+    times = source.stat().st_atime_ns, source.stat().st_mtime_ns
+    world.network.lose = only(1)
+    with pytest.raises(TimedOut):
+        await put(alice.context, source)
+    source.write_bytes(THREE_PARTS[::-1])
+    os.utime(source, ns=times)
+    with pytest.raises(UsageError):
+        await put(alice.context, source)
+    assert len(puts(world)) == 2
+    attachment = await put(alice.context, source)
+    assert len({part.id for part in puts(world)}) == 2 + 3
+    await get(alice.context, attachment, world.path / "got")
+    assert (world.path / "got").read_bytes() == THREE_PARTS[::-1]
+
+
+async def test_a_file_that_changes_while_it_is_sent_is_not_passed_off_as_whole(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    source = file_with(world.path, THREE_PARTS)
+
+    def shortened(request: wire.Message, answer: wire.Message) -> wire.Message:
+        if isinstance(request, wire.PutBlob):
+            source.write_bytes(THREE_PARTS + FEW)
+        return answer
+
+    world.network.change = shortened
+    with pytest.raises(UsageError):
+        await put(alice.context, source)
+    assert await uploads(alice) == 0
+
+
+async def test_two_processes_that_send_one_file_seal_nothing_twice(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    source = file_with(world.path, THREE_PARTS)
+    world.network.lose = only(0)
+    with pytest.raises(TimedOut):
+        await put(alice.context, source)
+    stale = await alice.context.store.read(lambda db: rows.get_meta(db, attachments._name(source), attachments.Upload))
+    assert stale is not None
+    await put(alice.context, source)
+    # The other process, which still is where it was.
+    assert not await alice.context.store.transact(attachments._under_way, stale, 0, bytes(32))
+
+
+async def test_an_upload_that_is_too_old_is_begun_anew(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    source = file_with(world.path, THREE_PARTS)
+    world.network.lose = only(1)
+    with pytest.raises(TimedOut):
+        await put(alice.context, source)
+    await world.pass_days(attachments.UPLOAD_DAYS)
+    await put(alice.context, source)
+    assert len({part.id for part in puts(world)}) == 2 + 3
+
+
+async def test_what_the_limit_stops_goes_on_when_there_are_tokens_again(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "WEEKLY_POSTS", 0)
+    alice = await world.person(ALICE)
+    await alice.context.store.transact(lambda db: db.execute("DELETE FROM token WHERE purpose = 'post'"))
+    source = file_with(world.path, THREE_PARTS)
+    with pytest.raises(LimitReached):
+        await put(alice.context, source)
+    monkeypatch.setattr(tokens, "WEEKLY_POSTS", 50)
+    assert (await put(alice.context, source)).length == len(THREE_PARTS)
+
+
+async def test_a_download_that_was_broken_off_goes_on(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    attachment = await put(alice.context, THREE_PARTS)
+    world.network.lose = only(2)
+    with pytest.raises(TimedOut):
+        await get(alice.context, attachment, world.path / "got")
+    assert not (world.path / "got").exists()
+    await get(alice.context, attachment, world.path / "got")
+    assert (world.path / "got").read_bytes() == THREE_PARTS
+    assert world.network.requests().count("GetBlob") == 4
+
+
+async def test_blob_03_a_server_that_changes_or_swaps_a_part_is_caught_and_nothing_is_left(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    attachment = await put(alice.context, THREE_PARTS)
+    parts = puts(world)
+    lies = [parts[0].blob, parts[1].blob[:-1] + bytes([parts[1].blob[-1] ^ 1]), parts[1].blob[: PART_BYTES // 2]]
+    for lie in lies:
+
+        def lying(request: wire.Message, answer: wire.Message, lie: bytes = lie) -> wire.Message:
+            second = isinstance(request, wire.GetBlob) and request.id == parts[1].id
+            return wire.BlobPart(lie) if second else answer
+
+        world.network.change = lying
+        with pytest.raises(BadAttachment):
+            await get(alice.context, attachment, world.path / "got")
+        assert [path.name for path in world.path.iterdir() if path.is_file()] == []
+
+
+async def test_an_answer_of_another_kind_is_no_part(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    attachment = await put(alice.context, FEW)
+    world.network.change = lambda _request, _answer: wire.Reading(1)
+    with pytest.raises(NotAGrueServer):
+        await get(alice.context, attachment, world.path / "got")
+    with pytest.raises(NotAGrueServer):
+        await put(alice.context, FEW)
+
+
+async def test_an_attachment_that_has_expired_says_so_and_leaves_nothing(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    attachment = await put(alice.context, FEW)
+    await world.pass_days(16)
+    with pytest.raises(NoSuchBlob):
+        await get(alice.context, attachment, world.path / "got")
+    assert not (world.path / "got").exists()
+
+
+async def test_blob_01_what_is_too_large_is_refused_before_anything_is_sent(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    source = world.path / "film.mkv"
+    with source.open("wb") as file:
+        file.truncate(MAX_ATTACHMENT + 1)
+    with pytest.raises(TooLarge):
+        await put(alice.context, source)
+    with pytest.raises(TooLarge):
+        await get(alice.context, Attachment(bytes(32), MAX_ATTACHMENT + 1), world.path / "got")
+    assert puts(world) == []
+    assert await uploads(alice) == 0
+
+
+async def test_files_that_cannot_be_read_or_are_there_already_are_left_as_they_are(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    attachment = await put(alice.context, FEW)
+    there = file_with(world.path, b"mine")
+    for into in (there, world.path / "nowhere" / "got"):
+        with pytest.raises(UsageError):
+            await get(alice.context, attachment, into)
+    for source in (world.path / "nothing.jpg", world.path):
+        with pytest.raises(UsageError):
+            await put(alice.context, source)
+    assert there.read_bytes() == b"mine"
+
+
+async def test_the_servers_disk_has_no_byte_of_it_and_not_which_parts_belong_together(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    attachment = await put(alice.context, THREE_PARTS)
+    sealing = Sealing(attachment.key, attachment.length)
+    everything = {path: path.read_bytes() for path in (world.path / "server").rglob("*") if path.is_file()}
+    names = " ".join(map(str, everything))
+    for known in (attachment.key, *(sealing.part_id(n) for n in range(3)), THREE_PARTS[:32], THREE_PARTS[-32:]):
+        assert not any(known in contents for contents in everything.values())
+        assert known.hex() not in names
+    blobs = [path for path in everything if path.parent.name == "blobs"]
+    assert len(blobs) == 3
+    assert len({path.stat().st_size for path in blobs}) == 1
+    assert {path.stat().st_mtime % 86_400 for path in blobs} == {0}
