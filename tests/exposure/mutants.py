@@ -19,11 +19,22 @@ import pytest
 from grue.exposure import surfaces
 from grue.exposure.encodings import _septets, _varint
 from grue.protocol import wire
+from grue.protocol.blobs import Sealing
 from grue.server import app, directory, mailboxes, registration, sms, sqlite
 from grue.server.app import Server
 from grue.server.directory import record_key
 from grue.server.store import Tx, Value
-from tests.exposure.scanned import ADDRESS_4, ADDRESS_6, ALICE, BOB, CAROL, GREEN, GREEN_ANSWER, ScannedWorld
+from tests.exposure.scanned import (
+    ADDRESS_4,
+    ADDRESS_6,
+    ALICE,
+    BOB,
+    CAROL,
+    GREEN,
+    GREEN_ANSWER,
+    PHOTOGRAPH,
+    ScannedWorld,
+)
 
 log: Final = logging.getLogger("grue.server")
 
@@ -310,6 +321,11 @@ async def table_named_after(_world: ScannedWorld, server: Server, number: str) -
     await server.store.transact(create)
 
 
+def attachment_opened(_world: ScannedWorld, patch: pytest.MonkeyPatch) -> None:
+    """As a sender would that does not seal, and a server that takes it."""
+    patch.setattr(Sealing, "seal", lambda self, n, contents: contents.ljust(self.part_bytes(n), b"\0"))
+
+
 async def mailbox_named_after(_world: ScannedWorld, server: Server, number: str) -> None:
     mailbox = number.encode().ljust(32, b"=")
     await server.store.transact(mailboxes.create_intro, mailbox, bytes(32), bytes(16), server.today)
@@ -539,6 +555,14 @@ MUTANTS: Final = [
         surfaces.DIRECTORY_FILE,
         "1/names",
     ),
+    Mutant(
+        "number beside the parts of attachments",
+        file_of("server/blobs/owners", lambda _, n: n.encode()),
+        ALICE,
+        surfaces.BLOB,
+        "server/blobs/owners",
+    ),
+    Mutant("attachment in the clear", attachment_opened, PHOTOGRAPH, surfaces.BLOB, "server/blobs/", "text"),
     # What was deleted.
     Mutant("row deleted without wiping", row_deleted, BOB, surfaces.DATABASE, "of leak", "text"),
     Mutant("page freed without wiping", page_freed, ALICE, surfaces.FREE_PAGE, "free page", "text"),

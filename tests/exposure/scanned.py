@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from grue.client import account
+from grue.client.attachments import put
 from grue.client.client import Client
 from grue.client.home import make_key
 from grue.exposure.scan import ADDRESS, INSTANT, NUMBER, TEXT, Canary, Hit, Together, name
@@ -25,6 +26,7 @@ DECOYS = [f"+4477009007{n:02}" for n in range(5)]
 """Numbers that nobody ever used."""
 
 HELLO, ANSWER = "meet me at the observatory", "bring the binoculars then"
+PHOTOGRAPH = "the observatory by night, as a picture shows it"
 GREEN, GREEN_ANSWER = "the greengrocer is closing", "understood and overheard"
 
 ADDRESS_4, ADDRESS_6 = "203.0.113.77", "2001:db8:17::4d"
@@ -70,6 +72,7 @@ class ScannedWorld(MemoryWorld):
         await self.alice.send(BOB, HELLO)
         await self.alice.send(CAROL, GREEN, sms=True)
         await self.carrier.inject(CAROL, ALICE, GREEN_ANSWER)
+        await put(self.alice.context, PHOTOGRAPH.encode() * 100)
         self.together = await self.server.store.read(_names)
 
     async def registrations(self) -> None:
@@ -100,7 +103,7 @@ class ScannedWorld(MemoryWorld):
     def everything(self) -> list[Canary]:
         numbers = [Canary(NUMBER, number) for number in (ALICE, BOB, CAROL)]
         addresses = [Canary(ADDRESS, address) for address in (ADDRESS_4, ADDRESS_6)]
-        texts = [Canary(TEXT, text) for text in (HELLO, ANSWER, GREEN, GREEN_ANSWER, *self.codes)]
+        texts = [Canary(TEXT, text) for text in (HELLO, ANSWER, PHOTOGRAPH, GREEN, GREEN_ANSWER, *self.codes)]
         return [*numbers, *addresses, *texts, Canary(INSTANT, repr(BEGUN))]
 
     def scanned(self, canaries: Sequence[Canary] | None = None, *places: Path) -> list[Hit]:

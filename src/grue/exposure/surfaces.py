@@ -32,6 +32,7 @@ LOG: Final = "log"
 TEMPORARY: Final = "temporary file"
 KEY_FILE: Final = "key file"
 DIRECTORY_FILE: Final = "directory file"
+BLOB: Final = "part of an attachment"
 CORE: Final = "core image"
 NAME: Final = "file name"
 FILE: Final = "file"
@@ -156,6 +157,8 @@ def _kind(name: str, first: bytes) -> str:
         return LOG
     if base.startswith((".", "~", "tmp")) or re.search(r"\.(tmp|temp|new|part|swp)$|-journal$", base):
         return TEMPORARY
+    if re.search(r"(^|/)blobs/", name):
+        return BLOB
     return DIRECTORY_FILE if re.search(r"(^|/)directory/", name) else FILE
 
 
