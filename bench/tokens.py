@@ -21,6 +21,7 @@ from grue.lab.mint import paid
 from grue.protocol import wire
 from grue.server import tokens
 from grue.server.app import Server
+from grue.server.blobs import Blobs
 from grue.server.directory import Directory
 from grue.server.keys import open_keys
 from grue.server.sqlite import open_store
@@ -43,7 +44,7 @@ def measure() -> list[dict[str, Any]]:
 async def _redeem(data: Path) -> float:
     keys = open_keys(data)
     store = await open_store(data / "server.db")
-    server = Server(store, keys=keys, directory=Directory(data, keys))
+    server = Server(store, keys=keys, directory=Directory(data, keys), blobs=Blobs(data / "blobs"))
     request = wire.Evaluate(1, [OprfBlind.blind(os.urandom(32)).element for _ in range(wire.TOKEN_BATCH)])
     spends = [paid(keys, request) for _ in range(REQUESTS)]
     times = []
