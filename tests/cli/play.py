@@ -153,7 +153,13 @@ class Stage:
     def _filled(self, word: str) -> str:
         word = word.replace("<server>", self.url).replace("<carrier>", self.carrier)
         word = re.sub(r"<code (\+\d+)>", lambda match: self.code(match[1]), word)
+        word = re.sub(r"<newest (\w+) (\S+)>", lambda match: self._newest(match[1], match[2]), word)
         return re.sub(r"<imposter (\w+)>", lambda match: self._imposter(match[1]), word)
+
+    def _newest(self, home: str, chat: str) -> str:
+        """The id of a chat's newest message."""
+        shown = self.grue("--home", home, "--json", "show", chat).stdout
+        return str(json.loads(shown[-1])["id"])
 
     # --- what can be done besides -----------------------------------------------------------------
 
@@ -221,6 +227,14 @@ class Stage:
     def write_file(self, name: str, text: str) -> None:
         (self.path / name).parent.mkdir(exist_ok=True)
         (self.path / name).write_bytes(text.encode().decode("unicode_escape").encode())
+
+    def same_file(self, one: str, other: str) -> None:
+        assert (self.path / one).read_bytes() == (self.path / other).read_bytes()
+
+    def damage_parts(self) -> None:
+        """Every part of an attachment that the server has, at its end."""
+        for path in (self.path / self._data / "blobs").iterdir():
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
 
     def copy_home(self, name: str, to: str) -> None:
         shutil.copytree(self.path / name, self.path / to)

@@ -150,17 +150,21 @@ async def test_a_newer_schema_is_foreign(tmp_path: Path) -> None:
         await Store.open(path, KEY)
 
 
-async def test_a_home_of_version_1_is_given_what_it_lacks(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "lacks"), [(1, ["token", "attachment"]), (2, ["attachment"])])
+async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(
+    tmp_path: Path, version: int, lacks: list[str]
+) -> None:
     path = tmp_path / "grue.db"
     await stored(path, "kept")
     connection = apsw.Connection(str(path))
     connection.pragma("key", f"raw:{KEY.hex()}")
-    connection.execute("DROP TABLE token")
-    connection.pragma("user_version", 1)
+    for table in lacks:
+        connection.execute(f"DROP TABLE {table}")
+    connection.pragma("user_version", version)
     connection.close()
     for _ in range(2):
         store = await Store.open(path, KEY)
-        assert await store.read(lambda db: db.rows("SELECT * FROM token")) == []
+        assert await store.read(lambda db: db.rows("SELECT * FROM token, attachment")) == []
         await store.close()
 
 

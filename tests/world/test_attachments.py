@@ -8,13 +8,22 @@ import pytest
 
 from grue.client import attachments, rows
 from grue.client.attachments import get, put
-from grue.client.client import Client
-from grue.errors import BadAttachment, LimitReached, NoSuchBlob, NotAGrueServer, TimedOut, TooLarge, UsageError
+from grue.client.client import Client, File
+from grue.errors import (
+    BadAttachment,
+    LimitReached,
+    NoSuchBlob,
+    NoSuchChat,
+    NotAGrueServer,
+    TimedOut,
+    TooLarge,
+    UsageError,
+)
 from grue.protocol import wire
 from grue.protocol.blobs import MAX_ATTACHMENT, PART_BYTES, PART_ROOM, Sealing
 from grue.protocol.contents import ATTACHMENT, Attachment
 from grue.server import tokens
-from tests.world.memory import ALICE, BOB, MemoryWorld
+from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld
 
 NOTHING = b""
 FEW = b"a few bytes"
@@ -252,6 +261,85 @@ async def test_files_that_cannot_be_read_or_are_there_already_are_left_as_they_a
         with pytest.raises(UsageError):
             await put(alice.context, source)
     assert there.read_bytes() == b"mine"
+
+
+# --- with a message -------------------------------------------------------------------------------
+
+
+async def test_a_file_goes_with_a_message_and_is_saved_by_who_has_it(world: MemoryWorld) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    source = file_with(world.path, THREE_PARTS)
+    sent = await alice.send(BOB, "look", file=source)
+    await bob.poll()
+    (message,) = await bob.unshown()
+    assert (message.id, message.text, message.file) == (sent.id, "look", File("photo.jpg", len(THREE_PARTS)))
+    assert await bob.save(message.id, world.path / "got") == message.file
+    assert (world.path / "got").read_bytes() == THREE_PARTS
+    # Both ways, in the conversation that there is now, and by who has sent it.
+    answer = await bob.send(ALICE, "", file=file_with(world.path, FEW))
+    await alice.poll()
+    (message,) = await alice.unshown()
+    assert (message.text, message.file) == ("", File("photo.jpg", len(FEW)))
+    for client, into in ((alice, "one"), (bob, "two")):
+        await client.save(answer.id, world.path / into)
+        assert (world.path / into).read_bytes() == FEW
+    assert [message.file for message in await alice.history(BOB)] == [
+        File("photo.jpg", len(THREE_PARTS)), File("photo.jpg", len(FEW)),
+    ]  # fmt: skip
+    assert [chat.last for chat in await alice.chats()] == ["photo.jpg"]
+
+
+async def test_a_message_whose_upload_broke_off_was_not_sent_and_goes_when_it_is_sent_again(world: MemoryWorld) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    source = file_with(world.path, THREE_PARTS)
+    world.network.lose = only(1)
+    with pytest.raises(TimedOut):
+        await alice.send(BOB, "look", file=source)
+    assert await alice.chats() == []
+    await alice.send(BOB, "look", file=source)
+    assert len(puts(world)) == 4
+    await bob.poll()
+    assert [message.file for message in await bob.unshown()] == [File("photo.jpg", len(THREE_PARTS))]
+
+
+async def test_a_message_with_a_file_that_could_not_go_goes_with_it_later(world: MemoryWorld) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    await alice.send(BOB, "hello")
+    await bob.poll()
+    await bob.send(ALICE, "hello yourself")
+    await alice.poll()
+    world.network.lose = lambda request: isinstance(request, wire.Post)
+    await alice.send(BOB, "look", file=file_with(world.path, FEW))
+    world.network.lose = lambda _request: False
+    await alice.poll()
+    await bob.poll()
+    assert [message.file for message in await bob.unshown()] == [None, File("photo.jpg", len(FEW))]
+
+
+async def test_no_file_is_uploaded_for_who_is_not_on_grue_or_for_oneself(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    source = file_with(world.path, FEW)
+    for to in (NOBODY, "me"):
+        with pytest.raises(UsageError):
+            await alice.send(to, "look", file=source, sms=True)
+    with pytest.raises(NoSuchChat):
+        await alice.send("chat:77", "look", file=source)
+    assert puts(world) == []
+    assert world.texts(NOBODY) == []
+
+
+async def test_a_file_whose_name_is_no_text_or_very_long_goes(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    source = world.path / os.fsdecode(b"caf\xe9.txt")
+    source.write_bytes(FEW)
+    assert (await put(alice.context, source)).name == "caf\ufffd.txt"
+
+
+@pytest.mark.parametrize("id", ["", "00", "no hex", "ab" * 16])
+async def test_a_message_without_a_file_has_none_to_save(world: MemoryWorld, id: str) -> None:
+    alice = await world.person(ALICE)
+    with pytest.raises(UsageError):
+        await alice.save(id, world.path / "got")
 
 
 async def test_the_servers_disk_has_no_byte_of_it_and_not_which_parts_belong_together(world: MemoryWorld) -> None:

@@ -1,7 +1,8 @@
-"""`send`, `receive`, `chats` and `show`: messages out, in, and as they were."""
+"""`send`, `receive`, `chats`, `show` and `save`: messages out, in, and as they were."""
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
@@ -39,6 +40,7 @@ async def send(
     text: Annotated[str, HYPHENS, Parameter(help="What to say. `-`: from stdin.")],
     /,
     *,
+    file: Annotated[Path | None, Parameter(help="A file to go with it, up to 100 MiB; TEXT may be empty then.")] = None,
     sms: Annotated[bool, FLAG, Parameter(help="Agree to SMS, should the number not be on Grue.")] = False,
     accept_key: Annotated[bool, FLAG, Parameter(help="Agree to the contact's new identity key.")] = False,
     shell: Injected,
@@ -49,7 +51,7 @@ async def send(
     async with opened(shell) as client:
         try:
             with shell.waiting("Sending ..."):
-                sent = await client.send(to, text, sms=sms, accept_key=accept_key)
+                sent = await client.send(to, text, file=file, sms=sms, accept_key=accept_key)
         except ConsentNeeded as error:
             return await _ask_consent(shell, client, error)
         shell.result(_sent_fields(sent), lambda: _said().sent(sent, note=to == "me"))
@@ -203,8 +205,26 @@ async def show(
         shell.result(message_fields(message), lambda message=message: _said().message(message))  # type: ignore[misc]
 
 
+async def save(
+    message: Annotated[str, Parameter(help="Its id, as `receive --json` and `show --json` have it, and `show` says.")],
+    path: Annotated[Path, Parameter(help="Where to: a file that is not there yet.")],
+    /,
+    *,
+    shell: Injected,
+) -> None:
+    """Download the file that came with a message, and check that it is what was sent."""
+    async with opened(shell) as client:
+        with shell.waiting("Fetching ..."):
+            file = await client.save(message, path)
+    shell.result(
+        {"id": message, "path": str(path), "name": file.name, "bytes": file.bytes},
+        lambda: f"{path} has all {file.bytes:,} bytes as they were sent.",
+    )
+
+
 def message_fields(message: "Message") -> dict[str, Any]:
-    """A message as `--json` shows it."""
+    """A message as `--json` shows it; `file` stands where there is one."""
+    file = {"file": {"name": message.file.name, "bytes": message.file.bytes}} if message.file else {}
     return {
         "id": message.id,
         "chat": message.chat,
@@ -217,4 +237,4 @@ def message_fields(message: "Message") -> dict[str, Any]:
         "incoming": message.incoming,
         "claimed": message.claimed or None,
         "request": message.request,
-    }
+    } | file

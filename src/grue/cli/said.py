@@ -52,7 +52,12 @@ def message(one: "Message") -> Text:
         line.append("  request: an answer accepts it", style="yellow")
     if not one.incoming:
         line.append(f"  {one.state.value}", style="dim")
-    return line.append(f"\n    {_indented(one.text)}")
+    if one.text:
+        line.append(f"\n    {_indented(one.text)}")
+    if one.file is not None:
+        line.append(f"\n    file {safe(one.file.name)} ({one.file.bytes:,} bytes)", style="bold")
+        line.append(f"  grue save {one.id} PATH", style="dim")
+    return line
 
 
 def chats(listed: "list[ChatInfo]", own: str = "") -> "Table | Text":

@@ -19,6 +19,7 @@ VERBS: Final = {
     "receive": ("messages", "Show what has arrived, each message once."),
     "chats": ("messages", "List the chats in this home, the latest first."),
     "show": ("messages", "Show all messages of a chat, oldest first."),
+    "save": ("messages", "Download the file that came with a message, and check that it is what was sent."),
     "transport": ("transports", "Say how this home reaches its server, and who sees what by it; or change it."),
     "exposure": ("exposed", "Show what this home has given to whom so far."),
     "doctor": ("doctor", "Say what is wrong here, and how to mend it."),
@@ -34,7 +35,7 @@ VERBS: Final = {
 APPS: Final = {"carrier": "carrier_app", "lab": "lab_app"}
 
 GROUPS: Final = {
-    "You and others": ("register", "verify", "lookup", "send", "receive", "chats", "show"),
+    "You and others": ("register", "verify", "lookup", "send", "receive", "chats", "show", "save"),
     "What goes on": ("exposure", "transport", "doctor"),
     "Operate": ("serve", "relay", "subpoena"),
     "Try everything on this machine": ("demo", "carrier", "lab"),

@@ -23,7 +23,7 @@ from grue.client.store import Db
 from grue.errors import DiskFailed, DiskFull, NoSuchBlob, NotAGrueServer, UsageError, VerificationFailed
 from grue.protocol import wire
 from grue.protocol.blobs import PART_ROOM, Sealing
-from grue.protocol.contents import Attachment
+from grue.protocol.contents import MAX_NAME, Attachment
 
 UPLOAD_DAYS: Final = 13
 """Days after which an upload is begun anew: the server may have dropped its first parts."""
@@ -57,7 +57,7 @@ class Upload(msgspec.Struct, array_like=True, frozen=True):
 
 
 async def put(context: Context, source: Path | bytes) -> Attachment:
-    """Seal a file or bytes and upload it; for a file, an upload that was broken off goes on.
+    """Seal a file or bytes and upload it; for a file, an upload that was broken off goes on. A file keeps its name.
 
     A `post` token for every 256 KiB. Raises LimitReached and NetworkError (the same again goes on), TooLarge,
     DiskFull (the server's), UsageError for a file that cannot be read or changes meanwhile.
@@ -71,7 +71,7 @@ async def put(context: Context, source: Path | bytes) -> Attachment:
     await context.store.transact(_drop, upload.name)
     if not same:
         raise UsageError(CHANGED)
-    return Attachment(upload.key, upload.length)
+    return Attachment(upload.key, upload.length, "" if isinstance(source, bytes) else _called(source))
 
 
 async def _upload(context: Context, source: Path | bytes, file: BinaryIO) -> Upload:
@@ -139,6 +139,11 @@ def _name(source: Path | bytes) -> str:
     if isinstance(source, bytes):
         return ""
     return _UPLOADS + hashlib.sha256(os.fsencode(source.resolve())).hexdigest()
+
+
+def _called(source: Path) -> str:
+    """The file's name, which need not be text."""
+    return os.fsencode(source.name).decode(errors="replace")[:MAX_NAME]
 
 
 def _state(file: BinaryIO) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from grue.client import account as accounts
-from grue.client import rows
+from grue.client import attachments, rows
 from grue.client.context import Account, Clock, Context, Random, load_account
 from grue.client.directory import Directory, LookedUp
 from grue.client.home import DATABASE, default_home, unlock
@@ -31,7 +31,7 @@ from grue.client.rows import Chat, StoredMessage
 from grue.client.store import Db, Store
 from grue.client.transport import Endpoint, Transport, TransportFactory, TransportSettings
 from grue.client.upkeep import tend
-from grue.errors import GrueError, NotRegistered
+from grue.errors import GrueError, NotRegistered, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation import ConversationState, Notice
 from grue.protocol.delivery import MessageState
@@ -41,6 +41,14 @@ from grue.protocol.urls import check_url
 
 LOOK_AGAIN_SECONDS: Final = 0.5
 """How often a receiver looks whether another process of this home has stored something."""
+
+
+@dataclass(frozen=True)
+class File:
+    """What came with a message and can be saved, as its sender says."""
+
+    name: str
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Message:
     """From somebody we have not accepted: nothing was acknowledged to them, and an answer accepts."""
     row: int = 0
     """Where it lies in this home's store."""
+    file: File | None = None
 
 
 @dataclass(frozen=True)
@@ -211,9 +220,18 @@ class Client:
 
     # --- messages ---------------------------------------------------------------------------------
 
-    async def send(self, to: str, text: str, *, sms: bool = False, accept_key: bool = False) -> Sent:
-        """Send one text; see `grue.client.messenger.Messenger.send`."""
-        sent = await self._messenger.send(to, text, sms=sms, accept_key=accept_key)
+    async def send(
+        self, to: str, text: str, *, file: Path | None = None, sms: bool = False, accept_key: bool = False
+    ) -> Sent:
+        """Send one text, with a file or without; see `Messenger.send`, and `attachments.put` for the file's upload.
+
+        What broke an upload off leaves nothing sent; the same again goes on with it.
+        """
+        messenger, attachment = self._messenger, None
+        if file is not None:
+            await messenger.check_takes_files(to)
+            attachment = await attachments.put(self._ready, file)
+        sent = await messenger.send(to, text, attachment=attachment, sms=sms, accept_key=accept_key)
         if self._receiver is not None:
             self._receiver.wake()
         return sent
@@ -296,6 +314,17 @@ class Client:
     async def history(self, chat: str) -> list[Message]:
         """All messages of a chat, oldest first. Raises NoSuchChat, NotANumber."""
         return await self._opened.read(_history, self.number, chat)
+
+    async def save(self, message: str, into: Path) -> File:
+        """Download a message's file to a path where nothing is yet; see `attachments.get`."""
+        try:
+            attachment = await self._opened.read(rows.attached_to, bytes.fromhex(message))
+        except ValueError:
+            attachment = None
+        if attachment is None:
+            raise UsageError("There is no message of that id with a file.")
+        await attachments.get(self._ready, attachment, into)
+        return File(attachment.name, attachment.length)
 
     async def exposure(self) -> list[tuple[str, str, int]]:
         """What this client has given to whom so far: (party, fact, count)."""
@@ -410,7 +439,7 @@ def _is_request(db: Db, chat: Chat) -> bool:
 
 
 def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
-    other = _name(chat)
+    other, attachment = _name(chat), rows.attached(db, message.n)
     return Message(
         id=message.id.hex(),
         chat=other,
@@ -424,7 +453,14 @@ def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
         state=message.state,
         request=message.incoming and message.route is Route.ENCRYPTED and _is_request(db, chat),
         row=message.n,
+        file=None if attachment is None else File(attachment.name, attachment.length),
     )
+
+
+def _last(db: Db, message: StoredMessage) -> str:
+    """What the list of chats shows of a message: its text, or else its file's name."""
+    attachment = None if message.text else rows.attached(db, message.n)
+    return message.text if attachment is None else attachment.name
 
 
 def _chats(db: Db) -> list[ChatInfo]:
@@ -439,7 +475,7 @@ def _chat_info(db: Db, chat: Chat) -> ChatInfo:
         encrypted=chat.encrypted,
         request=_is_request(db, chat),
         messages=len(messages),
-        last=messages[-1].text if messages else "",
+        last=_last(db, messages[-1]) if messages else "",
     )
 
 

@@ -42,7 +42,7 @@ from grue.errors import (
     VerificationFailed,
 )
 from grue.protocol import wire
-from grue.protocol.contents import MAX_TEXT
+from grue.protocol.contents import MAX_TEXT, Attachment
 from grue.protocol.conversation import (
     GIVEN_UP,
     TABLE,
@@ -65,6 +65,8 @@ from grue.protocol.record import Record, derive, open_record
 ME: Final = "me"
 """Send to this to keep a note for oneself."""
 
+NO_FILE_BY_SMS: Final = "This number is not on Grue, and an SMS carries no file."
+
 CHAT_PREFIX: Final = "chat:"
 """Names a chat by its id: the only way to a chat whose number is not verified."""
 
@@ -80,6 +82,14 @@ SMS_NOT_SENT: Final = (
     *(NotPermitted, TooLarge, BadRequest, Unreachable),
 )
 """What the server says, or a connection that was never made: the SMS did not go. After anything else it may have."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one message holds."""
+
+    text: str
+    attachment: Attachment | None = None
 
 
 @dataclass(frozen=True)
@@ -99,31 +109,50 @@ class Messenger:
         self._inbox = inbox
         self._outbox = outbox
 
-    async def send(self, to: str, text: str, *, sms: bool = False, accept_key: bool = False) -> Sent:
-        """Send one text to a number, a chat or `me`; returns when it is stored, and sent if the server answers.
+    async def send(
+        self, to: str, text: str, *, attachment: Attachment | None = None, sms: bool = False, accept_key: bool = False
+    ) -> Sent:
+        """Send one message to a number, a chat or `me`; returns when it is stored, and sent if the server answers.
 
+        attachment  uploaded already; with one the text may be empty
         sms         the sender agrees to SMS, should the number be proved not to be on Grue
         accept_key  the sender has checked with the contact, and goes on with a new key or after a fork
         Raises Refused (consent, limits), NetworkError (nothing was stored), VerificationFailed, UsageError.
         """
-        if not text:
+        if not text and attachment is None:
             raise UsageError("There is nothing to send.")
         if len(text.encode()) > MAX_TEXT:
             raise TooLarge
         if to == ME:
-            return await self._note(text)
-        target = to if to.startswith(CHAT_PREFIX) else parse(to, region_of(self._context.account.number))
-        known = await self._context.store.transact(self._intend_known, target, text, accept_key)
+            return await self._note(text, attachment)
+        said = Said(text, attachment)
+        target = self._target(to)
+        known = await self._context.store.transact(self._intend_known, target, said, accept_key)
         if known is not None:
-            message, chat, said = known
-            return await (self._flushed(message) if said else self._carried_out(message, chat))
+            message, chat, encrypted = known
+            return await (self._flushed(message) if encrypted else self._carried_out(message, chat))
         if target.startswith(CHAT_PREFIX):
-            return await self._to_unverified(target, text, accept_key)
-        return await self._to_number(target, text, sms, accept_key)
+            return await self._to_unverified(target, said, accept_key)
+        return await self._to_number(target, said, sms, accept_key)
+
+    async def check_takes_files(self, to: str) -> None:
+        """Say no before anything is uploaded. Raises UsageError, NoSuchChat, and what a lookup raises."""
+        if to == ME:
+            raise UsageError("A note to yourself carries no file.")
+        target = self._target(to)
+        if target.startswith(CHAT_PREFIX):
+            await self._context.store.read(chat_named, target, "")
+        elif not await self._context.store.read(rows.encrypted_before, target):
+            looked_up = await self._look_up(target)
+            if not isinstance(looked_up.result, Found):
+                raise UsageError(NO_FILE_BY_SMS)
+
+    def _target(self, to: str) -> str:
+        return to if to.startswith(CHAT_PREFIX) else parse(to, region_of(self._context.account.number))
 
     # --- intents ----------------------------------------------------------------------------------
 
-    def _intend_known(self, db: Db, target: str, text: str, accept_key: bool) -> tuple[bytes, int, bool] | None:
+    def _intend_known(self, db: Db, target: str, said: Said, accept_key: bool) -> tuple[bytes, int, bool] | None:
         """Store the text for a contact with a conversation; None when there is none that can be sent to.
 
         CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged).
@@ -142,23 +171,24 @@ class Messenger:
             raise ForkedLog
         if not sendable or changed:
             return None
-        return self._keep_and_say(db, chat.id, text)
+        return self._keep_and_say(db, chat.id, said)
 
-    def _keep_and_say(self, db: Db, chat: int, text: str) -> tuple[bytes, int, bool]:
+    def _keep_and_say(self, db: Db, chat: int, said: Said) -> tuple[bytes, int, bool]:
         """Store the text; and encrypt it at once, when nothing is before it and the log is known to be at its head.
 
         Returns the message, its chat, and whether it was encrypted.
         """
         first = not rows.intended(db, chat)
-        message = self._keep_own(db, chat, text)
+        message = self._keep_own(db, chat, said)
         best = preferred(rows.conversations_of(db, chat))
         if first and best is not None and self._inbox.is_fresh(best.log.mailbox):
             return message, chat, self._say(db, message, chat)
         return message, chat, False
 
-    def _keep_own(self, db: Db, chat: int, text: str) -> bytes:
+    def _keep_own(self, db: Db, chat: int, said: Said) -> bytes:
         message, own = self._context.random(16), self._context.account.identity_public
-        rows.add_own(db, chat, own, message, text, Route.ENCRYPTED, self._context.now_ms, MessageState.QUEUED)
+        rows.add_own(db, chat, own, message, said.text, Route.ENCRYPTED, self._context.now_ms, MessageState.QUEUED)
+        rows.attach(db, own, message, said.attachment)
         rows.intend(db, message, chat)
         rows.mark_encrypted(db, chat, by_us=True)
         return message
@@ -273,33 +303,35 @@ class Messenger:
 
     # --- to a number ------------------------------------------------------------------------------
 
-    async def _to_unverified(self, name: str, text: str, accept_key: bool) -> Sent:
+    async def _to_unverified(self, name: str, said: Said, accept_key: bool) -> Sent:
         """A chat that is no conversation any more: a new one with the same identity, or nothing. Never SMS."""
         chat = await self._context.store.read(chat_named, name, "")
         if not chat.identity or accept_key:
             raise NotPermitted("(write to the number itself)")
-        message = await self._context.store.transact(self._keep_own, chat.id, text)
+        message = await self._context.store.transact(self._keep_own, chat.id, said)
         return await self._carried_out(message, chat.id)
 
-    async def _to_number(self, number: str, text: str, sms: bool, accept_key: bool) -> Sent:
+    async def _to_number(self, number: str, said: Said, sms: bool, accept_key: bool) -> Sent:
         looked_up = await self._look_up(number)
         before = await self._context.store.read(rows.encrypted_before, number)
         if decide(looked_up.route, consent=sms, encrypted_before=before) is Route.SMS:
-            return await self._sms(number, text)
+            if said.attachment is not None:
+                raise UsageError(NO_FILE_BY_SMS)
+            return await self._sms(number, said.text)
         if not isinstance(looked_up.result, Found):
             raise RouteUnknown
         record = looked_up.result.record
-        message, chat = await self._context.store.transact(self._intend_number, number, record, text, accept_key)
+        message, chat = await self._context.store.transact(self._intend_number, number, record, said, accept_key)
         return await self._carried_out(message, chat)
 
-    def _intend_number(self, db: Db, number: str, record: Record, text: str, accept_key: bool) -> tuple[bytes, int]:
+    def _intend_number(self, db: Db, number: str, record: Record, said: Said, accept_key: bool) -> tuple[bytes, int]:
         if number == self._context.account.number:
             raise UsageError("That is your own number; send to `me` instead.")
         chat = rows.chat_of_number(db, number)
         if chat and chat.identity not in (b"", record.identity_public) and not accept_key:
             raise KeyChanged
         chat = rows.bind_chat(db, number, record.identity_public)
-        return self._keep_own(db, chat.id, text), chat.id
+        return self._keep_own(db, chat.id, said), chat.id
 
     # --- SMS and notes ----------------------------------------------------------------------------
 
@@ -345,7 +377,9 @@ class Messenger:
         for state in answer.states:
             await self._context.store.note(self._sms_state, state)
 
-    async def _note(self, text: str) -> Sent:
+    async def _note(self, text: str, attachment: Attachment | None) -> Sent:
+        if attachment is not None:
+            raise UsageError("A note to yourself carries no file.")
         message = self._context.random(16)
         await self._context.store.transact(self._keep_note, message, text)
         return Sent(message.hex(), Route.ENCRYPTED, MessageState.DELIVERED)

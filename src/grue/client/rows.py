@@ -8,7 +8,7 @@ import msgspec
 
 from grue.client.store import Db, Row
 from grue.protocol import wire
-from grue.protocol.contents import Text
+from grue.protocol.contents import Attachment, Text
 from grue.protocol.conversation import (
     READING,
     Conversation,
@@ -335,6 +335,26 @@ def add_incoming(
     return added == 1
 
 
+def attach(db: Db, sender: bytes, message: bytes, attachment: Attachment | None) -> None:
+    """Keep what opens a message's attachment, once; the attachment itself stays where it is."""
+    if attachment is not None:
+        db.execute(
+            "INSERT OR IGNORE INTO attachment SELECT n, ?, ?, ? FROM message WHERE sender = ? AND id = ?",
+            *(attachment.key, attachment.length, attachment.name, sender, message),
+        )
+
+
+def attached(db: Db, n: int) -> Attachment | None:
+    row = db.row("SELECT key, length, name FROM attachment WHERE message = ?", n)
+    return None if row is None else Attachment(_bytes(row[0]), _int(row[1]), _str(row[2]))
+
+
+def attached_to(db: Db, message: bytes) -> Attachment | None:
+    """Of the newest message with this id and an attachment: ids are their senders' choice."""
+    row = db.row("SELECT max(message) FROM attachment WHERE message IN (SELECT n FROM message WHERE id = ?)", message)
+    return None if row is None or row[0] is None else attached(db, _int(row[0]))
+
+
 def message_state(db: Db, message: bytes) -> MessageState | None:
     row = db.row("SELECT state FROM message WHERE id = ? AND incoming = 0", message)
     return None if row is None else MessageState(_str(row[0]))
@@ -429,8 +449,10 @@ def intend_again(db: Db, conversation: bytes, chat: int) -> None:
 
 
 def own_text(db: Db, message: bytes) -> Text | None:
-    row = db.row("SELECT text, sent FROM message WHERE id = ? AND incoming = 0", message)
-    return None if row is None else Text(message, _str(row[0]), _int(row[1]))
+    row = db.row("SELECT text, sent, n FROM message WHERE id = ? AND incoming = 0", message)
+    if row is None:
+        return None
+    return Text(message, _str(row[0]), _int(row[1]), attachment=attached(db, _int(row[2])))
 
 
 def notify(db: Db, chat: int, notices: Iterable[Notice]) -> None:
@@ -477,8 +499,10 @@ def _save_incoming(db: Db, chat: int, own_identity: bytes, incoming: Incoming, c
             add_own(
                 db, chat, own_identity, text.id, text.text, Route.ENCRYPTED, text.sent, MessageState.SENT, conversation
             )
+            attach(db, own_identity, text.id, text.attachment)
         return
-    add_incoming(db, chat, incoming.sender, text.id, text.text, Route.ENCRYPTED, text.sent, conversation)
+    if add_incoming(db, chat, incoming.sender, text.id, text.text, Route.ENCRYPTED, text.sent, conversation):
+        attach(db, incoming.sender, text.id, text.attachment)
     mark_encrypted(db, chat)
 
 

@@ -19,7 +19,7 @@ from grue.errors import CorruptDatabase, DiskFailed, DiskFull, ForeignDatabase, 
 
 APPLICATION_ID: Final = 0x67727565
 """`grue` in ASCII, in the database's header."""
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 PLAIN_HEADER: Final = b"SQLite format 3\0"
 """What an unencrypted database begins with."""
@@ -39,6 +39,16 @@ CREATE TABLE token (
 ) WITHOUT ROWID;
 """
 """What a home of version 1 lacks."""
+
+SINCE_3: Final = """
+CREATE TABLE attachment (
+    message INTEGER PRIMARY KEY REFERENCES message ON DELETE CASCADE,
+    key BLOB NOT NULL,
+    length INTEGER NOT NULL,
+    name TEXT NOT NULL
+);
+"""
+"""What a home of version 2 lacks."""
 
 SCHEMA: Final = """
 CREATE TABLE meta (
@@ -378,12 +388,12 @@ def _migrate(connection: apsw.Connection) -> None:
     application, version = connection.pragma("application_id"), connection.pragma("user_version")
     if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
         return
-    if (application, version) == (APPLICATION_ID, 1):
-        connection.execute(SINCE_2)
+    if application == APPLICATION_ID and version in (1, 2):
+        connection.execute(SINCE_3 if version == 2 else SINCE_2 + SINCE_3)
         connection.pragma("user_version", SCHEMA_VERSION)
         return
     if application or version or connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
         raise ForeignDatabase
-    connection.execute(SCHEMA + SINCE_2)
+    connection.execute(SCHEMA + SINCE_2 + SINCE_3)
     connection.pragma("application_id", APPLICATION_ID)
     connection.pragma("user_version", SCHEMA_VERSION)

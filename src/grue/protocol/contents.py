@@ -17,6 +17,9 @@ ALL_OF_SMS: Final = seen("server, SMS gateway, carriers, anyone near the handset
 MAX_TEXT: Final = 48 * 1024
 """Bytes of UTF-8 text in one message: fits the largest envelope beside what MLS and padding add."""
 
+MAX_NAME: Final = 255
+"""Characters of a file's name: what file systems take."""
+
 
 # --- inside an intro mailbox's envelope -----------------------------------------------------------
 
@@ -39,6 +42,16 @@ class IntroSms(Message, tag=71):
 # --- inside MLS -----------------------------------------------------------------------------------
 
 
+class Attachment(Message, tag=88):
+    """What opens an attachment: its parts' ids come from the key, so all sizes have a reference of one length."""
+
+    key: Annotated[Key, MEMBERS]
+    length: Annotated[Count, MEMBERS]
+    """Bytes, without padding."""
+    name: Annotated[str, Meta(max_length=MAX_NAME), MEMBERS] = ""
+    """As the sender calls the file. Whoever shows it takes out what a terminal obeys, and writes to no such path."""
+
+
 class Text(Message, tag=80):
     id: Annotated[Id, MEMBERS]
     text: Annotated[str, Meta(max_length=MAX_TEXT), MEMBERS]
@@ -48,6 +61,7 @@ class Text(Message, tag=80):
     """The sender has read the log up to here ..."""
     log_hash: Annotated[bytes, Meta(max_length=32), MEMBERS] = b""
     """... and this is its hash up to there; empty before the first read."""
+    attachment: Annotated[Attachment | None, MEMBERS] = None
 
 
 class Receipt(Message, tag=81):
@@ -113,14 +127,6 @@ class ReceivedSms(Message, tag=86):
 class SignedSms(Message, tag=87):
     body: Annotated[bytes, Meta(max_length=8192), DEVICES]
     signature: Annotated[Signature, DEVICES]
-
-
-class Attachment(Message, tag=88):
-    """What opens an attachment: its parts' ids come from the key, so all sizes have a reference of one length."""
-
-    key: Annotated[Key, MEMBERS]
-    length: Annotated[Count, MEMBERS]
-    """Bytes, without padding."""
 
 
 IntroPayload = IntroWelcome | IntroSms
