@@ -116,6 +116,22 @@ async def test_packages_expire_by_the_week(server: TestServer) -> None:
     assert await server.store.read(left) is None
 
 
+async def test_keypackage_04_what_fills_up_expires_with_the_rest(server: TestServer) -> None:
+    await upload(server, DEVICES[0], b"one", b"two")
+    server.clock.days(7 * 3)
+    await claim(server)
+    await upload(server, DEVICES[0], b"three")
+
+    async def expiries(tx: Tx) -> list[object]:
+        rows = await tx.rows("SELECT DISTINCT expires_week FROM key_package WHERE device_pub = $1", DEVICES[0])
+        return [week for (week,) in rows]
+
+    assert await server.store.read(expiries) == [server.week - 3 + PACKAGE_WEEKS]
+    server.clock.days(7 * (PACKAGE_WEEKS - 3))
+    await upload(server, DEVICES[0], b"four")
+    assert await server.store.read(keypackages.count, DEVICES[0], server.week) == 1
+
+
 async def test_a_device_that_is_gone_leaves_no_packages(server: TestServer) -> None:
     await upload(server, DEVICES[0], b"one", last_resort=b"last")
     await server.store.transact(keypackages.delete, DEVICES[0])

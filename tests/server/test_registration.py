@@ -143,9 +143,18 @@ async def test_the_intro_mailbox_takes_first_contacts_at_once(world: World) -> N
     person = Person()
     await world.register(person)
     posted = await world.server.ask(wire.PostIntro(person.intro, os.urandom(16), b"e" * 1024))
-    assert posted == wire.Posted(1)
+    assert isinstance(posted, wire.Posted)
     fetched = await world.server.ask(wire.Fetch(person.intro, person.read_key, 0))
     assert len(fetched.envelopes) == 1
+
+
+async def test_how_an_intro_mailbox_counts_does_not_tell_how_many_came(world: World) -> None:
+    people = [Person(number=f"+4477009000{n}0") for n in range(4)]
+    for person in people:
+        await world.register(person)
+    rows = await world.rows("SELECT m.seq, r.cursor FROM mailbox m JOIN reader r USING (mailbox)")
+    assert len({seq for seq, _ in rows}) == len(people)
+    assert all(seq == cursor for seq, cursor in rows)
 
 
 async def test_the_code_goes_to_the_number_and_says_how_long_it_holds(world: World) -> None:

@@ -371,3 +371,28 @@ async def test_the_log_is_cut_when_nothing_happens_for_a_while(tmp_path: Path, m
         await asyncio.sleep(0.5)
         assert (tmp_path / "server.db-wal").stat().st_size == 0
         assert await store.read(get, KEY) == 7
+
+
+async def test_after_tidying_rows_lie_in_the_order_of_their_keys_and_nothing_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "server.db"
+    async with opened(path) as store:
+        keys = [os.urandom(16) for _ in range(40)]
+        for key in keys:
+            await store.transact(put, key, 1)
+        order = sorted(keys, reverse=True)
+        await store.flush()
+        await store.tidy()
+        data = path.read_bytes()
+        assert sorted(keys, key=data.find) == order
+        assert await store.read(count) == 40
+        await store.transact(put, b"a" * 16, 2)
+        assert await store.read(get, b"a" * 16) == 2
+
+
+async def test_a_large_file_is_not_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "TIDIED_UP_TO", 0)
+    async with opened(tmp_path / "server.db") as store:
+        before = (tmp_path / "server.db").stat().st_ino, (tmp_path / "server.db").read_bytes()
+        await store.transact(put, KEY, 1)
+        await store.tidy()
+        assert ((tmp_path / "server.db").stat().st_ino, (tmp_path / "server.db").read_bytes()) == before

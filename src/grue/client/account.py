@@ -30,8 +30,6 @@ KEY_PACKAGES: Final = 20
 """Key packages at the server: new people in one offline stretch. After them the last resort serves, and less secretly:
 its private part stays, so what is taken from the device later can open those Welcomes."""
 
-REFILL_BELOW: Final = 10
-
 T = TypeVar("T", bound=wire.Message)
 
 
@@ -92,8 +90,9 @@ async def upkeep(context: Context) -> None:
     Raises KeyChanged when the directory lists another identity under our number.
     """
     left = await signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)
-    if left.left < REFILL_BELOW:
-        request = await context.store.transact(_make_packages, context.account, KEY_PACKAGES - left.left)
+    if left.left < KEY_PACKAGES:
+        # Whatever is missing, so that what is left does not tell for long who was written to.
+        request = await context.store.transact(_make_packages, context.account, left.left)
         await signed(context, request, wire.KeyPackageCount)
     await context.purse.fill()
     await look_self_up(context)
@@ -190,10 +189,11 @@ def _sign(db: Db, account: Account, challenge: bytes, body: bytes) -> wire.Signe
     return wire.Signed(account.id, account.device_public, challenge, body, signature)
 
 
-def _make_packages(db: Db, account: Account, count: int) -> wire.UploadKeyPackages:
+def _make_packages(db: Db, account: Account, left: int) -> wire.UploadKeyPackages:
+    """What is missing; and a new last resort when there was nothing left, so that it may have served."""
     session = MlsSession(rows.mls_entries(db, b"s"))
-    packages = [session.key_package(account.credential, last_resort=False) for _ in range(count)]
-    last_resort = session.key_package(account.credential, last_resort=True)
+    packages = [session.key_package(account.credential, last_resort=False) for _ in range(KEY_PACKAGES - left)]
+    last_resort = b"" if left else session.key_package(account.credential, last_resort=True)
     rows.save_mls(db, session.changes())
     return wire.UploadKeyPackages(packages, last_resort)
 

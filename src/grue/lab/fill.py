@@ -23,7 +23,7 @@ from grue.protocol.devices import device_list_hash, sign_device_list
 from grue.protocol.record import NONCE_BYTES, Record, derive, seal
 from grue.server.directory import Directory, outputs
 from grue.server.keys import open_keys
-from grue.server.registration import Creation, create
+from grue.server.registration import Creation, create, intro_begin
 from grue.server.sqlite import open_store
 from grue.server.store import Store, Tx
 
@@ -121,6 +121,7 @@ async def _create(tx: Tx, members: list[Member], today: int) -> None:
                 signed_list=member.signed_list,
                 intro_read_hash=os.urandom(32),
                 incarnation=os.urandom(16),
+                intro_begin=intro_begin(os.urandom),
                 discoverable=True,
                 week=today // 7,
                 today=today,

@@ -239,6 +239,7 @@ class Server:
         await self.store.transact(keypackages.expire, self.week)
         await registration.expire(self)
         await blobs.expire(self)
+        await self.store.tidy()
 
     # --- challenges -------------------------------------------------------------------------------
 

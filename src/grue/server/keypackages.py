@@ -11,7 +11,7 @@ from grue.protocol import wire
 from grue.server.store import Tx
 
 PACKAGE_WEEKS: Final = 13
-"""Weeks a key package is handed out: its private half stays on the device that long."""
+"""Weeks a device's key packages are handed out: their private halves stay on the device that long."""
 
 LAST_RESORT_WEEKS: Final = 52
 """Weeks the last-resort package is handed out; the device replaces it long before."""
@@ -54,10 +54,12 @@ def _check_all(packages: list[bytes], device_public: bytes) -> None:
 async def upload(tx: Tx, request: wire.UploadKeyPackages, device_public: bytes, week: int) -> int:
     """Store checked packages; one that is there already stays as it is. Returns how many are left to claim.
 
-    Raises TooLarge (KEYPACKAGE-02) above `wire.MAX_KEY_PACKAGES`.
+    KEYPACKAGE-04: all of a device's packages expire together, those that fill up as the first of them, so that their
+    expiry does not tell when somebody new wrote. Raises TooLarge (KEYPACKAGE-02) above `wire.MAX_KEY_PACKAGES`.
     """
+    expires = await _expiry(tx, device_public, week) or week + PACKAGE_WEEKS
     for package in request.packages:
-        await _insert(tx, package, device_public, 0, week + PACKAGE_WEEKS)
+        await _insert(tx, package, device_public, 0, expires)
     if request.last_resort:
         await tx.run("DELETE FROM key_package WHERE device_pub = $1 AND last_resort = 1", device_public)
         await _insert(tx, request.last_resort, device_public, 1, week + LAST_RESORT_WEEKS)
@@ -65,6 +67,15 @@ async def upload(tx: Tx, request: wire.UploadKeyPackages, device_public: bytes, 
     if left > wire.MAX_KEY_PACKAGES:
         raise TooLarge
     return left
+
+
+async def _expiry(tx: Tx, device_public: bytes, week: int) -> int | None:
+    """The week in which what a device has here expires, the last resort aside."""
+    row = await tx.row(
+        "SELECT min(expires_week) FROM key_package WHERE device_pub = $1 AND last_resort = 0 AND expires_week > $2",
+        device_public, week,
+    )  # fmt: skip
+    return cast("int | None", row[0]) if row else None
 
 
 async def after_restore(tx: Tx) -> None:

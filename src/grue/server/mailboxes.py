@@ -31,6 +31,10 @@ for nothing, and a removal fits all the same."""
 MAX_INTRO_BACKLOG_KIB: Final = 8 * 1024
 """KiB waiting in an intro mailbox, which strangers fill: a thousand first contacts of 8 KiB."""
 
+INTRO_BEGIN_BITS: Final = 31
+"""Bits of the number after which an intro mailbox begins to count, by chance: so its seq does not tell how many people
+have written to an account. A conversation's begins at 0, since its mailbox leads to nobody."""
+
 MAX_READERS: Final = 256
 """Readers and slots of one mailbox: twice the largest group's leaves, while it changes."""
 
@@ -84,17 +88,22 @@ async def create(tx: Tx, request: wire.CreateMailbox, incarnation: bytes, today:
     """
     created = sha256(b"".join([request.write_hash, request.read_hash, *request.slots])).digest()
     _check_distinct([request.read_hash, *request.slots])
-    if await _insert_mailbox(tx, request.mailbox, request.write_hash, created, incarnation, today):
+    if await _insert_mailbox(tx, request.mailbox, request.write_hash, created, incarnation, today, 0):
         await _insert_reader(tx, request.mailbox, request.read_hash, 0, 0)
         for slot in request.slots:
             await _insert_reader(tx, request.mailbox, slot, 1, 0)
 
 
-async def create_intro(tx: Tx, mailbox: bytes, read_hash: bytes, incarnation: bytes, today: int) -> None:
-    """Create an account's intro mailbox, which anybody may post to; the same again changes nothing."""
+async def create_intro(
+    tx: Tx, mailbox: bytes, read_hash: bytes, incarnation: bytes, today: int, begin: int = 0
+) -> None:
+    """Create an account's intro mailbox, which anybody may post to; the same again changes nothing.
+
+    Its first envelope gets the seq after `begin`, which nobody is to know: see `INTRO_BEGIN_BITS`.
+    """
     created = sha256(b"intro" + read_hash).digest()
-    if await _insert_mailbox(tx, mailbox, None, created, incarnation, today):
-        await _insert_reader(tx, mailbox, read_hash, 0, 0)
+    if await _insert_mailbox(tx, mailbox, None, created, incarnation, today, begin):
+        await _insert_reader(tx, mailbox, read_hash, 0, begin)
 
 
 async def delete(tx: Tx, mailbox: bytes) -> None:
@@ -115,13 +124,13 @@ async def renew_incarnation(tx: Tx, incarnation: bytes) -> None:
 
 
 async def _insert_mailbox(
-    tx: Tx, mailbox: bytes, write_hash: bytes | None, created: bytes, incarnation: bytes, today: int
+    tx: Tx, mailbox: bytes, write_hash: bytes | None, created: bytes, incarnation: bytes, today: int, begin: int
 ) -> bool:
     """True when it is new; False when the same one is there already."""
     inserted = await tx.run(
         "INSERT INTO mailbox (mailbox, write_hash, created, incarnation, seq, held, expires_day)"
-        " VALUES ($1, $2, $3, $4, 0, 0, $5) ON CONFLICT DO NOTHING",
-        mailbox, write_hash, created, incarnation, mailbox_expiry(today),
+        " VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING",
+        mailbox, write_hash, created, incarnation, begin, mailbox_expiry(today),
     )  # fmt: skip
     if inserted:
         return True

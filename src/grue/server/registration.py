@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from weakref import WeakValueDictionary
 
@@ -81,6 +82,7 @@ async def finish(server: "Server", request: wire.RegisterFinish) -> wire.Registe
         signed_list=request.device_list,
         intro_read_hash=request.intro_read_hash,
         incarnation=server.random(16),
+        intro_begin=intro_begin(server.random),
         discoverable=request.discoverable,
         week=server.week,
         today=server.today,
@@ -180,6 +182,7 @@ class Creation(NamedTuple):
     signed_list: bytes
     intro_read_hash: bytes
     incarnation: bytes
+    intro_begin: int
     discoverable: bool
     week: int
     today: int
@@ -203,8 +206,14 @@ async def create(tx: "Tx", new: Creation) -> bytes:
         await _insert(tx, new)
     else:
         await _update(tx, account, new.tag, new.devices, new.signed_list, new.discoverable, new.week)
-    await mailboxes.create_intro(tx, new.devices.intro_mailbox, new.intro_read_hash, new.incarnation, new.today)
+    intro = new.devices.intro_mailbox
+    await mailboxes.create_intro(tx, intro, new.intro_read_hash, new.incarnation, new.today, new.intro_begin)
     return account
+
+
+def intro_begin(random: Callable[[int], bytes]) -> int:
+    """Where a new intro mailbox begins to count."""
+    return int.from_bytes(random(4), "big") >> 32 - mailboxes.INTRO_BEGIN_BITS
 
 
 async def _same_account(tx: "Tx", new: Creation) -> bytes | None:

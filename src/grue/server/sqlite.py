@@ -48,6 +48,10 @@ CACHE_KIB: Final = 16 * 1024
 CHECKED_AT_START: Final = 64 << 20
 """Bytes. A file up to this size is checked whole when it is opened; a larger one would delay the start."""
 
+TIDIED_UP_TO: Final = 64 << 20
+"""Bytes. A file up to this size is written anew by the sweep. A larger one would hold transactions up for too long; few
+of its rows share a page, so that where they lie says less of what came after what."""
+
 _HEADER: Final = struct.Struct(">16s44xI4xI")
 _MAGIC: Final = b"SQLite format 3\0"
 
@@ -253,6 +257,7 @@ class SqliteStore:
         connections = [_connect(path)] if path is None else [_connect(path), _connect(path)]
         self._writer = _Worker(connections[0], path, writes=True)
         self._reader = self._writer if path is None else _Worker(connections[1], path, writes=False)
+        self._path = path
         self._later: list[_Job] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -282,6 +287,16 @@ class SqliteStore:
         """Return when everything given to `later` so far is on disk."""
         await self.transact(_nothing)
 
+    async def tidy(self) -> None:
+        """Write a small file anew: rows lie in the order of their keys then, and nothing is free between them.
+
+        Without this the newest row lies lowest on its page, and what was added to an account lies far from the rest.
+        Transactions wait meanwhile. When the disk is full or busy, the next time does it.
+        """
+        await self.flush()
+        if self._path is not None and self._path.stat().st_size <= TIDIED_UP_TO:
+            await asyncio.to_thread(_write_anew, self._path)
+
     async def close(self) -> None:
         """Finish what is queued, write the log back into the file, and close it."""
         self._hand_over()
@@ -296,6 +311,13 @@ class SqliteStore:
         for job in self._later:
             self._writer.put(job)
         self._later = []
+
+
+def _write_anew(path: Path) -> None:
+    with suppress(apsw.Error), closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        _set_up(connection)
+        connection.execute("VACUUM")
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 async def _nothing(_tx: Tx) -> None:

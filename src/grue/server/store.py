@@ -52,6 +52,9 @@ class Store(Protocol):
     async def flush(self) -> None:
         """Return when everything given to `later` so far is on disk."""
 
+    async def tidy(self) -> None:
+        """Lay everything out anew in the order of the keys, where that is quick: when what came is not to be seen."""
+
     async def close(self) -> None:
         """Finish what is queued, and leave one tidy file. Nothing may be asked afterwards."""
 
@@ -105,7 +108,7 @@ TABLES: Final = (
             Column("device_pub", "BLOB NOT NULL", "whose it is"),
             Column("ref", "BLOB NOT NULL", "nothing more: the start of the package's SHA-256"),
             Column("last_resort", "INTEGER NOT NULL", "nothing: every device has one"),
-            Column("expires_week", "INTEGER NOT NULL", "the week in which it was uploaded"),
+            Column("expires_week", "INTEGER NOT NULL", "the week in which the device began with what it has here"),
             Column("blob", "BLOB NOT NULL", "what the next stranger is given, public keys only"),
         ),
         ("device_pub", "ref"),
@@ -117,7 +120,11 @@ TABLES: Final = (
             Column("write_hash", "BLOB", "nothing more; empty for an intro mailbox"),
             Column("created", "BLOB NOT NULL", "nothing: the hash of how it was created, to know a repetition"),
             Column("incarnation", "BLOB NOT NULL", "nothing: random"),
-            Column("seq", "INTEGER NOT NULL", "how many envelopes it ever took"),
+            Column(
+                "seq",
+                "INTEGER NOT NULL",
+                "how many envelopes it ever took; nothing of an intro mailbox, which begins by chance",
+            ),
             Column("held", "INTEGER NOT NULL", "its backlog in KiB"),
             Column("expires_day", "INTEGER NOT NULL", "that it was used in the year before, to 30 days"),
         ),

@@ -333,7 +333,7 @@ def _meaning(table: str, name: str, row: dict[str, Value]) -> str | None:
         return _since("last checked in", (value - ACCOUNT_WEEKS) * 7, 6)
     if table == "key_package":
         weeks = LAST_RESORT_WEEKS if row.get("last_resort") else PACKAGE_WEEKS
-        return _since("uploaded", (value - weeks) * 7, 6)
+        return _since("begun", (value - weeks) * 7, 6)
     if table == "envelope":
         return _since("came", value - ENVELOPE_DAYS - 1, 1)
     if table == "mailbox":
