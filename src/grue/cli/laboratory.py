@@ -78,6 +78,39 @@ def _line(hit: "Hit") -> str:
     return safe(f"{hit.surface}: {hit.where}: {hit.canary} ({hit.form})")
 
 
+def swap(
+    *,
+    trials: Annotated[int, Parameter(help="Worlds measured for each question.")] = 100,
+    seed: Annotated[int, Parameter(help="Of the coin that tosses each world's secret.")] = 0,
+    shell: Injected,
+) -> None:
+    """Play the swap game: can a snapshot of the server's disk, with all keys, tell who was written to or looked up?
+
+    An advantage of 0 is a coin's, 1 is always right. Ends with 0 whatever it finds.
+    """
+    from grue.errors import UsageError
+    from grue.lab.swap import run_all
+
+    if trials < 1:
+        raise UsageError("At least one world has to be measured.")
+    with shell.waiting("Playing ..."):
+        results = list(run_all(trials, seed))
+    for question, moment, guessed in results:
+        shell.emit(
+            {
+                "question": question,
+                "moment": moment,
+                "advantage": round(guessed.value, 3),
+                "low": round(guessed.low, 3),
+                "high": round(guessed.high, 3),
+                "trials": guessed.trials,
+                "adversary": guessed.adversary,
+            }
+        )
+        line = f"{question}, {moment}: {guessed.value:+.3f}, 95 % in [{guessed.low:+.3f}, {guessed.high:+.3f}]"
+        shell.say(f"{line}, by {guessed.adversary}")
+
+
 async def demo(
     *,
     keep: Annotated[Path | None, Parameter(help="Keep everything that was captured in this directory.")] = None,
@@ -116,3 +149,4 @@ def _story() -> "ModuleType":
 lab_app = App(name="lab", help="For demonstrations and measurements.")
 lab_app.command(fill)
 lab_app.command(scan)
+lab_app.command(swap)

@@ -1,0 +1,176 @@
+"""The swap game: servers that leak on purpose lose it, and the real one does not, a day later."""
+
+import hashlib
+import math
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grue.client.client import Client
+from grue.client.directory import Directory
+from grue.exposure.guessing import Advantage, Trial, advantage, best, wilson
+from grue.lab.swap import Moment, Question, collect
+from grue.protocol import wire
+from grue.server import directory, keypackages, mailboxes
+from grue.server.app import Server
+from grue.server.store import Tx, Value
+
+pytestmark = pytest.mark.timeout(300)
+
+TAUGHT, FRESH = 24, 28
+"""Worlds. With fewer fresh ones no adversary could leave an interval as wide as this."""
+
+ONE_IN_A_MILLION = 4.9
+"""Standard deviations: wide enough that a test does not fail by chance."""
+
+FOUND = 0.75
+"""An advantage that a coin has once in ten million times, with as many worlds."""
+
+
+async def played(path: Path, question: Question, moment: Moment) -> Advantage:
+    return (await all_moments(path, question))[moment]
+
+
+async def all_moments(path: Path, question: Question) -> dict[Moment, Advantage]:
+    worlds = await collect(question, TAUGHT + FRESH, path, random.Random(3))
+    return {
+        moment: advantage(best(trials[:TAUGHT]), trials[TAUGHT:], ONE_IN_A_MILLION) for moment, trials in worlds.items()
+    }
+
+
+def after(patch: pytest.MonkeyPatch, owner: Any, name: str, then: Callable[..., Awaitable[object]]) -> None:
+    """Let `then` follow a coroutine, with its arguments."""
+    before = getattr(owner, name)
+
+    async def both(*args: Any, **named: Any) -> Any:
+        result = await before(*args, **named)
+        await then(*args, **named)
+        return result
+
+    patch.setattr(owner, name, both)
+
+
+async def insert(tx: Tx, *values: Value) -> None:
+    await tx.run("CREATE TABLE IF NOT EXISTS leak (n INTEGER PRIMARY KEY AUTOINCREMENT, a, b)")
+    await tx.run("INSERT INTO leak (a, b) VALUES ($1, $2)", *values, *[None] * (2 - len(values)))
+
+
+# --- the real server ------------------------------------------------------------------------------
+
+
+async def test_a_first_contact_shows_in_flight_and_no_more_a_day_later(tmp_path: Path) -> None:
+    found = await all_moments(tmp_path, Question.FIRST)
+    assert found[Moment.IN_FLIGHT].value >= FOUND
+    assert found[Moment.DAY].holds_zero, found[Moment.DAY]
+
+
+async def test_who_is_written_to_among_acquaintances_does_not_show_a_day_later(tmp_path: Path) -> None:
+    found = await all_moments(tmp_path, Question.TEXT)
+    assert found[Moment.DAY].holds_zero, found[Moment.DAY]
+
+
+@pytest.mark.parametrize("question", [Question.NUMBER, Question.HIT])
+async def test_a_lookup_shows_neither_number_nor_hit(tmp_path: Path, question: Question) -> None:
+    found = await played(tmp_path, question, Moment.DONE)
+    assert found.holds_zero, found
+
+
+# --- servers that leak ----------------------------------------------------------------------------
+
+
+async def test_a_hash_of_the_number_looked_up_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    lookup = Directory.lookup
+
+    async def telling(self: Directory, numbers: Any) -> Any:
+        asked[:] = numbers
+        return await lookup(self, numbers)
+
+    async def kept(server: Server, _request: wire.Evaluate) -> None:
+        if asked:
+            await server.store.transact(insert, hashlib.sha256(asked.pop().encode()).digest())
+
+    monkeypatch.setattr(Directory, "lookup", telling)
+    after(monkeypatch, directory, "evaluate", kept)
+    assert (await played(tmp_path, Question.NUMBER, Moment.DONE)).value >= FOUND
+
+
+async def test_a_row_number_that_tells_the_order_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def kept(tx: Tx, request: wire.Post, _today: int) -> None:
+        await insert(tx, request.mailbox)
+
+    after(monkeypatch, mailboxes, "post", kept)
+    assert (await played(tmp_path, Question.TEXT, Moment.DAY)).value >= FOUND
+
+
+async def test_a_column_that_names_the_sender_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender: list[bytes] = []
+    send = Client.send
+
+    async def telling(self: Client, *args: Any, **named: Any) -> Any:
+        sender[:] = [self.context.account.identity_public]
+        return await send(self, *args, **named)
+
+    async def kept(tx: Tx, _request: wire.Post, _today: int) -> None:
+        if sender:
+            await insert(tx, sender.pop())
+
+    monkeypatch.setattr(Client, "send", telling)
+    after(monkeypatch, mailboxes, "post", kept)
+    assert (await played(tmp_path, Question.TEXT, Moment.DAY)).value >= FOUND
+
+
+async def test_a_note_of_who_was_claimed_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def kept(tx: Tx, intro_mailbox: bytes, _week: int) -> None:
+        await insert(tx, intro_mailbox)
+
+    after(monkeypatch, keypackages, "claim", kept)
+    assert (await played(tmp_path, Question.FIRST, Moment.DAY)).value >= FOUND
+
+
+# --- guessing -------------------------------------------------------------------------------------
+
+
+def trials(count: int, feature: Callable[[bool, float], float]) -> list[Trial]:
+    chance = random.Random(5)
+    made = []
+    for _ in range(count):
+        bit, noise = chance.random() < 0.5, chance.random()
+        made.append(Trial({"rows: noise": chance.random(), "rows: seen": feature(bit, noise)}, bit))
+    return made
+
+
+def measured(feature: Callable[[bool, float], float]) -> Advantage:
+    made = trials(600, feature)
+    return advantage(best(made[:200]), made[200:], ONE_IN_A_MILLION)
+
+
+def test_noise_brings_nothing() -> None:
+    assert measured(lambda _bit, noise: noise).holds_zero
+
+
+def test_a_feature_that_is_the_secret_is_always_right() -> None:
+    assert measured(lambda bit, _noise: 3.0 if bit else 4.0).value == 1.0
+
+
+def test_a_feature_that_tells_it_in_three_of_four_brings_a_half() -> None:
+    found = measured(lambda bit, noise: float(bit is (noise < 0.75)))
+    assert found.low <= 0.5 <= found.high
+    assert not found.holds_zero
+
+
+def test_where_nothing_differs_there_is_nothing_to_guess_by() -> None:
+    same = [Trial({"rows: same": 1.0}, bit) for bit in (True, False) * 20]
+    found = advantage(best(same), same)
+    assert (found.value, found.holds_zero) == (0.0, True)
+
+
+def test_the_interval_is_wilsons() -> None:
+    low, high = wilson(8, 10)
+    assert math.isclose(low, 0.4902, abs_tol=1e-4)
+    assert math.isclose(high, 0.9433, abs_tol=1e-4)
+    assert wilson(0, 10)[0] == 0
+    assert math.isclose(wilson(10, 10)[1], 1)
