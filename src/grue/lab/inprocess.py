@@ -86,6 +86,9 @@ class CallingTransport:
         """Nobody listens here: clients poll."""
         raise UsageError("There are no streams within one process.")
 
+    async def intro_stream(self) -> Stream:
+        return await self.stream()
+
     async def close(self) -> None: ...
 
     async def _ask(self, request: wire.Message, role: Callable[[bytes], Awaitable[bytes]]) -> bytes:
