@@ -14,9 +14,10 @@ from grue.client.transport import Stream, Usage, refusal
 from grue.errors import NotAGrueServer, UsageError
 from grue.protocol import wire
 from grue.server.app import Server
+from grue.server.blobs import Blobs
 from grue.server.directory import Directory
 from grue.server.keys import open_keys
-from grue.server.run import DATABASE
+from grue.server.run import BLOBS, DATABASE
 from grue.server.sms import Event, Sms, SmsRole
 from grue.server.sqlite import open_store
 from grue.server.store import Store
@@ -116,7 +117,14 @@ class World:
         keys = open_keys(self.data)
         self._store = await open_store(self.data / DATABASE)
         directory = Directory(self.data, keys, self._clock)
-        self.server = Server(self._store, keys=keys, directory=directory, sms=SmsRole(self._codes), clock=self._clock)
+        self.server = Server(
+            self._store,
+            keys=keys,
+            directory=directory,
+            blobs=Blobs(self.data / BLOBS),
+            sms=SmsRole(self._codes),
+            clock=self._clock,
+        )
         return self
 
     async def __aexit__(self, *_error: object) -> None:
