@@ -10,26 +10,32 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from grue.exposure.captures import CARRIER, CONTACT, NETWORK, SERVER_AT_REST, SERVER_LIVE, load_events
+from grue.exposure.captures import CARRIER, CONTACT, NETWORK, RELAY, RELAYED, SERVER_AT_REST, SERVER_LIVE, load_events
+from grue.exposure.decode import messages
+from grue.exposure.linking import ANONYMOUS
+from grue.protocol.oblivious import REQUEST_SIZES
 from tests.cli.play import GRUE, PATIENCE
+
+SEALING = 1_143
+"""Bytes that sealing adds to a request."""
 
 LEARNED, GUESSED, SIZE, NOT = "learned", "by timing", "size only", "not"
 
 EXPECTED = {
-    "registered": (LEARNED, NOT, LEARNED, NOT, LEARNED),
-    "looked_up": (NOT, NOT, NOT, NOT, NOT),
-    "whether_found": (NOT, NOT, NOT, NOT, NOT),
-    "whose_request": (NOT, NOT, NOT, NOT, NOT),
-    "who_wrote": (LEARNED, NOT, NOT, GUESSED, LEARNED),
-    "message_text": (SIZE, SIZE, NOT, SIZE, LEARNED),
-    "when": (LEARNED, NOT, NOT, LEARNED, LEARNED),
-    "address": (LEARNED, NOT, NOT, LEARNED, NOT),
-    "sms_numbers": (LEARNED, NOT, LEARNED, NOT, NOT),
-    "sms_text": (LEARNED, NOT, LEARNED, NOT, NOT),
+    "registered": (LEARNED, NOT, NOT, LEARNED, NOT, LEARNED),
+    "looked_up": (NOT, NOT, NOT, NOT, NOT, NOT),
+    "whether_found": (NOT, NOT, NOT, NOT, NOT, NOT),
+    "whose_request": (NOT, NOT, NOT, NOT, NOT, NOT),
+    "who_wrote": (NOT, NOT, GUESSED, NOT, GUESSED, LEARNED),
+    "message_text": (SIZE, SIZE, SIZE, NOT, SIZE, LEARNED),
+    "when": (LEARNED, NOT, LEARNED, NOT, LEARNED, LEARNED),
+    "address": (LEARNED, NOT, LEARNED, NOT, LEARNED, NOT),
+    "sms_numbers": (LEARNED, NOT, NOT, LEARNED, NOT, NOT),
+    "sms_text": (LEARNED, NOT, NOT, LEARNED, NOT, NOT),
 }
 """What the documents promise and admit."""
 
-OBSERVERS = (SERVER_LIVE, SERVER_AT_REST, CARRIER, NETWORK, CONTACT)
+OBSERVERS = (SERVER_LIVE, SERVER_AT_REST, RELAY, CARRIER, NETWORK, CONTACT)
 
 
 def start(scratch: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -58,7 +64,11 @@ def test_the_demo_ends_well_and_shows_what_is_promised_and_admitted(tmp_path: Pa
     found = {(row["fact"], row["observer"]): row["learned"] for row in steps[-1]["rows"]}
     assert {fact: tuple(found[fact, observer] for observer in OBSERVERS) for fact in EXPECTED} == EXPECTED
     assert len(found) == len(EXPECTED) * len(OBSERVERS)
-    assert list(load_events(keep / "server-live.jsonl"))
+    live = list(load_events(keep / "server-live.jsonl"))
+    anonymous = {read.event.address for read in messages(live) if isinstance(read.message, ANONYMOUS)}
+    assert anonymous == {RELAYED}, "every anonymous request came by the relay"
+    sealed = [event for event in load_events(keep / "relay.jsonl") if event.up and event.where == "POST /1/relay"]
+    assert {len(event.data) - SEALING for event in sealed} <= set(REQUEST_SIZES)
     assert "| Numbers that were looked up |" in (keep / "who-learned-what.md").read_text()
     assert list(scratch.iterdir()) == []
     assert processes_of(scratch) == []
@@ -85,7 +95,7 @@ def test_a_step_that_fails_is_named_with_what_the_process_said(tmp_path: Path) -
     assert process.stderr is not None
     with process.stdout, process.stderr:
         process.stdout.readline()
-        server = next(one for one in processes_of(tmp_path) if "serve" in one.info["cmdline"])
+        server = next(one for one in processes_of(tmp_path) if "wiretap" in one.info["cmdline"])
         server.kill()
         assert process.wait(PATIENCE * 2) == 1
         error = json.loads(process.stderr.read().splitlines()[-1])

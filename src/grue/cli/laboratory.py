@@ -78,6 +78,25 @@ def _line(hit: "Hit") -> str:
     return safe(f"{hit.surface}: {hit.where}: {hit.canary} ({hit.form})")
 
 
+def wiretap(
+    *,
+    data: Annotated[Path, Parameter(help="As of `grue serve`.")],
+    record: Annotated[Path, Parameter(help="Where every opened request and its answer go, a JSON object a line.")],
+    listen: Annotated[str, Parameter(help="HOST:PORT; port 0 is any free one.")] = "127.0.0.1:0",
+    sms: Annotated[str | None, Parameter(help="As of `grue serve`.")] = None,
+    shell: Injected,
+) -> None:
+    """Run a server that writes down what comes to it by a relay, as a dishonest operator would: for demonstrations."""
+    from grue.cli.shell import write_object
+    from grue.lab.wiretap import run_wiretapped
+
+    def ready(address: str) -> None:
+        write_object({"listening": address})
+        shell.note(f"A server at http://{address} that keeps what its clients ask. Give it nobody's real number.")
+
+    run_wiretapped(data, listen, record, sms=sms, ready=ready)
+
+
 def swap(
     *,
     trials: Annotated[int, Parameter(help="Worlds measured for each question.")] = 100,
@@ -116,7 +135,7 @@ async def demo(
     keep: Annotated[Path | None, Parameter(help="Keep everything that was captured in this directory.")] = None,
     shell: Injected,
 ) -> None:
-    """Run a server, a carrier and two clients on this machine, and show who learned what.
+    """Run a server, a relay, a carrier and two clients here, and show who learned what.
 
     What each party was given is recorded as the run goes on, and the table at the end is made from that.
     """
@@ -150,3 +169,4 @@ lab_app = App(name="lab", help="For demonstrations and measurements.")
 lab_app.command(fill)
 lab_app.command(scan)
 lab_app.command(swap)
+lab_app.command(wiretap)

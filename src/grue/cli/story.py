@@ -32,7 +32,7 @@ STYLES: Final = {
 def opening() -> Text:
     return Text.assemble(
         ("Blue or green? ", "bold"),
-        "A server, a carrier and two people on this machine, each a process of its own.\n",
+        "A server, a relay, a carrier and two people on this machine, each a process of its own.\n",
         ("Taps between them record what each is given; the table at the end is made from that.\n", "dim"),
     )
 

@@ -23,7 +23,10 @@ VERBS: Final = {
     "transport": ("transports", "Say how this home reaches its server, and who sees what by it; or change it."),
     "exposure": ("exposed", "Show what this home has given to whom so far."),
     "doctor": ("doctor", "Say what is wrong here, and how to mend it."),
-    "demo": ("laboratory", "Run a server, a carrier and two clients on this machine, and show who learned what."),
+    "demo": (
+        "laboratory",
+        "Run a server, a relay, a carrier and two clients on this machine, and show who learned what.",
+    ),
     "serve": ("servers", "Run a server."),
     "relay": ("servers", "Run an oblivious relay to somebody else's server; to your own it would hide nothing."),
     "subpoena": ("subpoena", "Show what a server could hand over about a number, and what it could not."),

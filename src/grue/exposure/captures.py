@@ -13,10 +13,15 @@ import msgspec
 
 SERVER_LIVE: Final = "server, live"
 SERVER_AT_REST: Final = "server, at rest"
+RELAY: Final = "relay"
 CARRIER: Final = "carrier"
 NETWORK: Final = "network"
 CONTACT: Final = "contact"
-OBSERVERS: Final = (SERVER_LIVE, SERVER_AT_REST, CARRIER, NETWORK, CONTACT)
+OBSERVERS: Final = (SERVER_LIVE, SERVER_AT_REST, RELAY, CARRIER, NETWORK, CONTACT)
+
+
+RELAYED: Final = "by relay"
+"""The address of what a server is given by a relay: whose client's it is, the server does not see."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -67,7 +72,12 @@ def network_view(events: Iterable[Event]) -> Capture:
 
 def save_events(path: Path, events: Iterable[Event]) -> None:
     """One event a line, as JSON; bytes in base64."""
-    path.write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in events))
+    path.write_bytes(b"".join(map(event_line, events)))
+
+
+def event_line(event: Event) -> bytes:
+    """One line of what `load_events` reads."""
+    return msgspec.json.encode(event) + b"\n"
 
 
 def load_events(path: Path) -> Iterator[Event]:

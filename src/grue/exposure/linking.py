@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from grue.errors import BadRequest
-from grue.exposure.captures import Event
+from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import messages, names
 from grue.exposure.encodings import of_bytes
 from grue.exposure.truth import LookedUp, Said, Truth
@@ -28,11 +28,14 @@ MIN_LINK: Final = 8
 
 
 def trace(events: Iterable[Event], lookup: LookedUp) -> Trace:
-    """What one lookup made pass, as far as an observer of these events can see."""
+    """What one lookup made pass, as far as an observer of these events can see.
+
+    What came by a relay meanwhile is taken for the lookup's: in a run nobody else does anything then.
+    """
     return tuple(
         (event.up, names(event), len(event.data))
         for event in events
-        if event.address == lookup.by and lookup.holds(event.at)
+        if event.address in (lookup.by, RELAYED) and lookup.holds(event.at)
     )
 
 

@@ -1,4 +1,4 @@
-"""`grue demo`: a server, a carrier and two clients on this machine, and at the end who learned what.
+"""`grue demo`: a server, a relay, a carrier and two clients on this machine, and at the end who learned what.
 
 Every part is a process of its own, speaks over real sockets, and is driven by the command line. Between them stand
 taps, which record what each party is given; the table at the end is made from that.
@@ -19,7 +19,18 @@ from typing import Any, Final
 import msgspec
 
 from grue.client.home import make_key
-from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event, Piece, network_view, save_events
+from grue.exposure.captures import (
+    CARRIER,
+    CONTACT,
+    RELAY,
+    SERVER_LIVE,
+    Capture,
+    Event,
+    Piece,
+    load_events,
+    network_view,
+    save_events,
+)
 from grue.exposure.linking import identifiers
 from grue.exposure.report import Row, as_markdown, report
 from grue.exposure.rest import at_any_time, at_rest
@@ -33,6 +44,9 @@ ALICE, BOB, CAROL = "+447700900111", "+447700900222", "+447700900333"
 
 ADDRESSES: Final = {ALICE: "127.83.17.11", BOB: "127.83.17.22"}
 """Where Alice and Bob connect from; all of 127.0.0.0/8 is this machine."""
+
+RELAYS_ADDRESS: Final = "127.83.17.99"
+"""Where the relay connects to the server from."""
 
 MEMBERS: Final = 1000
 """Numbers that are in the directory beside them."""
@@ -69,6 +83,7 @@ class Demo:
         self._tell = tell
         self._keep = keep
         self._events: list[Event] = []
+        self._to_relay: list[Event] = []
         self._smpp: list[Event] = []
         self._began = time.perf_counter()
         self._passphrase = secrets.token_hex(16)
@@ -98,30 +113,44 @@ class Demo:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         smpp = SmppTap(self._smpp.append)
-        self._taps = {number: HttpTap(address, self._events.append) for number, address in ADDRESSES.items()}
+        direct = {number: HttpTap(address, self._events.append) for number, address in ADDRESSES.items()}
+        relayed = {number: HttpTap(address, self._to_relay.append) for number, address in ADDRESSES.items()}
+        # Nothing is recorded of what the relay and the server tell each other: it is what clients gave the relay.
+        behind = HttpTap(RELAYS_ADDRESS, lambda _event: None)
         smpp_address = await smpp.start()
         stack.push_async_callback(smpp.close)
-        for tap in self._taps.values():
+        for tap in (*direct.values(), *relayed.values(), behind):
             stack.push_async_callback(tap.close)
-        self._urls = {number: await tap.start() for number, tap in self._taps.items()}
+        self._urls = {number: await tap.start() for number, tap in direct.items()}
+        self._relay_urls = {number: await tap.start() for number, tap in relayed.items()}
         data = str(self._data)
-        filled, self._carrier = await asyncio.gather(
+        filled, self._carrier, relay = await asyncio.gather(
             self._group.run("lab", "fill", "--data", data, "--count", str(MEMBERS)),
             self._group.start("carrier", "carrier", "--listen", "127.0.0.1:0", "--record", str(self._record)),
+            self._group.start("relay", "relay", "--listen", "127.0.0.1:0", "--to", await behind.start()),
         )
         self._member = str(filled.objects[0]["example"])
         self._carrier_address = await self._carrier.listening()
         smpp.connect(self._carrier_address)
         gateway = f"smpp://grue:demo@{smpp_address}?name={GATEWAY.replace(' ', '%20')}"
-        server = await self._group.start("server", "serve", "--data", data, "--listen", "127.0.0.1:0", "--sms", gateway)
-        address = await server.listening()
-        for tap in self._taps.values():
+        server = await self._group.start(
+            "server", "lab", "wiretap", "--data", data, "--record", str(self._opened), "--sms", gateway
+        )
+        address, relay_address = await server.listening(), await relay.listening()
+        for tap in (*direct.values(), behind):
             tap.connect(f"http://{address}")
+        for tap in relayed.values():
+            tap.connect(f"http://{relay_address}")
         self._step(
             "start",
-            f"A carrier, and a server with {MEMBERS:,} numbers in its directory",
-            ["carrier", f"lab fill --data server --count {MEMBERS}", "serve --data server --sms smpp://..."],
-            [*filled.objects, {"listening": address}],
+            f"A carrier, a server with {MEMBERS:,} numbers in its directory, and somebody else's relay",
+            [
+                "carrier",
+                f"lab fill --data server --count {MEMBERS}",
+                "lab wiretap --data server --record opened.jsonl --sms smpp://...",
+                f"relay --to http://{address}",
+            ],
+            [*filled.objects, {"listening": address}, {"listening": relay_address}],
         )
 
     def _make_homes(self) -> None:
@@ -131,12 +160,15 @@ class Demo:
 
     async def _register(self) -> None:
         asked = await asyncio.gather(
-            *(self._as(who, "register", who, "--server", self._urls[who]) for who in ADDRESSES)
+            *(
+                self._as(who, "register", who, "--server", self._urls[who], "--relay", self._relay_urls[who])
+                for who in ADDRESSES
+            )
         )
         self._step(
             "register",
             "Two people ask for a code",
-            [f"register {who} --server URL" for who in ADDRESSES],
+            [f"register {who} --server URL --relay URL" for who in ADDRESSES],
             [done.objects[0] for done in asked],
         )
         codes = {who: _code(await self._delivered(who)) for who in ADDRESSES}
@@ -201,15 +233,16 @@ class Demo:
         self._step("exposure", "Who learned what, from what each party was given in this run", [], [], rows)
 
     def _captures(self) -> list[Capture]:
-        live = [*self._events, *self._smpp]
+        live = [*self._events, *load_events(self._opened), *self._smpp]
         told = [Piece("SMS record", line, _time_of(line)) for line in self._record.read_bytes().splitlines()]
         messages = [(at, line) for at, line in self._bob.lines if "text" in line]
         shown = [Piece("a message", msgspec.json.encode(line), at) for at, line in messages]
         return [
             Capture(SERVER_LIVE, events=live),
             at_any_time([self._waiting, at_rest(self._data)]),
+            Capture(RELAY, events=self._to_relay),
             Capture(CARRIER, told, self._smpp),
-            network_view(self._events),
+            network_view([*self._events, *self._to_relay]),
             Capture(CONTACT, shown),
         ]
 
@@ -220,7 +253,8 @@ class Demo:
 
     def _save(self, keep: Path) -> None:
         keep.mkdir(parents=True, exist_ok=True)
-        save_events(keep / "server-live.jsonl", self._events)
+        save_events(keep / "server-live.jsonl", [*self._events, *load_events(self._opened)])
+        save_events(keep / "relay.jsonl", self._to_relay)
         save_events(keep / "smpp.jsonl", self._smpp)
         (keep / "who-learned-what.md").write_text(as_markdown(self._rows))
         (keep / "truth.json").write_bytes(msgspec.json.encode(self._truth()))
@@ -235,6 +269,11 @@ class Demo:
     @property
     def _record(self) -> Path:
         return self._where / "carrier.jsonl"
+
+    @property
+    def _opened(self) -> Path:
+        """What the server's gateway opened."""
+        return self._where / "opened.jsonl"
 
     def _env(self, who: str) -> dict[str, str]:
         return {"GRUE_HOME": str(self._home(who)), "GRUE_PASSPHRASE": self._passphrase}

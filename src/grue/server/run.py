@@ -39,12 +39,14 @@ async def serve(
     restored: bool = False,
     clock_is_right: bool = False,
     blob_limit: int = MAX_BLOB_BYTES,
+    make: Callable[..., Server] = Server,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Calls `ready` with HOST:PORT once requests are answered.
 
     restored        the data comes from a backup: clients are told to read again, and old key packages not handed out
     clock_is_right  start although the clock contradicts what was signed last
     blob_limit      bytes that attachments may take on the disk
+    make            what makes the server of its parts
 
     Raises UsageError, ClockImplausible, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
     """
@@ -54,7 +56,7 @@ async def serve(
     asyncio.get_running_loop().set_exception_handler(_report_from_loop)
     async with AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
-        server = await stack.enter_async_context(_server(data, sms, directory_key, clock_is_right, blob_limit))
+        server = await stack.enter_async_context(_server(data, sms, directory_key, clock_is_right, blob_limit, make))
         if restored:
             await server.after_restore()
         stack.enter_context(_chores(server))
@@ -75,6 +77,7 @@ async def _server(
     directory_key: Path | None,
     clock_is_right: bool = False,
     blob_limit: int = MAX_BLOB_BYTES,
+    make: Callable[..., Server] = Server,
 ) -> AsyncIterator[Server]:
     """All parts of a server, in the order in which they need each other, and left in the opposite one."""
     gateway = open_gateway(sms_url) if sms_url is not None else None
@@ -86,7 +89,7 @@ async def _server(
         directory = Directory(data, keys, clock, clock_is_right=clock_is_right)
         try:
             blobs = Blobs(data / BLOBS, blob_limit)
-            server = Server(store, keys=keys, directory=directory, blobs=blobs, sms=role, clock=clock)
+            server = make(store, keys=keys, directory=directory, blobs=blobs, sms=role, clock=clock)
             async with _sms(server, role):
                 yield server
         finally:
