@@ -37,14 +37,14 @@ async def main():
 uvloop.run(main())
 """
 
-_RELAY: Final = """
+RELAY: Final = """
 import sys
 from grue.server.relay import run
 run("127.0.0.1:0", sys.argv[1], ready=lambda address: print(address, flush=True))
 """
 
 
-class _Process:
+class Process:
     """Python code that says its port first."""
 
     def __init__(self, code: str, *arguments: str) -> None:
@@ -84,7 +84,7 @@ async def _medians(gateway: str, relay: str) -> tuple[float, float]:
 
 
 def measure() -> list[dict[str, Any]]:
-    with _Process(_ECHO) as gateway, _Process(_RELAY, gateway.url) as relay:
+    with Process(_ECHO) as gateway, Process(RELAY, gateway.url) as relay:
         straight, relayed = uvloop.run(_medians(gateway.url, relay.url))
     peers = {"the echoing gateway itself": round(straight, 2)}
     return [{"id": "relay_hop_ms", "value": round(relayed - straight, 2), "unit": "ms", "reach": None, "peers": peers}]
