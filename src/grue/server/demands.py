@@ -19,16 +19,19 @@ LIVE: Final = (
     "Address and time of every connection of the account: registration, check-in, the drawing of tokens, uploads of "
     "key packages, and the reading of its intro mailbox.",
     "That somebody takes one of its key packages or posts to its intro mailbox: the time, the size in four steps, and "
-    "the address that it came from. Not who that is, beyond the address.",
-    "Over the direct transport, the only one yet: address and time of anonymous requests and of streams, and which "
+    "the address that it came from, unless it came by a relay. Not who that is, beyond the address.",
+    "Of clients that use the direct transport: address and time of anonymous requests and of streams, and which "
     "mailboxes one stream reads. By equal addresses and times these can be guessed to be this account's.",
     "From then on, by the same guess, who probably writes with whom: two streams that read one mailbox. Not what.",
+    "Of clients that use a relay: one anonymous request at a time, with the relay's address and the time. What was "
+    "asked and by whom could be put together only with what the relay's operator notes at the same moments.",
     "Registration SMS: that a code was sent to the number, and when; and in memory, until a restart, how many codes "
     "and wrong guesses there were.",
     "SMS through this server's gateway, out and in: both numbers, the time and the text. Its gateway and the carriers "
     "have the same, and keep it on their own terms.",
-    "That lookups are made, from which address and how many at a time. Not of which numbers, and not with what result.",
-    "That parts of attachments come and are fetched: time and size, and over the direct transport the address. "
+    "That lookups are made, how many at a time and, unless they come by a relay, from which address. Not of which "
+    "numbers, and not with what result.",
+    "That parts of attachments come and are fetched: time and size, and, unless they come by a relay, the address. "
     "By these it can be guessed which belong together, who sent them and who fetched them. They are sealed: the "
     "server has no key to them.",
     "Envelopes that come from then on could be kept after they were read. They stay sealed: the server has no key to "
