@@ -108,7 +108,7 @@ class Client:
         self._store: Store | None = None
         self._context: Context | None = None
         self._transport: Transport | None = None
-        self._transport_knows = ("", b"")
+        self._endpoint: Endpoint | None = None
         self._receiver: Receiver | None = None
 
     async def __aenter__(self) -> Self:
@@ -347,13 +347,14 @@ class Client:
 
     async def _connect(self, server: str, server_public: bytes) -> None:
         """Make the transport, unless there is one that knows as much."""
-        if self._transport is not None and self._transport_knows == (server, server_public):
+        endpoint = Endpoint(server, server_public, await self.transport_settings())
+        if self._transport is not None and self._endpoint == endpoint:
             return
         if self._transport is not None:
             await self._note_exposure()
             await self._transport.close()
-        self._transport = self._factory(Endpoint(server, server_public, await self.transport_settings()))
-        self._transport_knows = server, server_public
+        self._transport = self._factory(endpoint)
+        self._endpoint = endpoint
 
     async def _assemble(self, account: Account) -> Context:
         await self._connect(account.server, account.server_public)

@@ -8,13 +8,12 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from typing import Final
 
 import aiohttp
 
 from grue.client.http import REQUEST_SECONDS, get, new_session, post
-from grue.client.transport import DirectTransport, Endpoint, Stream, Transport, decoded, kind_of
+from grue.client.transport import UNASKED, DirectTransport, Endpoint, Stream, Transport, decoded, kind_of
 from grue.errors import (
     NetworkError,
     NotAGrueServer,
@@ -22,6 +21,8 @@ from grue.errors import (
     ProxyUnreachable,
     Refused,
     RelayUnreachable,
+    ServerBusy,
+    TimedOut,
     Unreachable,
 )
 from grue.protocol import oblivious, wire
@@ -39,6 +40,8 @@ PUSHES: Final = 64
 """Pushes that may wait here, 4 MiB at most."""
 
 Ask = Callable[[wire.AnonymousRequest], Awaitable[wire.AnonymousAnswer]]
+Seal = Callable[[bytes], oblivious.Sealed]
+"""Seals one request to a key configuration."""
 
 
 def open_transport(endpoint: Endpoint) -> Transport:
@@ -57,7 +60,7 @@ class ObliviousTransport:
         self._account = _direct(endpoint)
         self.usage = self._account.usage
         self._relay = _Relay(endpoint, clock)
-        self._streams: list[_PolledStream] = []
+        self._streams: set[_PolledStream] = set()
 
     async def hello(self) -> wire.ServerHello:
         return await self._account.hello()
@@ -91,21 +94,21 @@ class ObliviousTransport:
         return bytes(file)
 
     async def stream(self) -> Stream:
-        stream = _PolledStream(self.anonymous)
-        self._streams.append(stream)
+        stream = _PolledStream(self.anonymous, self._streams.discard)
+        self._streams.add(stream)
         return stream
 
     async def intro_stream(self) -> Stream:
         return await self._account.intro_stream()
 
     async def close(self) -> None:
-        for stream in self._streams:
+        for stream in list(self._streams):
             await stream.close()
         await self._relay.close()
         await self._account.close()
 
 
-def _file_request(path: str, start: int) -> Callable[[bytes], oblivious.Sealed]:
+def _file_request(path: str, start: int) -> Seal:
     return lambda config: oblivious.seal_file(config, path, start)
 
 
@@ -122,17 +125,36 @@ class _Relay:
         self._fresh_until = 0.0
         self._fetching = asyncio.Lock()
 
-    async def ask(self, seal: Callable[[bytes], oblivious.Sealed]) -> tuple[int, bytes]:
-        """Status and body of one inner response. A request that was refused unopened is sealed once more."""
+    async def ask(self, seal: Seal) -> tuple[int, bytes]:
+        """Status and body of one inner response. A request that was refused unopened is sealed once more.
+
+        Raises one of `UNASKED` only when nothing was written.
+        """
         used = await self._key()
         sealed = seal(used)
         try:
             response = await self._post(sealed.data)
         except NotAGrueServer:
             # The gateway has another key since its start, or takes the request for a repeated one.
-            sealed = seal(await self._newer_key(used))
-            response = await self._post(sealed.data)
+            sealed, response = await self._once_more(seal, used)
         return oblivious.open_response(sealed.request, response)
+
+    async def _once_more(
+        self, seal: Callable[[bytes], oblivious.Sealed], used: bytes
+    ) -> tuple[oblivious.Sealed, bytes]:
+        """Raises ServerBusy while the relay has a key that the gateway does not know, for two minutes after its start.
+
+        Nothing here may say that nothing was asked: a relay can refuse what it has handed on.
+        """
+        try:
+            sealed = seal(await self._newer_key(used))
+            return sealed, await self._post(sealed.data)
+        except NotAGrueServer:
+            raise ServerBusy from None
+        except UNASKED:
+            # Named by the next request, which begins with the key.
+            self._fresh_until = 0.0
+            raise TimedOut from None
 
     async def close(self) -> None:
         if self._session is not None:
@@ -158,7 +180,7 @@ class _Relay:
             raise NotARelay from None
         except ProxyUnreachable:
             raise
-        except Unreachable:
+        except (Unreachable, TimedOut, ServerBusy):
             raise RelayUnreachable from None
         self._config = oblivious.check_key(file, self._server_public, int(self._clock())).config
         self._fresh_until = time.monotonic() + KEY_SECONDS
@@ -180,11 +202,12 @@ class _Relay:
 class _PolledStream:
     """A `Stream` made of polls, one a mailbox, each a request of its own: nothing shows which belong to one client."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, closed: "Callable[[_PolledStream], None]") -> None:
         self._ask = ask
+        self._closed = closed
         self._polls: dict[bytes, asyncio.Task[None]] = {}
         self._free = asyncio.Semaphore(POLLS)
-        self._pushes: asyncio.Queue[wire.StreamPush | None] = asyncio.Queue(PUSHES)
+        self._pushes: asyncio.Queue[wire.StreamPush | Exception | None] = asyncio.Queue(PUSHES)
 
     async def send(self, request: wire.StreamRequest) -> None:
         match request:
@@ -198,33 +221,39 @@ class _PolledStream:
                     await self._pushes.put(wire.NotSubscribed(request.mailbox, error.code))
 
     async def pushes(self) -> AsyncIterator[wire.StreamPush]:
+        """What comes. Raises what ended it, unless that was the network."""
         while (push := await self._pushes.get()) is not None:
+            if isinstance(push, Exception):
+                raise push
             yield push
 
     async def close(self) -> None:
         for mailbox in list(self._polls):
             await self._stop(mailbox)
+        self._closed(self)
 
     async def _stop(self, mailbox: bytes) -> None:
         poll = self._polls.pop(mailbox, None)
         if poll is not None:
             poll.cancel()
-            with suppress(asyncio.CancelledError):
-                await poll
+            await asyncio.wait([poll])
 
     async def _poll(self, request: wire.Subscribe) -> None:
-        """Read one mailbox until it is refused, or the network fails, which ends the stream."""
+        """Read one mailbox until it is refused, or the network or a check fails, which ends the stream."""
         try:
             await self._read(request)
         except Refused as error:
             await self._pushes.put(wire.NotSubscribed(request.mailbox, error.code))
         except NetworkError:
             await self._pushes.put(None)
+        except Exception as error:  # noqa: BLE001 -- else nothing would be received, and nobody would know
+            await self._pushes.put(error)
 
     async def _read(self, request: wire.Subscribe) -> None:
         incarnation, after, wait = b"", request.after, 0
         while True:
             async with self._free:
+                began = time.monotonic()
                 answer = await self._ask(wire.Fetch(request.mailbox, request.read_key, after, wait=wait))
             if not isinstance(answer, wire.Fetched):
                 raise NotAGrueServer
@@ -236,9 +265,16 @@ class _PolledStream:
             for delivery in answer.envelopes:
                 await self._pushes.put(delivery)
                 after = delivery.seq
+            if wait and not answer.envelopes:
+                # A server with too many polls answers at once. Asking again at once would make it more.
+                await _pause(began + wait - time.monotonic())
             wait = self._wait()
 
     def _wait(self) -> int:
         least, most = WAIT_SECONDS
         seconds = least + secrets.randbelow(most - least + 1)
         return max(1, seconds * POLLS // max(POLLS, len(self._polls)))
+
+
+async def _pause(seconds: float) -> None:
+    await asyncio.sleep(seconds)

@@ -6,12 +6,13 @@ than is in stock, the server sees by a draw that somebody did much.
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, cast
 
 from grue.client.store import Db, Store
-from grue.client.transport import Transport
-from grue.errors import BadToken, GrueError, LimitReached, NotAGrueServer, TokenExpired, TokenSpent, Unreachable
+from grue.client.transport import UNASKED, Transport
+from grue.errors import BadToken, GrueError, LimitReached, NetworkError, NotAGrueServer, TokenExpired, TokenSpent
 from grue.protocol import wire
 from grue.protocol.tokens import Draw, Purpose, StoredToken, fare, price, spend
 
@@ -20,6 +21,10 @@ STOCK: Final[Mapping[Purpose, int]] = MappingProxyType({Purpose.LOOKUP: 200, Pur
 
 TRIES: Final = 3
 """Sets of tokens tried for one request; a home from a backup has some that were spent already."""
+
+UNSETTLED: Final = 256
+"""Requests without an answer whose tokens are kept for them, the latest: more than an outbox has under way. Lookups are
+none of them, since each is blinded anew."""
 
 Signed = Callable[[wire.DrawTokens], Awaitable[wire.Drawn]]
 Keys = Callable[[bool], Awaitable[list[wire.TokenKey]]]
@@ -40,6 +45,7 @@ class Purse:
         self._signed = signed
         self._keys = keys
         self._random = random
+        self._unsettled: dict[bytes, list[StoredToken]] = {}
 
     async def ask(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
         """The answer to one anonymous request. Raises LimitReached, and what the transport raises."""
@@ -48,22 +54,34 @@ class Purse:
         return await self.pay(cast("wire.Priced", request))
 
     async def pay(self, request: wire.Priced) -> wire.AnonymousAnswer:
-        """The same for what need not be paid for always, once it is asked for."""
-        cost = fare(request)
+        """The same for what need not be paid for always, once it is asked for.
+
+        While it is not known whether it was done, the same request again goes with the same tokens: it costs no more.
+        """
+        cost, name = fare(request), sha256(wire.encode(request)).digest()
         failure: GrueError | None = None
         for _ in range(TRIES):
-            tokens = await self._take(*cost)
+            seen = self._unsettled.pop(name, None)
+            tokens = seen or await self._take(*cost)
             try:
                 return await self._transport.anonymous(spend(request, tokens))
-            except Unreachable:
-                # It was not written, so nobody has seen them.
-                await self._store.note(_put, cost[0], tokens)
-                raise
             except (TokenSpent, TokenExpired, BadToken) as error:
                 failure = error
                 if isinstance(error, TokenExpired):
                     await self._store.note(_forget, cost[0], min(token.epoch for token in tokens))
+            except (NetworkError, NotAGrueServer, *UNASKED) as error:
+                if seen is None and isinstance(error, UNASKED):
+                    await self._store.note(_put, cost[0], tokens)
+                elif cost[0] is Purpose.POST:
+                    self._keep(name, tokens)
+                raise
         raise failure or NotAGrueServer
+
+    def _keep(self, name: bytes, tokens: list[StoredToken]) -> None:
+        """For the same request only: a token that was seen under two would say that one client made both."""
+        if len(self._unsettled) >= UNSETTLED:
+            del self._unsettled[next(iter(self._unsettled))]
+        self._unsettled[name] = tokens
 
     async def fill(self) -> None:
         """Draw what is missing of the stock, once half of it is gone, as far as may be. Raises NetworkError, ..."""

@@ -19,7 +19,16 @@ from grue.client.outbox import Outbox
 from grue.client.store import Db
 from grue.client.transport import Stream
 from grue.client.upkeep import tend
-from grue.errors import BY_CODE, GrueError, NetworkError, NoSuchMailbox, NotPermitted, Refused, Unreachable
+from grue.errors import (
+    BY_CODE,
+    GrueError,
+    NetworkError,
+    NoSuchMailbox,
+    NotPermitted,
+    Refused,
+    Unreachable,
+    VerificationFailed,
+)
 from grue.protocol import wire
 from grue.protocol.conversation import ConversationState
 from grue.protocol.mailbox import ReaderState
@@ -226,15 +235,18 @@ class Pushes:
         self._something = asyncio.Event()
         self._nudged = False
         self._ended = False
+        self._failure: VerificationFailed | None = None
         self._reading = asyncio.create_task(self._read())
 
     async def batch(self) -> list[tuple[bytes, list[wire.Delivery]]]:
-        """What waits now; empty after a nudge or a refusal. Raises Unreachable when the stream has ended."""
+        """What waits now; empty after a nudge or a refusal. Raises Unreachable when the stream has ended, or the check
+        that failed and ended it.
+        """
         await self._something.wait()
         self._something.clear()
         taken, self._deliveries = self._deliveries, []
         if not taken and self._ended:
-            raise Unreachable
+            raise self._failure or Unreachable
         batches: dict[bytes, list[wire.Delivery]] = {}
         for delivery in taken:
             self._room.release()
@@ -259,6 +271,8 @@ class Pushes:
         try:
             async for push in self.stream.pushes():
                 await self._pushed(push)
+        except VerificationFailed as error:
+            self._failure = error
         finally:
             self._ended = True
             self._something.set()

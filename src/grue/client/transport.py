@@ -19,9 +19,12 @@ import msgspec
 from grue.client.http import REQUEST_SECONDS, connect_socket, get, new_session, post
 from grue.errors import (
     BY_CODE,
+    BadCertificate,
+    BadGatewayKey,
     BadRequest,
     GrueError,
     NotAGrueServer,
+    NotARelay,
     OtherVersion,
     Refused,
     TimedOut,
@@ -121,6 +124,10 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+UNASKED: Final = (Unreachable, BadCertificate, NotARelay, BadGatewayKey)
+"""What a transport raises of an anonymous request only when nothing of it was written, so that nobody has seen it."""
 
 
 class Challenge(GrueError):

@@ -1,0 +1,589 @@
+"""The oblivious transport against a relay that misbehaves in every way it can, and a proxy that is not there."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+
+from grue.client import oblivious as client_side
+from grue.client.client import Client
+from grue.client.oblivious import open_transport
+from grue.client.purse import Purse
+from grue.client.store import Store
+from grue.client.transport import Endpoint, Stream, Transport
+from grue.errors import (
+    BadGatewayKey,
+    GrueError,
+    NetworkError,
+    NotAGrueServer,
+    NotARelay,
+    ProxyUnreachable,
+    RelayUnreachable,
+    ServerBusy,
+    TimedOut,
+    Unreachable,
+)
+from grue.protocol import oblivious, wire
+from grue.protocol.directory import HEAD_PATH
+from grue.protocol.tokens import Purpose, epoch_of
+from grue.server.keys import Keys
+from tests.client.relays import Socks, Way, always, way
+from tests.server.kit import BLOB, Box
+
+SEALED = {size + 1_143 for size in oblivious.REQUEST_SIZES}
+
+
+@pytest.fixture
+async def to(tmp_path: Path) -> AsyncIterator[Way]:
+    async with way(tmp_path) as all_of_it:
+        yield all_of_it
+
+
+@pytest.fixture
+async def box(to: Way) -> Box:
+    return await Box.create(to.server)
+
+
+def once(first: Any, then: Any) -> Any:
+    """Do one thing with the first request, and another with those that follow."""
+    ways = iter([first])
+    return lambda sealed: next(ways, then)(sealed)
+
+
+def paid(to: Way, request: wire.CreateMailbox) -> wire.Spend:
+    return cast("wire.Spend", to.server.paid(request))
+
+
+def padded(to: Way) -> bool:
+    """All that the relay was given has one of the sizes."""
+    return all(len(sealed) in SEALED for sealed in to.relay.taken)
+
+
+# --- a relay that does its work -------------------------------------------------------------------
+
+
+async def test_requests_and_files_go_through_the_relay_in_one_of_six_sizes(to: Way, box: Box) -> None:
+    assert await to.transport.anonymous(box.posting()) == wire.Posted(1)
+    fetched = await to.transport.anonymous(wire.Fetch(box.id, box.read_key, 0))
+    assert isinstance(fetched, wire.Fetched)
+    assert [delivery.blob for delivery in fetched.envelopes] == [BLOB]
+    assert await to.transport.file(HEAD_PATH) == to.server.directory.file(HEAD_PATH)
+    assert len(to.relay.taken) == 3
+    assert padded(to)
+
+
+async def test_no_two_requests_share_what_seals_them(to: Way, box: Box) -> None:
+    """Nothing of one sealed request stands in another but the name of the key and of the suite."""
+    request = wire.Fetch(box.id, box.read_key, 0)
+    for _ in range(4):
+        await to.transport.anonymous(request)
+    bodies = [sealed[7:] for sealed in to.relay.taken]
+    windows = [{body[at : at + 8] for at in range(len(body) - 7)} for body in bodies]
+    assert all(not one & other for n, one in enumerate(windows) for other in windows[n + 1 :])
+
+
+# --- a relay that repeats, swaps, drops, changes --------------------------------------------------
+
+
+async def test_a_relay_that_carries_every_request_twice_changes_nothing(to: Way, box: Box) -> None:
+    async def twice(sealed: bytes) -> web.Response:
+        answer = await to.relay.hand_on(sealed)
+        again = await to.relay.hand_on(sealed)
+        assert again.status == 400
+        return answer
+
+    to.relay.post = twice
+    assert await to.transport.anonymous(box.posting()) == wire.Posted(1)
+    assert await to.transport.anonymous(paid(to, Box(to.server).creation())) == wire.Done()
+    assert await box.seqs() == [1]
+
+
+async def test_a_relay_that_gives_the_refusal_of_a_repetition_leaves_one_effect(to: Way, box: Box) -> None:
+    """What the client is given is the second answer, so it asks once more: sealed anew, and done once all the same."""
+
+    async def second(sealed: bytes) -> web.Response:
+        await to.relay.hand_on(sealed)
+        return await to.relay.hand_on(sealed)
+
+    to.relay.post = once(second, to.relay.hand_on)
+    assert await to.transport.anonymous(box.posting()) == wire.Posted(1)
+    assert await box.seqs() == [1]
+
+
+async def test_gateway_03_a_relay_that_swaps_two_answers_is_caught_by_both(to: Way, box: Box) -> None:
+    await to.transport.file(HEAD_PATH)
+    answers: list[asyncio.Future[web.Response]] = [asyncio.get_running_loop().create_future() for _ in range(2)]
+    taken = iter(range(2))
+
+    async def swapped(sealed: bytes) -> web.Response:
+        n = next(taken)
+        answers[n].set_result(await to.relay.hand_on(sealed))
+        other = await answers[1 - n]
+        return web.Response(status=other.status, body=other.body, content_type=other.content_type)
+
+    to.relay.post = swapped
+    results = await asyncio.gather(*(to.transport.anonymous(box.posting()) for _ in range(2)), return_exceptions=True)
+    assert [type(result) for result in results] == [NotAGrueServer] * 2
+    assert await box.seqs() == [1, 2]
+
+
+async def test_gateway_03_an_old_answer_is_not_taken_for_the_new_one(to: Way, box: Box) -> None:
+    old = await _answer_of(to, box)
+
+    async def replayed(_sealed: bytes) -> web.Response:
+        return web.Response(body=old, content_type=oblivious.RESPONSE_MEDIA)
+
+    to.relay.post = replayed
+    with pytest.raises(NotAGrueServer):
+        await to.transport.anonymous(wire.Fetch(box.id, box.read_key, 0))
+
+
+async def _answer_of(to: Way, box: Box) -> bytes:
+    kept: list[bytes] = []
+
+    async def keep(sealed: bytes) -> web.Response:
+        answer = await to.relay.hand_on(sealed)
+        kept.append(bytes(cast("bytes", answer.body)))
+        return answer
+
+    to.relay.post = keep
+    await to.transport.anonymous(wire.Fetch(box.id, box.read_key, 0))
+    return kept[0]
+
+
+@pytest.mark.parametrize("change", ["short", "long", "empty", "flipped", "plain"])
+async def test_gateway_03_an_answer_that_was_changed_is_none(to: Way, box: Box, change: str) -> None:
+    async def changed(sealed: bytes) -> web.Response:
+        body = bytearray(cast("bytes", (await to.relay.hand_on(sealed)).body))
+        body[-1] ^= change == "flipped"
+        bodies = {"short": body[:-1], "long": body + b"\0", "empty": b"", "plain": wire.encode(wire.Done())}
+        return web.Response(body=bytes(bodies.get(change, body)), content_type=oblivious.RESPONSE_MEDIA)
+
+    to.relay.post = changed
+    with pytest.raises(NotAGrueServer):
+        await to.transport.anonymous(wire.Ack(box.id, box.read_key, 0))
+
+
+@pytest.mark.parametrize("change", ["short", "long", "empty", "key id", "suite", "high bit", "flipped"])
+async def test_gateway_04_05_a_request_that_was_changed_is_sealed_anew_once(to: Way, box: Box, change: str) -> None:
+    """`high bit` is the one of X25519's point that the curve ignores: it must not open as another request either."""
+
+    async def changed(sealed: bytes) -> web.Response:
+        data = bytearray(sealed)
+        places = {"key id": 0, "suite": 2, "high bit": 7 + 1_088 + 31, "flipped": 1_200}
+        if change in places:
+            data[places[change]] ^= 0x80
+        cut = {"short": data[:-1], "long": data + b"\0", "empty": bytearray()}.get(change, data)
+        answer = await to.relay.hand_on(bytes(cut))
+        assert answer.status == 400
+        return answer
+
+    to.relay.post = once(changed, to.relay.hand_on)
+    assert await to.transport.anonymous(box.posting()) == wire.Posted(1)
+    assert len(to.relay.taken) == 2
+    assert len(set(to.relay.taken)) == 2
+    assert await box.seqs() == [1]
+
+
+async def test_answers_that_come_in_another_order_find_their_requests(to: Way, box: Box) -> None:
+    await to.transport.file(HEAD_PATH)
+    await box.post()
+    first_waits, taken = asyncio.Event(), iter(range(2))
+
+    async def reordered(sealed: bytes) -> web.Response:
+        n = next(taken)
+        answer = await to.relay.hand_on(sealed)
+        if n == 0:
+            await first_waits.wait()
+        else:
+            first_waits.set()
+        return answer
+
+    to.relay.post = reordered
+    fetched, head = await asyncio.gather(
+        to.transport.anonymous(wire.Fetch(box.id, box.read_key, 0)), to.transport.file(HEAD_PATH)
+    )
+    assert isinstance(fetched, wire.Fetched)
+    assert head == to.server.directory.file(HEAD_PATH)
+
+
+async def test_a_relay_that_drops_the_answer_leaves_open_what_was_done(to: Way, box: Box) -> None:
+    async def dropped(sealed: bytes) -> web.Response:
+        await to.relay.hand_on(sealed)
+        raise ConnectionResetError
+
+    to.relay.post = dropped
+    with pytest.raises(TimedOut):
+        await to.transport.anonymous(box.posting())
+    assert await box.seqs() == [1]
+    assert len(to.relay.taken) == 1
+
+
+# --- a relay that is away, or is none -------------------------------------------------------------
+
+STATUSES: list[tuple[int, dict[str, str], type[GrueError]]] = [
+    (502, {"Retry-After": "5"}, TimedOut),
+    (503, {"Retry-After": "5"}, ServerBusy),
+    (408, {}, TimedOut),
+    (500, {}, TimedOut),
+    (400, {}, ServerBusy),
+]
+
+
+@pytest.mark.parametrize(("status", "headers", "expected"), STATUSES)
+async def test_whatever_a_relay_answers_is_a_failure_of_the_network_and_goes_no_other_way(
+    to: Way, box: Box, status: int, headers: dict[str, str], expected: type[GrueError]
+) -> None:
+    to.relay.post = always(status, headers)
+    with pytest.raises(expected) as caught:
+        await to.transport.anonymous(box.posting())
+    assert isinstance(caught.value, NetworkError)
+    # It is no promise that nothing was done, which `Unreachable` is.
+    assert not isinstance(caught.value, Unreachable)
+    assert await box.seqs() == []
+
+
+async def test_a_relay_that_is_away_is_unreachable(to: Way, box: Box) -> None:
+    transport = to.another(relay="http://127.0.0.1:1")
+    for ask in (transport.anonymous(box.posting()), transport.file(HEAD_PATH)):
+        with pytest.raises(RelayUnreachable):
+            await ask
+    assert await box.seqs() == []
+    await transport.close()
+
+
+async def test_what_is_no_relay_is_named_as_such(to: Way) -> None:
+    transport = to.another(relay=to.url)
+    with pytest.raises(NotARelay):
+        await transport.file(HEAD_PATH)
+    await transport.close()
+
+
+@pytest.mark.parametrize("status", [502, 503, 408, 500])
+async def test_a_key_that_is_not_given_is_a_relay_that_is_away_and_nothing_was_asked(to: Way, status: int) -> None:
+    async def no_key() -> web.Response:
+        return web.Response(status=status, headers={"Retry-After": "5"})
+
+    to.relay.key = no_key
+    with pytest.raises(RelayUnreachable):
+        await to.transport.file(HEAD_PATH)
+    assert to.relay.taken == []
+
+
+async def test_gateway_01_a_key_of_somebody_else_is_refused_and_nothing_is_sealed_to_it(to: Way) -> None:
+    to.relay.key = _strangers_key(to)
+    with pytest.raises(BadGatewayKey):
+        await to.transport.file(HEAD_PATH)
+    assert to.relay.taken == []
+
+
+def _strangers_key(to: Way) -> Callable[[], Awaitable[web.Response]]:
+    from grue.server.gateway import Gateway
+
+    stranger = Gateway(Keys.generate().signing, to.server.clock)
+
+    async def hand_out() -> web.Response:
+        return web.Response(body=stranger.key_file())
+
+    return hand_out
+
+
+# --- tokens ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def purse(to: Way, tmp_path: Path) -> AsyncIterator[Purse]:
+    """One that draws from the server's keys, of which it is not told when it does."""
+    store = await Store.open(tmp_path / "client.db", bytes(32))
+
+    async def signed(request: wire.DrawTokens) -> wire.Drawn:
+        key = to.server.keys.token_key(Purpose(request.purpose), request.epoch)
+        elements, proof = key.evaluate(request.blinded)
+        return wire.Drawn(elements, proof)
+
+    async def keys(_fresh: bool) -> list[wire.TokenKey]:
+        epoch = epoch_of(to.server.week)
+        return [
+            wire.TokenKey(purpose.value, epoch, to.server.keys.token_key(purpose, epoch).public) for purpose in Purpose
+        ]
+
+    yield Purse(store, to.transport, signed, keys, os.urandom)
+    await store.close()
+
+
+async def stock(purse: Purse) -> int:
+    return len(await purse._store.read(lambda db: db.rows("SELECT nonce FROM token WHERE purpose = 'post'")))
+
+
+async def ready(purse: Purse) -> int:
+    await purse._draw(Purpose.POST)
+    return await stock(purse)
+
+
+@pytest.mark.parametrize("fault", ["away", "no relay", "bad key", "busy"])
+async def test_no_token_is_lost_while_nothing_was_asked(to: Way, purse: Purse, fault: str) -> None:
+    before, request = await ready(purse), Box(to.server).creation()
+
+    async def no_key() -> web.Response:
+        return web.Response(status={"away": 502, "no relay": 404, "busy": 503}[fault], headers={"Retry-After": "1"})
+
+    to.relay.key = _strangers_key(to) if fault == "bad key" else no_key
+    for _ in range(3):
+        with pytest.raises((RelayUnreachable, NotARelay, BadGatewayKey)):
+            await purse.ask(request)
+    assert await stock(purse) == before
+    to.relay.key = to.relay.hand_out
+    assert await purse.ask(request) == wire.Done()
+    assert await stock(purse) == before - 1
+
+
+@pytest.mark.parametrize("fault", ["lost", "502", "503", "400", "garbled"])
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_request_that_is_made_again_costs_its_token_once(to: Way, purse: Purse, fault: str, done: bool) -> None:
+    before, request = await ready(purse), Box(to.server).creation()
+
+    async def faulty(sealed: bytes) -> web.Response:
+        if done:
+            await to.relay.hand_on(sealed)
+        if fault == "lost":
+            raise ConnectionResetError
+        status = 200 if fault == "garbled" else int(fault)
+        return web.Response(status=status, headers={"Retry-After": "1"})
+
+    to.relay.post = faulty
+    for _ in range(3):
+        with pytest.raises((NetworkError, NotAGrueServer)):
+            await purse.ask(request)
+    to.relay.post = to.relay.hand_on
+    assert await purse.ask(request) == wire.Done()
+    assert await stock(purse) == before - 1
+
+
+async def test_a_token_that_was_seen_pays_for_nothing_else(to: Way, purse: Purse) -> None:
+    """Else the server would see one token under two requests, and know that one person made them.
+
+    The relay hands the request on, says that it was refused, and then has no key to give.
+    """
+    await ready(purse)
+    seen: list[bytes] = []
+    anonymous = to.server.anonymous
+
+    async def watched(body: bytes) -> bytes:
+        request = wire.ANONYMOUS_REQUEST.decode(body)
+        assert isinstance(request, wire.Spend)
+        seen.extend(token.nonce for token in request.tokens)
+        return await anonymous(body)
+
+    to.server.anonymous = watched  # type: ignore[method-assign]
+
+    async def refused(sealed: bytes) -> web.Response:
+        await to.relay.hand_on(sealed)
+        to.relay.key = no_key
+        return web.Response(status=400)
+
+    async def no_key() -> web.Response:
+        return web.Response(status=502)
+
+    await to.transport.file(HEAD_PATH)
+    to.relay.post = refused
+    with pytest.raises(TimedOut):
+        await purse.ask(Box(to.server).creation())
+    to.relay.post, to.relay.key = to.relay.hand_on, to.relay.hand_out
+    assert await purse.ask(Box(to.server).creation()) == wire.Done()
+    assert len(seen) == len(set(seen)) == 2
+
+
+# --- receiving ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def stream(to: Way) -> Stream:
+    return await to.transport.stream()
+
+
+async def some(stream: Stream, count: int) -> list[wire.StreamPush]:
+    """So many pushes."""
+    pushes = stream.pushes()
+    async with asyncio.timeout(10):
+        return [await anext(pushes) for _ in range(count)]
+
+
+async def test_what_waits_and_what_comes_is_pushed_in_order_and_once(box: Box, stream: Stream) -> None:
+    for _ in range(3):
+        await box.post()
+    await stream.send(wire.Subscribe(box.id, box.read_key, 1))
+    first = await some(stream, 3)
+    assert isinstance(first[0], wire.Subscribed)
+    await box.post()
+    pushed = [*first[1:], *await some(stream, 1)]
+    assert [push.seq for push in pushed if isinstance(push, wire.Delivery)] == [2, 3, 4]
+
+
+async def test_a_mailbox_that_goes_while_it_is_polled_is_said(to: Way, box: Box, stream: Stream) -> None:
+    await stream.send(wire.Subscribe(box.id, box.read_key, 0))
+    await some(stream, 1)
+    async with asyncio.timeout(10):
+        while not to.server.streams._polls:  # noqa: ASYNC110 -- the poll is under way in the relay
+            await asyncio.sleep(0.01)
+        await to.server.ask(wire.RemoveReader(box.id, box.read_key))
+    assert await some(stream, 1) == [wire.NotSubscribed(box.id, "no_such_mailbox")]
+    assert to.server.streams._polls == {}
+
+
+async def test_a_subscription_that_is_made_again_starts_over_and_leaves_no_second_poll(
+    box: Box, stream: Stream
+) -> None:
+    await box.post()
+    await stream.send(wire.Subscribe(box.id, box.read_key, 0))
+    await some(stream, 2)
+    await stream.send(wire.Subscribe(box.id, box.read_key, 0))
+    again = await some(stream, 2)
+    assert [type(push) for push in again] == [wire.Subscribed, wire.Delivery]
+    await box.post()
+    (delivery,) = await some(stream, 1)
+    assert isinstance(delivery, wire.Delivery)
+    assert delivery.seq == 2
+    pushes = cast("Any", stream)._pushes
+    assert pushes.empty()
+
+
+async def test_a_network_that_fails_ends_the_stream(to: Way, box: Box, stream: Stream) -> None:
+    to.relay.post = always(502)
+    await stream.send(wire.Subscribe(box.id, box.read_key, 0))
+    async with asyncio.timeout(10):
+        assert [push async for push in stream.pushes()] == []
+
+
+async def test_gateway_01_a_bad_key_does_not_end_receiving_in_silence(to: Way, box: Box, stream: Stream) -> None:
+    to.relay.key = _strangers_key(to)
+    await stream.send(wire.Subscribe(box.id, box.read_key, 0))
+    async with asyncio.timeout(10):
+        with pytest.raises(BadGatewayKey):
+            _ = [push async for push in stream.pushes()]
+    # What has failed does not stand in the way of the end.
+    await to.transport.close()
+
+
+async def test_a_server_that_has_no_room_for_polls_is_not_asked_again_at_once(
+    to: Way, box: Box, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grue.server.streams.MAX_POLLS", 0)
+    pauses: list[float] = []
+    paused = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        paused.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(client_side, "_pause", pause)
+    await stream.send(wire.Subscribe(box.id, box.read_key, 0))
+    async with asyncio.timeout(10):
+        await paused.wait()
+    assert len(to.relay.taken) == 2
+    least, most = client_side.WAIT_SECONDS
+    assert least / 2 < pauses[0] <= most
+
+
+async def test_a_closed_stream_leaves_no_task_and_is_forgotten(to: Way, box: Box, stream: Stream) -> None:
+    before = asyncio.all_tasks()
+    for other in [box, *[await Box.create(to.server) for _ in range(30)]]:
+        await stream.send(wire.Subscribe(other.id, other.read_key, 0))
+    await some(stream, 31)
+    await stream.close()
+    left = [task for task in asyncio.all_tasks() - before if "_poll" in repr(task.get_coro())]
+    assert left == []
+    assert to.transport._streams == set()
+
+
+async def test_polls_of_one_client_wait_for_different_times(stream: Stream) -> None:
+    waits = {cast("Any", stream)._wait() for _ in range(200)}
+    least, most = client_side.WAIT_SECONDS
+    assert min(waits) >= least
+    assert max(waits) <= most
+    assert len(waits) > 5
+
+
+async def test_more_mailboxes_than_polls_are_all_read(to: Way, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes = [await Box.create(to.server) for _ in range(client_side.POLLS + 6)]
+    for box in boxes:
+        await stream.send(wire.Subscribe(box.id, box.read_key, 0))
+    await some(stream, len(boxes))
+    for box in boxes:
+        await box.post()
+    monkeypatch.setattr(client_side, "WAIT_SECONDS", (1, 1))
+    delivered = {push.mailbox for push in await some(stream, len(boxes)) if isinstance(push, wire.Delivery)}
+    assert delivered == {box.id for box in boxes}
+
+
+# --- through a proxy ------------------------------------------------------------------------------
+
+
+async def test_names_are_resolved_by_the_proxy_and_each_kind_of_connection_is_a_stranger_to_the_others(
+    to: Way, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Socks().running() as socks:
+        port = to.relay.url.rpartition(":")[2]
+        transport = to.another(relay=f"http://relay.invalid:{port}", proxy=socks.url)
+        loop = asyncio.get_running_loop()
+        numeric = loop.getaddrinfo
+
+        async def only_addresses(host: Any, *args: Any, **more: Any) -> Any:
+            socket.inet_pton(socket.AF_INET, host)
+            return await numeric(host, *args, **more)
+
+        monkeypatch.setattr(loop, "getaddrinfo", only_addresses)
+        await transport.file(HEAD_PATH)
+        relayed = socks.connects[-1]
+        assert (relayed.kind, relayed.host) == (3, b"relay.invalid")
+        await transport.hello()
+        await transport.intro(wire.Fetch(box.id, box.read_key, 0))
+        await (await transport.intro_stream()).close()
+        await transport.close()
+    assert len(socks.connects) == 4
+    assert len({connect.user for connect in socks.connects}) == 4
+
+
+async def test_a_proxy_that_is_away_is_named_and_nothing_goes_without_it(to: Way, box: Box) -> None:
+    transport = to.another(proxy="socks5://127.0.0.1:1")
+    fetch = wire.Fetch(box.id, box.read_key, 0)
+    asks: list[Callable[[], Awaitable[object]]] = [
+        lambda: transport.hello(),
+        lambda: transport.account(wire.RegisterStart("+447700900123", bytes(32))),
+        lambda: transport.anonymous(fetch),
+        lambda: transport.intro(fetch),
+        lambda: transport.file(HEAD_PATH),
+        lambda: transport.intro_stream(),
+    ]
+    for ask in asks:
+        with pytest.raises(ProxyUnreachable):
+            await ask()
+    await transport.close()
+    assert to.relay.keys_given == 0
+    assert to.relay.taken == []
+
+
+# --- the settings ---------------------------------------------------------------------------------
+
+
+async def test_another_try_to_register_goes_the_way_that_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else somebody who adds a proxy after a first failure would be seen without it."""
+    monkeypatch.setattr("grue.client.home.ARGON2_MEMORY_KIB", 64)
+    ways: list[str] = []
+
+    def transport(endpoint: Endpoint) -> Transport:
+        ways.append(endpoint.settings.proxy)
+        return open_transport(endpoint)
+
+    async with Client(tmp_path / "home", passphrase="of a test", transport=transport) as client:
+        for proxy in ("", "socks5://127.0.0.1:1"):
+            with pytest.raises(ProxyUnreachable if proxy else Unreachable):
+                await client.register("+447700900001", "http://127.0.0.1:1", proxy=proxy)
+    assert ways == ["", "socks5://127.0.0.1:1"]

@@ -1,0 +1,220 @@
+"""Whole clients over a relay: what reaches the server without one, and what stands in what the relay carries."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from grue.client import condition
+from grue.client.client import Client
+from grue.client.context import Account
+from grue.client.oblivious import ObliviousTransport
+from grue.errors import NetworkError, ServerBusy
+from grue.protocol import wire
+from grue.server.gateway import Gateway
+from grue.server.streams import Stream
+from tests.client.relays import Relay, always, recorded, relaying
+from tests.world.memory import ALICE, BOB, NOBODY, PASSPHRASE, MemoryWorld, inner, take
+from tests.world.processes import until
+
+WINDOW = 12
+"""Bytes that two requests have in common by chance never."""
+
+
+class Seen:
+    """What a server was given: straight, and through the relay."""
+
+    def __init__(self, straight: list[tuple[str, bytes]]) -> None:
+        self.straight = straight
+        self.streamed: list[wire.StreamRequest] = []
+        self.relayed: list[bytes] = []
+
+    def requests(self) -> list[wire.Message]:
+        return [inner(wire.ANONYMOUS_REQUEST.decode(body)) for body in self.relayed if body]
+
+
+class Relayed:
+    """A world whose clients reach the server through a relay."""
+
+    def __init__(self, world: MemoryWorld, url: str, relay: Relay, seen: Seen) -> None:
+        self.world = world
+        self.url = url
+        self.relay = relay
+        self.seen = seen
+        self.clients: list[Client] = []
+
+    async def person(self, number: str) -> Client:
+        client = Client(
+            self.world.path / number,
+            passphrase=PASSPHRASE,
+            transport=lambda endpoint: ObliviousTransport(endpoint, self.world.clock),
+            clock=self.world.clock,
+        )
+        await client.__aenter__()
+        self.clients.append(client)
+        await client.register(number, self.url, relay=self.relay.url)
+        await client.verify(self.world.code(number))
+        return client
+
+
+@pytest.fixture
+async def relayed(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relayed]:
+    monkeypatch.setattr("grue.client.oblivious.WAIT_SECONDS", (1, 1))
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        url, straight = await stack.enter_async_context(recorded(world.server))
+        relay = await stack.enter_async_context(relaying(f"{url}/1/gateway", session))
+        seen = Seen(straight)
+        _watch(world, seen, monkeypatch)
+        relayed = Relayed(world, url, relay, seen)
+        yield relayed
+        for client in relayed.clients:
+            await client.close()
+
+
+def _watch(world: MemoryWorld, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    through, received = world.server.relayed, Stream.received
+
+    async def noted(method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        seen.relayed.append(body)
+        return await through(method, path, body)
+
+    async def noted_frame(stream: Stream, frame: bytes) -> None:
+        seen.streamed.append(wire.STREAM_REQUEST.decode(frame))
+        await received(stream, frame)
+
+    monkeypatch.setattr(world.server, "relayed", noted)
+    monkeypatch.setattr(Stream, "received", noted_frame)
+
+
+async def live(relayed: Relayed, folder: Path) -> list[Account]:
+    """All that a client does: register, look up, send, receive, attach, save, tend, be examined. Returns who did it."""
+    alice, bob = [await relayed.person(number) for number in (ALICE, BOB)]
+    await alice.lookup(BOB, NOBODY)
+    (folder / "photo").write_bytes(b"f" * 100_000)
+    await alice.send(BOB, "first")
+    assert await take(bob) == ["first"]
+    await bob.send(ALICE, "second")
+    assert await take(alice) == ["second"]
+    sent = await alice.send(BOB, "third", file=folder / "photo")
+    assert sent.state
+    await bob.poll()
+    (message,) = await bob.unshown()
+    await bob.save(message.id, folder / "saved")
+    assert (folder / "saved").read_bytes() == b"f" * 100_000
+    received: list[str] = []
+    following = asyncio.create_task(_follow(alice, received))
+    await bob.send(ALICE, "fourth")
+    await until(lambda: received == ["fourth"])
+    following.cancel()
+    await asyncio.wait([following])
+    for look in (condition.check_transport, condition.check_server, condition.clock_ahead, condition.check_directory):
+        await look(alice.context)
+    await condition.check_own_record(alice.context)
+    await relayed.world.pass_days(1.5)
+    await alice.poll()
+    await bob.upkeep()
+    return [client.context.account for client in (alice, bob)]
+
+
+async def test_nothing_anonymous_reaches_the_server_but_through_the_relay(relayed: Relayed, tmp_path: Path) -> None:
+    accounts = await live(relayed, tmp_path)
+    own = {account.intro_mailbox for account in accounts}
+    kinds = {type(request).__name__ for request in relayed.seen.requests()}
+    expected = {"Ack", "Claim", "CreateMailbox", "Evaluate", "ExchangeSlot", "Fetch", "GetBlob", "Post", "PostIntro"}
+    assert expected | {"PutBlob"} <= kinds
+    assert b"" in relayed.seen.relayed, "no file of the directory was fetched"
+    straight = [(path, body) for path, body in relayed.seen.straight if path != "/1/gateway"]
+    assert {path for path, _ in straight} == {"/grue", "/1/account", "/1/anonymous", "/1/stream"}
+    for path, body in straight:
+        if path == "/1/anonymous":
+            request = wire.ANONYMOUS_REQUEST.decode(body)
+            assert isinstance(request, (wire.Fetch, wire.Ack))
+            assert request.mailbox in own
+    assert {request.mailbox for request in relayed.seen.streamed} <= own
+
+
+async def test_no_request_that_the_relay_carries_names_who_makes_it_or_is_like_another(
+    relayed: Relayed, tmp_path: Path
+) -> None:
+    accounts = await live(relayed, tmp_path)
+    secrets = [
+        part
+        for account in accounts
+        for part in (account.id, account.device_public, account.identity_public, account.number.encode())
+    ]
+    windows: dict[bytes, tuple[str, bytes]] = {}
+    for body in filter(None, relayed.seen.relayed):
+        assert not any(secret in body for secret in secrets)
+        request = inner(wire.ANONYMOUS_REQUEST.decode(body))
+        subject = _subject(request) or body
+        for at in range(len(body) - WINDOW + 1):
+            window = body[at : at + WINDOW]
+            name, known = windows.setdefault(window, (type(request).__name__, subject))
+            assert known == subject, f"{type(request).__name__} and {name} have {window.hex()} in common"
+
+
+def _subject(request: Any) -> bytes:
+    """What a request is about by its nature: a mailbox, or a part of an attachment."""
+    for field in ("mailbox", "intro_mailbox", "id"):
+        if hasattr(request, field):
+            return bytes(getattr(request, field))
+    return b""
+
+
+async def test_without_the_relay_nothing_is_asked_and_a_lookup_is_unknown(relayed: Relayed) -> None:
+    alice, _ = [await relayed.person(number) for number in (ALICE, BOB)]
+    await alice.send(BOB, "before")
+    before = len([path for path, _ in relayed.seen.straight if path != "/1/gateway"])
+    relayed.relay.post = always(502)
+    (looked_up,) = await alice.lookup(NOBODY)
+    assert looked_up.registered is None
+    with pytest.raises(NetworkError):
+        await alice.poll()
+    straight = [one for one in relayed.seen.straight if one[0] != "/1/gateway"][before:]
+    assert {path for path, _ in straight} <= {"/1/anonymous"}
+    own = alice.context.account.intro_mailbox
+    asked = [wire.ANONYMOUS_REQUEST.decode(body) for _, body in straight]
+    assert all(isinstance(request, wire.Fetch) and request.mailbox == own for request in asked)
+
+
+async def test_receiving_goes_on_by_itself_after_the_gateway_was_started_anew(
+    relayed: Relayed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For two minutes the relay has the old key; whoever receives and sends meanwhile is told of no fault."""
+    monkeypatch.setattr("grue.client.receiver.FIRST_RETRY", 0.01)
+    monkeypatch.setattr("grue.client.receiver.LAST_RETRY", 0.01)
+    alice, bob = [await relayed.person(number) for number in (ALICE, BOB)]
+    await alice.send(BOB, "before")
+    assert await take(bob) == ["before"]
+    old = relayed.world.server.gateway.key_file()
+
+    async def old_key() -> web.Response:
+        return web.Response(body=old)
+
+    relayed.relay.key = old_key
+    relayed.world.server.gateway = Gateway(relayed.world.server.keys.signing, relayed.world.clock)
+    received: list[str] = []
+    following = asyncio.create_task(_follow(bob, received))
+    await bob.send(ALICE, "an answer")
+    with pytest.raises(ServerBusy):
+        await bob.flush()
+    asked = len(relayed.relay.taken)
+    await until(lambda: len(relayed.relay.taken) > asked + 50)
+    assert not following.done()
+    relayed.relay.key = relayed.relay.hand_out
+    await alice.send(BOB, "after")
+    await until(lambda: received == ["after"])
+    following.cancel()
+    await asyncio.wait([following])
+    assert await take(alice) == ["an answer"]
+
+
+async def _follow(client: Client, received: list[str]) -> None:
+    async for message in client.receive():
+        received.append(message.text)  # noqa: PERF401 -- as they come
