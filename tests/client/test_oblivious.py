@@ -224,6 +224,19 @@ async def test_a_relay_that_drops_the_answer_leaves_open_what_was_done(to: Way, 
     assert len(to.relay.taken) == 1
 
 
+async def test_a_file_without_an_end_is_given_up(to: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that cheats could fill its clients' memory, a MiB at a time."""
+
+    async def more(*_request: object) -> tuple[int, bytes]:
+        return oblivious.MORE, bytes(100)
+
+    monkeypatch.setattr(to.server, "relayed", more)
+    monkeypatch.setattr(client_side, "MAX_FILE", 1_000)
+    with pytest.raises(NotAGrueServer):
+        await to.transport.file(HEAD_PATH)
+    assert len(to.relay.taken) == 11
+
+
 # --- a relay that is away, or is none -------------------------------------------------------------
 
 STATUSES: list[tuple[int, dict[str, str], type[GrueError]]] = [
@@ -450,6 +463,20 @@ async def test_a_subscription_that_is_made_again_starts_over_and_leaves_no_secon
     assert delivery.seq == 2
     pushes = cast("Any", stream)._pushes
     assert pushes.empty()
+
+
+async def test_an_acknowledgement_that_is_refused_waits_for_nobody(to: Way, box: Box, stream: Stream) -> None:
+    """Who sends it may be who takes the pushes, of which no more fit in."""
+    for _ in range(client_side.PUSHES + 2):
+        await box.post(blob=BLOB)
+    await stream.send(wire.Subscribe(box.id, box.read_key, 0))
+    pushes = cast("Any", stream)._pushes
+    async with asyncio.timeout(10):
+        while not pushes.full():  # noqa: ASYNC110 -- there is no event of it
+            await asyncio.sleep(0.01)
+        await stream.send(wire.Ack(bytes(32), bytes(32), 1))
+    assert pushes.full()
+    assert len(to.relay.taken) == 2
 
 
 async def test_a_network_that_fails_ends_the_stream(to: Way, box: Box, stream: Stream) -> None:

@@ -8,11 +8,12 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import aiohttp
 
-from grue.client.http import REQUEST_SECONDS, get, new_session, post
+from grue.client.http import MAX_FILE, REQUEST_SECONDS, get, new_session, post
 from grue.client.transport import UNASKED, DirectTransport, Endpoint, Stream, Transport, decoded, kind_of
 from grue.errors import (
     NetworkError,
@@ -91,6 +92,8 @@ class ObliviousTransport:
                 raise NotAGrueServer
             self.usage.bytes_down += len(part)
             file += part
+            if len(file) > MAX_FILE:
+                raise NotAGrueServer
         return bytes(file)
 
     async def stream(self) -> Stream:
@@ -215,10 +218,10 @@ class _PolledStream:
                 await self._stop(request.mailbox)
                 self._polls[request.mailbox] = asyncio.create_task(self._poll(request))
             case wire.Ack():
-                try:
+                # A mailbox that is gone is said by its poll. Here nothing may wait for room among the pushes: whoever
+                # takes them may be who sends this.
+                with suppress(Refused):
                     await self._ask(request)
-                except Refused as error:
-                    await self._pushes.put(wire.NotSubscribed(request.mailbox, error.code))
 
     async def pushes(self) -> AsyncIterator[wire.StreamPush]:
         """What comes. Raises what ended it, unless that was the network."""
