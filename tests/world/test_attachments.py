@@ -1,5 +1,6 @@
 """Attachments in the world: up from one client and down into another's file, whatever happens between."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from grue.client.attachments import get, put
 from grue.client.client import Client, File
 from grue.errors import (
     BadAttachment,
+    DiskFailed,
     LimitReached,
     NoSuchBlob,
     NoSuchChat,
@@ -199,6 +201,40 @@ async def test_a_download_that_was_broken_off_goes_on(world: MemoryWorld) -> Non
     await get(alice.context, attachment, world.path / "got")
     assert (world.path / "got").read_bytes() == THREE_PARTS
     assert world.network.requests().count("GetBlob") == 4
+
+
+async def test_two_downloads_at_once_beside_each_other_are_both_whole(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    attachment = await put(alice.context, THREE_PARTS)
+    places = [world.path / "one", world.path / "two"]
+    await asyncio.gather(*(get(alice.context, attachment, place) for place in places))
+    assert [place.read_bytes() for place in places] == [THREE_PARTS] * 2
+
+
+async def test_two_downloads_at_once_to_one_place_leave_one_whole_file(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    attachment = await put(alice.context, THREE_PARTS)
+    into = world.path / "got"
+    results = await asyncio.gather(*(get(alice.context, attachment, into) for _ in range(2)), return_exceptions=True)
+    assert sorted(isinstance(result, (UsageError, DiskFailed)) for result in results) == [False, True]
+    assert into.read_bytes() == THREE_PARTS
+
+
+async def test_a_file_that_came_into_being_meanwhile_is_not_replaced(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await world.person(ALICE)
+    attachment = await put(alice.context, FEW)
+    into, anonymous = world.path / "got", alice.context.transport.anonymous
+
+    async def meanwhile(request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
+        into.write_bytes(b"mine")
+        return await anonymous(request)
+
+    monkeypatch.setattr(alice.context.transport, "anonymous", meanwhile)
+    with pytest.raises(UsageError):
+        await get(alice.context, attachment, into)
+    assert into.read_bytes() == b"mine"
 
 
 async def test_blob_03_a_server_that_changes_or_swaps_a_part_is_caught_and_nothing_is_left(world: MemoryWorld) -> None:

@@ -99,7 +99,9 @@ async def get(context: Context, attachment: Attachment, into: Path) -> None:
     DiskFailed, UsageError.
     """
     sealing = Sealing(attachment.key, attachment.length)
-    partial = into.with_name(f".{sealing.part_id(0).hex()[:32]}.part")
+    # One for each place, so that two downloads at once do not write to the same.
+    place = hashlib.sha256(sealing.part_id(0) + os.fsencode(into.name)).hexdigest()
+    partial = into.with_name(f".{place[:32]}.part")
     with _writing(partial, into) as file:
         try:
             for n in range(_there(file) // PART_ROOM, sealing.parts):
@@ -108,7 +110,9 @@ async def get(context: Context, attachment: Attachment, into: Path) -> None:
             partial.unlink(missing_ok=True)
             raise
         await asyncio.to_thread(_finished, file, attachment.length)
-        partial.rename(into)
+        _check_free(into)
+        with _disk():
+            partial.rename(into)
 
 
 async def _get_part(context: Context, sealing: Sealing, file: BinaryIO, n: int) -> None:
@@ -167,14 +171,18 @@ def _sealed(file: BinaryIO, sealing: Sealing, n: int) -> bytes:
 
 @contextmanager
 def _writing(partial: Path, into: Path) -> Iterator[BinaryIO]:
-    if into.exists():
-        raise UsageError("There is a file of that name already.")
+    _check_free(into)
     try:
         file = os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
     except OSError as error:
         raise UsageError(f"The file cannot be written there: {os.strerror(error.errno or 0)}.") from None
     with file:
         yield file
+
+
+def _check_free(into: Path) -> None:
+    if into.exists():
+        raise UsageError("There is a file of that name already.")
 
 
 def _there(file: BinaryIO) -> int:
