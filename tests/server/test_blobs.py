@@ -159,6 +159,18 @@ async def test_blob_07_a_part_is_there_for_two_weeks_and_not_longer(server: Test
     assert (files(tmp_path), await server.store.read(_rows)) == ([], [])
 
 
+async def test_what_is_put_again_after_its_day_stays_as_long_as_any_other(server: TestServer) -> None:
+    """Before the sweep has come by too: it must not be acknowledged and be gone."""
+    request = putting()
+    await server.ask(request)
+    server.clock.days(BLOB_DAYS)
+    assert await server.ask(request) == wire.Done()
+    assert await got(server, request)
+    server.clock.days(BLOB_DAYS - 1)
+    await server.sweep()
+    assert await got(server, request)
+
+
 async def test_the_day_of_expiry_is_one_of_two_by_chance(server: TestServer) -> None:
     server.blurred_day = lambda: Server.blurred_day(server)  # type: ignore[method-assign]
     for _ in range(40):

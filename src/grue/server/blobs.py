@@ -157,6 +157,9 @@ async def put(server: "Server", request: wire.PutBlob, paid: "Sequence[tokens.Sp
         raise BadRequest
     name, day = blob_name(request.id), server.blurred_day()
     async with server.blobs.alone(name):
+        if await server.store.read(_is_due, name, server.today):
+            # The sweep was not here yet. What is put now is to stay as long as any other.
+            await _remove(server, name)
         known = await server.blobs.read(name) if await server.store.read(_is_kept, name) else None
         if known is not None and not hmac.compare_digest(known, request.blob):
             raise BlobConflict
@@ -189,12 +192,16 @@ async def expire(server: "Server") -> None:
     for first_byte in range(256):
         for name in await server.store.read(_due, first_byte, server.today):
             async with server.blobs.alone(name):
-                await server.blobs.erase(name)
-                await server.store.transact(_drop, name)
+                await _remove(server, name)
     for name in await server.blobs.names():
         async with server.blobs.alone(name):
             if not await server.store.read(_is_kept, name):
                 await server.blobs.erase(name)
+
+
+async def _remove(server: "Server", name: bytes) -> None:
+    await server.blobs.erase(name)
+    await server.store.transact(_drop, name)
 
 
 # --- in transactions ------------------------------------------------------------------------------
@@ -213,6 +220,11 @@ async def _keep(tx: "Tx", paid: "Sequence[tokens.Spent]", name: bytes, bucket: i
 
 async def _is_kept(tx: "Tx", name: bytes) -> bool:
     return await _expiry(tx, name) is not None
+
+
+async def _is_due(tx: "Tx", name: bytes, today: int) -> bool:
+    expires_day = await _expiry(tx, name)
+    return expires_day is not None and expires_day <= today
 
 
 async def _expiry(tx: "Tx", name: bytes) -> int | None:
