@@ -16,6 +16,7 @@ from grue.protocol import oblivious, wire
 from grue.server import http
 from grue.server.app import Server
 from grue.server.directory import Directory
+from grue.server.gateway import Gateway
 from grue.server.keys import Keys
 from tests.server.kit import Clock, TestServer, serving
 
@@ -78,6 +79,16 @@ class Way:
     def another(self, **settings: str) -> ObliviousTransport:
         chosen = TransportSettings(**({"relay": self.relay.url} | settings))
         return ObliviousTransport(Endpoint(self.url, self.server.keys.server_public, chosen), self.server.clock)
+
+
+def strangers_key(to: Way) -> Callable[[], Awaitable[web.Response]]:
+    """What hands out a key that another server has signed."""
+    stranger = Gateway(Keys.generate().signing, to.server.clock)
+
+    async def hand_out() -> web.Response:
+        return web.Response(body=stranger.key_file())
+
+    return hand_out
 
 
 @contextlib.asynccontextmanager

@@ -34,6 +34,10 @@ POLLS: Final = 24
 WAIT_SECONDS: Final = (20, wire.MAX_WAIT)
 """Between which a poll waits, by chance: the polls of one client drift apart, so that the server cannot pair them."""
 
+SPREAD_SECONDS: Final = 1.0
+"""At most, between two polls of a mailbox, by chance: waits are whole seconds, so that without it all polls of a client
+would keep the fraction of a second at which they began, and be known by it."""
+
 KEY_SECONDS: Final = 1800.0
 """How long the gateway's key is used before the relay is asked again; the gateway opens for longer."""
 
@@ -268,15 +272,20 @@ class _PolledStream:
             for delivery in answer.envelopes:
                 await self._pushes.put(delivery)
                 after = delivery.seq
-            if wait and not answer.envelopes:
+            if not answer.envelopes:
                 # A server with too many polls answers at once. Asking again at once would make it more.
-                await _pause(began + wait - time.monotonic())
+                await _pause(max(0.0, began + wait - time.monotonic()) + _chance())
             wait = self._wait()
 
     def _wait(self) -> int:
         least, most = WAIT_SECONDS
         seconds = least + secrets.randbelow(most - least + 1)
         return max(1, seconds * POLLS // max(POLLS, len(self._polls)))
+
+
+def _chance() -> float:
+    """Seconds, of `SPREAD_SECONDS` at most."""
+    return SPREAD_SECONDS * secrets.randbelow(1_000_000) / 1_000_000
 
 
 async def _pause(seconds: float) -> None:
