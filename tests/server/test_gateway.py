@@ -374,6 +374,16 @@ async def test_a_poll_hears_that_its_mailbox_is_gone(server: TestServer) -> None
     assert (await asked).code == "no_such_mailbox"
 
 
+async def test_no_poll_waits_for_longer_than_the_server_runs(server: TestServer) -> None:
+    asked = asyncio.create_task(server.ask(poll()))
+    await waiting(server)
+    async with asyncio.timeout(poll().wait / 2):
+        server.streams.let_go()
+        assert (await asked).envelopes == []
+        assert (await server.ask(poll())).envelopes == []
+    assert server.streams._polling == 0
+
+
 async def test_polls_beyond_the_limit_are_answered_at_once(server: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "MAX_POLLS", 0)
     assert (await server.ask(poll())).envelopes == []

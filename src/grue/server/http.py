@@ -52,6 +52,7 @@ def application(server: Server) -> web.Application:
     app = web.Application(client_max_size=FRAME_BYTES, middlewares=[_reported])
     app[SERVER] = server
     app[SOCKETS] = Sockets()
+    app.on_shutdown.append(_let_polls_go)
     app.on_shutdown.append(_close_sockets)
     app.router.add_get("/grue", _hello)
     app.router.add_post(f"{PREFIX}/account", _account)
@@ -191,6 +192,10 @@ def _keep_alive(request: web.Request) -> None:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_EVERY)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_TRIES)
+
+
+async def _let_polls_go(app: web.Application) -> None:
+    app[SERVER].streams.let_go()
 
 
 async def _close_sockets(app: web.Application) -> None:

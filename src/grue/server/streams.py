@@ -67,6 +67,7 @@ class Hub:
         self._readers: dict[bytes, list[Subscription]] = {}
         self._polls: dict[bytes, set[asyncio.Event]] = {}
         self._polling = 0
+        self._waits = True
 
     def __len__(self) -> int:
         return sum(map(len, self._readers.values()))
@@ -98,7 +99,7 @@ class Hub:
                 del self._polls[mailbox]
 
     async def _happened(self, event: asyncio.Event, seconds: float) -> bool:
-        if self._polling >= MAX_POLLS:
+        if self._polling >= MAX_POLLS or not self._waits:
             return False
         self._polling += 1
         try:
@@ -108,6 +109,12 @@ class Hub:
             return False
         finally:
             self._polling -= 1
+
+    def let_go(self) -> None:
+        """The server stops: polls are answered with what is there, now and from now on."""
+        self._waits = False
+        for mailbox in list(self._polls):
+            self._wake(mailbox)
 
     def _wake(self, mailbox: bytes) -> None:
         for event in self._polls.get(mailbox, ()):
