@@ -9,9 +9,9 @@ import random
 import shutil
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import repeat
@@ -92,7 +92,10 @@ class Start:
     """Looks for the numbers that may have been looked up or written to."""
 
 
-Stage: TypeAlias = Callable[[Moment], Awaitable[None]]
+Clients: TypeAlias = Mapping[str, Client]
+
+Course: TypeAlias = AsyncGenerator[Moment, None]
+"""What happens in a world; it stands still at each moment that matters."""
 
 
 # --- starts ---------------------------------------------------------------------------------------
@@ -129,7 +132,7 @@ async def _answer(a: Client, other: Client) -> None:
         await client.unshown()
 
 
-async def _online(clients: Mapping[str, Client]) -> None:
+async def _online(clients: Clients) -> None:
     for client in clients.values():
         await client.poll()
         await client.unshown()
@@ -138,42 +141,44 @@ async def _online(clients: Mapping[str, Client]) -> None:
 # --- worlds ---------------------------------------------------------------------------------------
 
 
-async def _write(world: World, clients: Mapping[str, Client], to: str, at: Stage) -> None:
+async def _write(world: World, clients: Clients, to: str) -> Course:
     """A writes to one, who answers; everybody is online."""
     await clients[A].send(NUMBERS[to], "a text")
-    await at(Moment.IN_FLIGHT)
+    yield Moment.IN_FLIGHT
     await _answer(clients[A], clients[to])
     await _online(clients)
     await world.log_written()
-    await at(Moment.DONE)
+    yield Moment.DONE
     await _day_later(world, clients)
-    await at(Moment.DAY)
+    yield Moment.DAY
 
 
-async def _day_later(world: World, clients: Mapping[str, Client]) -> None:
+async def _day_later(world: World, clients: Clients) -> None:
     await world.pass_days(1)
     await _online(clients)
     await world.chores()
 
 
-async def _write_more(world: World, clients: Mapping[str, Client], to: str, at: Stage) -> None:
+async def _write_more(world: World, clients: Clients, to: str) -> Course:
     """A has written with both, with B first; a day later A writes to one of them again."""
     for name in (B, C):
         await _exchange(clients[A], clients[name], NUMBERS[name])
     await _day_later(world, clients)
-    await _write(world, clients, to, at)
+    async with aclosing(_write(world, clients, to)) as course:
+        async for moment in course:
+            yield moment
 
 
-async def _look_up(world: World, clients: Mapping[str, Client], number: str, at: Stage) -> None:
+async def _look_up(world: World, clients: Clients, number: str) -> Course:
     (looked_up,) = await clients[A].lookup(number)
     if looked_up.error is not None:
         raise looked_up.error
     await world.log_written()
-    await at(Moment.DONE)
+    yield Moment.DONE
 
 
 class _Game(NamedTuple):
-    play: Callable[[World, Mapping[str, Client], str, Stage], Awaitable[None]]
+    play: Callable[[World, Clients, str], Course]
     choices: tuple[str, str]
     """What a secret of 0 and of 1 means."""
     players: tuple[str, ...]
@@ -189,20 +194,26 @@ GAMES: Final = {
 }
 
 
-async def play(start: Start, question: Question, bit: bool) -> dict[Moment, Features]:
-    """One world from a start, and what can be counted on the server's disk at each moment."""
+async def play(
+    start: Start, question: Question, bit: bool, moments: Collection[Moment] = tuple(Moment)
+) -> dict[Moment, Features]:
+    """One world from a start, up to the last moment that is wanted, and what can be counted on the disk at each."""
     game = GAMES[question]
     found: dict[Moment, Features] = {}
     async with _world(start) as world:
         clients = {name: await world.open(name) for name in game.online}
-
-        async def at(moment: Moment) -> None:
-            found[moment] = features(snapshot(world.data), {name: start.people[name] for name in game.players})
-            if moment is Moment.DONE and game.play is _look_up:
-                found[moment] |= _searched(start.scanner, world.data)
-
-        await game.play(world, clients, game.choices[bit], at)
+        async with aclosing(game.play(world, clients, game.choices[bit])) as course:
+            async for moment in course:
+                if moment in moments:
+                    found[moment] = _seen(start, game, world.data)
+                if len(found) == len(moments):
+                    break
     return found
+
+
+def _seen(start: Start, game: _Game, data: Path) -> Features:
+    found = features(snapshot(data), {name: start.people[name] for name in game.players})
+    return found | _searched(start.scanner, data) if game.play is _look_up else found
 
 
 @asynccontextmanager
@@ -229,10 +240,20 @@ async def collect(question: Question, trials: int, scratch: Path, coin: random.R
     for share in _shares(trials):
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             start = await make_start(Path(folder) / "start")
-            for _ in range(share):
-                bit = coin.random() < 0.5
-                for moment, found in (await play(start, question, bit)).items():
-                    worlds[moment].append(Trial(found, bit))
+            for moment, played in (await play_on(start, question, share, coin)).items():
+                worlds[moment] += played
+    return dict(worlds)
+
+
+async def play_on(
+    start: Start, question: Question, trials: int, coin: random.Random, moments: Collection[Moment] = tuple(Moment)
+) -> dict[Moment, list[Trial]]:
+    """Worlds of one question that go on from one start."""
+    worlds: defaultdict[Moment, list[Trial]] = defaultdict(list)
+    for _ in range(trials):
+        bit = coin.random() < 0.5
+        for moment, found in (await play(start, question, bit, moments)).items():
+            worlds[moment].append(Trial(found, bit))
     return dict(worlds)
 
 
