@@ -16,6 +16,7 @@ from grue.errors import (
     GrueError,
     KeyChanged,
     NotAGrueServer,
+    NotPermitted,
     NotRegistered,
     ServerBusy,
 )
@@ -89,13 +90,23 @@ async def upkeep(context: Context) -> None:
 
     Raises KeyChanged when the directory lists another identity under our number.
     """
+    try:
+        await _stock(context)
+    except NotPermitted:
+        # The account is gone. Whether somebody else has the number now, only the directory says.
+        await look_self_up(context)
+        raise
+    await look_self_up(context)
+
+
+async def _stock(context: Context) -> None:
+    """Key packages at the server, and tokens here."""
     left = await signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)
     if left.left < KEY_PACKAGES:
         # Whatever is missing, so that what is left does not tell for long who was written to.
         request = await context.store.transact(_make_packages, context.account, left.left)
         await signed(context, request, wire.KeyPackageCount)
     await context.purse.fill()
-    await look_self_up(context)
 
 
 async def look_self_up(context: Context) -> None:
