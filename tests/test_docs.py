@@ -1,5 +1,6 @@
-"""The generated parts of the documents say what the code says."""
+"""The generated parts of the documents say what the code says, and no *cannot* stands without its test."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
@@ -90,7 +91,7 @@ def test_an_error_is_shown_with_its_exit_code_and_its_fix() -> None:
 
 
 def test_every_column_at_rest_is_shown_with_what_it_says() -> None:
-    assert "| `envelope` | `blob` | its size bucket; the rest is sealed |" in part("tables")
+    assert "| `envelope` | `seq` | their order |" in part("tables")
 
 
 def test_what_is_written_once_is_up_to_date() -> None:
@@ -134,3 +135,43 @@ def test_check_says_which_document_is_out_of_date_and_writes_nothing(
     assert docs.main([]) == 0
     assert docs.main(["--check"]) == 0
     assert "The server is busy." in document.read_text()
+
+
+# --- the threat model -----------------------------------------------------------------------------
+
+TEST_NAME: Final = re.compile(r"`(test_\w+|[a-z0-9]+(?:_[a-z0-9]+){3,})`")
+"""In backticks; Rust's tests have no prefix, and four words or more."""
+
+NO_TEST: Final = "no test yet"
+
+
+def _cannots(text: str) -> list[tuple[str, str]]:
+    """Section and words of every bullet under a label such as **Live, cannot**."""
+    found = []
+    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        title = section.partition("\n")[0]
+        for labelled in re.split(r"^(?=\*\*)", section, flags=re.MULTILINE)[1:]:
+            label, _, rest = labelled.partition("\n")
+            if re.fullmatch(r"\*\*.*\bcannot\*\*", label, flags=re.IGNORECASE):
+                bullets = re.split(r"^- ", rest, flags=re.MULTILINE)[1:]
+                found += [(title, " ".join(bullet.split())) for bullet in bullets or [""]]
+    return found
+
+
+def test_every_cannot_of_the_threat_model_names_its_test() -> None:
+    """That the tests exist is checked for all documents, in `test_repository.py`."""
+    text = (docs.ROOT / "docs" / "threat-model.md").read_text()
+    cannots = _cannots(text)
+    unproven = [words for _, words in cannots if not TEST_NAME.search(words) and NO_TEST not in words]
+    assert unproven == []
+    sections = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    about_all = {"What is assumed", "The ways to the server", "What is out of scope"}
+    assert set(sections) - about_all == {section for section, _ in cannots}, "every observer cannot do something"
+
+
+def test_a_cannot_is_found_with_all_its_words() -> None:
+    text = (
+        "## Somebody\n\n**Can**\n- see;\n\n**Live, cannot**\n- read\n  (`test_x`);\n- write.\n\n**Can**\n- go.\n"
+        "## Nobody\n**Cannot**\n"
+    )
+    assert _cannots(text) == [("Somebody", "read (`test_x`);"), ("Somebody", "write."), ("Nobody", "")]

@@ -1,7 +1,6 @@
 """What a running server could be ordered to note from now on, and what no order gets out of it, for `grue subpoena`.
 
-The first follows `SECURITY.md`, "The server, live, over `direct`"; the second what it and "The server, at rest" rule
-out.
+The first follows `docs/threat-model.md`, "Mailboxes and accounts, live"; the second what it and "... at rest" rule out.
 """
 
 from typing import Final, NamedTuple
@@ -22,9 +21,9 @@ LIVE: Final = (
     "the address that it came from, unless it came by a relay. Not who that is, beyond the address.",
     "Of clients that use the direct transport: address and time of anonymous requests and of streams, and which "
     "mailboxes one stream reads. By equal addresses and times these can be guessed to be this account's.",
-    "From then on, by the same guess, who probably writes with whom: two streams that read one mailbox. Not what.",
-    "Of clients that use a relay: one anonymous request at a time, with the relay's address and the time. What was "
-    "asked and by whom could be put together only with what the relay's operator notes at the same moments.",
+    "From then on, by the same guess, who probably writes with whom: two clients that read one mailbox. Not what.",
+    "Of clients that use a relay: one anonymous request at a time, with the relay's address and the time. Whose it is "
+    "can be guessed from times, and is known only with what the relay's operator notes at the same moments.",
     "Registration SMS: that a code was sent to the number, and when; and in memory, until a restart, how many codes "
     "and wrong guesses there were.",
     "SMS through this server's gateway, out and in: both numbers, the time and the text. Its gateway and the carriers "

@@ -147,7 +147,11 @@ TABLES: Final = (
             Column("seq", "INTEGER NOT NULL", "their order"),
             Column("id", "BLOB NOT NULL", "nothing: 16 random bytes"),
             Column("expires_day", "INTEGER NOT NULL", "the day on which it came, or the one before"),
-            Column("blob", "BLOB NOT NULL", "its size bucket; the rest is sealed"),
+            Column(
+                "blob",
+                "BLOB NOT NULL",
+                "its size bucket; in an intro mailbox also: SMS or not, and which key package; the rest is sealed",
+            ),
         ),
         ("mailbox", "seq"),
     ),
