@@ -123,7 +123,8 @@ def sights(*, relay: bool, proxy: bool) -> list[Sight]:
         ends = "the server and the relay" if relay else "the server"
         found.append(Sight(PROXY, f"your address, unless it is Tor; {ends}, sizes and times", _TALKS))
     first = PROXY if proxy else ("server and the relay" if relay else SERVER)
-    found.append(Sight(NETWORK, f"that you use the {first}, sizes and times", _TALKS))
+    behind = "; what it leads to, unless that is Tor" if proxy else ""
+    found.append(Sight(NETWORK, f"that you use the {first}, sizes and times{behind}", _TALKS))
     found.append(
         Sight(CARRIERS, "your registration's SMS; of every SMS both numbers and the text", "encrypted messages")
     )
