@@ -25,7 +25,7 @@ VERBS: Final = {
     "doctor": ("doctor", "Say what is wrong here, and how to mend it."),
     "demo": (
         "laboratory",
-        "Run a server, a relay, a carrier and two clients on this machine, and show who learned what.",
+        "Run a server, a relay, a carrier and two clients here, and show who learned what.",
     ),
     "serve": ("servers", "Run a server."),
     "relay": ("servers", "Run an oblivious relay to somebody else's server; to your own it would hide nothing."),
