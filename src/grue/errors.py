@@ -65,6 +65,18 @@ class AlreadyRegistered(UsageError):
     fix = "Use another GRUE_HOME for another number."
 
 
+class NotAnAddressBook(UsageError):
+    code = "no_address_book"
+    message = "That file is neither vCard nor a CSV file with a column of phone numbers."
+    fix = "Export the contacts as vCard (.vcf), or as CSV with a header such as: Name,Phone. Nothing was imported."
+
+
+class NoSuchContact(UsageError):
+    code = "no_such_contact"
+    message = "That number is not in the address book."
+    fix = "`grue contacts` lists it."
+
+
 class NoSuchChat(UsageError):
     code = "no_such_chat"
     message = "There is no such chat here."
