@@ -7,7 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from grue.client.asyoutype import AsYouType, Shown
     from grue.client.client import ChatInfo, Client, Message, open
+    from grue.client.contacts import Contact, Imported
+    from grue.client.contactsync import Synced
     from grue.client.directory import LookedUp
     from grue.client.messenger import Sent
     from grue.errors import GrueError
@@ -16,9 +19,29 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["ChatInfo", "Client", "GrueError", "LookedUp", "Message", "MessageState", "Route", "Sent", "open"]
+__all__ = [
+    "AsYouType",
+    "ChatInfo",
+    "Client",
+    "Contact",
+    "GrueError",
+    "Imported",
+    "LookedUp",
+    "Message",
+    "MessageState",
+    "Route",
+    "Sent",
+    "Shown",
+    "Synced",
+    "open",
+]
 
 _HOMES = {
+    "AsYouType": "grue.client.asyoutype",
+    "Shown": "grue.client.asyoutype",
+    "Contact": "grue.client.contacts",
+    "Imported": "grue.client.contacts",
+    "Synced": "grue.client.contactsync",
     "ChatInfo": "grue.client.client",
     "Client": "grue.client.client",
     "Message": "grue.client.client",

@@ -150,7 +150,9 @@ async def test_a_newer_schema_is_foreign(tmp_path: Path) -> None:
         await Store.open(path, KEY)
 
 
-@pytest.mark.parametrize(("version", "lacks"), [(1, ["token", "attachment"]), (2, ["attachment"])])
+@pytest.mark.parametrize(
+    ("version", "lacks"), [(1, ["token", "attachment", "contact"]), (2, ["attachment", "contact"]), (3, ["contact"])]
+)
 async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(
     tmp_path: Path, version: int, lacks: list[str]
 ) -> None:
@@ -164,7 +166,7 @@ async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(
     connection.close()
     for _ in range(2):
         store = await Store.open(path, KEY)
-        assert await store.read(lambda db: db.rows("SELECT * FROM token, attachment")) == []
+        assert await store.read(lambda db: db.rows("SELECT * FROM token, attachment, contact")) == []
         await store.close()
 
 

@@ -8,15 +8,18 @@ async with grue.open() as me:
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from grue.client import account as accounts
-from grue.client import attachments, rows
+from grue.client import attachments, contacts, contactsync, rows
+from grue.client.asyoutype import AsYouType, Shown
+from grue.client.contacts import Contact, Imported
+from grue.client.contactsync import Progress, Synced
 from grue.client.context import Account, Clock, Context, Random, load_account
 from grue.client.directory import Directory, LookedUp
 from grue.client.home import DATABASE, default_home, unlock
@@ -217,6 +220,43 @@ class Client:
         """Look numbers up, in order, without any server learning which. Raises NotANumber; see `LookedUp.error`."""
         region = region_of(self.number)
         return await self._ready.directory.lookup([parse(number, region) for number in numbers])
+
+    def as_you_type(self, changed: Callable[[Shown], None] | None = None) -> AsYouType:
+        """A field that a number is typed into: looked up once it is whole. See `grue.client.asyoutype`."""
+        directory = self._ready.directory
+
+        async def look(number: str) -> LookedUp:
+            return (await directory.lookup([number]))[0]
+
+        return AsYouType(look, region_of(self.number), changed=changed)
+
+    # --- the address book -------------------------------------------------------------------------
+
+    async def import_contacts(self, file: Path | BinaryIO) -> Imported:
+        """Bring in names and numbers, vCard or CSV, and ask no server. Raises NotAnAddressBook; see `Imported`."""
+        if isinstance(file, Path):
+            with file.open("rb") as opened:
+                return await self.import_contacts(opened)
+        return await contacts.take_in(self._opened, file, region_of(self.number))
+
+    async def contacts(self) -> list[Contact]:
+        """The address book by name, with the routes as they were when they were checked."""
+        return await self._opened.read(contacts.everybody)
+
+    async def sync_contacts(self, progress: Progress | None = None) -> Synced:
+        """Look the address book up; the server learns about how many numbers are new, and no more.
+
+        What a limit or the network leaves over goes on by itself, once a day. See `contactsync.sync`.
+        """
+        return await contactsync.sync(self._ready, progress)
+
+    async def forget_contact(self, number: str) -> None:
+        """Drop a number, and what a lookup of it left here. Raises NoSuchContact, NotANumber."""
+        await self._opened.transact(contacts.forget, parse(number, region_of(self.number)))
+
+    async def forget_contacts(self) -> int:
+        """Drop the whole address book, and look nothing up by itself any more; returns how many there were."""
+        return await self._opened.transact(contacts.forget_all)
 
     # --- messages ---------------------------------------------------------------------------------
 

@@ -92,6 +92,11 @@ class Purse:
                     for _ in range((stock - count) // wire.TOKEN_BATCH):
                         await self._draw(purpose)
 
+    async def stock(self, purpose: Purpose, count: int) -> None:
+        """Draw until there are so many. Raises LimitReached once no more may be drawn, NetworkError, ..."""
+        while await self._store.read(_count, purpose) < count:
+            await self._draw(purpose)
+
     async def _take(self, purpose: Purpose, count: int) -> list[StoredToken]:
         while not (tokens := await self._store.note(_take, purpose, count)):
             await self._draw(purpose)

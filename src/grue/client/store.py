@@ -19,7 +19,7 @@ from grue.errors import CorruptDatabase, DiskFailed, DiskFull, ForeignDatabase, 
 
 APPLICATION_ID: Final = 0x67727565
 """`grue` in ASCII, in the database's header."""
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 PLAIN_HEADER: Final = b"SQLite format 3\0"
 """What an unencrypted database begins with."""
@@ -49,6 +49,21 @@ CREATE TABLE attachment (
 );
 """
 """What a home of version 2 lacks."""
+
+SINCE_4: Final = """
+CREATE TABLE contact (
+    number TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    route TEXT NOT NULL DEFAULT 'unknown',  -- as the directory had it when it was checked
+    checked INTEGER NOT NULL DEFAULT 0,     -- Unix seconds; 0: not yet
+    changed INTEGER NOT NULL DEFAULT 0,     -- Unix seconds of the check that found another route; 0: none did
+    news INTEGER NOT NULL DEFAULT 0         -- 1 until the change was told
+) WITHOUT ROWID;
+"""
+"""What a home of version 3 lacks."""
+
+LACKS: Final = {1: SINCE_2 + SINCE_3 + SINCE_4, 2: SINCE_3 + SINCE_4, 3: SINCE_4}
+"""By the version of a home."""
 
 SCHEMA: Final = """
 CREATE TABLE meta (
@@ -388,12 +403,12 @@ def _migrate(connection: apsw.Connection) -> None:
     application, version = connection.pragma("application_id"), connection.pragma("user_version")
     if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
         return
-    if application == APPLICATION_ID and version in (1, 2):
-        connection.execute(SINCE_3 if version == 2 else SINCE_2 + SINCE_3)
+    if application == APPLICATION_ID and version in LACKS:
+        connection.execute(LACKS[version])
         connection.pragma("user_version", SCHEMA_VERSION)
         return
     if application or version or connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
         raise ForeignDatabase
-    connection.execute(SCHEMA + SINCE_2 + SINCE_3)
+    connection.execute(SCHEMA + LACKS[1])
     connection.pragma("application_id", APPLICATION_ID)
     connection.pragma("user_version", SCHEMA_VERSION)

@@ -4,7 +4,7 @@ from typing import Final
 
 from grue._core import MlsSession
 from grue.client import account as accounts
-from grue.client import rows
+from grue.client import contactsync, rows
 from grue.client.context import Context
 from grue.client.store import Db
 from grue.errors import GrueError, KeyChanged, NetworkError
@@ -53,6 +53,7 @@ async def _round(context: Context, now: int) -> None:
         await accounts.check_in(context)
     await context.store.transact(_leave_superseded, context)
     await context.store.note(rows.forget_old, context.now_ms)
+    await contactsync.resume(context)
 
 
 def _failed(db: Db, context: Context, now: int, error: GrueError) -> None:

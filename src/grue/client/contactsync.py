@@ -1,0 +1,179 @@
+"""Look the whole address book up: new numbers evaluated in batches, all of them searched for in the own copy.
+
+The server sees how many batches there are, and how large. They depend on how many numbers are new here, and on
+nothing that is found: everything is asked before anything is searched for, and the search asks nobody.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from grue.client import contacts, rows
+from grue.client.contacts import SYNCING, Contact
+from grue.client.context import Context
+from grue.client.directory import find, remember
+from grue.client.store import Db
+from grue.errors import BadRecord, GrueError, LimitReached, NotAGrueServer
+from grue.protocol import wire
+from grue.protocol.addressbook import BATCH, Batch, padded
+from grue.protocol.directory_sync import Current
+from grue.protocol.fallback import Route
+from grue.protocol.lookup import look
+from grue.protocol.tokens import Purpose
+
+RESERVE: Final = 50
+"""Lookup tokens that a sync leaves, so that a number that is typed can be looked up all the same."""
+
+CHECKED_AT_ONCE: Final = 500
+"""Numbers searched for in one transaction of the store, some 50 ms, so that messages do not wait."""
+
+Progress = Callable[[int, int], None]
+"""Told how many of how many new numbers have been evaluated."""
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What is known of the address book now."""
+
+    contacts: int
+    evaluated: int
+    """New numbers in this run. Those known before asked nobody anything."""
+    encrypted: int
+    sms: int
+    unknown: int
+    left: int
+    """Numbers that could not be evaluated yet."""
+    retry_after: int
+    """Seconds until the server allows more; 0 when none are left. It goes on by itself, with the daily round."""
+    news: list[Contact]
+    """Whose route is another one than when it was checked before, each told once."""
+
+
+async def sync(context: Context, progress: Progress | None = None) -> Synced:
+    """Look up what is new and check all. What was evaluated is kept, whatever ends it.
+
+    A limit is a result, not an error: see `Synced.left`. Raises NetworkError, VerificationFailed, ..., after it has
+    checked what it can.
+    """
+    await context.store.transact(rows.put_meta, SYNCING, True)
+    evaluated, failure = await _sync(context, progress)
+    if failure is not None and not isinstance(failure, LimitReached):
+        raise failure
+    epoch = await _oprf_epoch(context)
+    left = await context.store.read(_left, epoch)
+    news = await context.store.transact(contacts.take_news)
+    routes = [contact.route for contact in await context.store.read(contacts.everybody)]
+    return Synced(
+        contacts=len(routes),
+        evaluated=evaluated,
+        encrypted=routes.count(Route.ENCRYPTED),
+        sms=routes.count(Route.SMS),
+        unknown=routes.count(Route.UNKNOWN),
+        left=left,
+        retry_after=failure.retry_after if failure is not None and left else 0,
+        news=news,
+    )
+
+
+async def resume(context: Context) -> None:
+    """Go on by itself, once a day, after a first `sync`. What has changed is told by the next one. Raises as `sync`."""
+    if await context.store.read(rows.get_meta, SYNCING, bool):
+        _, failure = await _sync(context, None)
+        if failure is not None and not isinstance(failure, LimitReached):
+            raise failure
+
+
+async def _sync(context: Context, progress: Progress | None) -> tuple[int, GrueError | None]:
+    """How many were evaluated, and what ended it early."""
+    current = await context.directory.current()
+    evaluated, failure = 0, None
+    left = await context.store.read(_left, current.manifest.contents.oprf_epoch)
+    try:
+        while numbers := await context.store.read(_new, current.manifest.contents.oprf_epoch):
+            if progress is not None:
+                progress(evaluated, evaluated + left)
+            outputs = await _evaluate(context, current, numbers)
+            await context.store.note(remember, current, outputs)
+            evaluated, left = evaluated + len(outputs), max(0, left - len(outputs))
+    except GrueError as error:
+        failure = error
+    if progress is not None and evaluated:
+        progress(evaluated, evaluated + left)
+    await _check(context, current)
+    return evaluated, failure
+
+
+async def _evaluate(context: Context, current: Current, numbers: list[str]) -> dict[str, bytes]:
+    await context.purse.stock(Purpose.LOOKUP, padded(len(numbers)) + RESERVE)
+    batch = Batch(current, numbers, context.random)
+    answer = await context.purse.ask(batch.request())
+    if not isinstance(answer, wire.Evaluated):
+        raise NotAGrueServer
+    return batch.evaluated(answer)
+
+
+async def _check(context: Context, current: Current) -> None:
+    """Search the copy for every number whose output is known. Asks nobody."""
+    after: str | None = ""
+    while after is not None:
+        after = await context.store.note(_check_some, current, after, int(context.clock()))
+
+
+async def _oprf_epoch(context: Context) -> int:
+    known = await context.directory.known()
+    return known.manifest.contents.oprf_epoch if known is not None else 0
+
+
+# --- in transactions ------------------------------------------------------------------------------
+
+
+def _left(db: Db, epoch: int) -> int:
+    row = db.row(
+        "SELECT count(*) FROM contact LEFT JOIN evaluation AS e ON e.number = contact.number AND e.oprf_epoch = ?"
+        " WHERE e.number IS NULL",
+        epoch,
+    )
+    return cast("int", row[0]) if row is not None else 0
+
+
+def _new(db: Db, epoch: int) -> list[str]:
+    """The next batch, by chance: so two processes of this home that are at it hardly pay for the same numbers."""
+    found = db.rows(
+        "SELECT contact.number FROM contact LEFT JOIN evaluation AS e ON e.number = contact.number"
+        " AND e.oprf_epoch = ? WHERE e.number IS NULL ORDER BY random() LIMIT ?",
+        epoch,
+        BATCH,
+    )
+    return [cast("str", row[0]) for row in found]
+
+
+def _check_some(db: Db, current: Current, after: str, now: int) -> str | None:
+    """Check some numbers in their order, and note what was found; returns the last one, None at the end."""
+    found = cast(
+        "list[tuple[str, str, bytes]]",
+        db.rows(
+            "SELECT contact.number, contact.route, output FROM contact JOIN evaluation AS e"
+            " ON e.number = contact.number AND e.oprf_epoch = ? WHERE contact.number > ?"
+            " ORDER BY contact.number LIMIT ?",
+            current.manifest.contents.oprf_epoch, after, CHECKED_AT_ONCE,
+        ),
+    )  # fmt: skip
+    for number, before, output in found:
+        _note(db, number, Route(before), _route(db, current, number, output, now), now)
+    return found[-1][0] if found else None
+
+
+def _route(db: Db, current: Current, number: str, output: bytes, now: int) -> Route:
+    try:
+        return look(current, number, output, lambda tag: find(db, tag), now).route
+    except BadRecord:
+        # Of this number nothing is known; the others are as they are.
+        return Route.UNKNOWN
+
+
+def _note(db: Db, number: str, before: Route, route: Route, now: int) -> None:
+    if route is before or Route.UNKNOWN in (route, before):
+        db.execute("UPDATE contact SET route = ?, checked = ? WHERE number = ?", route.value, now, number)
+    else:
+        sql = "UPDATE contact SET route = ?, checked = ?, changed = ?, news = 1 WHERE number = ?"
+        db.execute(sql, route.value, now, now, number)

@@ -1,0 +1,366 @@
+"""An address book in the world: brought in, looked up in batches, kept, and told to nobody."""
+
+import asyncio
+import io
+import os
+import tracemalloc
+from collections.abc import Sequence
+
+import pytest
+
+from grue.client.addressfile import Skip
+from grue.client.client import Client
+from grue.client.contactsync import RESERVE
+from grue.errors import LimitReached, NoSuchContact, NotAnAddressBook, TimedOut, Unreachable
+from grue.lab.fill import numbers
+from grue.protocol import wire
+from grue.protocol.addressbook import BATCH, padded
+from grue.protocol.fallback import Route
+from grue.protocol.record import NONCE_BYTES, Record, derive, seal
+from grue.protocol.tokens import Purpose
+from grue.server import directory as directories
+from grue.server import tokens
+from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld
+
+DAY = 86_400
+
+
+def book(people: Sequence[str]) -> io.BytesIO:
+    return io.BytesIO("".join(["Name,Phone\n", *(f"P{n},{number}\n" for n, number in enumerate(people))]).encode())
+
+
+async def with_book(world: MemoryWorld, people: Sequence[str], number: str = ALICE) -> Client:
+    client = await world.person(number)
+    await client.import_contacts(book(people))
+    return client
+
+
+async def listed(world: MemoryWorld, people: Sequence[str]) -> None:
+    """Have the directory list these numbers."""
+    for output in directories.outputs(world.server.keys, list(people)):
+        record = Record(os.urandom(32), os.urandom(32), os.urandom(16))
+        await world.server.directory.put(seal(record, derive(output), os.urandom(NONCE_BYTES)))
+
+
+async def unlisted(world: MemoryWorld, number: str) -> None:
+    await world.server.directory.remove(directories.tag_of(world.server, number))
+
+
+def evaluations(world: MemoryWorld) -> list[int]:
+    return [len(request.blinded) for request in world.network.seen if isinstance(request, wire.Evaluate)]
+
+
+async def routes(client: Client) -> dict[str, Route]:
+    return {contact.number: contact.route for contact in await client.contacts()}
+
+
+# --- importing and listing ------------------------------------------------------------------------
+
+
+async def test_an_import_counts_what_it_took_and_what_it_left_out(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    file = (
+        "Name,Phone\nAnn,+1 202 555 0100\n,(001) 202-555-0101\nAnn again,+12025550100\nBob,12345678901234567890\n"
+        "Own country,07700 900777\nPolice,999\nFlowers,1-800-FLOWERS\nNobody,\nDesk,+1 202 555 0102 ext 5\n"
+    )
+    before = list(world.network.seen)
+    imported = await alice.import_contacts(io.BytesIO(file.encode()))
+    assert (imported.imported, imported.known, imported.duplicates) == (3, 0, 1)
+    assert imported.skipped == {
+        Skip.SHORT: 1,
+        Skip.LETTERS: 1,
+        Skip.NO_NUMBER: 1,
+        Skip.EXTENSION: 1,
+        Skip.NOT_A_NUMBER: 1,
+    }
+    assert [(contact.name, contact.number) for contact in await alice.contacts()] == [
+        ("Ann", "+12025550100"),
+        ("Own country", "+447700900777"),
+        ("", "+12025550101"),
+    ]
+    again = await alice.import_contacts(io.BytesIO(b"Name,Phone\nCarol,+12025550101\n,+12025550100\n"))
+    assert (again.imported, again.known) == (0, 2)
+    assert [contact.name for contact in await alice.contacts()] == ["Ann", "Carol", "Own country"]
+    assert world.network.seen == before
+
+
+async def test_a_file_that_is_no_address_book_changes_nothing(world: MemoryWorld) -> None:
+    alice = await with_book(world, [BOB])
+    with pytest.raises(NotAnAddressBook):
+        await alice.import_contacts(io.BytesIO(b"Name,Email\nAnn,ann@example.com\n"))
+    assert list(await routes(alice)) == [BOB]
+
+
+async def test_an_address_book_has_an_end(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grue.client.contacts.MAX_CONTACTS", 3)
+    alice = await with_book(world, numbers(2, 1))
+    imported = await alice.import_contacts(book(numbers(5, 2)))
+    assert (imported.imported, imported.skipped) == (1, {Skip.TOO_MANY: 4})
+
+
+async def test_a_hundred_thousand_lines_take_little_memory(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+
+    class Lines(io.RawIOBase):
+        """Made while they are read: a thousand numbers, each a hundred times."""
+
+        sent = 0
+
+        def read(self, _size: int = -1, /) -> bytes:
+            start, self.sent = self.sent, min(self.sent + 1000, 100_000)
+            rows = (f"Some person of some name,+1 202 555 {n % 1000:04}\n" for n in range(start, self.sent))
+            return ("" if start else "Name,Phone\n").encode() + "".join(rows).encode()
+
+    tracemalloc.start()
+    try:
+        imported = await alice.import_contacts(Lines())  # type: ignore[arg-type]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (imported.imported, imported.duplicates) == (1000, 99_000)
+    assert peak < 30 << 20
+
+
+# --- looking up -----------------------------------------------------------------------------------
+
+
+async def test_an_address_book_is_looked_up_in_batches_with_progress_and_survives_a_restart(world: MemoryWorld) -> None:
+    people = numbers(123, 1)
+    await listed(world, people[:40])
+    alice = await with_book(world, people)
+    world.network.seen.clear()
+    seen: list[tuple[int, int]] = []
+    synced = await alice.sync_contacts(lambda done, of: seen.append((done, of)))
+    assert (synced.contacts, synced.evaluated, synced.encrypted, synced.sms) == (123, 123, 40, 83)
+    assert (synced.unknown, synced.left, synced.retry_after, synced.news) == (0, 0, 0, [])
+    assert evaluations(world) == [BATCH, BATCH, padded(23)]
+    assert seen == [(0, 123), (50, 123), (100, 123), (123, 123)]
+    found = await routes(alice)
+    await alice.close()
+    alice = await world.open(ALICE)
+    assert await routes(alice) == found
+    assert [number for number, route in found.items() if route is Route.ENCRYPTED] == sorted(
+        people[:40], key=list(found).index
+    )
+    assert {contact.checked for contact in await alice.contacts()} == {int(world.clock())}
+
+
+async def test_the_server_sees_the_same_whoever_of_the_contacts_is_on_grue(world: MemoryWorld) -> None:
+    everybody = numbers(240, 3)
+    await listed(world, everybody[:60] + everybody[120:150])
+    traces = []
+    for n, number in enumerate([ALICE, BOB, NOBODY]):
+        client = await with_book(world, everybody[60 * n : 60 * n + 60], number)
+        await client.lookup(number)
+        world.network.seen.clear()
+        files: list[str] = []
+        world.network.change_file = lambda path, file, files=files: (files.append(path), file)[1]  # type: ignore[misc]
+        synced = await client.sync_contacts()
+        again = await client.sync_contacts()
+        assert (synced.encrypted, again.encrypted) == [(60, 60), (0, 0), (30, 30)][n]
+        traces.append(([(type(one).__name__, len(wire.encode(one))) for one in world.network.seen], list(files)))
+    assert traces[0] == traces[1] == traces[2]
+    assert [name for name, _ in traces[0][0]].count("Evaluate") == 2
+
+
+async def test_checking_again_evaluates_nothing_and_tells_each_change_once(world: MemoryWorld) -> None:
+    people = numbers(12, 4)
+    await listed(world, people[:3])
+    alice = await with_book(world, people)
+    first = await alice.sync_contacts()
+    assert (first.encrypted, first.sms, first.news) == (3, 9, [])
+    world.network.seen.clear()
+    world.clock.pass_seconds(60)
+    await listed(world, people[3:4])
+    await unlisted(world, people[0])
+    second = await alice.sync_contacts()
+    assert (second.evaluated, second.encrypted, second.sms) == (0, 3, 9)
+    assert {(one.number, one.route) for one in second.news} == {(people[3], Route.ENCRYPTED), (people[0], Route.SMS)}
+    assert {contact.number for contact in await alice.contacts() if contact.changed} == {people[0], people[3]}
+    assert evaluations(world) == []
+    assert (await alice.sync_contacts()).news == []
+
+
+async def test_a_new_base_is_checked_without_evaluations(world: MemoryWorld) -> None:
+    people = numbers(5, 5)
+    alice = await with_book(world, people)
+    await alice.sync_contacts()
+    epoch = world.server.directory.manifest.epoch
+    await listed(world, people + numbers(40, 6))
+    await world.pass_days(40)
+    assert world.server.directory.manifest.epoch > epoch
+    world.network.seen.clear()
+    assert (await alice.sync_contacts()).encrypted == 5
+    assert evaluations(world) == []
+
+
+async def test_a_new_number_looks_like_any_lookup(world: MemoryWorld) -> None:
+    alice = await with_book(world, numbers(10, 7))
+    await alice.sync_contacts()
+    world.network.seen.clear()
+    await alice.import_contacts(book([NOBODY]))
+    await alice.sync_contacts()
+    by_hand = await alice.lookup(BOB)
+    assert by_hand[0].error is None
+    assert evaluations(world) == [1, 1]
+
+
+async def test_a_new_lookup_key_evaluates_all_anew_and_keeps_what_was_known(world: MemoryWorld) -> None:
+    people = numbers(6, 8)
+    await listed(world, people)
+    alice = await with_book(world, people)
+    await alice.sync_contacts()
+    await alice.context.store.transact(lambda db: db.execute("UPDATE evaluation SET oprf_epoch = 0"))
+    assert set((await routes(alice)).values()) == {Route.ENCRYPTED}
+    world.network.seen.clear()
+    assert (await alice.sync_contacts()).evaluated == 6
+    assert evaluations(world) == [8]
+
+
+# --- limits and failures --------------------------------------------------------------------------
+
+
+async def test_a_limit_stops_it_and_the_next_days_go_on_by_themselves(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 200)
+    people = numbers(300, 9)
+    await listed(world, people[::2])
+    alice = await with_book(world, people)
+    synced = await alice.sync_contacts()
+    assert (synced.evaluated, synced.left) == (100, 200)
+    assert synced.encrypted + synced.sms == 100
+    assert 0 < synced.retry_after <= 7 * DAY
+    # What was left for numbers that are typed is there.
+    (typed,) = await alice.lookup(NOBODY)
+    assert typed.error is None
+    assert (await alice.sync_contacts()).evaluated == 0
+    left = [200]
+    for _ in range(20):
+        await world.pass_days(1)
+        await alice.poll()
+        left.append(sum(route is Route.UNKNOWN for route in (await routes(alice)).values()))
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+    assert list((await routes(alice)).values()).count(Route.ENCRYPTED) == 150
+
+
+async def test_it_does_not_start_by_itself(world: MemoryWorld) -> None:
+    alice = await with_book(world, numbers(10, 10))
+    world.network.seen.clear()
+    for _ in range(3):
+        await world.pass_days(2)
+        await alice.poll()
+    assert set((await routes(alice)).values()) == {Route.UNKNOWN}
+    assert set(evaluations(world)) == {1}, "only the own number, alone"
+
+
+async def test_what_was_evaluated_before_it_was_broken_off_is_not_evaluated_again(world: MemoryWorld) -> None:
+    alice = await with_book(world, numbers(130, 11))
+    world.network.seen.clear()
+    world.network.lose = lambda _request: evaluations(world) == [BATCH, BATCH]
+    with pytest.raises(TimedOut):
+        await alice.sync_contacts()
+    assert sum(route is Route.SMS for route in (await routes(alice)).values()) == BATCH
+    await alice.close()
+    world.network.lose = lambda _request: False
+    alice = await world.open(ALICE)
+    world.network.seen.clear()
+    assert (await alice.sync_contacts()).evaluated == 80
+    assert evaluations(world) == [BATCH, 32]
+
+
+async def test_without_a_network_nothing_changes(world: MemoryWorld) -> None:
+    alice = await with_book(world, numbers(3, 12))
+    await alice.sync_contacts()
+    before = await alice.contacts()
+    world.network.down = True
+    with pytest.raises(Unreachable):
+        await alice.sync_contacts()
+    assert await alice.contacts() == before
+
+
+async def test_a_record_that_does_not_open_makes_one_number_unknown_and_no_other(world: MemoryWorld) -> None:
+    people = numbers(4, 13)
+    await listed(world, people[:2])
+    spoilt = directories.tag_of(world.server, people[2])
+    await world.server.directory.put(spoilt + os.urandom(112))
+    alice = await with_book(world, people)
+    synced = await alice.sync_contacts()
+    assert (synced.encrypted, synced.sms, synced.unknown) == (2, 1, 1)
+    assert (await routes(alice))[people[2]] is Route.UNKNOWN
+
+
+async def test_two_processes_of_one_home_can_look_up_at_once(world: MemoryWorld) -> None:
+    alice = await with_book(world, numbers(200, 14))
+    other = await world.open(ALICE)
+    synced = await asyncio.gather(alice.sync_contacts(), other.sync_contacts())
+    assert [one.left for one in synced] == [0, 0]
+    assert set((await routes(alice)).values()) == {Route.SMS}
+
+
+async def test_a_limit_is_no_error_and_keeps_a_reserve(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "FIRST_LOOKUPS", RESERVE)
+    alice = await with_book(world, numbers(5, 15))
+    synced = await alice.sync_contacts()
+    assert (synced.evaluated, synced.left, synced.unknown) == (0, 5, 5)
+    with pytest.raises(LimitReached):
+        await alice.context.purse.stock(Purpose.LOOKUP, RESERVE + 1)
+
+
+# --- forgetting -----------------------------------------------------------------------------------
+
+
+async def test_who_is_forgotten_leaves_no_trace_in_the_home(world: MemoryWorld) -> None:
+    people = numbers(4, 16)
+    alice = await with_book(world, [*people, BOB])
+    await world.person(BOB)
+    await alice.sync_contacts()
+    await alice.send(BOB, "hello")
+    await alice.forget_contact(people[0])
+    with pytest.raises(NoSuchContact):
+        await alice.forget_contact(people[0])
+    assert set(await routes(alice)) == {*people[1:], BOB}
+    assert people[0] not in await known_numbers(alice)
+    assert await alice.forget_contacts() == 4
+    assert await alice.contacts() == []
+    assert await known_numbers(alice) == {ALICE, BOB}, "who is written to stays known"
+    world.network.seen.clear()
+    await world.pass_days(2)
+    await alice.poll()
+    assert set(evaluations(world)) == {1}, "only the own number, alone"
+
+
+async def known_numbers(client: Client) -> set[object]:
+    return {row[0] for row in await client.context.store.read(lambda db: db.rows("SELECT number FROM evaluation"))}
+
+
+async def test_who_was_reached_encrypted_does_not_turn_green_in_the_list(world: MemoryWorld) -> None:
+    alice = await with_book(world, [BOB])
+    await world.person(BOB)
+    await alice.send(BOB, "hello")
+    assert (await alice.sync_contacts()).encrypted == 1
+    await unlisted(world, BOB)
+    world.clock.pass_seconds(60)
+    synced = await alice.sync_contacts()
+    assert (synced.encrypted, synced.sms, synced.unknown) == (0, 0, 1)
+    assert await routes(alice) == {BOB: Route.UNKNOWN}
+
+
+# --- as it is typed -------------------------------------------------------------------------------
+
+
+async def test_a_number_that_is_typed_is_looked_up_once_by_the_real_client(world: MemoryWorld) -> None:
+    number = "+12025550177"
+    await listed(world, [number])
+    alice = await world.person(ALICE)
+    world.network.seen.clear()
+    async with alice.as_you_type() as field:
+        for at in range(1, len(number) + 1):
+            field.typed(number[:at])
+        async for shown in field:
+            if shown.route is not None:
+                break
+        assert (shown.number, shown.route) == (number, Route.ENCRYPTED)
+        assert field.typed(number).route is Route.ENCRYPTED
+    assert evaluations(world) == [1]
