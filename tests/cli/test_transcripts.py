@@ -10,7 +10,7 @@ from tests.cli.transcript import TESTDATA, Step, difference, parse, written
 
 WRITE = os.environ.get("WRITE_TRANSCRIPTS") == "1"
 
-TOGETHER = ["first_day", "numbers", "files", "homes", "usage", "servers", "sms", "subpoena"]
+TOGETHER = ["first_day", "numbers", "contacts", "files", "homes", "usage", "servers", "sms", "subpoena"]
 """One after the other on one stage: the people of the first go on in the others."""
 
 APART = ["codes", "no_sms"]

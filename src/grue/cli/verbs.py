@@ -15,6 +15,7 @@ VERBS: Final = {
     "register": ("account", "Have a code sent to your number by SMS; `verify` takes it."),
     "verify": ("account", "Hand in the code from the SMS; after that the number is registered here."),
     "lookup": ("lookups", "Say for each number whether a message would go encrypted or as SMS."),
+    "contacts": ("contacts", "List the address book; import one, look it up, or forget it."),
     "send": ("messages", "Send one message: encrypted to whoever is on Grue, as SMS to nobody without `--sms`."),
     "receive": ("messages", "Show what has arrived, each message once."),
     "chats": ("messages", "List the chats in this home, the latest first."),
@@ -35,10 +36,10 @@ VERBS: Final = {
 }
 """Where each verb is, and what it does: said here as well, so that `grue --help` need not import them all."""
 
-APPS: Final = {"carrier": "carrier_app", "lab": "lab_app"}
+APPS: Final = {"contacts": "contacts_app", "carrier": "carrier_app", "lab": "lab_app"}
 
 GROUPS: Final = {
-    "You and others": ("register", "verify", "lookup", "send", "receive", "chats", "show", "save"),
+    "You and others": ("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save"),
     "What goes on": ("exposure", "transport", "doctor"),
     "Operate": ("serve", "relay", "subpoena"),
     "Try everything on this machine": ("demo", "carrier", "lab"),
