@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from grue._core import MlsSession
-from grue.client import rows
+from grue.client import contacts, rows
 from grue.client.context import Account, Context, Random, load_account, save_account
 from grue.client.store import Db, Store
 from grue.client.transport import Challenge, Transport
@@ -125,8 +125,14 @@ async def check_in(context: Context) -> None:
 
 
 def forget(db: Db) -> None:
-    """The account is no more; its keys go, and the messages stay."""
-    db.execute("DELETE FROM meta WHERE key IN ('account', 'registration')")
+    """The account is no more; its keys go, and the messages and the address book stay.
+
+    So does nothing that is true of this server's directory alone: another server's has another key.
+    """
+    db.execute("DELETE FROM meta WHERE key IN ('account', 'registration', 'manifest', 'head', 'tended', 'checked_in')")
+    for table in ("evaluation", "record", "overlay", "token"):
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
+    contacts.know_nothing(db)
     db.execute("DELETE FROM mls")
     db.execute("DELETE FROM intent")
     db.execute("DELETE FROM outbox")

@@ -140,3 +140,9 @@ def forget_all(db: Db) -> int:
     )
     rows.put_meta(db, SYNCING, False)
     return db.execute("DELETE FROM contact")
+
+
+def know_nothing(db: Db) -> None:
+    """Keep names and numbers, and forget what a directory said of them: it is not ours any more."""
+    rows.put_meta(db, SYNCING, False)
+    db.execute("UPDATE contact SET route = 'unknown', checked = 0, changed = 0, news = 0")
