@@ -1,0 +1,195 @@
+//! The server's side of a query: one pass over the base.
+
+use std::fs::File;
+use std::path::Path;
+use std::thread;
+
+use memmap2::Mmap;
+
+use crate::kernel::{Chunk, Line};
+use crate::layout::{self, HEADER, LINE, PANEL};
+use crate::{Error, Kernel, Layout, Result, mapped};
+
+/// Queries that one pass over the base answers at most.
+pub const ANSWERS_AT_ONCE: usize = 8;
+/// Bytes before the matrix: the header, and zeros up to a page.
+pub(crate) const FRONT: usize = 4096;
+/// Rows that are multiplied together; a matrix has a multiple of them.
+pub(crate) const ROWS: usize = 4;
+
+/// A packed base, mapped into memory and ready to answer.
+pub struct Base {
+    map: Mmap,
+    layout: Layout,
+    kernel: Kernel,
+}
+
+/// A part of the matrix: some columns next to each other, row by row.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel<'a> {
+    /// The first of its columns.
+    pub(crate) first: usize,
+    /// Lines of each row.
+    pub(crate) width: usize,
+    pub(crate) lines: &'a [Line],
+}
+
+impl<'a> Panel<'a> {
+    /// The rows in fours, from `first` on.
+    fn fours(self, first: usize, count: usize) -> impl Iterator<Item = [&'a [Line]; ROWS]> {
+        let rows = self.lines.chunks_exact(self.width).skip(first).take(count);
+        let mut rows = rows.fuse();
+        std::iter::from_fn(move || Some([rows.next()?, rows.next()?, rows.next()?, rows.next()?]))
+    }
+}
+
+impl Base {
+    /// Map a base file. Its header and its length are checked before anything else is read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path)?;
+        if file.metadata()?.len() < FRONT as u64 {
+            return Err(Error::Length);
+        }
+        let map = mapped::map(&file)?;
+        let (front, matrix) = map.split_at_checked(FRONT).ok_or(Error::Length)?;
+        let (header, zeros) = front.split_first_chunk::<HEADER>().ok_or(Error::Length)?;
+        let layout = Layout::read(header, layout::File::Base)?;
+        if zeros.iter().any(|&byte| byte != 0) {
+            return Err(Error::Header);
+        }
+        if matrix.len() != layout.rows() * layout.columns() {
+            return Err(Error::Length);
+        }
+        let kernel = Kernel::detect();
+        Ok(Self {
+            map,
+            layout,
+            kernel,
+        })
+    }
+
+    /// Use other instructions than the fastest that there are.
+    #[must_use]
+    pub fn with_kernel(self, kernel: Kernel) -> Self {
+        Self { kernel, ..self }
+    }
+
+    /// What its header says.
+    #[must_use]
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Multiply the base by up to eight queries in one pass: 2 bytes a row for each, `answer_bytes` together.
+    ///
+    /// Uses `threads` threads, at least one, each for a part of the rows. Time and memory accesses depend on the
+    /// number of queries alone. Source: SimplePIR, section 4, Answer.
+    pub fn answer<Q: AsRef<[u8]>>(&self, queries: &[Q], threads: usize) -> Result<Vec<Vec<u8>>> {
+        if !(1..=ANSWERS_AT_ONCE).contains(&queries.len()) {
+            return Err(Error::Batch);
+        }
+        let queries = queries
+            .iter()
+            .map(|query| self.read(query.as_ref()))
+            .collect::<Result<Vec<_>>>()?;
+        let rows = self.layout.rows();
+        let mut sums = vec![[0; ANSWERS_AT_ONCE]; rows];
+        let share = rows.div_ceil(threads.max(1)).next_multiple_of(ROWS);
+        thread::scope(|scope| {
+            let mut shares = sums.chunks_mut(share).enumerate();
+            let own = shares.next();
+            for (at, sums) in shares {
+                let queries = &queries;
+                scope.spawn(move || self.multiply(queries, at * share, sums));
+            }
+            if let Some((_, sums)) = own {
+                self.multiply(&queries, 0, sums);
+            }
+        });
+        let answers = (0..queries.len()).map(|at| {
+            let sums = sums.iter().filter_map(|row| row.get(at));
+            sums.flat_map(|&sum| round(sum)).collect()
+        });
+        Ok(answers.collect())
+    }
+
+    /// Read the whole base once, and do nothing with it: it is in memory then. Returns the sum of its words.
+    #[must_use]
+    pub fn touch(&self, threads: usize) -> u64 {
+        let lines = self.matrix();
+        let share = lines.len().div_ceil(threads.max(1)).max(1);
+        thread::scope(|scope| {
+            let mut parts = lines.chunks(share);
+            let own = parts.next().unwrap_or(&[]);
+            let others: Vec<_> = parts
+                .map(|part| scope.spawn(|| self.kernel.sum(part)))
+                .collect();
+            let own = self.kernel.sum(own);
+            let sums = others.into_iter().map(|other| other.join().unwrap_or(0));
+            sums.fold(own, u64::wrapping_add)
+        })
+    }
+
+    fn read(&self, query: &[u8]) -> Result<Vec<Chunk>> {
+        if query.len() != self.layout.query_bytes() {
+            return Err(Error::Length);
+        }
+        let (lines, _) = query.as_chunks::<{ 4 * LINE }>();
+        let mut words = [0; LINE];
+        let chunks = lines.iter().map(|line| {
+            for (word, bytes) in words.iter_mut().zip(line.as_chunks::<4>().0) {
+                *word = u32::from_le_bytes(*bytes);
+            }
+            self.kernel.chunk(&words)
+        });
+        Ok(chunks.collect())
+    }
+
+    /// Add the products of some rows, from `first` on, with each query.
+    fn multiply(&self, queries: &[Vec<Chunk>], first: usize, sums: &mut [[u32; ANSWERS_AT_ONCE]]) {
+        for panel in self.panels() {
+            let fours = panel.fours(first, sums.len());
+            for (rows, sums) in fours.zip(sums.as_chunks_mut::<ROWS>().0) {
+                for (at, query) in queries.iter().enumerate() {
+                    let words = query.get(panel.first / LINE..).unwrap_or(&[]);
+                    let products = self.kernel.products(rows, words);
+                    for (sums, product) in sums.iter_mut().zip(products) {
+                        if let Some(sum) = sums.get_mut(at) {
+                            *sum = sum.wrapping_add(product);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) const fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    fn matrix(&self) -> &[Line] {
+        self.map.get(FRONT..).unwrap_or(&[]).as_chunks().0
+    }
+
+    pub(crate) fn panels(&self) -> impl Iterator<Item = Panel<'_>> {
+        let rows = self.layout.rows();
+        let panels = self.matrix().chunks(rows * PANEL / LINE).enumerate();
+        panels.map(move |(at, lines)| Panel {
+            first: at * PANEL,
+            width: lines.len() / rows,
+            lines,
+        })
+    }
+}
+
+/// The 16 bits that are sent of a word: rounded to the nearest.
+const fn round(sum: u32) -> [u8; 2] {
+    let [_, _, low, high] = sum.wrapping_add(1 << 15).to_le_bytes();
+    [low, high]
+}
+
+impl std::fmt::Debug for Base {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Base").field(&self.layout).finish()
+    }
+}

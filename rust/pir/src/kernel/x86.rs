@@ -1,0 +1,113 @@
+//! The inner products for x86-64, four rows at a time.
+
+use std::arch::x86_64::*;
+
+use super::{Chunk, Line};
+
+/// Bytes ahead of a row that are asked for: beyond what the processor fetches by itself at a page's end.
+const AHEAD: usize = 512;
+
+/// With AVX2: digits and half words multiplied as 16 bits, in pairs (`vpmaddwd`).
+#[target_feature(enable = "avx2")]
+pub(super) fn products_avx2(rows: [&[Line]; 4], words: &[Chunk]) -> [u32; 4] {
+    let mut low = [_mm256_setzero_si256(); 4];
+    let mut high = [_mm256_setzero_si256(); 4];
+    let [a, b, c, d] = rows;
+    for ((((a, b), c), d), chunk) in a.iter().zip(b).zip(c).zip(d).zip(words) {
+        let lines = [a, b, c, d];
+        lines.into_iter().for_each(fetch_ahead);
+        for quarter in 0..4 {
+            let lows = load_halves(chunk, quarter);
+            let highs = load_halves(chunk, 4 + quarter);
+            for ((low, high), line) in low.iter_mut().zip(&mut high).zip(lines) {
+                let digits = load_digits(line, quarter);
+                *low = _mm256_add_epi32(*low, _mm256_madd_epi16(digits, lows));
+                *high = _mm256_add_epi32(*high, _mm256_madd_epi16(digits, highs));
+            }
+        }
+    }
+    let mut sums = [0; 4];
+    for ((sum, low), high) in sums.iter_mut().zip(low).zip(high) {
+        *sum = total(_mm256_add_epi32(low, _mm256_slli_epi32::<16>(high)));
+    }
+    sums
+}
+
+/// With AVX-512 VNNI: digits and bytes of words multiplied as they are, in fours (`vpdpbusd`).
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn products_avx512(rows: [&[Line]; 4], words: &[Chunk]) -> [u32; 4] {
+    let mut sums = [[_mm512_setzero_si512(); 4]; 4];
+    let [a, b, c, d] = rows;
+    for ((((a, b), c), d), chunk) in a.iter().zip(b).zip(c).zip(d).zip(words) {
+        let lines = [a, b, c, d];
+        lines.into_iter().for_each(fetch_ahead);
+        let planes = [0, 1, 2, 3].map(|plane| load_plane(chunk, plane));
+        for (sums, line) in sums.iter_mut().zip(lines) {
+            let digits = load_line(line);
+            for (sum, plane) in sums.iter_mut().zip(planes) {
+                *sum = _mm512_dpbusd_epi32(*sum, plane, digits);
+            }
+        }
+    }
+    sums.map(|[first, second, third, fourth]| {
+        let high = _mm512_add_epi32(third, _mm512_slli_epi32::<8>(fourth));
+        let low = _mm512_add_epi32(first, _mm512_slli_epi32::<8>(second));
+        _mm512_reduce_add_epi32(_mm512_add_epi32(low, _mm512_slli_epi32::<16>(high))) as u32
+    })
+}
+
+/// A hint that reads nothing: any address will do.
+#[inline]
+fn fetch_ahead(line: &Line) {
+    let ahead = line.as_ptr().wrapping_add(AHEAD).cast();
+    // SAFETY: a prefetch never faults, wherever it points; SSE is part of x86-64.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) }
+}
+
+/// Sixteen digits of a line as 16-bit numbers; `quarter` is below 4.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_digits(line: &Line, quarter: usize) -> __m256i {
+    debug_assert!(quarter < 4);
+    // SAFETY: 16 bytes at 0, 16, 32 or 48 of 64.
+    let digits = unsafe { _mm_loadu_si128(line.as_ptr().cast::<__m128i>().add(quarter)) };
+    _mm256_cvtepi8_epi16(digits)
+}
+
+/// Sixteen of a chunk's halves; `sixteen` is below 8.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_halves(chunk: &Chunk, sixteen: usize) -> __m256i {
+    debug_assert!(sixteen < 8);
+    // SAFETY: 32 bytes at a multiple of 32 below 256, and a chunk has 256.
+    unsafe { _mm256_loadu_si256(chunk.0.as_ptr().cast::<__m256i>().add(sixteen)) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_line(line: &Line) -> __m512i {
+    // SAFETY: a line has 64 bytes.
+    unsafe { _mm512_loadu_si512(line.as_ptr().cast()) }
+}
+
+/// One plane of a chunk; `plane` is below 4.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_plane(chunk: &Chunk, plane: usize) -> __m512i {
+    debug_assert!(plane < 4);
+    // SAFETY: 64 bytes at a multiple of 64 below 256, and a chunk has 256.
+    unsafe { _mm512_loadu_si512(chunk.0.as_ptr().cast::<__m512i>().add(plane)) }
+}
+
+/// The sum of eight numbers modulo 2^32.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn total(eight: __m256i) -> u32 {
+    let four = _mm_add_epi32(
+        _mm256_castsi256_si128(eight),
+        _mm256_extracti128_si256::<1>(eight),
+    );
+    let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b00_00_11_10>(four));
+    let one = _mm_add_epi32(two, _mm_shuffle_epi32::<0b00_00_00_01>(two));
+    _mm_cvtsi128_si32(one) as u32
+}
