@@ -1,9 +1,11 @@
-"""The compiled core. The seam is dumb: it converts; the logic is in `rust/mls`, `rust/ohttp` and `rust/oprf`.
+"""The compiled core. The seam is dumb: it converts; the logic is in `rust/mls`, `rust/ohttp`, `rust/oprf` and
+`rust/pir`.
 
 Every function is total: any bytes give a result or one of the exceptions below.
 """
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import final
 
 class CoreError(Exception):
@@ -14,6 +16,9 @@ class OprfError(CoreError):
 
 class OhttpError(CoreError):
     """A seed, key configuration, request, response or message that is refused."""
+
+class PirError(CoreError):
+    """A file, query, answer, column or material that is refused, or records that no table can be built of."""
 
 class MlsError(CoreError):
     """The base of what `MlsSession` refuses; itself raised for what should not happen."""
@@ -118,6 +123,135 @@ class OhttpRequest:
 
     def open(self, response: bytes) -> tuple[int, bytes]:
         """Status and body. OhttpError if it was used before; a response that does not open uses it too."""
+
+@final
+class PirLayout:
+    """What is public about a table of the private query; with its files' hashes, part of a signed manifest."""
+
+    @staticmethod
+    def from_bytes(layout: bytes) -> PirLayout:
+        """Read 128 bytes; PirError for any that contradict themselves."""
+
+    def to_bytes(self) -> bytes: ...
+    count: int
+    """Records."""
+    slots: int
+    """Records that a column can hold."""
+    rows: int
+    """Bytes of a column."""
+    columns: int
+    used: int
+    """Columns that can be asked for: the first ones."""
+    root: bytes
+    """The Merkle root over the columns."""
+    seed: bytes
+    query_bytes: int
+    answer_bytes: int
+
+@final
+class PirBuilt:
+    """What `pir_build` wrote."""
+
+    layout: PirLayout
+    packed: bytes
+    """SHA-256 of the file of this name; the next three too."""
+    hint: bytes
+    fences: bytes
+    top: bytes
+    log2_failure: float
+    """Of the chance that an answer does not give its column: at most -64."""
+
+@final
+class PirProgress:
+    """How far a build is; for any thread."""
+
+    def __init__(self) -> None: ...
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """Blocks of the hint that are done, and all of them; (0, 0) before the hint is begun."""
+
+    def stop(self) -> None:
+        """Let the build end with PirError, in about a second."""
+
+def pir_build(
+    records: str | PathLike[str],
+    folder: str | PathLike[str],
+    seed: bytes,
+    threads: int,
+    progress: PirProgress | None = None,
+    slots: int | None = None,
+) -> PirBuilt:
+    """Build a table of a file of 128-byte records, sorted by tag.
+
+    Writes `packed`, `hint`, `fences` and `top` into the folder, each synced. `seed` is 16 fresh random bytes.
+    The number of slots follows from that of the records unless it is given.
+    """
+
+@final
+class PirBase:
+    """A packed base, mapped into memory: its file must not change while this lives."""
+
+    @staticmethod
+    def open(path: str | PathLike[str]) -> PirBase: ...
+    @property
+    def layout(self) -> PirLayout: ...
+    @property
+    def kernel(self) -> str:
+        """Which instructions it uses here: `portable`, `avx2` or `avx512-vnni`."""
+
+    def answer(self, queries: Sequence[bytes], threads: int) -> list[bytes]:
+        """Answer one to eight queries in one pass over the base."""
+
+    def touch(self, threads: int) -> int:
+        """Read the whole base once, so that it is in memory; returns the sum of its 64-bit words."""
+
+@final
+class PirMaterial:
+    """The secrets of one query, made ahead of time; zeroised when dropped.
+
+    Used twice it would tell the server how two columns differ: what is stored of it has to be deleted before
+    the query is sent.
+    """
+
+    def to_bytes(self) -> bytes: ...
+
+@final
+class PirPending:
+    """What reads the answer to one query; for one answer."""
+
+    column: int
+    def recover(self, answer: bytes) -> bytes:
+        """The column, which proves nothing before `PirColumns.open`; spends this."""
+
+@final
+class PirClient:
+    """A hint, and what is done with it."""
+
+    def __init__(self, layout: PirLayout, hint: bytes) -> None:
+        """`hint` is the file whose hash is in the manifest: with a wrong one, queries tell what they are for."""
+
+    def material(self, threads: int) -> PirMaterial:
+        """Fresh material, with the operating system's randomness."""
+
+    def material_from_bytes(self, material: bytes) -> PirMaterial:
+        """PirError for what was made for another hint."""
+
+    def query(self, material: PirMaterial, column: int) -> tuple[bytes, PirPending]:
+        """The query for a column, and what reads its answer; spends the material."""
+
+@final
+class PirColumns:
+    """Where the columns begin, and the hashes that they verify against."""
+
+    def __init__(self, layout: PirLayout, fences: bytes, top: bytes) -> None: ...
+    def column(self, tag: bytes) -> int:
+        """The one column that can hold a 16-byte tag."""
+
+    def open(self, tag: bytes, column: bytes) -> bytes | None:
+        """The record under a tag, or None if the column of that tag proves that there is none.
+
+        PirError for bytes that are not that column.
+        """
 
 @final
 class MlsMember:

@@ -12,6 +12,8 @@ use crate::{Error, Kernel, Layout, Result, mapped};
 
 /// Queries that one pass over the base answers at most.
 pub const ANSWERS_AT_ONCE: usize = 8;
+/// Threads that a call uses at most, whatever it was told: more would only wait for memory.
+pub(crate) const MAX_THREADS: usize = 64;
 /// Bytes before the matrix: the header, and zeros up to a page.
 pub(crate) const FRONT: usize = 4096;
 /// Rows that are multiplied together; a matrix has a multiple of them.
@@ -94,7 +96,9 @@ impl Base {
             .collect::<Result<Vec<_>>>()?;
         let rows = self.layout.rows();
         let mut sums = vec![[0; ANSWERS_AT_ONCE]; rows];
-        let share = rows.div_ceil(threads.max(1)).next_multiple_of(ROWS);
+        let share = rows
+            .div_ceil(threads.clamp(1, MAX_THREADS))
+            .next_multiple_of(ROWS);
         thread::scope(|scope| {
             let mut shares = sums.chunks_mut(share).enumerate();
             let own = shares.next();
@@ -117,7 +121,7 @@ impl Base {
     #[must_use]
     pub fn touch(&self, threads: usize) -> u64 {
         let lines = self.matrix();
-        let share = lines.len().div_ceil(threads.max(1)).max(1);
+        let share = lines.len().div_ceil(threads.clamp(1, MAX_THREADS)).max(1);
         thread::scope(|scope| {
             let mut parts = lines.chunks(share);
             let own = parts.next().unwrap_or(&[]);
@@ -163,7 +167,9 @@ impl Base {
         }
     }
 
-    pub(crate) const fn kernel(&self) -> Kernel {
+    /// The instructions it uses.
+    #[must_use]
+    pub const fn kernel(&self) -> Kernel {
         self.kernel
     }
 

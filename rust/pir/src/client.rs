@@ -5,6 +5,7 @@ use std::thread;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::answer::MAX_THREADS;
 use crate::layout::{DIMENSION, File, HASH, HEADER};
 use crate::sample::Sampler;
 use crate::stream::{self, Generator, Row};
@@ -96,7 +97,7 @@ impl Client {
 
     /// A s.
     fn multiply_a(&self, secret: &[u32], words: &mut [u32], threads: usize) {
-        let share = words.len().div_ceil(threads.max(1)).max(1);
+        let share = words.len().div_ceil(threads.clamp(1, MAX_THREADS)).max(1);
         thread::scope(|scope| {
             let mut shares = words.chunks_mut(share).enumerate();
             let own = shares.next();

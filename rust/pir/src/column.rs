@@ -103,3 +103,35 @@ pub(crate) fn tag(record: &[u8; RECORD]) -> u128 {
         .first_chunk::<TAG>()
         .map_or(0, |tag| u128::from_be_bytes(*tag))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(tag: u8) -> [u8; RECORD] {
+        let mut slot = [0; RECORD];
+        slot[TAG - 1] = tag;
+        slot
+    }
+
+    /// Whether a region is one, where tags 2 to 9 belong.
+    fn passes(slots: &[[u8; RECORD]]) -> bool {
+        records(slots.as_flattened(), 2, 9).is_ok()
+    }
+
+    #[test]
+    fn a_region_ascends_within_its_bounds_and_ends_in_empty_slots() {
+        assert!(passes(&[EMPTY, EMPTY]));
+        assert!(passes(&[slot(2), slot(9)]));
+        assert!(passes(&[slot(3), EMPTY]));
+    }
+
+    #[test]
+    fn a_region_that_the_directory_made_wrong_is_refused_though_it_verifies() {
+        assert!(!passes(&[slot(5), slot(4)]), "out of order");
+        assert!(!passes(&[slot(5), slot(5)]), "twice");
+        assert!(!passes(&[slot(1), slot(5)]), "before the bounds");
+        assert!(!passes(&[slot(5), slot(10)]), "behind the bounds");
+        assert!(!passes(&[EMPTY, slot(5)]), "behind an empty slot");
+    }
+}

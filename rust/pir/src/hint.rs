@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::answer::ROWS;
+use crate::answer::{MAX_THREADS, ROWS};
 use crate::kernel::{Chunk, Line};
 use crate::layout::{DIMENSION, LINE, PANEL};
 use crate::stream::{Generator, Row};
@@ -34,7 +34,7 @@ pub(crate) fn compute(base: &Base, threads: usize, progress: &Progress) -> Resul
     let next = AtomicUsize::new(0);
     let work = || multiply(base, &blocks, &next, progress);
     let mut parts = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.clamp(1, blocks.len().max(1)))
+        let others: Vec<_> = (1..threads.clamp(1, blocks.len().clamp(1, MAX_THREADS)))
             .map(|_| scope.spawn(work))
             .collect();
         let own = work();

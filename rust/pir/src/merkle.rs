@@ -102,3 +102,61 @@ pub(crate) fn climb(leaf: Hash, index: usize, leaves: usize, path: &[Hash]) -> O
     }
     Some(hash)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaves(count: u32) -> Vec<Hash> {
+        (0..count)
+            .map(|at| Sha256::digest(at.to_le_bytes()).into())
+            .collect()
+    }
+
+    /// As RFC 9162, section 2.1.1, defines it: split at the largest power of two below the number.
+    fn slow_root(leaves: &[Hash]) -> Hash {
+        match leaves {
+            [] => RISES,
+            [alone] => *alone,
+            _ => {
+                let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+                node(&slow_root(left), &slow_root(right))
+            }
+        }
+    }
+
+    #[test]
+    fn the_root_is_the_standards() {
+        for count in [1, 2, 3, 64, 1_023, 1_024, 1_025, 1_088, 5_000] {
+            let tree = Tree::new(leaves(count));
+            assert_eq!(root(tree.top()), slow_root(&leaves(count)), "{count}");
+        }
+    }
+
+    #[test]
+    fn every_path_leads_to_its_top_hash_and_to_no_other() {
+        for count in [64, 1_024, 1_088, 2_112, 4_160] {
+            let leaves = leaves(count);
+            let tree = Tree::new(leaves.clone());
+            for (at, leaf) in leaves.iter().enumerate() {
+                let path: Vec<Hash> = tree.path(at).copied().collect();
+                assert_eq!(path.len(), path_hashes(count) as usize);
+                let top = climb(*leaf, at, leaves.len(), &path);
+                assert_eq!(top.as_ref(), tree.top().get(at >> path.len()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_sibling_where_a_node_rises_is_refused() {
+        let leaves = leaves(1_025);
+        let tree = Tree::new(leaves.clone());
+        let last = leaves.last().copied().unwrap_or(RISES);
+        assert_eq!(tree.path(1_024).copied().collect::<Vec<_>>(), [RISES]);
+        assert_eq!(
+            climb(last, 1_024, 1_025, &[RISES]),
+            tree.top().last().copied()
+        );
+        assert_eq!(climb(last, 1_024, 1_025, &[last]), None);
+    }
+}

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::answer::FRONT;
 use crate::column::{EMPTY, tag};
 use crate::fences::cut;
-use crate::layout::{self, HASH, HEADER, LINE, PANEL, RECORD, SEED, SEPARATOR_BITS, Shape, slots};
+use crate::layout::{self, HASH, HEADER, LINE, PANEL, RECORD, SEED, SEPARATOR_BITS, Shape};
 use crate::merkle::{self, Tree};
 use crate::{Base, Error, Fences, Kernel, Layout, Result, hint, noise, stream};
 
@@ -63,7 +63,7 @@ pub struct Built {
     /// The layout, with the root.
     pub layout: Layout,
     /// SHA-256 of the file `packed`.
-    pub base: [u8; HASH],
+    pub packed: [u8; HASH],
     /// SHA-256 of the file `hint`.
     pub hint: [u8; HASH],
     /// SHA-256 of the file `fences`.
@@ -74,7 +74,7 @@ pub struct Built {
     pub log2_failure: f64,
 }
 
-/// Build a table of a file of sorted records, in the shape that suits their number.
+/// Build a table of a file of sorted records, with `slots` record slots a column or as many as suit their number.
 ///
 /// Writes `packed`, `hint`, `fences` and `top` into the folder `out`, each synced; what is there is overwritten,
 /// and what was written before an error stays. `seed` has to be fresh and random. Memory: a panel of the base (at
@@ -85,40 +85,28 @@ pub fn build(
     seed: &[u8; SEED],
     threads: usize,
     progress: &Progress,
-) -> Result<Built> {
-    let count = std::fs::metadata(records)?.len() / RECORD as u64;
-    build_with_slots(records, out, seed, threads, progress, slots(count))
-}
-
-/// Build a table with `slots` record slots a column.
-pub fn build_with_slots(
-    records: &Path,
-    out: &Path,
-    seed: &[u8; SEED],
-    threads: usize,
-    progress: &Progress,
-    slots: u32,
+    slots: Option<u32>,
 ) -> Result<Built> {
     let plan = Plan::new(records, slots, progress)?;
     let mut source = Source::open(records)?;
     let tree = Tree::new(plan.leaves(&mut source)?);
     let mut layout = plan.layout(seed, merkle::root(tree.top()));
-    let packed = out.join("packed");
+    let base = out.join("packed");
     let largest = noise::largest_norm(layout.rows());
-    let mut written = plan.write_base(&mut source, &tree, &layout, &packed, progress)?;
+    let mut written = plan.write_base(&mut source, &tree, &layout, &base, progress)?;
     if written.norm > largest {
         layout.whitened = true;
-        written = plan.write_base(&mut source, &tree, &layout, &packed, progress)?;
+        written = plan.write_base(&mut source, &tree, &layout, &base, progress)?;
     }
     if written.norm > largest {
         return Err(Error::Noise);
     }
     drop(source);
-    let hint = hint::compute(&Base::open(&packed)?, threads, progress)?;
+    let hint = hint::compute(&Base::open(&base)?, threads, progress)?;
     let hashes = tree.top().as_flattened();
     Ok(Built {
         layout,
-        base: written.hash,
+        packed: written.hash,
         hint: write(out, "hint", &[&layout.header(layout::File::Hint), &hint])?,
         fences: write(out, "fences", &[&plan.fences.to_bytes(&layout)])?,
         top: write(out, "top", &[&layout.header(layout::File::Top), hashes])?,
@@ -212,16 +200,17 @@ struct Written {
 }
 
 impl Plan {
-    fn new(records: &Path, slots: u32, progress: &Progress) -> Result<Self> {
+    fn new(records: &Path, slots: Option<u32>, progress: &Progress) -> Result<Self> {
         let bytes = std::fs::metadata(records)?.len();
         if !bytes.is_multiple_of(RECORD as u64) {
             return Err(Error::Records);
         }
-        let shape = Shape::new(bytes / RECORD as u64, slots)?;
-        let count = usize::try_from(bytes / RECORD as u64).map_err(|_| Error::Records)?;
+        let count = bytes / RECORD as u64;
+        let shape = Shape::new(count, slots.unwrap_or_else(|| layout::slots(count)))?;
+        let count = usize::try_from(count).map_err(|_| Error::Records)?;
         let mut source = Source::open(records)?;
         let common = common_bits(&mut source, count, progress)?;
-        let (starts, width) = starts(&common, slots as usize, shape.columns as usize)?;
+        let (starts, width) = starts(&common, shape.slots as usize, shape.columns as usize)?;
         let mut keys = vec![0];
         for &start in starts.iter().skip(1) {
             source.seek(start)?;

@@ -1,5 +1,5 @@
 //! `grue._core`: the seam between Python and the core. It converts and does nothing else; the logic and its
-//! tests are in the crates `grue-mls`, `grue-ohttp` and `grue-oprf`. No panic crosses it.
+//! tests are in the crates `grue-mls`, `grue-ohttp`, `grue-oprf` and `grue-pir`. No panic crosses it.
 
 use pyo3::prelude::*;
 
@@ -7,6 +7,7 @@ mod errors;
 mod mls;
 mod ohttp;
 mod oprf;
+mod pir;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -14,5 +15,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     mls::register(module)?;
     ohttp::register(module)?;
     oprf::register(module)?;
+    pir::register(module)?;
     Ok(())
 }

@@ -97,11 +97,8 @@ pub(super) fn squares(digits: &[u8]) -> u64 {
 
 #[inline(always)]
 pub(super) fn sum(lines: &[Line]) -> u64 {
-    let mut sums = [0_u64; 16];
-    for pair in lines.as_chunks::<2>().0 {
-        for (sum, eight) in sums.iter_mut().zip(pair.as_flattened().as_chunks::<8>().0) {
-            *sum = sum.wrapping_add(u64::from_ne_bytes(*eight));
-        }
-    }
-    sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
+    let words = lines.as_flattened().as_chunks::<8>().0.iter();
+    words.fold(0, |sum: u64, word| {
+        sum.wrapping_add(u64::from_ne_bytes(*word))
+    })
 }

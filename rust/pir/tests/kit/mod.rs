@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use grue_pir::{Base, Built, Client, Columns, Layout, Pending, Progress, RECORD, slots};
+use grue_pir::{Base, Built, Client, Columns, Layout, Pending, Progress, RECORD};
 
 pub const SEED: [u8; 16] = [42; 16];
 /// What `build` writes.
@@ -101,17 +101,15 @@ impl Table {
 
     pub fn with_seed(
         records: &[Record],
-        wanted: Option<u32>,
+        slots: Option<u32>,
         threads: usize,
         seed: [u8; 16],
     ) -> Self {
         let folder = Folder::new();
         let path = folder.0.join("records");
         fs::write(&path, records.as_flattened()).unwrap();
-        let slots = wanted.unwrap_or_else(|| slots(records.len() as u64));
         let progress = Progress::default();
-        let built =
-            grue_pir::build_with_slots(&path, &folder.0, &seed, threads, &progress, slots).unwrap();
+        let built = grue_pir::build(&path, &folder.0, &seed, threads, &progress, slots).unwrap();
         let files: Vec<_> = FILES
             .map(|name| fs::read(folder.0.join(name)).unwrap())
             .into();
