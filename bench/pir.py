@@ -1,0 +1,124 @@
+"""`pir_kernel_ratio`, `pir_kernel_2t_ratio`, `pir_batch8_gain` at ten million records, and what tables cost to build.
+
+The kernel is set against a plain read of the same mapped memory, turn and turn about, with threads pinned to as many
+processors as there are threads. `RECORDS` in the environment makes it smaller: then its figures are not those.
+"""
+
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from grue._core import PirBase, PirClient, PirLayout, pir_build
+
+LARGE: Final = 10_000_000
+MIDDLE: Final = 1_000_000
+RUNS: Final = 11
+BATCH: Final = 8
+PIECE: Final = 10_000
+SEED: Final = bytes(range(16))
+
+
+def _write_records(path: Path, count: int) -> None:
+    """Random tags in ascending order, and random contents; 128 bytes each."""
+    dice = random.Random(1)
+    step = (1 << 128) // max(count, 1)
+    with path.open("wb") as file:
+        for first in range(0, count, PIECE):
+            contents = dice.randbytes(112 * PIECE)
+            for at in range(first, min(count, first + PIECE)):
+                tag = at * step + dice.getrandbits(96)
+                where = 112 * (at - first)
+                file.write(tag.to_bytes(16, "big") + contents[where : where + 112])
+
+
+@contextmanager
+def _pinned(threads: int) -> Iterator[None]:
+    """Threads that are started within stay on as many processors."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:threads])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _built(folder: Path, count: int) -> tuple[float, PirBase]:
+    """Seconds that a table took to build on all processors, and its base."""
+    records = folder / "records"
+    _write_records(records, count)
+    seconds = _seconds(lambda: pir_build(records, folder, SEED, os.cpu_count() or 1))
+    records.unlink()
+    return seconds, PirBase.open(folder / "packed")
+
+
+def _client(folder: Path, layout: PirLayout) -> PirClient:
+    return PirClient(layout, (folder / "hint").read_bytes())
+
+
+def _kernel(base: PirBase, query: bytes, threads: int) -> tuple[float, float, float]:
+    """Median seconds of a plain read, of one query and of a batch."""
+    times: list[list[float]] = [[], [], []]
+    with _pinned(threads):
+        base.touch(threads)
+        for _ in range(RUNS):
+            times[0].append(_seconds(lambda: base.touch(threads)))
+            times[1].append(_seconds(lambda: base.answer([query], threads)))
+            times[2].append(_seconds(lambda: base.answer([query] * BATCH, threads)))
+    read, one, batch = (statistics.median(some) for some in times)
+    return read, one, batch
+
+
+def _large(count: int) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        seconds, base = _built(folder, count)
+        client = _client(folder, base.layout)
+        query, _ = client.query(client.material(os.cpu_count() or 1), 0)
+        size = base.layout.rows * base.layout.columns
+        one_thread, two_threads = _kernel(base, query, 1), _kernel(base, query, 2)
+    read, one, batch = one_thread
+    return [
+        {"id": "pir_kernel_ratio", "value": round(read / one, 3), "unit": "of a plain read", "reach": 0.9},
+        {
+            "id": "pir_kernel_2t_ratio",
+            "value": round(two_threads[0] / two_threads[1], 3),
+            "unit": "of a plain read",
+            "reach": 0.9,
+        },
+        {"id": "pir_batch8_gain", "value": round(BATCH * one / batch, 2), "unit": "times", "reach": 1.3},
+        {"id": "pir_kernel_gbs", "value": round(size / one / 1e9, 2), "unit": "GB/s"},
+        {"id": "pir_kernel_2t_gbs", "value": round(size / two_threads[1] / 1e9, 2), "unit": "GB/s"},
+        {"id": "pir_answer_10m_ms", "value": round(one * 1e3, 1), "unit": "ms"},
+        {"id": "pir_build_10m_s", "value": round(seconds, 1), "unit": "s"},
+    ]
+
+
+def _middle(count: int) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        seconds, base = _built(folder, count)
+        client = _client(folder, base.layout)
+        with _pinned(1):
+            material = statistics.median(_seconds(lambda: client.material(1)) for _ in range(RUNS))
+    return [
+        {"id": "pir_build_1m_s", "value": round(seconds, 2), "unit": "s"},
+        {"id": "pir_material_1m_ms", "value": round(material * 1e3, 1), "unit": "ms"},
+    ]
+
+
+def measure() -> list[dict[str, Any]]:
+    """Needs 3 GB of memory and of disk; some two minutes."""
+    large = int(os.environ.get("RECORDS", LARGE))
+    return _large(large) + _middle(min(large, MIDDLE))
