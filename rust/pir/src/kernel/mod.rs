@@ -135,6 +135,16 @@ impl Kernel {
         }
     }
 
+    /// The sum of words: a plain read, with 32 bytes at a time where there is a choice, since that was measured to be
+    /// a fifth faster than with 64.
+    pub(crate) fn sum(self, lines: &[Line]) -> u64 {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => Self(Kind::Avx2).words(lines),
+            _ => self.words(lines),
+        }
+    }
+
     widest! {
         /// Words as low and high halves.
         fn halves(words: &[u32; LINE]) -> Chunk;
@@ -148,8 +158,8 @@ impl Kernel {
         fn add_heads(words: &mut [u32], coins: &[[u8; COINS]]);
         /// The sum of squares of digits.
         fn squares(digits: &[u8]) -> u64;
-        /// The sum of words: a plain read.
-        fn sum(lines: &[Line]) -> u64;
+        /// The sum of words.
+        fn words(lines: &[Line]) -> u64;
     }
 }
 

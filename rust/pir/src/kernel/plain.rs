@@ -96,7 +96,7 @@ pub(super) fn squares(digits: &[u8]) -> u64 {
 }
 
 #[inline(always)]
-pub(super) fn sum(lines: &[Line]) -> u64 {
+pub(super) fn words(lines: &[Line]) -> u64 {
     let words = lines.as_flattened().as_chunks::<8>().0.iter();
     words.fold(0, |sum: u64, word| {
         sum.wrapping_add(u64::from_ne_bytes(*word))
