@@ -3,7 +3,7 @@
 use aes::Aes256;
 use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit, StreamCipher};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::layout::DIMENSION;
 use crate::{Error, Kernel, Result};
@@ -55,12 +55,6 @@ impl Sampler {
             self.stream.write_keystream(self.coins.as_flattened_mut());
             self.kernel.add_heads(words, &self.coins);
         }
-    }
-}
-
-impl Drop for Sampler {
-    fn drop(&mut self) {
-        self.coins.zeroize();
     }
 }
 

@@ -56,7 +56,6 @@ impl<T> Once<T> {
 }
 
 #[pyclass(frozen, module = "grue._core")]
-#[derive(Clone, Copy)]
 struct PirLayout(Layout);
 
 #[pymethods]
