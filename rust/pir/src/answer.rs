@@ -6,7 +6,7 @@ use std::thread;
 
 use memmap2::Mmap;
 
-use crate::kernel::{Chunk, Line};
+use crate::kernel::{Chunk, Line, ROWS};
 use crate::layout::{self, HEADER, LINE, PANEL};
 use crate::{Error, Kernel, Layout, Result, mapped};
 
@@ -16,8 +16,6 @@ pub const ANSWERS_AT_ONCE: usize = 8;
 pub(crate) const MAX_THREADS: usize = 64;
 /// Bytes before the matrix: the header, and zeros up to a page.
 pub(crate) const FRONT: usize = 4096;
-/// Rows that are multiplied together; a matrix has a multiple of them.
-pub(crate) const ROWS: usize = 4;
 
 /// A packed base, mapped into memory and ready to answer.
 pub struct Base {
@@ -36,13 +34,19 @@ pub(crate) struct Panel<'a> {
     pub(crate) lines: &'a [Line],
 }
 
-impl<'a> Panel<'a> {
-    /// The rows in fours, from `first` on.
-    fn fours(self, first: usize, count: usize) -> impl Iterator<Item = [&'a [Line]; ROWS]> {
-        let rows = self.lines.chunks_exact(self.width).skip(first).take(count);
-        let mut rows = rows.fuse();
-        std::iter::from_fn(move || Some([rows.next()?, rows.next()?, rows.next()?, rows.next()?]))
-    }
+/// Rows in groups of as many as are multiplied together; the last group is filled up with its last row.
+pub(crate) fn groups<'a>(
+    mut rows: impl Iterator<Item = &'a [Line]>,
+) -> impl Iterator<Item = [&'a [Line]; ROWS]> {
+    std::iter::from_fn(move || {
+        let mut row = rows.next()?;
+        let mut group = [row; ROWS];
+        for place in group.iter_mut().skip(1) {
+            row = rows.next().unwrap_or(row);
+            *place = row;
+        }
+        Some(group)
+    })
 }
 
 impl Base {
@@ -152,8 +156,9 @@ impl Base {
     /// Add the products of some rows, from `first` on, with each query.
     fn multiply(&self, queries: &[Vec<Chunk>], first: usize, sums: &mut [[u32; ANSWERS_AT_ONCE]]) {
         for panel in self.panels() {
-            let fours = panel.fours(first, sums.len());
-            for (rows, sums) in fours.zip(sums.as_chunks_mut::<ROWS>().0) {
+            let rows = panel.lines.chunks_exact(panel.width);
+            let groups = groups(rows.skip(first).take(sums.len()));
+            for (rows, sums) in groups.zip(sums.chunks_mut(ROWS)) {
                 for (at, query) in queries.iter().enumerate() {
                     let words = query.get(panel.first / LINE..).unwrap_or(&[]);
                     let products = self.kernel.products(rows, words);

@@ -4,16 +4,16 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::answer::{MAX_THREADS, ROWS};
-use crate::kernel::{Chunk, Line};
+use crate::answer::{MAX_THREADS, groups};
+use crate::kernel::{Chunk, Line, ROWS};
 use crate::layout::{DIMENSION, LINE, PANEL};
 use crate::stream::{Generator, Row};
 use crate::{Base, Error, Progress, Result};
 
 /// Columns of the matrix that are multiplied at a time: 2.5 million words of A, which stay in the caches together.
 const BLOCK: usize = 2048;
-/// Rows of the matrix that are multiplied at a time: with a block's columns, 512 KiB of digits.
-const GROUP: usize = 256;
+/// Rows of the matrix that are multiplied at a time: with a block's columns, half a megabyte of digits.
+const GROUP: usize = 252;
 
 /// Some columns of a panel, all rows.
 struct Block<'a> {
@@ -94,14 +94,9 @@ fn multiply(
 
 /// Add the products of a group of rows with one column of A.
 fn add_products(base: &Base, digits: &[Line], words: &[Chunk], hint: &mut [u32]) {
-    let mut rows = digits.chunks_exact(words.len());
-    for sums in hint.as_chunks_mut::<ROWS>().0 {
-        let (Some(a), Some(b), Some(c), Some(d)) =
-            (rows.next(), rows.next(), rows.next(), rows.next())
-        else {
-            return;
-        };
-        let products = base.kernel().products([a, b, c, d], words);
+    let groups = groups(digits.chunks_exact(words.len()));
+    for (rows, sums) in groups.zip(hint.chunks_mut(ROWS)) {
+        let products = base.kernel().products(rows, words);
         for (sum, product) in sums.iter_mut().zip(products) {
             *sum = sum.wrapping_add(product);
         }
@@ -152,3 +147,8 @@ fn rounded(hint: &[u32], rows: usize) -> Vec<u8> {
 }
 
 const _: () = assert!(PANEL.is_multiple_of(BLOCK), "a block is in one panel");
+
+const _: () = assert!(
+    GROUP.is_multiple_of(ROWS),
+    "only the last group is filled up"
+);

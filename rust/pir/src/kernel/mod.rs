@@ -18,6 +18,9 @@ use crate::sample::COINS;
 /// Digits of a row for 64 columns in two's complement: a cache line.
 pub(crate) type Line = [u8; LINE];
 
+/// Rows that are multiplied together, so that they share what is loaded of the words.
+pub(crate) const ROWS: usize = 6;
+
 /// The words for the 64 columns of a line, in the form that a kernel multiplies with.
 ///
 /// Either 64 low halves with a sign, then 64 high halves, so that word = low + high * 2^16 modulo 2^32; or, two in
@@ -120,10 +123,10 @@ impl Kernel {
         }
     }
 
-    /// The inner products of four rows with the words, modulo 2^32: over as many lines as the shortest has.
+    /// The inner products of some rows with the words, modulo 2^32: over as many lines as the shortest has.
     ///
     /// The time depends on the lengths alone.
-    pub(crate) fn products(self, rows: [&[Line]; 4], words: &[Chunk]) -> [u32; 4] {
+    pub(crate) fn products(self, rows: [&[Line]; ROWS], words: &[Chunk]) -> [u32; ROWS] {
         match self.0 {
             Kind::Portable => plain::products(rows, words),
             #[cfg(target_arch = "x86_64")]
@@ -182,7 +185,7 @@ mod tests {
         })
     }
 
-    fn check(rows: &[Vec<Line>; 4], words: &[u32]) {
+    fn check(rows: &[Vec<Line>; ROWS], words: &[u32]) {
         let expected = rows.each_ref().map(|row| slowly(row, words));
         for kernel in Kernel::all() {
             let (lines, _) = words.as_chunks::<LINE>();
@@ -209,7 +212,7 @@ mod tests {
             0x8000_8000,
             0x00ff_00ff,
         ] {
-            let rows = [0x80, 0x7f, 0xff, 0x00].map(|digit| vec![[digit; LINE]; WIDTH]);
+            let rows = [0x80, 0x7f, 0xff, 0x00, 0x01, 0x81].map(|digit| vec![[digit; LINE]; WIDTH]);
             check(&rows, &vec![words; WIDTH * LINE]);
         }
     }
@@ -218,12 +221,7 @@ mod tests {
     fn a_product_is_over_what_all_have() {
         for kernel in Kernel::all() {
             let chunks = [kernel.chunk(&[1; LINE]); 3];
-            let rows = [
-                vec![[1; LINE]; 2],
-                vec![[2; LINE]; 9],
-                vec![[3; LINE]; 2],
-                vec![[4; LINE]; 2],
-            ];
+            let rows = [2, 9, 2, 3, 4, 5].map(|width| vec![[1; LINE]; width]);
             let products = kernel.products(rows.each_ref().map(Vec::as_slice), &chunks);
             assert_eq!(products[0], 128, "{}", kernel.name());
         }
@@ -233,7 +231,7 @@ mod tests {
         #[test]
         fn every_kernel_multiplies_like_the_slow_way(
             (rows, words) in (0..5_usize).prop_flat_map(|width| (
-                [lines(width), lines(width), lines(width), lines(width)],
+                std::array::from_fn(|_| lines(width)),
                 proptest::collection::vec(any::<u32>(), width * LINE),
             ))
         ) {

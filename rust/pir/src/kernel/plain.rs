@@ -1,6 +1,6 @@
 //! The loops, without intrinsics. They are inlined into functions that are compiled for wider instructions.
 
-use super::{Chunk, Line};
+use super::{Chunk, Line, ROWS};
 use crate::layout::LINE;
 use crate::sample::{COINS, ETA};
 
@@ -33,7 +33,7 @@ pub(super) fn planes(words: &[u32; LINE]) -> Chunk {
     chunk
 }
 
-pub(super) fn products(rows: [&[Line]; 4], words: &[Chunk]) -> [u32; 4] {
+pub(super) fn products(rows: [&[Line]; ROWS], words: &[Chunk]) -> [u32; ROWS] {
     rows.map(|row| {
         let mut low = 0_i32;
         let mut high = 0_i32;

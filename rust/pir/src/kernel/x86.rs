@@ -1,20 +1,22 @@
-//! The inner products for x86-64, four rows at a time.
+//! The inner products for x86-64. Six rows at a time: as many sums as there are registers for.
 
 use std::arch::x86_64::*;
 
-use super::{Chunk, Line};
+use super::{Chunk, Line, ROWS};
 
 /// Bytes ahead of a row that are asked for: beyond what the processor fetches by itself at a page's end.
 const AHEAD: usize = 512;
 
 /// With AVX2: digits and half words multiplied as 16 bits, in pairs (`vpmaddwd`).
 #[target_feature(enable = "avx2")]
-pub(super) fn products_avx2(rows: [&[Line]; 4], words: &[Chunk]) -> [u32; 4] {
-    let mut low = [_mm256_setzero_si256(); 4];
-    let mut high = [_mm256_setzero_si256(); 4];
-    let [a, b, c, d] = rows;
-    for ((((a, b), c), d), chunk) in a.iter().zip(b).zip(c).zip(d).zip(words) {
-        let lines = [a, b, c, d];
+pub(super) fn products_avx2(rows: [&[Line]; ROWS], words: &[Chunk]) -> [u32; ROWS] {
+    let mut low = [_mm256_setzero_si256(); ROWS];
+    let mut high = [_mm256_setzero_si256(); ROWS];
+    let [a, b, c, d, e, f] = rows;
+    for ((((((a, b), c), d), e), f), chunk) in
+        a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(words)
+    {
+        let lines = [a, b, c, d, e, f];
         lines.into_iter().for_each(fetch_ahead);
         for quarter in 0..4 {
             let lows = load_halves(chunk, quarter);
@@ -26,7 +28,7 @@ pub(super) fn products_avx2(rows: [&[Line]; 4], words: &[Chunk]) -> [u32; 4] {
             }
         }
     }
-    let mut sums = [0; 4];
+    let mut sums = [0; ROWS];
     for ((sum, low), high) in sums.iter_mut().zip(low).zip(high) {
         *sum = total(_mm256_add_epi32(low, _mm256_slli_epi32::<16>(high)));
     }
@@ -35,11 +37,13 @@ pub(super) fn products_avx2(rows: [&[Line]; 4], words: &[Chunk]) -> [u32; 4] {
 
 /// With AVX-512 VNNI: digits and bytes of words multiplied as they are, in fours (`vpdpbusd`).
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) fn products_avx512(rows: [&[Line]; 4], words: &[Chunk]) -> [u32; 4] {
-    let mut sums = [[_mm512_setzero_si512(); 4]; 4];
-    let [a, b, c, d] = rows;
-    for ((((a, b), c), d), chunk) in a.iter().zip(b).zip(c).zip(d).zip(words) {
-        let lines = [a, b, c, d];
+pub(super) fn products_avx512(rows: [&[Line]; ROWS], words: &[Chunk]) -> [u32; ROWS] {
+    let mut sums = [[_mm512_setzero_si512(); 4]; ROWS];
+    let [a, b, c, d, e, f] = rows;
+    for ((((((a, b), c), d), e), f), chunk) in
+        a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(words)
+    {
+        let lines = [a, b, c, d, e, f];
         lines.into_iter().for_each(fetch_ahead);
         let planes = [0, 1, 2, 3].map(|plane| load_plane(chunk, plane));
         for (sums, line) in sums.iter_mut().zip(lines) {
@@ -49,11 +53,14 @@ pub(super) fn products_avx512(rows: [&[Line]; 4], words: &[Chunk]) -> [u32; 4] {
             }
         }
     }
-    total_of_four(sums.map(|[first, second, third, fourth]| {
+    let [a, b, c, d, e, f] = sums.map(|[first, second, third, fourth]| {
         let high = _mm512_add_epi32(third, _mm512_slli_epi32::<8>(fourth));
         let low = _mm512_add_epi32(first, _mm512_slli_epi32::<8>(second));
         _mm512_add_epi32(low, _mm512_slli_epi32::<16>(high))
-    }))
+    });
+    let [a, b, c, d] = totals([a, b, c, d]);
+    let [e, f, ..] = totals([e, f, e, f]);
+    [a, b, c, d, e, f]
 }
 
 /// A hint that reads nothing: any address will do.
@@ -115,7 +122,7 @@ fn total(eight: __m256i) -> u32 {
 /// The sums of sixteen numbers each modulo 2^32: four at once take half the steps of one by one.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn total_of_four([a, b, c, d]: [__m512i; 4]) -> [u32; 4] {
+fn totals([a, b, c, d]: [__m512i; 4]) -> [u32; 4] {
     let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
     // Now each 128 bits hold a part of every sum, in order.
