@@ -230,7 +230,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_kernel_multiplies_like_the_slow_way(
-            (rows, words) in (0..5_usize).prop_flat_map(|width| (
+            (rows, words) in (0..12_usize).prop_flat_map(|width| (
                 std::array::from_fn(|_| lines(width)),
                 proptest::collection::vec(any::<u32>(), width * LINE),
             ))

@@ -12,19 +12,20 @@ const AHEAD: usize = 512;
 pub(super) fn products_avx2(rows: [&[Line]; ROWS], words: &[Chunk]) -> [u32; ROWS] {
     let mut low = [_mm256_setzero_si256(); ROWS];
     let mut high = [_mm256_setzero_si256(); ROWS];
-    let [a, b, c, d, e, f] = rows;
-    for ((((((a, b), c), d), e), f), chunk) in
-        a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(words)
-    {
-        let lines = [a, b, c, d, e, f];
-        lines.into_iter().for_each(fetch_ahead);
-        for quarter in 0..4 {
-            let lows = load_halves(chunk, quarter);
-            let highs = load_halves(chunk, 4 + quarter);
-            for ((low, high), line) in low.iter_mut().zip(&mut high).zip(lines) {
-                let digits = load_digits(line, quarter);
-                *low = _mm256_add_epi32(*low, _mm256_madd_epi16(digits, lows));
-                *high = _mm256_add_epi32(*high, _mm256_madd_epi16(digits, highs));
+    for ([a, b, c, d, e, f], words, ahead) in parts(rows, words) {
+        for ((((((a, b), c), d), e), f), chunk) in
+            a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(words)
+        {
+            let lines = [a, b, c, d, e, f];
+            lines.into_iter().for_each(|line| fetch(line, ahead));
+            for quarter in 0..4 {
+                let lows = load_halves(chunk, quarter);
+                let highs = load_halves(chunk, 4 + quarter);
+                for ((low, high), line) in low.iter_mut().zip(&mut high).zip(lines) {
+                    let digits = load_digits(line, quarter);
+                    *low = _mm256_add_epi32(*low, _mm256_madd_epi16(digits, lows));
+                    *high = _mm256_add_epi32(*high, _mm256_madd_epi16(digits, highs));
+                }
             }
         }
     }
@@ -39,17 +40,18 @@ pub(super) fn products_avx2(rows: [&[Line]; ROWS], words: &[Chunk]) -> [u32; ROW
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn products_avx512(rows: [&[Line]; ROWS], words: &[Chunk]) -> [u32; ROWS] {
     let mut sums = [[_mm512_setzero_si512(); 4]; ROWS];
-    let [a, b, c, d, e, f] = rows;
-    for ((((((a, b), c), d), e), f), chunk) in
-        a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(words)
-    {
-        let lines = [a, b, c, d, e, f];
-        lines.into_iter().for_each(fetch_ahead);
-        let planes = [0, 1, 2, 3].map(|plane| load_plane(chunk, plane));
-        for (sums, line) in sums.iter_mut().zip(lines) {
-            let digits = load_line(line);
-            for (sum, plane) in sums.iter_mut().zip(planes) {
-                *sum = _mm512_dpbusd_epi32(*sum, plane, digits);
+    for ([a, b, c, d, e, f], words, ahead) in parts(rows, words) {
+        for ((((((a, b), c), d), e), f), chunk) in
+            a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(words)
+        {
+            let lines = [a, b, c, d, e, f];
+            lines.into_iter().for_each(|line| fetch(line, ahead));
+            let planes = [0, 1, 2, 3].map(|plane| load_plane(chunk, plane));
+            for (sums, line) in sums.iter_mut().zip(lines) {
+                let digits = load_line(line);
+                for (sum, plane) in sums.iter_mut().zip(planes) {
+                    *sum = _mm512_dpbusd_epi32(*sum, plane, digits);
+                }
             }
         }
     }
@@ -63,10 +65,30 @@ pub(super) fn products_avx512(rows: [&[Line]; ROWS], words: &[Chunk]) -> [u32; R
     [a, b, c, d, e, f]
 }
 
+/// Lines of rows, the chunks for them, and how many bytes ahead of them to fetch.
+type Part<'a> = ([&'a [Line]; ROWS], &'a [Chunk], usize);
+
+/// The rows in two parts. What is ahead of the second is not in these rows but in the next ones.
+fn parts<'a>(rows: [&'a [Line]; ROWS], words: &'a [Chunk]) -> [Part<'a>; 2] {
+    let width = rows
+        .map(<[Line]>::len)
+        .into_iter()
+        .min()
+        .unwrap_or(0)
+        .min(words.len());
+    let middle = width.saturating_sub(AHEAD / size_of::<Line>());
+    let (words, last_words) = words.split_at(middle);
+    let next = AHEAD + (ROWS - 1) * width * size_of::<Line>();
+    [
+        (rows.map(|row| row.split_at(middle).0), words, AHEAD),
+        (rows.map(|row| row.split_at(middle).1), last_words, next),
+    ]
+}
+
 /// A hint that reads nothing: any address will do.
 #[inline]
-fn fetch_ahead(line: &Line) {
-    let ahead = line.as_ptr().wrapping_add(AHEAD).cast();
+fn fetch(line: &Line, ahead: usize) {
+    let ahead = line.as_ptr().wrapping_add(ahead).cast();
     // SAFETY: a prefetch never faults, wherever it points; SSE is part of x86-64.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) }
 }
