@@ -50,7 +50,10 @@ PROTOCOL_STANDARD_LIBRARY: Final = frozenset({
 OUTSIDE_THE_PROTOCOL: Final = frozenset({"generate", "generate_key", "urandom", "token_bytes", "now", "today", "open"})
 """Calls that fetch randomness, the time or a file, whatever they are called on."""
 
-OPENS_A_SEAL: Final = {"grue.protocol.oblivious": frozenset({"open"})}
+OPENS_A_SEAL: Final = {
+    "grue.protocol.oblivious": frozenset({"open"}),
+    "grue.protocol.pir": frozenset({"open"}),
+}
 """Where a word means something else."""
 
 

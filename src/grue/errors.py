@@ -345,6 +345,12 @@ class ServerBusy(NetworkError):
     fix = "Wait a little and try again."
 
 
+class EpochEnded(NetworkError):
+    code = "epoch_ended"
+    message = "The server has a newer directory than the one that was asked in."
+    fix = "Try again; the newer one is fetched then."
+
+
 class HomeBusy(NetworkError):
     """No network, but the same remedy: another process holds the database's lock for longer than it should."""
 

@@ -43,7 +43,7 @@ class Host:
     async def put(self, entry: bytes) -> None:
         """Put, and wait until a new base is cut if one is due."""
         await self.directory.put(entry)
-        await self.directory.close()
+        await self.directory.settled()
 
     def sync(self) -> Synced:
         result = download(Served(self.directory), self.keys.server_public, self.now, self.known)
@@ -319,16 +319,18 @@ async def test_bytes_behind_the_head_were_never_answered_and_are_cut_off(host: H
     assert result.overlay == kept + after
 
 
-async def test_a_base_whose_head_was_lost_in_a_crash_starts_with_nothing_behind_it(host: Host) -> None:
+async def test_a_base_whose_head_was_lost_in_a_crash_was_never_shown(host: Host) -> None:
     entry = record()
     await host.directory.put(entry)
     head = (host.data / "directory" / "head").read_bytes()
     host.directory.put_many([])
     (host.data / "directory" / "head").write_bytes(head)
     host.open()
-    assert host.directory.manifest.epoch == 2
+    assert host.directory.manifest.epoch == 1
     assert host.directory.find(entry[:16]) == entry
     host.sync()
+    host.directory.put_many([])
+    assert host.sync().base == entry
 
 
 def test_half_made_epochs_are_swept_away(host: Host) -> None:

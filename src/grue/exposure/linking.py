@@ -20,7 +20,7 @@ Trace: TypeAlias = tuple[tuple[bool, str, int], ...]
 ENVELOPE_BYTES: Final = 1024
 """The smallest envelope: what is smaller carries no message."""
 
-ANONYMOUS: Final = wire.Evaluate | wire.Claim | wire.CreateMailbox | wire.Post | wire.PostIntro
+ANONYMOUS: Final = wire.Evaluate | wire.Query | wire.Claim | wire.CreateMailbox | wire.Post | wire.PostIntro
 """Requests that say nothing of who makes them."""
 
 MIN_LINK: Final = 8

@@ -55,6 +55,7 @@ GIVEN: Final[Mapping[str, tuple[Given, ...]]] = {
     "AskSms": (Given(SERVER, "that you wait to hear of an SMS"),),
     "file": (Given(SERVER, "that somebody fetched the public directory", "who, and what for"),),
     "Evaluate": (Given(SERVER, "blinded numbers, which could be any", "the numbers, and whether they were found"),),
+    "Query": (Given(SERVER, "a private query, which could be for any number", "the number, and whether it was found"),),
     "Claim": (Given(SERVER, "that somebody new will write to one account", "who"),),
     "CreateMailbox": (Given(SERVER, "that there is one more mailbox", "whose"),),
     "Post": (Given(SERVER, "an envelope of one of four sizes, for a mailbox", "who sent it, and what it says"),),

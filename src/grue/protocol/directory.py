@@ -15,6 +15,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from grue._core import PirError, PirLayout
 from grue.errors import BadDirectory, BadManifest, BadRequest, ShrunkDirectory, StaleDirectory, date
 from grue.protocol import wire
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES
@@ -24,6 +25,9 @@ LAYOUT: Final = "table"
 
 MAX_RECORDS: Final = 500_000
 """Records of a table that a client downloads whole: 64 MB. Above it a directory needs the private query."""
+
+PRIVATE_FILES: Final = ("hint", "fences", "top")
+"""What a client needs of the table for private queries; each has its hash in the manifest."""
 
 MAX_OVERLAY: Final = 1 << 17
 """Entries of an overlay, 16 MiB: a server cuts a new base long before."""
@@ -49,7 +53,7 @@ TOMBSTONE: Final = bytes(RECORD_BYTES - TAG_BYTES)
 HEAD_PATH: Final = "head"
 """The newest overlay head: the one file that changes under its name. All others may be cached for ever."""
 
-_PATH: Final = re.compile(r"(0|[1-9][0-9]{0,18})/(manifest|base|overlay/(?:0|[1-9][0-9]{0,9}))")
+_PATH: Final = re.compile(r"(0|[1-9][0-9]{0,18})/(manifest|base|hint|fences|top|overlay/(?:0|[1-9][0-9]{0,9}))")
 
 
 def manifest_path(epoch: int) -> str:
@@ -58,6 +62,11 @@ def manifest_path(epoch: int) -> str:
 
 def base_path(epoch: int) -> str:
     return f"{epoch}/base"
+
+
+def private_path(epoch: int, name: str) -> str:
+    """One of `PRIVATE_FILES`."""
+    return f"{epoch}/{name}"
 
 
 def overlay_path(epoch: int, length: int) -> str:
@@ -96,14 +105,16 @@ class UnverifiedManifest:
 
         DIRECTORY-01 the server's key signed it, as a manifest.
         DIRECTORY-02 its layout and its count are ones that we can read.
+        DIRECTORY-15 its table for private queries, if it has one, is of as many records, and has its files' hashes.
         """
         body = _signed_body(self.file, MANIFEST_CONTEXT, server_public)
         try:
             contents = wire.MANIFEST.decode(body)
         except BadRequest:
             raise BadManifest from None
-        if contents.layout != LAYOUT or contents.count > MAX_RECORDS:
+        if contents.layout != LAYOUT or (contents.count > MAX_RECORDS and not contents.pir):
             raise BadManifest("(a layout that this version cannot read)")
+        _check_private(contents)
         return Manifest(contents, sha256(body).digest(), self.file)
 
 
@@ -257,6 +268,13 @@ def is_tombstone(entry: bytes) -> bool:
 
 def find_in_base(base: bytes, tag: bytes) -> bytes | None:
     """The record under a tag in a sorted base, by binary search."""
+    at = _place(base, tag)
+    found = base[at : at + RECORD_BYTES]
+    return found if found[:TAG_BYTES] == tag else None
+
+
+def _place(base: bytes, tag: bytes) -> int:
+    """The byte at which a tag's record is in a sorted base, or would be."""
     low, high = 0, len(base) // RECORD_BYTES
     while low < high:
         middle = (low + high) // 2
@@ -265,8 +283,7 @@ def find_in_base(base: bytes, tag: bytes) -> bytes | None:
             low = middle + 1
         else:
             high = middle
-    found = base[low * RECORD_BYTES : (low + 1) * RECORD_BYTES]
-    return found if found[:TAG_BYTES] == tag else None
+    return low * RECORD_BYTES
 
 
 def newest(overlay: bytes) -> dict[bytes, bytes]:
@@ -276,9 +293,14 @@ def newest(overlay: bytes) -> dict[bytes, bytes]:
 
 def merge(base: bytes, overlay: bytes) -> bytes:
     """The base of the next epoch: the overlay's changes applied, sorted by tag."""
-    records = {entry[:TAG_BYTES]: entry for entry in entries(base)}
-    records.update(newest(overlay))
-    return b"".join(records[tag] for tag in sorted(records) if not is_tombstone(records[tag]))
+    parts, done, whole = [], 0, memoryview(base)
+    for tag, entry in sorted(newest(overlay).items()):
+        at = _place(base, tag)
+        parts.append(whole[done:at])
+        if not is_tombstone(entry):
+            parts.append(memoryview(entry))
+        done = at + RECORD_BYTES if base[at : at + TAG_BYTES] == tag else at
+    return b"".join([*parts, whole[done:]])
 
 
 # --- signing --------------------------------------------------------------------------------------
@@ -309,6 +331,18 @@ def _signed_body(file: bytes, context: bytes, server_public: bytes) -> bytes:
     except (BadRequest, InvalidSignature, ValueError):
         raise BadManifest from None
     return signed.body
+
+
+def _check_private(manifest: wire.Manifest) -> None:
+    hashes = (manifest.hint_hash, manifest.fences_hash, manifest.top_hash)
+    if not manifest.pir and not any(hashes):
+        return
+    try:
+        layout = PirLayout.from_bytes(manifest.pir)
+    except PirError:
+        raise BadManifest("(a table that this version cannot read)") from None
+    if layout.count != manifest.count or any(len(one) != 32 for one in hashes):
+        raise BadManifest("(a table of another count, or without its hashes)")
 
 
 def _check_monotone(head: wire.OverlayHead, known: wire.OverlayHead) -> None:

@@ -5,12 +5,16 @@ its epoch, so a new base that is cut meanwhile disturbs nothing. A failed check 
 that was there stays as it was.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from grue._core import PirLayout
+from grue.protocol import wire
 from grue.protocol.directory import (
     HEAD_PATH,
+    PRIVATE_FILES,
     FreshHead,
     Head,
     Manifest,
@@ -26,6 +30,15 @@ from grue.protocol.directory import (
     manifest_path,
     newest,
     overlay_path,
+    private_path,
+)
+from grue.protocol.pir import (
+    PRIVATE_TIER,
+    TABLE_TIER,
+    PrivateFiles,
+    PrivateTable,
+    check_private_file,
+    hint_bytes,
 )
 from grue.protocol.states import Machine, Table
 
@@ -35,6 +48,7 @@ class SyncState(StrEnum):
     HEAD = "head"
     MANIFEST = "manifest"
     BASE = "base"
+    PRIVATE = "private"
     OVERLAY = "overlay"
     SYNCED = "synced"
     FAILED = "failed"
@@ -46,6 +60,8 @@ class SyncEvent(StrEnum):
     GROWN = "grown"
     UNCHANGED = "unchanged"
     CHECKED = "checked"
+    CHECKED_FOR_QUERIES = "checked_for_queries"
+    MORE = "more"
     FAIL = "fail"
 
 
@@ -57,8 +73,17 @@ TABLE: Final[Table[SyncState, SyncEvent]] = {
         SyncEvent.UNCHANGED: SyncState.SYNCED,
         SyncEvent.FAIL: SyncState.FAILED,
     },
-    SyncState.MANIFEST: {SyncEvent.CHECKED: SyncState.BASE, SyncEvent.FAIL: SyncState.FAILED},
+    SyncState.MANIFEST: {
+        SyncEvent.CHECKED: SyncState.BASE,
+        SyncEvent.CHECKED_FOR_QUERIES: SyncState.PRIVATE,
+        SyncEvent.FAIL: SyncState.FAILED,
+    },
     SyncState.BASE: {SyncEvent.CHECKED: SyncState.OVERLAY, SyncEvent.FAIL: SyncState.FAILED},
+    SyncState.PRIVATE: {
+        SyncEvent.MORE: SyncState.PRIVATE,
+        SyncEvent.CHECKED: SyncState.OVERLAY,
+        SyncEvent.FAIL: SyncState.FAILED,
+    },
     SyncState.OVERLAY: {SyncEvent.CHECKED: SyncState.SYNCED, SyncEvent.FAIL: SyncState.FAILED},
     SyncState.SYNCED: {},
     SyncState.FAILED: {},
@@ -71,6 +96,8 @@ class Known:
 
     manifest: Manifest
     head: Head
+    tier: int
+    """What is held of the base: the table, or what private queries need."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +112,8 @@ class Fetch:
     """Get this public file of the directory, anonymously."""
 
     path: str
+    size: int = 0
+    """Bytes, of a file so large that it is to be fetched in parts, and gone on with after a stop; else 0."""
 
 
 @dataclass(frozen=True)
@@ -94,22 +123,33 @@ class Synced:
     current: Current
     base: bytes | None
     overlay: bytes | None
+    private: PrivateFiles | None = None
 
 
 Effect: TypeAlias = Fetch | Synced
 
 
-def restore(manifest_file: bytes, head_file: bytes, server_public: bytes) -> Known:
+def restore(manifest_file: bytes, head_file: bytes, server_public: bytes, tier: int = TABLE_TIER) -> Known:
     """What was stored from an earlier `Synced`. Raises BadManifest."""
     manifest = UnverifiedManifest(manifest_file).verify(server_public)
-    return Known(manifest, UnverifiedHead(head_file).verify(server_public))
+    return Known(manifest, UnverifiedHead(head_file).verify(server_public), tier)
+
+
+def _always_the_table(_manifest: wire.Manifest) -> int:
+    return TABLE_TIER
 
 
 class Sync:
     """One run. Give it the files it asks for until it returns `Synced`; whatever it raises ends it."""
 
-    def __init__(self, server_public: bytes, now: int, known: Known | None = None) -> None:
-        """`now` is Unix seconds."""
+    def __init__(
+        self,
+        server_public: bytes,
+        now: int,
+        known: Known | None = None,
+        tier: Callable[[wire.Manifest], int] = _always_the_table,
+    ) -> None:
+        """`now` is Unix seconds; `tier` says which tier is taken by a manifest, as `pir.tier_of` does."""
         self._server_public = server_public
         self._now = now
         self._known = known
@@ -117,6 +157,8 @@ class Sync:
         self._head: FreshHead
         self._manifest: Manifest
         self._base: bytes | None = None
+        self._tier = tier
+        self._private: dict[str, bytes] = {}
 
     @property
     def state(self) -> SyncState:
@@ -132,6 +174,7 @@ class Sync:
             SyncState.HEAD: self._on_head,
             SyncState.MANIFEST: self._on_manifest,
             SyncState.BASE: self._on_base,
+            SyncState.PRIVATE: self._on_private,
             SyncState.OVERLAY: self._on_overlay,
         }
         try:
@@ -149,7 +192,12 @@ class Sync:
         head_seen = known.head if known is not None else None
         self._head = UnverifiedHead(file).verify(self._server_public).fresh(self._now, head_seen)
         head = self._head.contents
-        if known is None or head.epoch != known.manifest.contents.epoch:
+        # A table that is held does not serve queries, nor the other way round.
+        if (
+            known is None
+            or head.epoch != known.manifest.contents.epoch
+            or known.tier != self._tier(known.manifest.contents)
+        ):
             self._machine.fire(SyncEvent.NEW_EPOCH)
             return Fetch(manifest_path(head.epoch))
         self._manifest = check_manifest(known.manifest, self._head)
@@ -163,6 +211,9 @@ class Sync:
         manifest = UnverifiedManifest(file).verify(self._server_public)
         manifest_seen = self._known.manifest if self._known is not None else None
         self._manifest = check_manifest(manifest, self._head, manifest_seen)
+        if self._tier(manifest.contents) == PRIVATE_TIER:
+            self._machine.fire(SyncEvent.CHECKED_FOR_QUERIES)
+            return self._next_private()
         self._machine.fire(SyncEvent.CHECKED)
         return Fetch(base_path(self._head.contents.epoch))
 
@@ -170,6 +221,21 @@ class Sync:
         self._base = check_base(file, self._manifest)
         self._machine.fire(SyncEvent.CHECKED)
         return Fetch(overlay_path(self._head.contents.epoch, self._head.contents.length))
+
+    def _on_private(self, file: bytes) -> Effect:
+        name = PRIVATE_FILES[len(self._private)]
+        self._private[name] = check_private_file(name, file, self._manifest.contents)
+        if len(self._private) < len(PRIVATE_FILES):
+            self._machine.fire(SyncEvent.MORE)
+            return self._next_private()
+        PrivateTable(self._manifest.contents, PrivateFiles(**self._private))
+        self._machine.fire(SyncEvent.CHECKED)
+        return Fetch(overlay_path(self._head.contents.epoch, self._head.contents.length))
+
+    def _next_private(self) -> Fetch:
+        name = PRIVATE_FILES[len(self._private)]
+        size = hint_bytes(PirLayout.from_bytes(self._manifest.contents.pir)) if name == "hint" else 0
+        return Fetch(private_path(self._head.contents.epoch, name), size)
 
     def _on_overlay(self, file: bytes) -> Effect:
         overlay = check_overlay(file, self._head)
@@ -179,7 +245,9 @@ class Sync:
         return self._synced(overlay)
 
     def _synced(self, overlay: bytes | None) -> Synced:
-        return Synced(Current(self._manifest, self._head), self._base, overlay)
+        private = PrivateFiles(**self._private) if self._private else None
+        current = Current(self._manifest, self._head, self._tier(self._manifest.contents))
+        return Synced(current, self._base, overlay, private)
 
 
 class RecordTable:

@@ -127,6 +127,12 @@ class Lookup:
         """An answer did not come, or was a refusal: there will be no result."""
         self._machine.fire(LookupEvent.FAIL)
 
+    def tags(self) -> list[bytes]:
+        """Where the numbers' records lie, once all are evaluated: what private queries are made for."""
+        advance(TABLE, self.state, LookupEvent.SEARCHED)
+        outputs = self._outputs | self.learned
+        return [derive(outputs[number]).tag for number in self._numbers]
+
     def search(self, find: Find, now: int) -> dict[str, Result]:
         """Search the copy that belongs to `current`; `now` is Unix seconds.
 
@@ -208,6 +214,15 @@ def check_transcript(
     LOOKUP-05 the transcript is of this directory's OPRF epoch, and its proof is right for this number (BadProof).
     LOOKUP-06 the record names the claimant's identity key (KeyChanged). Raises also what `look` raises.
     """
+    output = claimed_output(current, number, transcript)
+    result = look(current, number, output, find, now)
+    if isinstance(result, Found) and result.record.identity_public != identity_public:
+        raise KeyChanged
+    return result, output
+
+
+def claimed_output(current: Current, number: str, transcript: Transcript) -> bytes:
+    """The PRF's output for a claimed number, by its transcript (LOOKUP-05). Raises BadProof."""
     if transcript.oprf_epoch != current.manifest.contents.oprf_epoch:
         raise BadProof("(a transcript of another epoch)")
     try:
@@ -215,7 +230,4 @@ def check_transcript(
     except OprfError:
         raise BadProof from None
     (output,) = finalize(current, [blinded], wire.Evaluated([transcript.evaluated], transcript.proof))
-    result = look(current, number, output, find, now)
-    if isinstance(result, Found) and result.record.identity_public != identity_public:
-        raise KeyChanged
-    return result, output
+    return output

@@ -55,12 +55,14 @@ def first_second(epoch: int) -> int:
 def price(request: wire.Message) -> tuple[Purpose, int] | None:
     """What a request costs; None when it is free, as a `Post` is while there is room.
 
-    Lookups cost one token for each number, so that no endpoint lists the directory. What makes the server keep
-    something, or hands out a key package, costs one `post` token.
+    Lookups cost one token for each number evaluated and for each query, so that no endpoint lists the directory. What
+    makes the server keep something, or hands out a key package, costs one `post` token.
     """
     match request:
         case wire.Evaluate(blinded=blinded):
             return Purpose.LOOKUP, len(blinded)
+        case wire.Query(queries=queries):
+            return Purpose.LOOKUP, len(queries)
         case wire.Claim() | wire.CreateMailbox() | wire.PostIntro() | wire.PutBlob():
             return Purpose.POST, 1
     return None

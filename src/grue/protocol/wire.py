@@ -31,6 +31,12 @@ MAX_REQUEST: Final = 1 << 20
 MAX_EVALUATIONS: Final = 256
 """Elements of one `Evaluate`: 25 ms of a core, so that one request cannot hold the server up."""
 
+MAX_QUERIES: Final = 8
+"""Queries of one `Query`: what the server answers in one pass over its table."""
+
+MAX_QUERY: Final = 1 << 20
+"""Bytes of one query; some 660 KB at ten million records."""
+
 MAX_DEVICES: Final = 10
 """Devices of an account: a Welcome for two such accounts still fits one envelope."""
 
@@ -363,8 +369,8 @@ class Spend(Message, tag=47):
 
     tokens: Annotated[list[Token], Meta(min_length=1, max_length=MAX_EVALUATIONS), SERVER]
     body: Annotated[bytes, Meta(max_length=MAX_REQUEST), SERVER]
-    """An `Evaluate` (a `lookup` token an element), or what costs a `post` token: `Claim`, `CreateMailbox`, `PostIntro`,
-    `PutBlob`, or a `Post`."""
+    """An `Evaluate` or a `Query` (a `lookup` token an element or query), or what costs a `post` token: `Claim`,
+    `CreateMailbox`, `PostIntro`, `PutBlob`, or a `Post`."""
 
 
 class Drawn(Message, tag=48):
@@ -380,6 +386,26 @@ class PutBlob(Message, tag=54):
     id: Annotated[Key, SERVER]
     """Uniform; whoever knows it may fetch the part."""
     blob: Annotated[Part, seen("server sees the size bucket; contents: who has the attachment's key")]
+
+
+class Query(Message, tag=67):
+    """Retrieve columns of the directory's table by private queries; see `docs/protocol/pir.md`."""
+
+    epoch: Annotated[Count, SERVER]
+    """Of the directory: the base that the queries are for."""
+    queries: Annotated[
+        list[Annotated[bytes, Meta(max_length=MAX_QUERY)]], Meta(min_length=1, max_length=MAX_QUERIES), SERVER
+    ]
+    """Encrypted: they say nothing about the columns."""
+
+
+class Answers(Message, tag=68):
+    answers: Annotated[
+        list[Annotated[bytes, Meta(max_length=MAX_QUERY)]],
+        Meta(max_length=MAX_QUERIES),
+        seen("server, as what it cannot read; contents: who made the queries"),
+    ]
+    """One a query, in order."""
 
 
 class GetBlob(Message, tag=55):
@@ -449,6 +475,12 @@ class Manifest(Message, tag=60):
     """`table`: the base is `count` records of 128 bytes, sorted by tag."""
     token_keys: Annotated[list[TokenKey], Meta(max_length=8), EVERYONE] = []
     """Those that are in use: of this token epoch and the one before."""
+    pir: Annotated[bytes, Meta(max_length=128), EVERYONE] = b""
+    """The layout of the table for private queries (`docs/protocol/pir.md`); empty when there is none."""
+    hint_hash: Annotated[bytes, Meta(max_length=32), EVERYONE] = b""
+    """SHA-256 of the file of this name, as the next two; empty when there is no such table."""
+    fences_hash: Annotated[bytes, Meta(max_length=32), EVERYONE] = b""
+    top_hash: Annotated[bytes, Meta(max_length=32), EVERYONE] = b""
 
 
 class OverlayHead(Message, tag=61):
@@ -503,10 +535,10 @@ AccountRequest = RegisterStart | RegisterFinish | Signed
 SignedRequest = UploadKeyPackages | CountKeyPackages | CheckIn | DeleteAccount | SendSms | AskSms | DrawTokens
 AccountAnswer = CodeSent | Registered | KeyPackageCount | SmsState | SmsStates | Drawn | Done | Refusal
 
-Priced = Evaluate | Claim | CreateMailbox | PostIntro | Post | PutBlob
+Priced = Evaluate | Query | Claim | CreateMailbox | PostIntro | Post | PutBlob
 """What tokens are spent on; all but a `Post` always take them. See `grue.protocol.tokens`."""
 AnonymousRequest = Priced | Spend | ExchangeSlot | Fetch | Ack | RemoveReader | GetBlob
-AnonymousAnswer = Evaluated | Claimed | Posted | Reading | Fetched | BlobPart | Done | Refusal
+AnonymousAnswer = Evaluated | Answers | Claimed | Posted | Reading | Fetched | BlobPart | Done | Refusal
 
 StreamRequest = Subscribe | Ack
 StreamPush = Subscribed | NotSubscribed | Delivery

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from grue.errors import BadRequest, GrueError, NetworkError, NotPermitted, Refused, TokenNeeded, TokenSpent
 from grue.protocol import wire
-from grue.server import blobs, directory, gateway, keypackages, mailboxes, registration, sms, tokens
+from grue.server import blobs, directory, gateway, keypackages, mailboxes, queries, registration, sms, tokens
 from grue.server.blobs import Blobs
 from grue.server.directory import Directory
 from grue.server.gateway import Gateway
@@ -57,6 +57,7 @@ class Server:
         self.clock = clock
         self.random = random
         self.gateway = Gateway(keys.signing, clock, random)
+        self.queries = queries.Queries()
         self.streams = Hub(_StreamAccess(self))
         self._challenge_key = random(32)
 
@@ -158,6 +159,8 @@ class Server:
             case wire.Evaluate():
                 await self.store.transact(tokens.take, paid)
                 return await directory.evaluate(self, request)
+            case wire.Query():
+                return await queries.answer(self, request, paid)
             case wire.Post() | wire.PostIntro():
                 seq, new = await self.store.transact(_paid_post, paid, request, self.blurred_day())
                 return self._posted(request, seq, new)

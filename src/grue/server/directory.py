@@ -1,8 +1,9 @@
 """The directory role: immutable base files, an overlay that is appended to, and the lookup key's evaluations.
 
-On disk, under DATA/directory: `<epoch>/manifest` and `<epoch>/base`, which never change once the epoch's folder is
-renamed into place; `<epoch>/overlay`, appended to; `head`, replaced whole. A change is answered when overlay and
-head are on disk, in that order. What a crash leaves behind the head was never answered and is cut off.
+On disk, under DATA/directory: `<epoch>/manifest`, `<epoch>/base` and the table for private queries
+(`grue.server.private`), which never change once the epoch's folder is renamed into place; `<epoch>/overlay`, appended
+to; `head`, replaced whole. A change is answered when overlay and head are on disk, in that order. What a crash leaves
+behind the head was never answered and is cut off; a base that no head names was never shown.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +22,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from grue._core import OprfError
+from grue._core import OprfError, PirBase, PirBuilt, PirError, PirProgress
 from grue.errors import (
-    BadDirectory,
     BadRequest,
     CorruptDatabase,
     DiskFull,
@@ -34,10 +34,13 @@ from grue.errors import (
 from grue.protocol import directory, wire
 from grue.protocol.directory import HEAD_PATH, Head, Manifest, UnverifiedHead, UnverifiedManifest
 from grue.protocol.directory_sync import RecordTable
+from grue.protocol.pir import tier_wanted
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES, RecordKey, derive
 from grue.protocol.tokens import Purpose, epoch_of, first_second
+from grue.server import private
 from grue.server.clock import check_clock
 from grue.server.keys import DIRECTORY, Keys, sync_directory
+from grue.server.private import Private
 
 if TYPE_CHECKING:
     from grue.server.app import Server
@@ -78,22 +81,40 @@ class _View:
     head: wire.OverlayHead
     head_file: bytes
     table: RecordTable
+    private: Private | None
 
     def file(self, name: str) -> bytes | None:
         if name == "manifest":
             return self.manifest_file
+        if name in directory.PRIVATE_FILES:
+            return None if self.private is None else self.private.files[name]
         return self.base if name == "base" else _overlay_part(self.overlay, name)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A new base, written to a folder that nobody sees yet."""
+
+    manifest: wire.Manifest
+    base: bytes
 
 
 class Directory:
     """One process's directory. `put`, `remove` and `tend` belong to one event loop."""
 
     def __init__(
-        self, data: Path, keys: Keys, clock: Callable[[], float] = time.time, *, clock_is_right: bool = False
+        self,
+        data: Path,
+        keys: Keys,
+        clock: Callable[[], float] = time.time,
+        *,
+        clock_is_right: bool = False,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         """Open it, or make an empty one.
 
         clock_is_right  somebody said so: what was signed by a clock that was ahead is superseded by a new base
+        environment     where `GRUE_DIRECTORY_TIER` may say whether there is a table for private queries
 
         Raises UsageError, ClockImplausible, CorruptDatabase, DiskFull.
         """
@@ -105,14 +126,19 @@ class Directory:
         self._lock = asyncio.Lock()
         self._queue: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._tier = tier_wanted(environment)
+        self.progress: PirProgress | None = None
+        """Of the table that is being built now."""
+        self._earlier_private: dict[int, PirBase] = {}
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         epochs = self._epochs()
         self._set_back = False
-        self._view = self._load(epochs[-1]) if epochs else self._cut(b"", 1)
+        self._view = self._load(epochs) if epochs else self._cut(b"", 1)
         for half_made in self._path.glob(".new-*"):
             shutil.rmtree(half_made)
         # A new base too when the clock was set right: whoever believed a head of the future takes one of a later epoch.
-        if self._set_back or self._view.manifest.token_keys != self._token_keys():
+        if self._set_back or self._is_outdated():
             self._view = self._merged(self._view)
 
     # --- what everybody sees ----------------------------------------------------------------------
@@ -140,6 +166,12 @@ class Directory:
         """The record under a tag, as a client would find it now."""
         return self._view.table.find(tag)
 
+    def private_base(self, epoch: int) -> PirBase | None:
+        """What answers queries for this epoch, or the one before, which lookups may be in the middle of."""
+        if epoch == self._view.manifest.epoch:
+            return None if self._view.private is None else self._view.private.base
+        return self._earlier_private.get(epoch)
+
     # --- changes ----------------------------------------------------------------------------------
 
     async def put(self, record: bytes) -> None:
@@ -156,12 +188,22 @@ class Directory:
         async with self._lock:
             if self._clock() >= self._view.head.issued + RESIGN_AFTER:
                 self._view = await asyncio.to_thread(self._signed, self._view)
-            if self._view.manifest.token_keys != self._token_keys():
-                self._view = await asyncio.to_thread(self._merged, self._view)
+        if self._is_outdated():
+            await self._renewal()
 
     def put_many(self, records: Iterable[bytes]) -> None:
         """Add or replace many records at once, in a new base; for who has the directory to itself."""
         self._view = self._merged(self._view, b"".join(records))
+
+    def renew(self) -> None:
+        """Make a new base now; for who has the directory to itself. Raises PirError, DiskFull."""
+        self._view = self._merged(self._view)
+
+    def _is_outdated(self) -> bool:
+        """Whether the manifest lacks what it should say by now."""
+        manifest = self._view.manifest
+        lacks_table = not manifest.pir and private.is_wanted(manifest.count, self._tier)
+        return lacks_table or manifest.token_keys != self._token_keys()
 
     def _token_keys(self) -> list[wire.TokenKey]:
         """The keys in use: those of this token epoch, and of the one before for who has not spent theirs."""
@@ -172,10 +214,16 @@ class Directory:
             for purpose in Purpose
         ]
 
+    async def settled(self) -> None:
+        """Return when nothing is being written or built any more."""
+        while (busy := self._writer or self._renewing) is not None:
+            await asyncio.shield(busy)
+
     async def close(self) -> None:
-        """Return when nothing is being written any more."""
-        while self._writer is not None:
-            await asyncio.shield(self._writer)
+        """Return when nothing is being written any more; a table that is being built is given up."""
+        if self.progress is not None:
+            self.progress.stop()
+        await self.settled()
 
     async def _append(self, entry: bytes) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -202,14 +250,27 @@ class Directory:
             return
         _settle(waiting, None)
         if self._view.head.length >= max(MIN_CUT, self._view.manifest.count // CUT_SHARE):
-            await self._cut_later()
+            self._renewal()
 
-    async def _cut_later(self) -> None:
+    def _renewal(self) -> asyncio.Task[None]:
+        """A new base that is being made, or is begun now."""
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+        return self._renewing
+
+    async def _renew(self) -> None:
+        """Make a new base beside the present one; what changes meanwhile is how its overlay begins."""
+        view = self._view
         try:
-            self._view = await asyncio.to_thread(self._merged, self._view)
+            cut = await asyncio.to_thread(self._prepared, directory.merge(view.base, view.overlay), _next(view))
+            async with self._lock:
+                rest = self._view.overlay[len(view.overlay) :]
+                self._view = await asyncio.to_thread(self._switched, cut, rest, self._view)
         except Exception as error:  # noqa: BLE001 -- the next change tries again
-            # What was put is safe where it is, and those who wait behind it must not wait for ever.
+            # What was put is safe where it is.
             log.warning("no new base: %s", type(error).__name__)
+        finally:
+            self._renewing = None
 
     # --- on disk ----------------------------------------------------------------------------------
 
@@ -219,11 +280,17 @@ class Directory:
     def _epochs(self) -> list[int]:
         return sorted(int(path.name) for path in self._path.iterdir() if path.name.isdecimal())
 
-    def _load(self, epoch: int) -> _View:
-        folder = self._folder(epoch)
+    def _load(self, epochs: list[int]) -> _View:
+        folder = self._folder(epochs[-1])
         try:
+            head = self._stored_head()
+            # A later base than the head's was never shown: the crash came before its first head.
+            epoch = epochs[-1] if head is None else head.contents.epoch
+            folder = self._folder(epoch)
             manifest, base = self._read_base(folder)
-            return self._read_overlay(folder, manifest, base)
+            opened = private.opened(folder, manifest.contents)
+            self._open_earlier([earlier for earlier in epochs if earlier < epoch])
+            return self._read_overlay(folder, manifest, base, head, opened)
         except VerificationFailed as error:
             raise CorruptDatabase(f"({type(error).__name__} in {folder})") from None
         except OSError:
@@ -235,20 +302,25 @@ class Directory:
             raise UsageError("The directory was made with another directory key. Give that one with --directory-key.")
         return manifest, directory.check_base((folder / "base").read_bytes(), manifest)
 
-    def _read_overlay(self, folder: Path, manifest: Manifest, base: bytes) -> _View:
+    def _open_earlier(self, epochs: list[int]) -> None:
+        """The table of the epoch before, for who is in the middle of a lookup. Without it they begin again."""
+        for epoch in epochs[1 - KEPT_EPOCHS :]:
+            try:
+                self._earlier_private[epoch] = PirBase.open(self._folder(epoch) / private.PACKED)
+            except PirError:
+                continue
+
+    def _read_overlay(
+        self, folder: Path, manifest: Manifest, base: bytes, head: Head | None, opened: Private | None
+    ) -> _View:
         """Take the overlay as far as the head on disk says; a crash between the two left the rest."""
-        head = self._stored_head()
         self._check_clock(manifest.contents, head)
         overlay = b""
         if head is not None:
             self._issued = 0 if self._set_back else head.contents.issued
-            if head.contents.epoch > manifest.contents.epoch:
-                raise BadDirectory
-            # An older head means that the crash came between a new base and its first head.
-            if head.contents.epoch == manifest.contents.epoch:
-                overlay = (folder / "overlay").read_bytes()[: head.contents.length * RECORD_BYTES]
-                directory.check_overlay(overlay, head)
-        return self._first_view(manifest.contents, manifest.file, base, overlay)
+            overlay = (folder / "overlay").read_bytes()[: head.contents.length * RECORD_BYTES]
+            directory.check_overlay(overlay, head)
+        return self._first_view(manifest.contents, manifest.file, base, overlay, opened)
 
     def _check_clock(self, manifest: wire.Manifest, head: Head | None) -> None:
         """The clock against all that was signed by one: the newest head, and the epoch of the newest token key.
@@ -270,12 +342,14 @@ class Directory:
             return None
         return UnverifiedHead(file).verify(self._keys.server_public)
 
-    def _first_view(self, manifest: wire.Manifest, manifest_file: bytes, base: bytes, overlay: bytes) -> _View:
+    def _first_view(
+        self, manifest: wire.Manifest, manifest_file: bytes, base: bytes, overlay: bytes, opened: Private | None
+    ) -> _View:
         manifest_hash = directory.manifest_hash(manifest)
         length, chain = len(overlay) // RECORD_BYTES, directory.chain(directory.chain_start(manifest_hash), overlay)
         unsigned = wire.OverlayHead(manifest.epoch, manifest_hash, length, chain, 0, 0)
         table = RecordTable(base, overlay)
-        return self._signed(_View(manifest, manifest_file, base, overlay, unsigned, b"", table))
+        return self._signed(_View(manifest, manifest_file, base, overlay, unsigned, b"", table, opened))
 
     def _written(self, view: _View, entries: list[bytes]) -> _View:
         """Append to the overlay, then sign and store the head; nobody sees it before."""
@@ -306,10 +380,14 @@ class Directory:
         return dataclasses.replace(view, head=head, head_file=file)
 
     def _merged(self, view: _View, more: bytes = b"") -> _View:
-        return self._cut(directory.merge(view.base, view.overlay + more), view.manifest.epoch + 1)
+        cut = self._prepared(directory.merge(view.base, view.overlay + more), _next(view))
+        return self._switched(cut, b"", view)
 
     def _cut(self, base: bytes, epoch: int) -> _View:
-        """Make a new base: an epoch's folder appears whole or not at all."""
+        return self._switched(self._prepared(base, epoch), b"", None)
+
+    def _prepared(self, base: bytes, epoch: int) -> _Cut:
+        """Write a new base, and build its table if it is to have one, where nobody sees them yet."""
         manifest = wire.Manifest(
             epoch=epoch,
             oprf_epoch=OPRF_EPOCH,
@@ -319,21 +397,43 @@ class Directory:
             layout=directory.LAYOUT,
             token_keys=self._token_keys(),
         )
+        folder = self._path / f".new-{epoch}"
+        with _disk():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
+            _write_file(folder / "base", base)
+            if private.is_wanted(manifest.count, self._tier):
+                manifest = private.described(manifest, self._built(folder))
+        return _Cut(manifest, base)
+
+    def _built(self, folder: Path) -> PirBuilt:
+        self.progress = PirProgress()
+        try:
+            return private.build(folder, self.progress, os.urandom(private.SEED_BYTES))
+        finally:
+            self.progress = None
+
+    def _switched(self, cut: _Cut, rest: bytes, before: _View | None) -> _View:
+        """Show a new base: an epoch's folder appears whole or not at all, and then its first head names it."""
+        manifest = cut.manifest
         file = directory.sign_manifest(manifest, self._keys.signing)
         with _disk():
-            self._store_epoch(epoch, {"manifest": file, "base": base, "overlay": b""})
-        view = self._first_view(manifest, file, base, b"")
+            self._store_epoch(manifest.epoch, {"manifest": file, "overlay": rest})
+        opened = private.opened(self._folder(manifest.epoch), manifest)
+        view = self._first_view(manifest, file, cut.base, rest, opened)
+        if before is not None and before.private is not None:
+            self._earlier_private = {before.manifest.epoch: before.private.base}
         for old in self._epochs()[:-KEPT_EPOCHS]:
             shutil.rmtree(self._folder(old), ignore_errors=True)
         return view
 
     def _store_epoch(self, epoch: int, files: dict[str, bytes]) -> None:
         folder = self._path / f".new-{epoch}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
         for name, contents in files.items():
             _write_file(folder / name, contents)
         sync_directory(folder)
+        # One that is there was never named by a head.
+        shutil.rmtree(self._folder(epoch), ignore_errors=True)
         folder.rename(self._folder(epoch))
         sync_directory(self._path)
 
@@ -381,6 +481,10 @@ def outputs(keys: Keys, numbers: list[str], workers: int = 2) -> list[bytes]:
     parts = [[number.encode() for number in numbers[at : at + share]] for at in range(0, len(numbers), share)]
     with ThreadPoolExecutor(workers) as pool:
         return [output for part in pool.map(keys.oprf.output, parts) for output in part]
+
+
+def _next(view: _View) -> int:
+    return view.manifest.epoch + 1
 
 
 def _overlay_part(overlay: bytes, name: str) -> bytes | None:

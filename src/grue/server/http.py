@@ -12,6 +12,7 @@ from aiohttp import WSMsgType, web
 
 from grue.errors import BadRequest, GrueError, OtherVersion, TooLarge
 from grue.protocol import oblivious, wire
+from grue.protocol.directory import PRIVATE_FILES
 from grue.server import gateway, listening
 from grue.server.app import Server
 from grue.server.reporting import report
@@ -144,9 +145,9 @@ async def _directory_file(request: web.Request) -> web.Response:
 
 
 def _is_immutable(path: str) -> bool:
-    """An epoch's manifest and base never change; its overlay grows."""
+    """An epoch's files never change, but for its overlay, which grows."""
     epoch, _, name = path.partition("/")
-    return epoch.isdecimal() and name in ("manifest", "base")
+    return epoch.isdecimal() and name in ("manifest", "base", *PRIVATE_FILES)
 
 
 def _ranged(request: web.Request, body: bytes) -> web.Response:

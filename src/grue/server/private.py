@@ -1,0 +1,80 @@
+"""The table for private queries, on disk: built beside the base it is of, and opened with every check there is.
+
+In an epoch's folder: `packed`, mapped into memory to answer queries; `hint`, `fences` and `top`, which clients fetch.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from grue._core import PirBase, PirBuilt, PirError, PirProgress, pir_build
+from grue.errors import BadDirectory
+from grue.protocol import wire
+from grue.protocol.directory import MAX_RECORDS, PRIVATE_FILES
+from grue.protocol.pir import PRIVATE_FROM, PRIVATE_TIER, PrivateFiles, PrivateTable, check_private_file
+from grue.server.keys import sync_directory
+
+PACKED: Final = "packed"
+"""The matrix; only who answers queries has it."""
+
+SEED_BYTES: Final = 16
+
+
+@dataclass(frozen=True)
+class Private:
+    """One epoch's table, open."""
+
+    base: PirBase
+    files: Mapping[str, bytes]
+    """Those of `PRIVATE_FILES`."""
+
+
+def is_wanted(count: int, tier: int | None) -> bool:
+    """Whether a base of so many records gets a table for private queries; `tier` is what the operator forces.
+
+    Above `MAX_RECORDS` no client downloads the whole, so there is no choice.
+    """
+    if tier is None or count > MAX_RECORDS:
+        return count >= PRIVATE_FROM
+    return tier == PRIVATE_TIER
+
+
+def build(folder: Path, progress: PirProgress, seed: bytes, slots: int | None = None) -> PirBuilt:
+    """Build the table of a folder's `base` beside it; 5 s on two cores at a million records. Raises PirError."""
+    built = pir_build(folder / "base", folder, seed, os.cpu_count() or 1, progress, slots)
+    sync_directory(folder)
+    return built
+
+
+def described(manifest: wire.Manifest, built: PirBuilt) -> wire.Manifest:
+    """The manifest with what clients have to know of the table."""
+    return replace(
+        manifest,
+        pir=built.layout.to_bytes(),
+        hint_hash=built.hint,
+        fences_hash=built.fences,
+        top_hash=built.top,
+    )
+
+
+def opened(folder: Path, manifest: wire.Manifest) -> Private | None:
+    """The table in an epoch's folder, None if it has none. Raises BadDirectory, OSError.
+
+    Clients' own checks (DIRECTORY-16, -17), and that `packed` has the same layout and is whole. Its bytes are not read:
+    `grue directory verify` does that.
+    """
+    if not manifest.pir:
+        return None
+    files = {name: check_private_file(name, (folder / name).read_bytes(), manifest) for name in PRIVATE_FILES}
+    layout = PrivateTable(manifest, PrivateFiles(**files)).layout
+    try:
+        base = PirBase.open(folder / PACKED)
+    except PirError:
+        raise BadDirectory("(packed: refused)") from None
+    if base.layout.to_bytes() != layout.to_bytes():
+        raise BadDirectory("(packed: another layout)")
+    return Private(base, files)
