@@ -57,7 +57,7 @@ def check_and_load(directory: Directory, server_public: bytes) -> RecordTable:
 def paying(transport: DirectTransport, keys: Keys) -> Ask:
     """Requests with tokens that we make ourselves, so that only the lookup is measured."""
 
-    async def ask(request: wire.Evaluate) -> wire.AnonymousAnswer:
+    async def ask(request: wire.Evaluate | wire.Query) -> wire.AnonymousAnswer:
         return await transport.anonymous(cast("wire.Spend", paid(keys, request)))
 
     return ask

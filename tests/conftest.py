@@ -1,6 +1,7 @@
 """What holds for every test: the event loop, hypothesis profiles, and no trace of the machine it runs on."""
 
 import os
+import tempfile
 from typing import Any
 
 import pytest
@@ -19,9 +20,12 @@ settings.register_profile(
 settings.register_profile("long", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
-# Here and not in a fixture, so that the processes that tests start inherit it: nobody's home, nobody's keyring.
-for name in [name for name in os.environ if name.startswith("GRUE_")]:
+# Here and not in a fixture, so that the processes that tests start inherit it: nobody's home, nobody's keyring, and no
+# marks of stocks of theirs. The tier stays: the whole suite runs in either.
+for name in [name for name in os.environ if name.startswith("GRUE_") and name != "GRUE_DIRECTORY_TIER"]:
     del os.environ[name]
+_RUNTIME = tempfile.TemporaryDirectory(prefix="grue-tests-")
+os.environ["XDG_RUNTIME_DIR"] = _RUNTIME.name
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 
 

@@ -150,8 +150,17 @@ async def test_a_newer_schema_is_foreign(tmp_path: Path) -> None:
         await Store.open(path, KEY)
 
 
+SINCE_5 = ["private", "part", "retrieved", "material"]
+
+
 @pytest.mark.parametrize(
-    ("version", "lacks"), [(1, ["token", "attachment", "contact"]), (2, ["attachment", "contact"]), (3, ["contact"])]
+    ("version", "lacks"),
+    [
+        (1, ["token", "attachment", "contact", *SINCE_5]),
+        (2, ["attachment", "contact", *SINCE_5]),
+        (3, ["contact", *SINCE_5]),
+        (4, SINCE_5),
+    ],
 )
 async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(
     tmp_path: Path, version: int, lacks: list[str]
@@ -167,6 +176,7 @@ async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(
     for _ in range(2):
         store = await Store.open(path, KEY)
         assert await store.read(lambda db: db.rows("SELECT * FROM token, attachment, contact")) == []
+        assert await store.read(lambda db: db.rows("SELECT * FROM private, part, retrieved, material")) == []
         await store.close()
 
 

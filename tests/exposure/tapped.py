@@ -79,10 +79,10 @@ class TappedTransport(MemoryTransport):
         finally:
             self._own = False
 
-    async def file(self, path: str, start: int = 0) -> bytes:
+    async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
         where = f"GET /1/directory/{path}"
         self._passed(True, where, b"")
-        file = await super().file(path, start)
+        file = await super().file(path, start, most)
         self._passed(False, where, file)
         return file
 

@@ -120,12 +120,13 @@ class MemoryTransport:
     async def intro(self, request: wire.Fetch | wire.Ack) -> wire.AnonymousAnswer:
         return await self.anonymous(request)
 
-    async def file(self, path: str, start: int = 0) -> bytes:
+    async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
         self._check_up()
         file = self._world.server.directory.file(path)
         if file is None:
             raise NotAGrueServer
-        return self._world.network.change_file(path, file)[start:]
+        end = None if most is None else start + most
+        return self._world.network.change_file(path, file)[start:end]
 
     async def stream(self) -> Stream:
         self._check_up()

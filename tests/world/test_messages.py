@@ -131,8 +131,9 @@ async def test_a_request_sends_nothing_back_until_it_is_accepted(world: MemoryWo
     world.network.seen.clear()
     await take(bob)
     await take(bob)
-    # Its own intro mailbox, and nothing else: no receipt, no slot, no conversation's mailbox.
-    assert set(world.network.requests()) <= {"Fetch", "Ack"}
+    # Its own intro mailbox, and nothing else: no receipt, no slot, no conversation's mailbox. In tier 2 a query says no
+    # more than that somebody looks something up.
+    assert set(world.network.requests()) <= {"Fetch", "Ack", "Query"}
     assert len({request.mailbox for request in world.network.seen if isinstance(request, wire.Fetch)}) == 1
     assert await state_of_last(alice, BOB) == "sent"
 

@@ -41,15 +41,13 @@ async def lookup(
 
 def fields(one: "LookedUp") -> dict[str, Any]:
     """A result as `--json` shows it. The costs are those of the whole command."""
-    from grue.client.directory import TIER
-
     failed = {} if one.error is None else {"error": one.error.code, "message": spoken(one.error), "fix": one.error.fix}
     return {
         "number": one.number,
         "route": one.route.value,
         "registered": one.registered,
         "epoch": one.result.epoch if one.result else None,
-        "tier": TIER,
+        "tier": one.tier,
         "requests": one.requests,
         "bytes_up": one.bytes_up,
         "bytes_down": one.bytes_down,

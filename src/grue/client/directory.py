@@ -1,32 +1,43 @@
 """The client's copy of the directory, and lookups in it.
 
 The copy lies in the encrypted store, checked when it came. Every lookup asks for the newest head, whatever is
-looked up, evaluates new numbers blindly, and searches here.
+looked up, evaluates new numbers blindly, and searches here: the overlay always, and the base in tier 1. In tier 2 what
+the base says is retrieved by private queries (`grue.client.private`), for hits and misses alike.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
-from grue.client import rows
+from grue.client import private, rows
+from grue.client.private import Private
+from grue.client.stock import Stock, runtime_folder
 from grue.client.store import Db, Store
 from grue.client.transport import Transport
-from grue.errors import GrueError, NotAGrueServer, ServerBusy
+from grue.errors import EpochEnded, GrueError, NotAGrueServer, ServerBusy, VerificationFailed
 from grue.protocol import wire
 from grue.protocol.contents import Transcript
 from grue.protocol.directory import is_tombstone
 from grue.protocol.directory_sync import Current, Effect, Fetch, Known, Sync, Synced, restore
 from grue.protocol.fallback import Route
 from grue.protocol.lookup import Lookup, Result, SelfLookup
+from grue.protocol.oblivious import CHUNK
+from grue.protocol.pir import PRIVATE_TIER, TABLE_TIER, tier_of, tier_wanted
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES
 
-TIER: Final = 1
-"""The client downloads the whole table, and searches it here."""
+T = TypeVar("T")
 
+RESTARTS: Final = 3
+"""Times that a lookup is begun, when bases are cut while it runs."""
 
-Ask = Callable[[wire.Evaluate], Awaitable[wire.AnonymousAnswer]]
+PART: Final = CHUNK
+"""Bytes of a large file that are fetched at once, and are safe then: what one sealed response holds."""
+
+Ask = Callable[[wire.Evaluate | wire.Query], Awaitable[wire.AnonymousAnswer]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,8 @@ class LookedUp:
     route: Route
     result: Result | None
     error: GrueError | None
+    tier: int
+    """1: the table is here, and was searched. 2: the base's record was retrieved by a private query."""
     requests: int
     bytes_up: int
     bytes_down: int
@@ -61,6 +74,9 @@ class Directory:
         self._ask = ask
         self._server_public = server_public
         self._clock = clock
+        self._wanted = tier_wanted(os.environ)
+        self._stock = Stock(runtime_folder())
+        self._private = Private(store, self._stock, ask)
         self._one_sync = asyncio.Lock()
 
     async def current(self) -> Current:
@@ -81,9 +97,10 @@ class Directory:
         results: dict[str, Result] = {}
         failure: GrueError | None = None
         try:
-            results = await self._lookup(numbers)
+            results = await self._started_again(lambda: self._lookup(numbers))
         except GrueError as error:
             failure = error
+        known = await self.known()
         used, ms = self._transport.usage.since(before), (perf_counter() - start) * 1000
         return [
             LookedUp(
@@ -91,6 +108,7 @@ class Directory:
                 route=results[number].route if number in results else Route.UNKNOWN,
                 result=results.get(number),
                 error=failure,
+                tier=TABLE_TIER if known is None else known.tier,
                 requests=used.requests,
                 bytes_up=used.bytes_up,
                 bytes_down=used.bytes_down,
@@ -101,11 +119,37 @@ class Directory:
 
     async def look_self_up(self, number: str) -> tuple[Result, Transcript]:
         """Look the own number up alone; returns the result and the transcript for contacts."""
+        return await self._started_again(lambda: self._look_self_up(number))
+
+    async def retrieve(self, current: Current, tags: Sequence[bytes]) -> None:
+        """Have at hand what `find` needs for these tags; in tier 1 that is so in any case.
+
+        Raises EpochEnded, LimitReached, and what the transport does.
+        """
+        if current.tier == PRIVATE_TIER:
+            await self._private.retrieve(current, tags)
+
+    async def prepare(self) -> None:
+        """Make ahead of time what lookups will need; for when there is nothing else to do. Asks nobody."""
+        known = await self.known()
+        if known is not None and known.tier == PRIVATE_TIER:
+            with suppress(EpochEnded):
+                await self._private.prepare(known)
+
+    async def _started_again(self, look: Callable[[], Awaitable[T]]) -> T:
+        """Again from the head on, when the base that was asked is there no more."""
+        for _ in range(RESTARTS - 1):
+            with suppress(EpochEnded):
+                return await look()
+        return await look()
+
+    async def _look_self_up(self, number: str) -> tuple[Result, Transcript]:
         current = await self.current()
         own = SelfLookup(current, number)
         transcript, output = own.transcript(await self._evaluate(own.request()))
         lookup = Lookup(current, [number], {number: output})
         lookup.start()
+        await self.retrieve(current, lookup.tags())
         results = await self._search(lookup)
         await self._store.note(remember, current, {number: output})
         return results[number], transcript
@@ -118,6 +162,7 @@ class Directory:
             request = lookup.evaluated(await self._evaluate(request))
         if lookup.learned:
             await self._store.note(remember, current, lookup.learned)
+        await self.retrieve(current, lookup.tags())
         return await self._search(lookup)
 
     async def _search(self, lookup: Lookup) -> dict[str, Result]:
@@ -133,42 +178,69 @@ class Directory:
     async def _sync(self, known: Known | None) -> Current:
         for attempt in range(3):
             try:
-                synced = await self._run(Sync(self._server_public, int(self._clock()), known))
+                synced = await self._run(Sync(self._server_public, int(self._clock()), known, self._tier))
                 break
             except NotAGrueServer:
                 # A new base was cut between two files; the next head names the new one.
                 if attempt == 2:
                     raise ServerBusy from None
-        if known is None or synced.current.head.file != known.head.file:
-            await self._store.note(_save, synced)
+            except VerificationFailed:
+                # Parts that were kept may be what is wrong.
+                await self._store.note(private.drop_parts)
+                raise
+        if known is None or synced.current.head.file != known.head.file or synced.current.tier != known.tier:
+            await self._store.note(_save, self._stock, synced)
         return synced.current
 
     async def _run(self, sync: Sync) -> Synced:
         effect: Effect = sync.start()
         while isinstance(effect, Fetch):
-            file = await self._transport.file(effect.path)
+            file = await (self._resumed(effect) if effect.size else self._transport.file(effect.path))
             effect = await asyncio.get_running_loop().run_in_executor(None, sync.fetched, file)
         return effect
 
+    async def _resumed(self, fetch: Fetch) -> bytes:
+        """A large file, part by part; what has come before stays when it breaks off."""
+        file = bytearray(await self._store.read(private.parts, fetch.path))
+        while len(file) < fetch.size:
+            part = await self._transport.file(fetch.path, len(file), min(PART, fetch.size - len(file)))
+            if not part:
+                # Shorter than its manifest says: that is for the check of its hash to refuse.
+                break
+            await self._store.note(private.add_part, fetch.path, len(file), part)
+            file += part
+        return bytes(file)
+
+    def _tier(self, manifest: wire.Manifest) -> int:
+        return tier_of(manifest, self._wanted)
+
 
 def find(db: Db, tag: bytes) -> bytes | None:
-    """The record under a tag in the stored copy: the overlay's newest entry, or else the base's."""
+    """The record under a tag: the overlay's newest entry, or else what the base says.
+
+    In tier 2 that has to be retrieved before; raises EpochEnded if it was not, BadDirectory if it was spoilt.
+    """
     entry = db.row("SELECT entry FROM overlay WHERE tag = ? ORDER BY seq DESC LIMIT 1", tag)
     if entry is not None:
         assert isinstance(entry[0], bytes)
         return None if is_tombstone(entry[0]) else entry[0]
+    if rows.get_meta(db, "tier", int) == PRIVATE_TIER:
+        return private.find(db, tag)
     record = db.row("SELECT record FROM record WHERE tag = ?", tag)
     return record[0] if record is not None and isinstance(record[0], bytes) else None
 
 
 def _known(db: Db, server_public: bytes) -> Known | None:
     manifest, head = rows.get_meta(db, "manifest", bytes), rows.get_meta(db, "head", bytes)
-    return None if manifest is None or head is None else restore(manifest, head, server_public)
+    tier = rows.get_meta(db, "tier", int) or TABLE_TIER
+    return None if manifest is None or head is None else restore(manifest, head, server_public, tier)
 
 
-def _save(db: Db, synced: Synced) -> None:
-    if synced.base is not None:
-        _replace(db, "record", synced.base)
+def _save(db: Db, stock: Stock, synced: Synced) -> None:
+    if synced.base is not None or synced.private is not None:
+        _replace(db, "record", synced.base or b"")
+        private.save(db, stock, synced.current.manifest.contents.epoch, synced.private)
+        rows.put_meta(db, "tier", synced.current.tier)
     if synced.overlay is not None:
         _replace(db, "overlay", synced.overlay)
     rows.put_meta(db, "manifest", synced.current.manifest.file)

@@ -32,8 +32,10 @@ from grue.protocol.directory_sync import Current
 from grue.protocol.fallback import Route
 from grue.protocol.first_contact import Invited, invited, open_intro, settle
 from grue.protocol.follow import Follower, ask_due, ask_resync, give_up_mailbox, start_again
-from grue.protocol.lookup import Found, check_transcript
+from grue.protocol.lookup import Found, check_transcript, claimed_output
 from grue.protocol.mailbox import ReaderState
+from grue.protocol.pir import TABLE_TIER
+from grue.protocol.record import derive
 from grue.protocol.smsseal import open_sms
 
 log: Final = logging.getLogger("grue.client")
@@ -157,6 +159,7 @@ class Inbox:
             return 0
         current = await self._fresh_directory() if deliveries else None
         for delivery in deliveries:
+            await self._retrieve_claimed(current, delivery)
             await self._context.store.transact(self._intro_one, current, delivery)
         return (await self._context.store.read(load_account)).intro_cursor
 
@@ -166,6 +169,31 @@ class Inbox:
             return await self._context.directory.current()
         except GrueError:
             return None
+
+    async def _retrieve_claimed(self, current: Current | None, delivery: wire.Delivery) -> None:
+        """Where the table is not here, ask for the claimed number's record before the invitation is read for good.
+
+        Only with a transcript that is right for the number, so that nobody has us ask for what they do not know.
+        """
+        if current is None or current.tier == TABLE_TIER:
+            return
+        try:
+            tag = await self._context.store.read(self._claimed_tag, current, delivery)
+            await self._context.directory.retrieve(current, [tag] if tag else [])
+        except (GrueError, MlsError) as error:
+            log.info("a claimed number stays unverified: %s", type(error).__name__)
+
+    def _claimed_tag(self, db: Db, current: Current, delivery: wire.Delivery) -> bytes | None:
+        account = load_account(db)
+        if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
+            return None
+        payload = open_intro(delivery.blob)
+        if not isinstance(payload, IntroWelcome):
+            return None
+        _, result = self._invited(db, payload)
+        if result.transcript is None:
+            return None
+        return derive(claimed_output(current, result.number, result.transcript)).tag
 
     def _intro_begins_anew(self, db: Db, incarnation: bytes) -> bool:
         """A restored store counts from elsewhere: what was fetched by the old cursor is dropped, and fetched again."""
@@ -210,7 +238,7 @@ class Inbox:
         message = sha256(payload.sealed).digest()[:16]
         rows.add_incoming(db, chat.id, b"", message, sms.text, Route.SMS, sms.received)
 
-    def _welcome(self, db: Db, current: Current | None, payload: IntroWelcome) -> None:
+    def _invited(self, db: Db, payload: IntroWelcome) -> tuple[MlsSession, Invited]:
         before = rows.conversation_by_id(db, payload.invitation[5:37])
         prefixes = [rows.group_prefix(before[0].id)] if before else []
         session = MlsSession(rows.mls_entries(db, b"s", b"k", *prefixes))
@@ -222,6 +250,10 @@ class Inbox:
             lambda identity: rows.list_number_of(db, identity),
             self._context.tools,
         )
+        return session, result
+
+    def _welcome(self, db: Db, current: Current | None, payload: IntroWelcome) -> None:
+        session, result = self._invited(db, payload)
         chat = self._chat(db, current, result)
         same = rows.conversations_of(db, chat.id)
         step, left = settle(result, same, self._context.tools)

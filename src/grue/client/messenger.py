@@ -20,8 +20,10 @@ from grue.client.outbox import Outbox
 from grue.client.rows import Chat
 from grue.client.store import Db
 from grue.errors import (
+    BadDirectory,
     BadRequest,
     EncryptedContact,
+    EpochEnded,
     ForkedLog,
     GrueError,
     KeyChanged,
@@ -409,10 +411,16 @@ def _give_up(db: Db, message: bytes) -> None:
 
 
 def _known_record(db: Db, number: str) -> Record | None:
-    """A number's record in the copy here, when the number was looked up before; however old the copy is."""
+    """A number's record in the copy here, when the number was looked up before; however old the copy is.
+
+    None also in tier 2, if the number was not looked up in this epoch.
+    """
     row = db.row("SELECT output FROM evaluation WHERE number = ? ORDER BY oprf_epoch DESC LIMIT 1", number)
     if row is None or not isinstance(row[0], bytes):
         return None
     key = derive(row[0])
-    sealed = find(db, key.tag)
+    try:
+        sealed = find(db, key.tag)
+    except (EpochEnded, BadDirectory):
+        return None
     return None if sealed is None else open_record(sealed, key)

@@ -86,10 +86,10 @@ class ObliviousTransport:
         self.usage.bytes_down += len(answer)
         return decoded(wire.ANONYMOUS_ANSWER, answer)
 
-    async def file(self, path: str, start: int = 0) -> bytes:
+    async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
         """In parts of a MiB, each a request of its own."""
         file, status = bytearray(), oblivious.MORE
-        while status == oblivious.MORE:
+        while status == oblivious.MORE and (most is None or len(file) < most):
             self.usage.sent("file", 0, relayed=True)
             status, part = await self._relay.ask(_file_request(path, start + len(file)))
             if status not in (oblivious.OK, oblivious.MORE) or (status == oblivious.MORE and not part):
@@ -98,7 +98,7 @@ class ObliviousTransport:
             file += part
             if len(file) > MAX_FILE:
                 raise NotAGrueServer
-        return bytes(file)
+        return bytes(file[:most])
 
     async def stream(self) -> Stream:
         stream = _PolledStream(self.anonymous, self._streams.discard)

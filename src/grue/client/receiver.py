@@ -145,6 +145,7 @@ class Receiver:
                 self.wake()
             await self._messenger.ask_sms()
             await tend(self._context)
+            await self._context.directory.prepare()
             await asyncio.sleep(CHORES_SECONDS)
 
     # --- coming in --------------------------------------------------------------------------------

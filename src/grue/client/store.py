@@ -19,7 +19,7 @@ from grue.errors import CorruptDatabase, DiskFailed, DiskFull, ForeignDatabase, 
 
 APPLICATION_ID: Final = 0x67727565
 """`grue` in ASCII, in the database's header."""
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 PLAIN_HEADER: Final = b"SQLite format 3\0"
 """What an unencrypted database begins with."""
@@ -62,7 +62,42 @@ CREATE TABLE contact (
 """
 """What a home of version 3 lacks."""
 
-LACKS: Final = {1: SINCE_2 + SINCE_3 + SINCE_4, 2: SINCE_3 + SINCE_4, 3: SINCE_4}
+
+SINCE_5: Final = """
+CREATE TABLE private (
+    name TEXT PRIMARY KEY,                  -- one of a directory's files for private queries
+    data BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE part (
+    path TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (path, start)
+) WITHOUT ROWID;
+
+-- What the base says of a tag: hits, misses and spoilt answers alike.
+CREATE TABLE retrieved (
+    tag BLOB PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    spoilt INTEGER NOT NULL,
+    record BLOB
+) WITHOUT ROWID;
+
+-- Secrets of queries that were not made yet.
+CREATE TABLE material (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    data BLOB NOT NULL
+);
+"""
+"""What a home of version 4 lacks."""
+
+LACKS: Final = {
+    1: SINCE_2 + SINCE_3 + SINCE_4 + SINCE_5,
+    2: SINCE_3 + SINCE_4 + SINCE_5,
+    3: SINCE_4 + SINCE_5,
+    4: SINCE_5,
+}
 """By the version of a home."""
 
 SCHEMA: Final = """

@@ -111,8 +111,8 @@ class Transport(Protocol):
         """Read the own intro mailbox: with the account's connection, since beside a post it would name who posts."""
         ...
 
-    async def file(self, path: str, start: int = 0) -> bytes:
-        """A public file of the directory from byte `start`, fetched anonymously."""
+    async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
+        """A public file of the directory from byte `start`, at most `most` bytes of it, fetched anonymously."""
         ...
 
     async def stream(self) -> Stream:
@@ -189,9 +189,10 @@ class DirectTransport:
         answer = self._received(await post(self._account, f"{self._base}/anonymous", sent))
         return decoded(wire.ANONYMOUS_ANSWER, answer)
 
-    async def file(self, path: str, start: int = 0) -> bytes:
+    async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
         self._anonymous = self._anonymous or new_session(self._proxy)
-        headers = {"Range": f"bytes={start}-"} if start else {}
+        end = "" if most is None else start + most - 1
+        headers = {"Range": f"bytes={start}-{end}"} if start or most is not None else {}
         self.usage.sent("file", 0)
         return self._received(await get(self._anonymous, f"{self._base}/directory/{path}", headers))
 

@@ -51,6 +51,7 @@ async def _round(context: Context, now: int) -> None:
     await accounts.upkeep(context)
     if await context.store.transact(_due, "checked_in", CHECK_IN_EVERY, now):
         await accounts.check_in(context)
+    await context.directory.prepare()
     await context.store.transact(_leave_superseded, context)
     await context.store.note(rows.forget_old, context.now_ms)
     await contactsync.resume(context)

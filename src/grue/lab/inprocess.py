@@ -77,11 +77,11 @@ class CallingTransport:
     async def intro(self, request: wire.Fetch | wire.Ack) -> wire.AnonymousAnswer:
         return await self.anonymous(request)
 
-    async def file(self, path: str, start: int = 0) -> bytes:
+    async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
         file = self._server.directory.file(path)
         if file is None:
             raise NotAGrueServer
-        return file[start:]
+        return file[start:] if most is None else file[start : start + most]
 
     async def stream(self) -> Stream:
         """Nobody listens here: clients poll."""

@@ -1,0 +1,155 @@
+"""Retrieving records by private queries: what a client of tier 2 does where one of tier 1 searches its own table.
+
+Each tag is asked for once in an epoch, and what came is kept: a record, an absence, and a spoilt answer likewise. So
+what is asked later does not depend on what an answer held.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+
+from grue._core import PirMaterial
+from grue.client import rows
+from grue.client.stock import Stock
+from grue.client.store import Db, Store
+from grue.errors import EpochEnded, NotAGrueServer
+from grue.protocol import wire
+from grue.protocol.directory import PRIVATE_FILES
+from grue.protocol.directory_sync import Known
+from grue.protocol.pir import Outcome, PrivateFiles, PrivateTable, Retrieval, Retrieved, Spoilt, taken
+
+Ask = Callable[[wire.Query], Awaitable[wire.AnonymousAnswer]]
+
+
+class Private:
+    """Private queries of one client."""
+
+    def __init__(self, store: Store, stock: Stock, ask: Ask) -> None:
+        """`ask` makes a request and pays for it."""
+        self._store = store
+        self._stock = stock
+        self._ask = ask
+        self._table: tuple[bytes, PrivateTable] | None = None
+
+    async def retrieve(self, known: Known, tags: Sequence[bytes]) -> None:
+        """Have in the store what the base says of each tag: one query for each that was not asked for in this epoch.
+
+        Raises EpochEnded when another base is to be asked, and what the network and the server do. What was answered
+        until then stays.
+        """
+        table = await self._opened(known)
+        missing = await self._store.read(_missing, table.epoch, tags)
+        retrieval = Retrieval(table, missing)
+        while retrieval.wanted:
+            materials = await self._materials(table, retrieval.wanted)
+            answer = await self._ask(retrieval.ask(materials))
+            if not isinstance(answer, wire.Answers):
+                raise NotAGrueServer
+            outcomes = await asyncio.to_thread(retrieval.answered, answer)
+            await self._store.note(_keep, table.epoch, outcomes)
+
+    async def prepare(self, known: Known) -> None:
+        """Make the material that the stock lacks, once half of it is gone; some 40 ms each at a million records."""
+        missing = await self._store.read(self._stock.missing)
+        if 2 * missing <= await self._store.read(self._stock.count):
+            return
+        table = await self._opened(known)
+        for _ in range(missing):
+            material = await asyncio.to_thread(table.material)
+            assert material is not None
+            await self._store.note(self._put, table.epoch, material.to_bytes())
+
+    async def _materials(self, table: PrivateTable, count: int) -> list[PirMaterial]:
+        """Material for so many queries, which is in no store any more."""
+        stored = await self._store.transact(self._stock.take, count)
+        return await asyncio.to_thread(_materials, table, stored, count)
+
+    async def _opened(self, known: Known) -> PrivateTable:
+        if self._table is None or self._table[0] != known.manifest.hash:
+            files = await self._store.read(_files, known.manifest.contents.epoch)
+            opened = await asyncio.to_thread(PrivateTable, known.manifest.contents, files)
+            self._table = known.manifest.hash, opened
+        return self._table[1]
+
+    def _put(self, db: Db, epoch: int, material: bytes) -> None:
+        if rows.get_meta(db, "epoch", int) == epoch:
+            self._stock.put(db, material)
+
+
+def _materials(table: PrivateTable, stored: list[bytes], count: int) -> list[PirMaterial]:
+    read = [material for one in stored if (material := table.material(one)) is not None]
+    while len(read) < count:
+        fresh = table.material(threads=os.cpu_count() or 1)
+        assert fresh is not None
+        read.append(fresh)
+    return read
+
+
+# --- in transactions ------------------------------------------------------------------------------
+
+
+def save(db: Db, stock: Stock, epoch: int, files: PrivateFiles | None) -> None:
+    """Replace what is held for queries by another epoch's files, or by nothing. What was asked before goes."""
+    stock.drop(db)
+    for table in ("private", "part", "retrieved"):
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of ours
+    rows.put_meta(db, "epoch", epoch)
+    if files is not None:
+        for name in PRIVATE_FILES:
+            db.execute("INSERT INTO private VALUES (?, ?)", name, getattr(files, name))
+
+
+def find(db: Db, tag: bytes) -> bytes | None:
+    """The record under a tag in the present base, as it was retrieved.
+
+    Raises BadDirectory for a spoilt answer, EpochEnded for what was not asked for in this epoch.
+    """
+    row = db.row("SELECT spoilt, record FROM retrieved WHERE tag = ? AND epoch = ?", tag, _epoch(db))
+    if row is None:
+        raise EpochEnded
+    spoilt, record = row
+    return taken(Spoilt() if spoilt else Retrieved(record if isinstance(record, bytes) else None))
+
+
+def _epoch(db: Db) -> int:
+    return rows.get_meta(db, "epoch", int) or 0
+
+
+def _missing(db: Db, epoch: int, tags: Sequence[bytes]) -> list[bytes]:
+    sql = "SELECT 1 FROM retrieved WHERE tag = ? AND epoch = ?"
+    return [tag for tag in tags if db.row(sql, tag, epoch) is None]
+
+
+def _keep(db: Db, epoch: int, outcomes: dict[bytes, Outcome]) -> None:
+    # Another process may have gone on to a later base meanwhile.
+    if _epoch(db) != epoch:
+        return
+    for tag, outcome in outcomes.items():
+        spoilt, record = isinstance(outcome, Spoilt), outcome.record if isinstance(outcome, Retrieved) else None
+        db.execute("INSERT OR REPLACE INTO retrieved VALUES (?, ?, ?, ?)", tag, epoch, int(spoilt), record)
+
+
+def _files(db: Db, epoch: int) -> PrivateFiles:
+    held = {str(name): data for name, data in db.rows("SELECT name, data FROM private") if isinstance(data, bytes)}
+    if _epoch(db) != epoch or len(held) != len(PRIVATE_FILES):
+        raise EpochEnded
+    return PrivateFiles(**held)
+
+
+# --- a download that goes on after a stop ---------------------------------------------------------
+
+
+def parts(db: Db, path: str) -> bytes:
+    """What has come of a file so far."""
+    found = db.rows("SELECT data FROM part WHERE path = ? ORDER BY start", path)
+    return b"".join(data for (data,) in found if isinstance(data, bytes))
+
+
+def add_part(db: Db, path: str, start: int, data: bytes) -> None:
+    """Keep another part; those of other files are of no use any more."""
+    db.execute("DELETE FROM part WHERE path != ?", path)
+    db.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?)", path, start, data)
+
+
+def drop_parts(db: Db) -> None:
+    db.execute("DELETE FROM part")

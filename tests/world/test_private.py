@@ -1,0 +1,329 @@
+"""Lookups of tier 2 in a whole world: the same for hits, misses and spoilt answers, and no material used twice."""
+
+import shutil
+import struct
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from grue.client import directory as own_directory
+from grue.client.client import Client
+from grue.client.stock import STOCK, Stock
+from grue.errors import BadDirectory, BadManifest, ServerBusy, TimedOut, Unreachable
+from grue.protocol import wire
+from grue.protocol.fallback import Route
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld
+from tests.world.test_dishonest import flipped, forget_directory
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryWorld]:
+    """A world whose directory and clients are of tier 2, at whatever size."""
+    monkeypatch.setattr("grue.client.home.ARGON2_MEMORY_KIB", 64)
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    world = MemoryWorld(tmp_path)
+    await world.start()
+    yield world
+    await world.close()
+
+
+async def route(client: Client, number: str) -> Route:
+    (looked_up,) = await client.lookup(number)
+    assert looked_up.tier == 2
+    return looked_up.route
+
+
+def queries(world: MemoryWorld) -> list[bytes]:
+    """All queries that were sent, in order."""
+    return [query for request in world.network.seen if isinstance(request, wire.Query) for query in request.queries]
+
+
+def answers(change: Callable[[bytes], bytes]) -> Callable[[wire.Message, wire.Message], wire.Message]:
+    """What a server does that changes its answers."""
+
+    def changed(_request: wire.Message, answer: wire.Message) -> wire.Message:
+        return wire.Answers([change(one) for one in answer.answers]) if isinstance(answer, wire.Answers) else answer
+
+    return changed
+
+
+@pytest.mark.parametrize("in_base", [False, True])
+async def test_a_number_is_found_in_the_base_and_in_the_overlay(world: MemoryWorld, in_base: bool) -> None:
+    alice = await world.person(ALICE)
+    await world.person(BOB)
+    if in_base:
+        world.server.directory.renew()
+        assert (world.server.directory.manifest.count, world.server.directory.head.length) == (2, 0)
+    assert await route(alice, BOB) is Route.ENCRYPTED
+    assert await route(alice, NOBODY) is Route.SMS
+    assert len(queries(world)) >= 2
+
+
+async def test_a_base_of_one_record_is_asked_like_any_other(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    world.server.directory.renew()
+    assert world.server.directory.manifest.count == 1
+    assert await route(alice, ALICE) is Route.ENCRYPTED
+    assert await route(alice, NOBODY) is Route.SMS
+
+
+async def test_hit_miss_bad_column_and_failed_check_make_the_same_requests(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    await world.person(BOB)
+    world.server.directory.renew()
+    await world.person(CAROL)
+    await alice.lookup("+447700900777")
+    honest = world.network.change
+    traces, routes = [], []
+    for number, change in (
+        (BOB, honest),
+        (CAROL, honest),
+        (NOBODY, honest),
+        ("+447700900998", answers(flipped)),
+        ("+447700900997", answers(lambda one: bytes(len(one)))),
+    ):
+        world.network.change = change
+        world.network.seen.clear()
+        (first,) = await alice.lookup(number)
+        world.network.change = honest
+        # And what is done later does not depend on it either.
+        (second,) = await alice.lookup(number)
+        assert first.route is second.route
+        routes.append(first.route)
+        sizes = [len(wire.encode(request)) for request in world.network.seen]
+        costs = [(one.requests, one.bytes_up, one.bytes_down) for one in (first, second)]
+        traces.append((world.network.requests(), sizes, costs))
+    assert routes == [Route.ENCRYPTED, Route.ENCRYPTED, Route.SMS, Route.UNKNOWN, Route.UNKNOWN]
+    assert all(trace == traces[0] for trace in traces)
+    assert traces[0][0] == ["Evaluate", "Query"]
+
+
+async def test_a_spoilt_answer_says_so_and_sends_no_sms(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    world.network.change = answers(flipped)
+    (looked_up,) = await alice.lookup(NOBODY)
+    assert isinstance(looked_up.error, BadDirectory)
+    assert (looked_up.registered, looked_up.tier) == (None, 2)
+    with pytest.raises(BadDirectory):
+        await alice.send(NOBODY, "hello", sms=True)
+    assert world.texts(NOBODY) == []
+
+
+async def test_a_number_is_asked_for_once_in_an_epoch_and_evaluated_once(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    for expected in (["Evaluate", "Query"], [], ["Query"], []):
+        if expected == ["Query"]:
+            world.server.directory.renew()
+        world.network.seen.clear()
+        assert await route(alice, NOBODY) is Route.SMS
+        assert world.network.requests() == expected
+
+
+async def test_who_registers_later_is_found_though_the_base_was_asked_before(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    assert await route(alice, BOB) is Route.SMS
+    await world.person(BOB)
+    assert await route(alice, BOB) is Route.ENCRYPTED
+
+
+# --- epochs ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bases", [1, 2])
+async def test_an_epoch_that_ends_between_evaluation_and_query_costs_at_most_another_query(
+    world: MemoryWorld, bases: int
+) -> None:
+    alice = await world.person(ALICE)
+    await world.person(BOB)
+    world.server.directory.renew()
+    await alice.lookup(NOBODY)
+    world.network.seen.clear()
+    left = [bases]
+
+    def renewing(request: wire.Message, answer: wire.Message) -> wire.Message:
+        if isinstance(request, wire.Evaluate):
+            for _ in range(left.pop() if left else 0):
+                world.server.directory.renew()
+        return answer
+
+    world.network.change = renewing
+    assert await route(alice, BOB) is Route.ENCRYPTED
+    # The base before is still asked; of an earlier one the query is refused, and one for the newest follows.
+    assert [request.epoch for request in world.network.seen if isinstance(request, wire.Query)] == [2, 4][:bases]
+
+
+async def test_a_busy_server_leaves_the_route_unknown_and_is_asked_afresh_later(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await world.person(ALICE)
+    with monkeypatch.context() as patched:
+        patched.setattr("grue.server.queries.QUEUE_BYTES", 0)
+        with world.server.queries.room([b"x"]):
+            (looked_up,) = await alice.lookup(NOBODY)
+    assert isinstance(looked_up.error, ServerBusy)
+    assert looked_up.error.retry_after > 0
+    assert await route(alice, NOBODY) is Route.SMS
+    refused, again = queries(world)[-2:]
+    assert not related(refused, again)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["manifest", "hint", "fences", "top", "overlay"])
+@pytest.mark.parametrize("damage", ["flip", "cut"])
+async def test_a_damaged_file_makes_the_route_unknown_and_nothing_is_asked(
+    world: MemoryWorld, name: str, damage: str
+) -> None:
+    alice = await world.person(ALICE)
+    await forget_directory(alice)
+    world.network.seen.clear()
+    spoil = flipped if damage == "flip" else (lambda file: file[:-1])
+    world.network.change_file = lambda path, file: spoil(file) if name in path else file
+    (looked_up,) = await alice.lookup(NOBODY)
+    assert isinstance(looked_up.error, (BadDirectory, BadManifest))
+    assert world.network.requests() == []
+    world.network.change_file = lambda _path, file: file
+    assert await route(alice, NOBODY) is Route.SMS
+
+
+async def test_a_hint_that_breaks_off_goes_on_where_it_was(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = await world.person(ALICE)
+    await forget_directory(alice)
+    monkeypatch.setattr(own_directory, "PART", 100_000)
+    fetched: list[str] = []
+
+    def breaking(path: str, file: bytes) -> bytes:
+        fetched.append(path)
+        if len(fetched) == 4:
+            raise Unreachable
+        return file
+
+    world.network.change_file = breaking
+    (looked_up,) = await alice.lookup(NOBODY)
+    assert isinstance(looked_up.error, Unreachable)
+    assert await route(alice, NOBODY) is Route.SMS
+    # Of 327,808 bytes: one part came, the second broke off, and the second to the fourth came later.
+    assert len([path for path in fetched if path.endswith("hint")]) == 5
+
+
+# --- material -------------------------------------------------------------------------------------
+
+
+def related(one: bytes, other: bytes) -> bool:
+    """Whether two queries were made of one material: then they differ in two words at most."""
+    words = zip(struct.iter_unpack("<I", one), struct.iter_unpack("<I", other), strict=True)
+    return sum(a != b for a, b in words) <= 2
+
+
+async def stock(client: Client) -> int:
+    return int(str((await client.context.store.read(lambda db: db.rows("SELECT count(*) FROM material")))[0][0]))
+
+
+async def restored(world: MemoryWorld, number: str, between: Callable[[Client], object]) -> Client:
+    """A home as it was before something was done with it."""
+    client = await world.open(number)
+    await client.context.directory.prepare()
+    assert await stock(client) == STOCK
+    await client.close()
+    backup = world.path / "backup"
+    shutil.copytree(world.path / number, backup)
+    client = await world.open(number)
+    await client.lookup(NOBODY)
+    assert await stock(client) == STOCK - 1
+    await client.close()
+    between(client)
+    shutil.rmtree(world.path / number)
+    shutil.copytree(backup, world.path / number)
+    return await world.open(number)
+
+
+async def test_a_home_restored_from_a_backup_does_not_use_its_material(world: MemoryWorld) -> None:
+    await world.person(ALICE)
+    alice = await restored(world, ALICE, lambda _client: None)
+    await alice.lookup(NOBODY)
+    first, second = queries(world)[-2:]
+    assert not related(first, second)
+    assert await stock(alice) == 0
+    await alice.context.directory.prepare()
+    assert await stock(alice) == STOCK
+
+
+async def test_without_its_mark_a_restored_home_would(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Shows that the test before can notice it.
+    await world.person(ALICE)
+    alice = await restored(world, ALICE, lambda _client: monkeypatch.setattr(Stock, "_is_ours", lambda *_: True))
+    await alice.lookup("+447700900998")
+    first, second = queries(world)[-2:]
+    assert related(first, second)
+
+
+async def test_material_is_gone_before_its_query_is_sent(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    await alice.context.directory.prepare()
+    before = await stock(alice)
+
+    def killed(request: wire.Message) -> bool:
+        if isinstance(request, wire.Query):
+            shutil.copytree(world.path / ALICE, world.path / "killed")
+        return isinstance(request, wire.Query)
+
+    world.network.lose = killed
+    (looked_up,) = await alice.lookup(NOBODY)
+    assert isinstance(looked_up.error, TimedOut)
+    world.network.lose = lambda _request: False
+    # The home as a kill at this moment leaves it, where it was.
+    await alice.close()
+    shutil.rmtree(world.path / ALICE)
+    shutil.copytree(world.path / "killed", world.path / ALICE)
+    alice = await world.open(ALICE)
+    assert await stock(alice) == before - 1
+    assert await route(alice, NOBODY) is Route.SMS
+    first, second = queries(world)[-2:]
+    assert not related(first, second)
+
+
+async def test_material_goes_with_its_epoch(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    await alice.context.directory.prepare()
+    world.server.directory.renew()
+    await alice.lookup(NOBODY)
+    assert await stock(alice) == 0
+
+
+async def test_where_no_mark_can_be_kept_there_is_no_stock(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await world.person(ALICE)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
+    alice = await world.open(ALICE)
+    await alice.context.directory.prepare()
+    assert await route(alice, NOBODY) is Route.SMS
+
+
+async def test_the_tier_can_change_within_an_epoch(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.person(ALICE)
+    await world.person(BOB)
+    world.server.directory.renew()
+    for tier in ("1", "2", "1"):
+        monkeypatch.setenv("GRUE_DIRECTORY_TIER", tier)
+        alice = await world.open(ALICE)
+        (looked_up,) = await alice.lookup(BOB)
+        assert (looked_up.tier, looked_up.route) == (int(tier), Route.ENCRYPTED)
+        await alice.close()
+
+
+async def test_a_manifest_without_the_table_is_looked_up_in_tier_1(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
+    await world.stop()
+    await world.start("another")
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
+    assert replace(world.server.directory.manifest, pir=b"") == world.server.directory.manifest
+    alice = await world.person(ALICE)
+    (looked_up,) = await alice.lookup(NOBODY)
+    assert (looked_up.tier, looked_up.route) == (1, Route.SMS)
