@@ -16,7 +16,7 @@ from grue.errors import CorruptDatabase, ForeignDatabase, UsageError
 from grue.server.directory import record_key
 from grue.server.keys import open_keys
 from grue.server.registration import delete_account
-from grue.server.run import LOCK, _locked
+from grue.server.run import LOCK, locked
 from grue.server.store import TABLES
 from grue.server.subpoena import NOT_DESCRIBED, Answer, gather
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
@@ -226,7 +226,7 @@ async def test_what_a_crash_left_in_the_log_is_read_and_stays_as_it_is(tmp_path:
 
 async def test_beside_a_running_server_what_was_just_committed_is_seen(tmp_path: Path) -> None:
     async with people(tmp_path) as world:
-        with _locked(tmp_path / "server"):
+        with locked(tmp_path / "server"):
             await world.person(NOBODY)
             answer = gather(tmp_path / "server", NOBODY)
             # The server goes on writing.

@@ -30,18 +30,24 @@ VERBS: Final = {
     ),
     "serve": ("servers", "Run a server."),
     "relay": ("servers", "Run an oblivious relay to somebody else's server; to your own it would hide nothing."),
+    "directory": ("directories", "A server's directory: make a new base, list its files, check them."),
     "subpoena": ("subpoena", "Show what a server could hand over about a number, and what it could not."),
     "carrier": ("servers", "Run a telephone company for development, or write an SMS on one of its telephones."),
     "lab": ("laboratory", "For demonstrations and measurements."),
 }
 """Where each verb is, and what it does: said here as well, so that `grue --help` need not import them all."""
 
-APPS: Final = {"contacts": "contacts_app", "carrier": "carrier_app", "lab": "lab_app"}
+APPS: Final = {
+    "contacts": "contacts_app",
+    "carrier": "carrier_app",
+    "directory": "directory_app",
+    "lab": "lab_app",
+}
 
 GROUPS: Final = {
     "You and others": ("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save"),
     "What goes on": ("exposure", "transport", "doctor"),
-    "Operate": ("serve", "relay", "subpoena"),
+    "Operate": ("serve", "relay", "directory", "subpoena"),
     "Try everything on this machine": ("demo", "carrier", "lab"),
 }
 """In the order in which help shows them."""

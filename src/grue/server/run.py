@@ -55,7 +55,7 @@ async def serve(
     stop = stop_signal()
     asyncio.get_running_loop().set_exception_handler(_report_from_loop)
     async with AsyncExitStack() as stack:
-        stack.enter_context(_locked(data))
+        stack.enter_context(locked(data))
         server = await stack.enter_async_context(_server(data, sms, directory_key, clock_is_right, blob_limit, make))
         if restored:
             await server.after_restore()
@@ -139,7 +139,7 @@ def _report_from_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any])
         report(error)
 
 
-def _locked(data: Path) -> IO[bytes]:
+def locked(data: Path) -> IO[bytes]:
     """Hold the directory for this process. Two servers would not see each other's streams."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.umask(0o077)
