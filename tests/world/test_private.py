@@ -286,6 +286,13 @@ async def test_material_is_gone_before_its_query_is_sent(world: MemoryWorld) -> 
     assert not related(first, second)
 
 
+async def test_upkeep_makes_a_stock_and_lookups_use_it(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    assert await stock(alice) == STOCK
+    await alice.lookup(NOBODY, BOB)
+    assert await stock(alice) == STOCK - 2
+
+
 async def test_material_goes_with_its_epoch(world: MemoryWorld) -> None:
     alice = await world.person(ALICE)
     await alice.context.directory.prepare()

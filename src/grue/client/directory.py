@@ -100,7 +100,7 @@ class Directory:
             results = await self._started_again(lambda: self._lookup(numbers))
         except GrueError as error:
             failure = error
-        known = await self.known()
+        tier = await self._store.read(_tier)
         used, ms = self._transport.usage.since(before), (perf_counter() - start) * 1000
         return [
             LookedUp(
@@ -108,7 +108,7 @@ class Directory:
                 route=results[number].route if number in results else Route.UNKNOWN,
                 result=results.get(number),
                 error=failure,
-                tier=TABLE_TIER if known is None else known.tier,
+                tier=tier,
                 requests=used.requests,
                 bytes_up=used.bytes_up,
                 bytes_down=used.bytes_down,
@@ -131,9 +131,10 @@ class Directory:
 
     async def prepare(self) -> None:
         """Make ahead of time what lookups will need; for when there is nothing else to do. Asks nobody."""
-        known = await self.known()
-        if known is not None and known.tier == PRIVATE_TIER:
-            with suppress(EpochEnded):
+        # What is wrong with the copy is said when something is looked up.
+        with suppress(EpochEnded, VerificationFailed):
+            known = await self.known()
+            if known is not None and known.tier == PRIVATE_TIER:
                 await self._private.prepare(known)
 
     async def _started_again(self, look: Callable[[], Awaitable[T]]) -> T:
@@ -224,7 +225,7 @@ def find(db: Db, tag: bytes) -> bytes | None:
     if entry is not None:
         assert isinstance(entry[0], bytes)
         return None if is_tombstone(entry[0]) else entry[0]
-    if rows.get_meta(db, "tier", int) == PRIVATE_TIER:
+    if _tier(db) == PRIVATE_TIER:
         return private.find(db, tag)
     record = db.row("SELECT record FROM record WHERE tag = ?", tag)
     return record[0] if record is not None and isinstance(record[0], bytes) else None
@@ -232,8 +233,12 @@ def find(db: Db, tag: bytes) -> bytes | None:
 
 def _known(db: Db, server_public: bytes) -> Known | None:
     manifest, head = rows.get_meta(db, "manifest", bytes), rows.get_meta(db, "head", bytes)
-    tier = rows.get_meta(db, "tier", int) or TABLE_TIER
-    return None if manifest is None or head is None else restore(manifest, head, server_public, tier)
+    return None if manifest is None or head is None else restore(manifest, head, server_public, _tier(db))
+
+
+def _tier(db: Db) -> int:
+    """The tier of the copy that is held; 1 before there is one."""
+    return rows.get_meta(db, "tier", int) or TABLE_TIER
 
 
 def _save(db: Db, stock: Stock, synced: Synced) -> None:

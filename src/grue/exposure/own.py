@@ -68,7 +68,7 @@ GIVEN: Final[Mapping[str, tuple[Given, ...]]] = {
     "Fetch": (Given(SERVER, "that somebody reads a mailbox", "who"),),
     "Subscribe": (Given(SERVER, "that one connection reads a mailbox, beside others", "who"),),
     "Ack": (Given(SERVER, "how far somebody has read a mailbox", "who"),),
-    "sealed": (Given(RELAY, "this machine's address, with a sealed request of one of six sizes", "what it asks"),),
+    "sealed": (Given(RELAY, "this machine's address, with a sealed request of one of seven sizes", "what it asks"),),
     "RemoveReader": (Given(SERVER, "that somebody reads a mailbox no more", "who"),),
 }
 """By the name of the request, or `file` for a file of the directory and `hello` for the first question; `sealed` is
