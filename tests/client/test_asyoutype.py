@@ -45,7 +45,7 @@ class Stand:
         await settle()
 
     async def answer(self, number: str, route: Route, error: GrueError | None = None) -> None:
-        self._answers.pop(number).set_result(LookedUp(number, route, None, error, 2, 1, 1, 1.0))
+        self._answers.pop(number).set_result(LookedUp(number, route, None, error, 1, 2, 1, 1, 1.0))
         await settle()
 
     async def type(self, text: str, between: float = 0.1) -> None:

@@ -25,6 +25,12 @@ from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld
 DAY = 86_400
 
 
+@pytest.fixture(autouse=True)
+def _tier_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is counted here is tier 1's; `test_contacts_private.py` has tier 2's."""
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
+
+
 def book(people: Sequence[str]) -> io.BytesIO:
     return io.BytesIO("".join(["Name,Phone\n", *(f"P{n},{number}\n" for n, number in enumerate(people))]).encode())
 

@@ -1,24 +1,27 @@
 """Look the whole address book up: new numbers evaluated in batches, all of them searched for in the own copy.
 
-The server sees how many batches there are, and how large. They depend on how many numbers are new here, and on
-nothing that is found: everything is asked before anything is searched for, and the search asks nobody.
+The server sees how many batches there are, and how large; in tier 2 also how many queries, one a number and epoch.
+They depend on how many numbers there are and are new here, and on nothing that is found: everything is asked before
+anything is searched for, and the search asks nobody.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from grue.client import contacts, rows
+from grue.client import contacts, private, rows
 from grue.client.contacts import SYNCING, Contact
 from grue.client.context import Context
 from grue.client.directory import find, remember
 from grue.client.store import Db
-from grue.errors import BadRecord, GrueError, LimitReached, NotAGrueServer
+from grue.errors import BadDirectory, BadRecord, EpochEnded, GrueError, LimitReached, NotAGrueServer
 from grue.protocol import wire
 from grue.protocol.addressbook import BATCH, Batch, padded
-from grue.protocol.directory_sync import Current
+from grue.protocol.directory_sync import Current, Known
 from grue.protocol.fallback import Route
 from grue.protocol.lookup import look
+from grue.protocol.pir import PRIVATE_TIER
+from grue.protocol.record import derive
 from grue.protocol.tokens import Purpose
 
 RESERVE: Final = 50
@@ -42,7 +45,7 @@ class Synced:
     sms: int
     unknown: int
     left: int
-    """Numbers that could not be evaluated yet."""
+    """Numbers that could not be evaluated yet, or in tier 2 not be asked for in this epoch of the directory."""
     retry_after: int
     """Seconds until the server allows more; 0 when none are left. It goes on by itself, with the daily round."""
     news: list[Contact]
@@ -60,7 +63,7 @@ async def sync(context: Context, progress: Progress | None = None) -> Synced:
     if failure is not None and not isinstance(failure, LimitReached):
         raise failure
     epoch = await _oprf_epoch(context)
-    left = await context.store.read(_left, epoch)
+    left = await context.store.read(_left, epoch) + await context.store.read(_unasked, await context.directory.known())
     news = await context.store.transact(contacts.take_news)
     routes = [contact.route for contact in await context.store.read(contacts.everybody)]
     return Synced(
@@ -89,12 +92,15 @@ async def _sync(context: Context, progress: Progress | None) -> tuple[int, GrueE
     evaluated, failure = 0, None
     left = await context.store.read(_left, current.manifest.contents.oprf_epoch)
     try:
+        await _retrieve(context, current)
         while numbers := await context.store.read(_new, current.manifest.contents.oprf_epoch):
             if progress is not None:
                 progress(evaluated, evaluated + left)
             outputs = await _evaluate(context, current, numbers)
             await context.store.note(remember, current, outputs)
             evaluated, left = evaluated + len(outputs), max(0, left - len(outputs))
+            # Batch by batch, so that an allowance that ends gives answers and not evaluations alone.
+            await _retrieve(context, current)
     except GrueError as error:
         failure = error
     if progress is not None and evaluated:
@@ -110,6 +116,18 @@ async def _evaluate(context: Context, current: Current, numbers: list[str]) -> d
     if not isinstance(answer, wire.Evaluated):
         raise NotAGrueServer
     return batch.evaluated(answer)
+
+
+async def _retrieve(context: Context, current: Current) -> None:
+    """In tier 2: ask for every number whose output is known, once in each of the directory's epochs."""
+    if current.tier != PRIVATE_TIER:
+        return
+    tags = await context.store.read(_tags, current)
+    for at in range(0, len(tags), wire.MAX_QUERIES):
+        some = tags[at : at + wire.MAX_QUERIES]
+        if await context.store.read(private.missing, current.manifest.contents.epoch, some):
+            await context.purse.stock(Purpose.LOOKUP, len(some) + RESERVE)
+            await context.directory.retrieve(current, some)
 
 
 async def _check(context: Context, current: Current) -> None:
@@ -136,6 +154,22 @@ def _left(db: Db, epoch: int) -> int:
     return cast("int", row[0]) if row is not None else 0
 
 
+def _unasked(db: Db, known: Known | None) -> int:
+    """How many are evaluated, and in tier 2 not asked for in this epoch."""
+    if known is None or known.tier != PRIVATE_TIER:
+        return 0
+    return len(private.missing(db, known.manifest.contents.epoch, _tags(db, known)))
+
+
+def _tags(db: Db, current: Known) -> list[bytes]:
+    """Of all numbers whose output is known, in the order of the tags, which says nothing."""
+    found = db.rows(
+        "SELECT output FROM contact JOIN evaluation AS e ON e.number = contact.number AND e.oprf_epoch = ?",
+        current.manifest.contents.oprf_epoch,
+    )
+    return sorted(derive(cast("bytes", row[0])).tag for row in found)
+
+
 def _new(db: Db, epoch: int) -> list[str]:
     """The next batch, by chance: so two processes of this home that are at it hardly pay for the same numbers."""
     found = db.rows(
@@ -159,16 +193,21 @@ def _check_some(db: Db, current: Current, after: str, now: int) -> str | None:
         ),
     )  # fmt: skip
     for number, before, output in found:
-        _note(db, number, Route(before), _route(db, current, number, output, now), now)
+        if (route := _route(db, current, number, output, now)) is not None:
+            _note(db, number, Route(before), route, now)
     return found[-1][0] if found else None
 
 
-def _route(db: Db, current: Current, number: str, output: bytes, now: int) -> Route:
+def _route(db: Db, current: Current, number: str, output: bytes, now: int) -> Route | None:
+    """None where the list keeps what it knew."""
     try:
         return look(current, number, output, lambda tag: find(db, tag), now).route
-    except BadRecord:
+    except (BadRecord, BadDirectory):
         # Of this number nothing is known; the others are as they are.
         return Route.UNKNOWN
+    except EpochEnded:
+        # Tier 2, and not asked for yet in this epoch.
+        return None
 
 
 def _note(db: Db, number: str, before: Route, route: Route, now: int) -> None:

@@ -38,8 +38,7 @@ class Private:
         until then stays.
         """
         table = await self._opened(known)
-        missing = await self._store.read(_missing, table.epoch, tags)
-        retrieval = Retrieval(table, missing)
+        retrieval = Retrieval(table, await self._store.read(missing, table.epoch, tags))
         while retrieval.wanted:
             materials = await self._materials(table, retrieval.wanted)
             answer = await self._ask(retrieval.ask(materials))
@@ -115,7 +114,8 @@ def _epoch(db: Db) -> int:
     return rows.get_meta(db, "epoch", int) or 0
 
 
-def _missing(db: Db, epoch: int, tags: Sequence[bytes]) -> list[bytes]:
+def missing(db: Db, epoch: int, tags: Sequence[bytes]) -> list[bytes]:
+    """The tags that were not asked for in this epoch."""
     sql = "SELECT 1 FROM retrieved WHERE tag = ? AND epoch = ?"
     return [tag for tag in tags if db.row(sql, tag, epoch) is None]
 
