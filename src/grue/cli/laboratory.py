@@ -166,7 +166,9 @@ def _story() -> "ModuleType":
 
 
 lab_app = App(name="lab", help="For demonstrations and measurements.")
+lab_app.command("grue.cli.classic:classic_app", name="classic", help="A directory that logs what is typed, and orders.")
 lab_app.command(fill)
+lab_app.command("grue.cli.classic:life", name="life", help="A made-up life, and what everybody knows of it.")
 lab_app.command(scan)
 lab_app.command(swap)
 lab_app.command(wiretap)

@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -249,7 +249,7 @@ def load_lines(path: Path, kind: type[Record]) -> Iterator[Record]:
                 line = file.readline()
                 if not line.endswith(b"\n"):
                     return
-                record = cast("Record", decoder.decode(line))
+                record = decoder.decode(line)
             except (EOFError, OSError, msgspec.DecodeError):
                 return
             yield record

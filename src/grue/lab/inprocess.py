@@ -115,7 +115,7 @@ class World:
 
     async def __aenter__(self) -> "World":
         keys = open_keys(self.data)
-        self._store = await open_store(self.data / DATABASE)
+        self._store = await self._open_store(self.data / DATABASE)
         directory = Directory(self.data, keys, self._clock)
         self.server = Server(
             self._store,
@@ -126,6 +126,9 @@ class World:
             clock=self._clock,
         )
         return self
+
+    async def _open_store(self, path: Path) -> Store:
+        return await open_store(path)
 
     async def __aexit__(self, *_error: object) -> None:
         for client in self._clients:

@@ -1,0 +1,244 @@
+"""Read what each observer was given as sightings: who was seen to do what, with whom, and when.
+
+Each function reads one observer's records with that observer's knowledge and no more. What it cannot tell it leaves
+`UNKNOWN`. Nothing here knows the truth, or which question will be asked.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from grue.errors import BadRequest
+from grue.exposure.captures import RELAYED, Event
+from grue.exposure.decode import messages
+from grue.exposure.lives import DAY, UNKNOWN, Kind, Sighting
+from grue.exposure.records import CallDetail, Held, Passed, Return
+from grue.protocol import wire
+
+AT_ONCE: Final = 1.0
+"""Seconds. What follows an envelope so soon in its mailbox is a receipt, written by nobody."""
+
+ROUND: Final = 5.0
+"""Seconds after an account counted its key packages in which the rest of its daily round comes."""
+
+TOGETHER: Final = 5.0
+"""Seconds from a key package's claim to the mailbox that it was claimed for."""
+
+ANSWERED: Final = 0.25
+"""Seconds in which a request is answered that does not wait for anything."""
+
+
+def from_return(one: Return) -> list[Sighting]:
+    """A classic directory's log about one account: it asked for a number."""
+    return [Sighting(asked.at, Kind.LOOKUP, asked.account, asked.number) for asked in one.records()]
+
+
+def from_carrier(records: Iterable[CallDetail]) -> list[Sighting]:
+    """A carrier's records."""
+    kinds = {"call": Kind.CALL, "sms": Kind.TEXT}
+    return [Sighting(one.at, kinds[one.kind], one.sender, one.to) for one in records]
+
+
+# --- a Grue server, live --------------------------------------------------------------------------
+
+
+@dataclass
+class _Box:
+    """What a live server knows of one mailbox."""
+
+    members: set[str] = field(default_factory=set)
+    """Numbers, or addresses where no number is known."""
+    invited: str = UNKNOWN
+    """Whose key package was claimed just before."""
+    last: float = 0.0
+    posts: list[tuple[float, str]] = field(default_factory=list)
+
+
+class _Server:
+    """Reads what a server was given, message by message. An address is whose account was last seen there."""
+
+    def __init__(self) -> None:
+        self._at_address: dict[str, str] = {}
+        self._of_intro: dict[bytes, str] = {}
+        self._boxes: dict[bytes, _Box] = {}
+        self._registering: dict[str, str] = {}
+        self._rounds: dict[str, float] = {}
+        self._claimed: tuple[float, str] = (0.0, UNKNOWN)
+        self._found: list[Sighting] = []
+
+    def read(self, events: Iterable[Event]) -> list[Sighting]:
+        for read in messages(events):
+            if read.event.up:
+                self._request(read.event, read.message)
+        return sorted([*self._found, *self._texts()], key=lambda one: one.at)
+
+    def _request(self, event: Event, message: wire.Message) -> None:
+        who = self._who(event)
+        match message:
+            case wire.RegisterFinish(number=number, device_list=signed):
+                self._at_address[event.address] = number
+                self._of_intro |= dict.fromkeys(_intro(signed), number)
+            case wire.CheckIn(number=number):
+                self._at_address[event.address] = number
+            case wire.Subscribe(mailbox=mailbox) if mailbox in self._of_intro:
+                self._at_address[event.address] = self._of_intro[mailbox]
+            case wire.CountKeyPackages():
+                self._rounds[event.address] = event.at
+            case wire.SendSms(sender=sender, to=to):
+                self._found.append(Sighting(event.at, Kind.TEXT, sender, to))
+            case wire.Evaluate() if event.at - self._rounds.get(event.address, 0.0) > ROUND:
+                self._found.append(Sighting(event.at, Kind.ACTIVE, who))
+            case wire.Claim(intro_mailbox=intro):
+                other = self._of_intro.get(intro, UNKNOWN)
+                self._claimed = (event.at, other)
+                self._found.append(Sighting(event.at, Kind.LOOKUP, who, other))
+            case wire.CreateMailbox(mailbox=mailbox):
+                self._create(event, self._box(mailbox, who))
+            case wire.Post(mailbox=mailbox):
+                self._post(event, who, self._box(mailbox, who))
+            case wire.Fetch(mailbox=mailbox) | wire.ExchangeSlot(mailbox=mailbox):
+                self._box(mailbox, who)
+            case wire.Subscribe(mailbox=mailbox) | wire.Ack(mailbox=mailbox) if mailbox not in self._of_intro:
+                self._box(mailbox, who)
+
+    def _who(self, event: Event) -> str:
+        if event.address == RELAYED:
+            return UNKNOWN
+        return self._at_address.get(event.address, event.address)
+
+    def _box(self, mailbox: bytes, who: str) -> _Box:
+        box = self._boxes.setdefault(mailbox, _Box())
+        if who != UNKNOWN:
+            box.members.add(who)
+        return box
+
+    def _create(self, event: Event, box: _Box) -> None:
+        at, other = self._claimed
+        if event.at - at <= TOGETHER:
+            box.invited = other
+
+    @staticmethod
+    def _post(event: Event, who: str, box: _Box) -> None:
+        if event.at - box.last > AT_ONCE:
+            box.posts.append((event.at, who))
+            box.last = event.at
+
+    def _texts(self) -> Iterator[Sighting]:
+        """Each post, once it is known who else reads the mailbox."""
+        for box in self._boxes.values():
+            for at, who in box.posts:
+                others = (box.members or {box.invited}) - {who}
+                yield Sighting(at, Kind.TEXT, who, min(others, default=UNKNOWN))
+
+
+def from_server(events: Iterable[Event]) -> list[Sighting]:
+    """What a live server makes of what it was given, `direct` or by a relay."""
+    return _Server().read(events)
+
+
+def _intro(signed: bytes) -> list[bytes]:
+    try:
+        return [wire.DEVICE_LIST.decode(wire.SIGNED_DEVICE_LIST.decode(signed).body).intro_mailbox]
+    except BadRequest:
+        return []
+
+
+# --- at rest --------------------------------------------------------------------------------------
+
+
+def from_rest(rows: Iterable[Held], numbers: Mapping[str, str]) -> list[Sighting]:
+    """Snapshots, read with the directory's key: `numbers` by tag, as hexadecimal.
+
+    An envelope in an account's intro mailbox, and a key package that an account lacks beside the others, say that
+    somebody new wrote to it on the day before.
+    """
+    by_time: dict[float, list[Held]] = {}
+    for row in rows:
+        by_time.setdefault(row.at, []).append(row)
+    return [sighting for at, held in sorted(by_time.items()) for sighting in _snapshot(at, held, numbers)]
+
+
+def _snapshot(at: float, rows: Sequence[Held], numbers: Mapping[str, str]) -> Iterator[Sighting]:
+    accounts = {str(one.row["account"]): one.row for one in rows if one.table == "account"}
+    of_intro = {row["intro_mailbox"]: numbers.get(str(row["phone_tag"]), UNKNOWN) for row in accounts.values()}
+    of_device: dict[object, Mapping[str, object]] = {
+        one.row["device_pub"]: accounts[str(one.row["account"])]
+        for one in rows
+        if one.table == "device" and str(one.row["account"]) in accounts
+    }
+    left: dict[object, int] = dict.fromkeys(of_device, 0)
+    for one in rows:
+        if one.table == "envelope" and one.row["mailbox"] in of_intro:
+            yield Sighting(at - DAY, Kind.TEXT, UNKNOWN, of_intro[one.row["mailbox"]], DAY)
+        elif one.table == "key_package" and one.row["device_pub"] in left and not one.row["last_resort"]:
+            left[one.row["device_pub"]] += 1
+    full = max(left.values(), default=0)
+    for device, count in left.items():
+        if count < full:
+            number = numbers.get(str(of_device[device]["phone_tag"]), UNKNOWN)
+            yield Sighting(at - DAY, Kind.TEXT, UNKNOWN, number, DAY)
+
+
+# --- a relay, and a relay with the server ---------------------------------------------------------
+
+
+def from_relay(passed: Sequence[Passed], subscribers: Mapping[str, str]) -> list[Sighting]:
+    """Addresses and times alone. Something is asked from one address, and a request of another's that had waited is
+    answered: a message, by the look of it. `subscribers` are numbers by address, as access providers know them.
+    """
+    asked, waited = _requests(passed)
+    moments = [at for at, _ in waited]
+    found: list[Sighting] = []
+    last: dict[frozenset[str], float] = {}
+    for at, address in asked:
+        who = subscribers.get(address, address)
+        for _, other in waited[bisect_left(moments, at) : bisect_left(moments, at + ANSWERED)]:
+            pair = frozenset((address, other))
+            if other == address or at - last.get(pair, 0.0) <= 2 * AT_ONCE:
+                continue
+            last[pair] = at
+            found.append(Sighting(at, Kind.TEXT, who, subscribers.get(other, other)))
+    return found
+
+
+def _requests(passed: Sequence[Passed]) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
+    """What was answered at once, by when it was asked, and what had waited, by when it was answered."""
+    begun: dict[str, float] = {}
+    asked: list[tuple[float, str]] = []
+    waited: list[tuple[float, str]] = []
+    for one in passed:
+        if one.up:
+            begun[one.connection] = one.at
+        elif (at := begun.pop(one.connection, None)) is not None:
+            if one.at - at <= ANSWERED:
+                asked.append((at, one.address))
+            else:
+                waited.append((one.at, one.address))
+    return sorted(asked), sorted(waited)
+
+
+SAME: Final = 0.02
+"""Seconds between a request at the relay and the same at the server, at most."""
+
+
+def from_both(events: Sequence[Event], passed: Sequence[Passed]) -> list[Sighting]:
+    """A server and its relay that tell each other: each relayed request gets its address back, by its time."""
+    return from_server(_addressed(events, passed))
+
+
+def _addressed(events: Sequence[Event], passed: Sequence[Passed]) -> Iterator[Event]:
+    # What came in one instant stays in its order, which is the same on both sides.
+    by_time = sorted(((one.at, one.address) for one in passed if one.up), key=lambda one: one[0])
+    at = 0
+    for event in events:
+        if event.address != RELAYED or not event.up:
+            yield event
+            continue
+        while at < len(by_time) and by_time[at][0] < event.at - SAME:
+            at += 1
+        if at < len(by_time) and by_time[at][0] <= event.at + SAME:
+            yield Event(event.at, by_time[at][1], event.connection, event.up, event.where, event.data)
+            at += 1
+        else:
+            yield event

@@ -1,0 +1,185 @@
+"""The classic directory: a server that is asked, number by number, how a message goes, and that keeps the questions.
+
+It reproduces what is described of systems in use (`docs/exposure-lab.md` names the sources), so that it can be seen
+what such a log says. It belongs to the lab: nothing that `grue serve` starts leads here. Never give it a real number.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, cast
+
+import apsw
+
+from grue.errors import UsageError
+from grue.exposure.lives import DAY
+from grue.exposure.records import Asked, Return, Snapshot
+
+WARNING: Final = (
+    "This is a laboratory's reproduction of a directory that logs every number its users type. It is no part of a Grue "
+    "server. Give it no real number."
+)
+
+KEPT_DAYS: Final = 30
+"""How long such a log is kept, by its operator's own word; 25 is documented as well."""
+
+STEPS: Final = (30, 60)
+"""Days by which an order is extended at a time."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS asked (
+    at REAL NOT NULL, account TEXT NOT NULL, address TEXT NOT NULL, number TEXT NOT NULL, devices INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS asked_account ON asked (account, at);
+CREATE INDEX IF NOT EXISTS asked_at ON asked (at);
+CREATE TABLE IF NOT EXISTS legal_order (
+    id INTEGER PRIMARY KEY, target TEXT NOT NULL, begun REAL NOT NULL, until REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS step (legal_order INTEGER NOT NULL, begun REAL NOT NULL, ended REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS preserved (
+    legal_order INTEGER NOT NULL, at REAL NOT NULL, account TEXT NOT NULL, address TEXT NOT NULL, number TEXT NOT NULL,
+    devices INTEGER NOT NULL);
+"""
+
+_COLUMNS: Final = "at, account, address, number, devices"
+
+Pen = Callable[[Asked], None]
+
+
+class ClassicDirectory:
+    """The directory with its log and its orders. `close` it."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        registered: Iterable[str] = (),
+        *,
+        kept_days: int = KEPT_DAYS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        path        the log's database; None keeps it in memory
+        registered  numbers that have the messenger
+        Raises UsageError.
+        """
+        if kept_days < 1:
+            raise UsageError("The log is kept for a day at least.")
+        self._registered = set(registered)
+        self._kept = kept_days * DAY
+        self._clock = clock
+        self._pens: defaultdict[str, list[Pen]] = defaultdict(list)
+        try:
+            self._database = apsw.Connection(str(path) if path is not None else ":memory:")
+            self._database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+            self._database.execute(_SCHEMA)
+        except apsw.Error:
+            raise UsageError(f"{path} cannot be the log's database.") from None
+
+    def close(self) -> None:
+        self._database.close()
+
+    # --- what clients ask -------------------------------------------------------------------------
+
+    def ask(self, account: str, address: str, number: str) -> str:
+        """`encrypted` or `sms`; and the question is in the log, whether or not a message follows."""
+        devices = int(number in self._registered)
+        asked = Asked(self._clock(), account, address, number, devices)
+        self._database.execute(
+            f"INSERT INTO asked ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 -- our own names
+            (asked.at, account, address, number, devices),
+        )
+        for pen in self._pens[account]:
+            pen(asked)
+        return "encrypted" if devices else "sms"
+
+    def sweep(self) -> int:
+        """Delete what is older than it is kept for; returns how much. What an order asks for is set aside before."""
+        now = self._clock()
+        with self._database:
+            self._set_aside(now)
+            self._database.execute("DELETE FROM asked WHERE at < ?", (now - self._kept,))
+        return self._database.changes()
+
+    # --- orders -----------------------------------------------------------------------------------
+
+    def order(self, target: str, begun: float, days: int = 30) -> int:
+        """Take an order for everything that `target` asks, from `begun` (Unix seconds) until `days` from now.
+
+        What lies before is handed over as far as it is still kept. Orders may overlap; each has a return of its own. A
+        target that was never seen is no error: its return is empty, and later questions fill it. Raises UsageError for
+        a start in the future, or a number of days that is no step.
+        """
+        now = self._clock()
+        if begun > now:
+            raise UsageError("An order begins now or earlier.")
+        _check_step(days)
+        until = now + days * DAY
+        with self._database:
+            self._database.execute(
+                "INSERT INTO legal_order (target, begun, until) VALUES (?, ?, ?)", (target, begun, until)
+            )
+            order = self._database.last_insert_rowid()
+            self._database.execute("INSERT INTO step VALUES (?, ?, ?)", (order, begun, until))
+        return order
+
+    def extend(self, order: int, days: int) -> float:
+        """Let an order go on for another step; returns until when. Raises UsageError."""
+        _check_step(days)
+        _, _, until = self._order(order)
+        with self._database:
+            self._database.execute("UPDATE legal_order SET until = ? WHERE id = ?", (until + days * DAY, order))
+            self._database.execute("INSERT INTO step VALUES (?, ?, ?)", (order, until, until + days * DAY))
+        return until + days * DAY
+
+    def produce(self, order: int) -> Return:
+        """The return of an order as of now: one snapshot for each step that has begun. Raises UsageError."""
+        target, begun, until = self._order(order)
+        now = self._clock()
+        with self._database:
+            self._set_aside(now)
+        sql = "SELECT begun, ended FROM step WHERE legal_order = ? AND begun <= ? ORDER BY begun"
+        steps = cast("list[tuple[float, float]]", self._database.execute(sql, (order, now)).fetchall())
+        snapshots = [self._snapshot(order, first, min(last, now)) for first, last in steps]
+        responsive = any(snapshot.records for snapshot in snapshots)
+        return Return(order, target, begun, until, now, responsive, snapshots)
+
+    def pen_register(self, target: str, pen: Pen) -> Callable[[], None]:
+        """From now on, call `pen` with each number as `target` types it; returns what ends it."""
+        self._pens[target].append(pen)
+        return lambda: self._pens[target].remove(pen)
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    def _order(self, order: int) -> tuple[str, float, float]:
+        row = self._database.execute("SELECT target, begun, until FROM legal_order WHERE id = ?", (order,)).fetchone()
+        if row is None:
+            raise UsageError(f"There is no order {order}.")
+        return str(row[0]), float(row[1]), float(row[2])
+
+    def _set_aside(self, now: float) -> None:
+        """Copy what orders ask for, once each, so that the sweep does not take it from them."""
+        sql = "SELECT id, target, begun, until FROM legal_order"
+        orders = cast("list[tuple[int, str, float, float]]", self._database.execute(sql).fetchall())
+        for order, target, begun, until in orders:
+            last = self._database.execute(
+                "SELECT ifnull(max(at), -1) FROM preserved WHERE legal_order = ?", (order,)
+            ).fetchone()
+            assert last is not None
+            # By what came after the last: of two in one instant the first may have been copied alone, hence EXCEPT.
+            self._database.execute(
+                f"INSERT INTO preserved SELECT ?1, {_COLUMNS} FROM asked"  # noqa: S608 -- our own names
+                " WHERE account = ?2 AND at >= max(?3, ?5) AND at < ?4"
+                f" EXCEPT SELECT legal_order, {_COLUMNS} FROM preserved WHERE legal_order = ?1 AND at >= ?5",
+                (order, target, begun, min(until, now + 1), last[0]),
+            )
+
+    def _snapshot(self, order: int, begun: float, ended: float) -> Snapshot:
+        sql = f"SELECT {_COLUMNS} FROM preserved WHERE legal_order = ? AND at >= ? AND at <= ? ORDER BY at"  # noqa: S608
+        rows = cast(
+            "list[tuple[float, str, str, str, int]]", self._database.execute(sql, (order, begun, ended)).fetchall()
+        )
+        return Snapshot(begun, ended, [Asked(*row) for row in rows])
+
+
+def _check_step(days: int) -> None:
+    if days not in STEPS:
+        raise UsageError(f"An order goes on in steps of {' or '.join(map(str, STEPS))} days.")

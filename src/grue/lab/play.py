@@ -1,0 +1,304 @@
+"""Play a life through a classic directory, the carrier, and Grue, the clock fast-forwarded; keep what each was given.
+
+Grue is played twice, `direct` and `oblivious`: what the server is given differs, the life does not.
+"""
+
+import shutil
+import tempfile
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from grue.exposure.lives import DAY, Event, Kind, Life, Person
+from grue.exposure.records import CallDetail, Dialled, Heard, Held, Return
+from grue.exposure.rest import MAGIC, Table, tables
+from grue.lab.classic import KEPT_DAYS, ClassicDirectory
+from grue.lab.inprocess import Codes, World
+from grue.lab.parties import Party
+from grue.lab.quick import open_quick
+from grue.lab.taps import Tapes
+from grue.lab.telephone import Telephones
+from grue.server.directory import record_key
+from grue.server.keys import open_keys
+from grue.server.sms import Sms
+from grue.server.store import Store
+
+REGISTERED_BEFORE: Final = 7 * DAY
+"""Seconds before the life begins at which everybody registers."""
+
+STEP_DAYS: Final = 30
+"""Days between two snapshots, of either directory: an order and its extensions."""
+
+SWEEP_DAYS: Final = 7
+"""Days between two sweeps of the server; the real one sweeps every six hours."""
+
+ROUND_DAYS: Final = 28
+"""Days between two daily rounds of everybody but the subject, so that their key packages do not run out."""
+
+CHECK_IN_DAYS: Final = 6 * ROUND_DAYS
+"""Days between two check-ins of everybody but the subject, whose accounts would go after a year otherwise."""
+
+PRESENCE_SECONDS: Final = 3600.0
+"""How often a handset says that it is there."""
+
+SEALED_BYTES: Final = 200
+"""Bytes from which on a value of a row is written down as its length: a sealed envelope, or public keys."""
+
+
+@dataclass(frozen=True, repr=False)
+class GrueTapes:
+    """What one way through Grue left."""
+
+    tapes: Tapes
+    rest: list[Held]
+    tags: dict[str, str]
+    """What the directory's key makes of `account.phone_tag`: numbers by tag, as hexadecimal."""
+
+
+@dataclass(frozen=True)
+class TelephoneTapes:
+    """What the telephone network left; it is the same in every world but for SMS to people on Grue, which do not go."""
+
+    records: list[CallDetail]
+    dialled: list[Dialled]
+    heard: list[Heard]
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """A folder in memory where the system has one: a year of fsyncs takes no time there."""
+    memory = Path("/dev/shm")  # noqa: S108 -- its own directory is made in it
+    with tempfile.TemporaryDirectory(prefix="grue-life-", dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+# --- the classic directory ------------------------------------------------------------------------
+
+
+def play_classic(life: Life, path: Path | None = None, *, kept_days: int = KEPT_DAYS) -> Return:
+    """Everybody's lookups, a sweep a day, and an order about the subject that is extended until the life ends.
+
+    Some 10 us a lookup.
+    """
+    now = life.begun
+    registered = {one.number for one in life.people if one.grue}
+    where = _addresses(life)
+    directory = ClassicDirectory(path, registered, kept_days=kept_days, clock=lambda: now)
+    try:
+        order = directory.order(life.subject, life.begun, STEP_DAYS)
+        until, swept = life.begun + STEP_DAYS * DAY, life.begun
+        for event in life.events:
+            now = max(now, event.at)
+            if now - swept > DAY:
+                swept = now
+                directory.sweep()
+            while until < now:
+                until = directory.extend(order, STEP_DAYS)
+            if event.kind is Kind.LOOKUP:
+                directory.ask(event.who, where(event.who, now), event.whom)
+        now = max(now, life.ended)
+        return directory.produce(order)
+    finally:
+        directory.close()
+
+
+def _addresses(life: Life) -> Callable[[str, float], str]:
+    """From which network address somebody asks: the subject moves, everybody else is at home."""
+    homes = {one.number: one.address for one in life.people}
+    begins = [stay.begun for stay in life.stays]
+
+    def address(number: str, at: float) -> str:
+        if number != life.subject or not begins:
+            return homes[number]
+        return life.stays[max(bisect_right(begins, at) - 1, 0)].address
+
+    return address
+
+
+# --- telephones -----------------------------------------------------------------------------------
+
+
+class _Telephones:
+    """The telephone network of a life, and the subject's handset."""
+
+    def __init__(self, life: Life, clock: Callable[[], float]) -> None:
+        home = life.people[0].address
+        where = _addresses(life)
+        self.network = Telephones(clock, line=life.subject, near=lambda: where(life.subject, clock()) == home)
+
+
+def play_telephone(life: Life) -> TelephoneTapes:
+    """Calls, and SMS to and from who is not on Grue; and the handset's presence, every hour. Some 2 us an event."""
+    now = life.begun
+    network = _Telephones(life, lambda: now).network
+    grue = {one.number for one in life.people if one.grue}
+    said = life.begun
+    for event in life.events:
+        while said < event.at:
+            now, said = said, said + PRESENCE_SECONDS
+            network.present()
+        now = event.at
+        if event.kind is Kind.CALL:
+            network.call(event.who, event.whom, event.seconds)
+        elif event.kind is Kind.TEXT and not {event.who, event.whom} <= grue:
+            network.sms(event.who, event.whom, event.text)
+        elif event.kind is Kind.TEXT and life.subject in (event.who, event.whom):
+            network.data(len(event.text))
+    now = max(now, life.ended)
+    network.sweep()
+    return TelephoneTapes(network.records, network.dialled, network.heard)
+
+
+# --- Grue -----------------------------------------------------------------------------------------
+
+
+class _Gateway(Codes):
+    """The server's SMS gateway: what it submits, the carrier carries."""
+
+    def __init__(self, network: Telephones) -> None:
+        super().__init__()
+        self._network = network
+
+    async def submit(self, sms: Sms) -> str:
+        self._network.sms(sms.sender or "Grue", sms.to, sms.text)
+        return await super().submit(sms)
+
+
+class _LifeWorld(World):
+    def __init__(self, folder: Path, now: float, gateway: Codes) -> None:
+        super().__init__(folder, now)
+        self._codes = gateway
+
+    async def _open_store(self, path: Path) -> Store:
+        return await open_quick(path)
+
+
+class GruePlayer:
+    """One way of playing a life through Grue."""
+
+    def __init__(self, life: Life, folder: Path, *, oblivious: bool) -> None:
+        self._life = life
+        self._oblivious = oblivious
+        self._folder = folder
+        self._where = _addresses(life)
+        self._tapes = Tapes()
+        self._rest: list[Held] = []
+        self._parties: dict[str, Party] = {}
+        self._to_refill: dict[str, float] = {}
+        self._network = _Telephones(life, lambda: self._world.now).network
+        self._gateway = _Gateway(self._network)
+        self._world = _LifeWorld(folder, life.begun - REGISTERED_BEFORE, self._gateway)
+
+    async def play(self) -> GrueTapes:
+        """Some 1 ms an event."""
+        life = self._life
+        async with self._world as world:
+            for person in life.people:
+                if person.grue:
+                    await self._register(person)
+            day = life.begun
+            for event in life.events:
+                while day <= event.at:
+                    await self._day(day)
+                    day += DAY
+                world.now = max(world.now, event.at)
+                await self._happen(event)
+            while day <= life.ended:
+                await self._day(day)
+                day += DAY
+            keys = open_keys(world.data)
+        tags = {record_key(keys, one.number).tag.hex(): one.number for one in life.people if one.grue}
+        return GrueTapes(self._tapes.by_time(), self._rest, tags)
+
+    def carried(self) -> list[CallDetail]:
+        """What the server's SMS gateway gave the carrier."""
+        return self._network.records
+
+    async def _register(self, person: Person) -> None:
+        party = self._parties[person.number] = Party(
+            self._world,
+            person.number,
+            lambda: self._where(person.number, self._world.now),
+            self._tapes,
+            self._oblivious,
+            draws=person.number == self._life.subject,
+        )
+        await party.register(self._gateway.code)
+
+    async def _day(self, day: float) -> None:
+        """What is done daily, weekly and monthly; the subject's round at an hour of the phone's own."""
+        world, life = self._world, self._life
+        world.now = max(world.now, day)
+        number = round((day - life.begun) / DAY)
+        if number % STEP_DAYS == 0 or day >= life.ended:
+            await world.log_written()
+            self._rest += snapshot(world.data, world.now)
+        if number % SWEEP_DAYS == 0:
+            await world.server.directory.tend()
+            await world.server.sweep()
+        due = {who for who, at in self._to_refill.items() if at <= day}
+        due |= {who for n, who in enumerate(self._parties) if (n + number) % ROUND_DAYS == 0}
+        for who in sorted(due - {life.subject}):
+            self._to_refill.pop(who, None)
+            await self._parties[who].upkeep()
+            if number % CHECK_IN_DAYS < ROUND_DAYS:
+                await self._parties[who].check_in()
+        subject = self._parties[life.subject]
+        await subject.upkeep()
+        if number % 7 == 0:
+            await subject.check_in()
+
+    async def _happen(self, event: Event) -> None:
+        who, whom = self._parties.get(event.who), self._parties.get(event.whom)
+        if who is None or event.kind is Kind.CALL:
+            return
+        await who.connect()
+        if whom is not None:
+            await whom.connect()
+        if event.kind is Kind.LOOKUP:
+            await who.look_up(event.whom)
+        elif whom is None:
+            await who.look_up(event.whom)
+            if event.who == self._life.subject:
+                await who.sms(event.whom, event.text)
+        elif event.whom in who.conversations:
+            await who.text(whom)
+        else:
+            await who.look_up(event.whom)
+            await who.first_contact(whom)
+            self._to_refill[event.whom] = self._world.now + DAY
+
+
+async def play_grue(life: Life, *, oblivious: bool) -> GrueTapes:
+    """A life through Grue, on a server of its own."""
+    with quick_folder() as folder:
+        return await GruePlayer(life, folder, oblivious=oblivious).play()
+
+
+def snapshot(data: Path, at: float) -> list[Held]:
+    """What lies in a server's databases; the server may be running."""
+    with tempfile.TemporaryDirectory(prefix="grue-rest-", dir=data.parent) as copied:
+        copy = Path(copied) / "data"
+        shutil.copytree(data, copy, ignore=shutil.ignore_patterns("*.key", "directory", "blobs"))
+        databases = [path for path in sorted(copy.iterdir()) if path.is_file() and _is_database(path)]
+        return [held for path in databases for table in tables(path) for held in _rows(table, at)]
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _rows(table: Table, at: float) -> Iterator[Held]:
+    for row in table.rows:
+        values = (_value(value) for value in row)
+        yield Held(at, table.name, dict(zip(table.heads, values, strict=True)))
+
+
+def _value(value: object) -> str | int | None:
+    if isinstance(value, bytes):
+        return value.hex() if len(value) <= SEALED_BYTES else f"{len(value)} bytes"
+    return value if value is None or isinstance(value, int) else str(value)

@@ -1,0 +1,222 @@
+"""A life, played and read: captures to files, sightings to the analyst, answers for a report; also over many seeds."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from grue.errors import UsageError
+from grue.exposure.analyst import answers, brief, of_target, scores
+from grue.exposure.captures import Event
+from grue.exposure.decode import names
+from grue.exposure.lives import (
+    Answer,
+    Answers,
+    Brief,
+    Kind,
+    Life,
+    Score,
+    Shown,
+    Sighting,
+    View,
+    load,
+    load_lines,
+    save,
+    save_lines,
+)
+from grue.exposure.lives import Event as Happening
+from grue.exposure.records import CallDetail, Held, Passed, Return
+from grue.exposure.views import from_both, from_carrier, from_relay, from_rest, from_return, from_server
+from grue.lab.life import YEAR, Shape, generate
+from grue.lab.play import GrueTapes, play_classic, play_grue, play_telephone
+
+CAPTURES: Final = "captures"
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+DIRECTORY: Final = frozenset({"Evaluate", "Evaluated", "RegisterFinish", "CheckIn"})
+"""What the directory is given, of all that the server is."""
+TOKENS: Final = frozenset({"DrawTokens", "Drawn"})
+"""What the token issuer is given; tokens that are spent lie in the requests that they pay for."""
+
+
+class Tags(msgspec.Struct, frozen=True):
+    """`tags.json`: what the directory's key makes of `account.phone_tag`."""
+
+    numbers: dict[str, str]
+
+
+def make(seed: int, folder: Path, shape: Shape = YEAR) -> Answers:
+    """Generate a life, play it through all three systems, and write everything to a folder that is new or empty.
+
+    Uses two processes. Raises UsageError.
+    """
+    life = generate(seed, shape)
+    _prepare(folder)
+    save(folder / "life.json", life)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        ways = [pool.submit(_way, life, folder, oblivious) for oblivious in (False, True)]
+        shown = [_classic(life, folder), _carrier(life, folder), *(one for way in ways for one in way.result())]
+    return _kept(folder, life, shown)
+
+
+def read(folder: Path) -> Answers:
+    """The same answers from the captures in a folder, as far as each goes: one that was cut short says less.
+
+    Raises UsageError when there is no life.
+    """
+    try:
+        life = load(folder / "life.json", Life)
+        returned = load(folder / "return.json", Return)
+        tags = load(folder / "tags.json", Tags)
+    except (OSError, msgspec.DecodeError):
+        raise UsageError(f"{folder} holds no life.") from None
+    told, where = brief(life), folder / CAPTURES
+    tapes = _Files(where)
+    found = {
+        View.CLASSIC: (len(returned.records()), from_return(returned)),
+        View.CARRIER: tapes.read("carrier", CallDetail, from_carrier),
+        View.REST: tapes.read("rest", Held, lambda rows: from_rest(rows, tags.numbers)),
+        View.DIRECT: tapes.read("live-direct", Event, from_server),
+        View.OBLIVIOUS: tapes.read("live-oblivious", Event, from_server),
+        View.RELAY: tapes.read("relay", Passed, lambda passed: from_relay(passed, _subscribers(life))),
+        View.COLLUDING: tapes.both(),
+    }
+    return Answers(told, [_shown(view, *one, told, life) for view, one in found.items()])
+
+
+class _Files:
+    """Captures in a folder."""
+
+    def __init__(self, where: Path) -> None:
+        self._where = where
+
+    def lines(self, name: str, kind: type[Record]) -> list[Record]:
+        path = self._where / f"{name}.jsonl.gz"
+        return list(load_lines(path, kind)) if path.exists() else []
+
+    def read(
+        self, name: str, kind: type[Record], view: Callable[[list[Record]], list[Sighting]]
+    ) -> tuple[int, list[Sighting]]:
+        records = self.lines(name, kind)
+        return len(records), view(records)
+
+    def both(self) -> tuple[int, list[Sighting]]:
+        events, passed = self.lines("live-oblivious", Event), self.lines("relay", Passed)
+        return len(events) + len(passed), from_both(events, passed)
+
+
+# --- one life -------------------------------------------------------------------------------------
+
+
+def _prepare(folder: Path) -> None:
+    try:
+        (folder / CAPTURES).mkdir(parents=True, exist_ok=True)
+    except OSError:
+        raise UsageError(f"{folder} cannot hold a life.") from None
+    for old in (folder / "classic.db", folder / "classic.db-wal", folder / "classic.db-shm"):
+        old.unlink(missing_ok=True)
+
+
+def _kept(folder: Path, life: Life, shown: Sequence[Shown]) -> Answers:
+    order = list(View)
+    whole = Answers(brief(life), sorted(shown, key=lambda one: order.index(one.view)))
+    save(folder / "answers.json", whole)
+    return whole
+
+
+def _shown(view: View, records: int, sightings: list[Sighting], told: Brief, life: Life) -> Shown:
+    return Shown(view, records, of_target(sightings, told), answers(view, sightings, told, life))
+
+
+def _classic(life: Life, folder: Path) -> Shown:
+    returned = play_classic(life, folder / "classic.db")
+    save(folder / "return.json", returned)
+    return _shown(View.CLASSIC, len(returned.records()), from_return(returned), brief(life), life)
+
+
+def _carrier(life: Life, folder: Path) -> Shown:
+    tapes = play_telephone(life)
+    where = folder / CAPTURES
+    save_lines(where / "carrier.jsonl.gz", tapes.records)
+    save_lines(where / "dialled.jsonl.gz", tapes.dialled)
+    save_lines(where / "radio.jsonl.gz", tapes.heard)
+    save_lines(where / "contact.jsonl.gz", _told_to(life, life.closest))
+    return _shown(View.CARRIER, len(tapes.records), from_carrier(tapes.records), brief(life), life)
+
+
+def _told_to(life: Life, number: str) -> Iterator[Happening]:
+    """What one contact was given: what was written to it, and by whom."""
+    return (event for event in life.events if event.kind is Kind.TEXT and event.whom == number)
+
+
+def _way(life: Life, folder: Path | None, oblivious: bool) -> list[Shown]:
+    """One way through Grue: what its observers were given, into files where wanted, and what they make of it."""
+    played = asyncio.run(play_grue(life, oblivious=oblivious))
+    if folder is not None:
+        _save_way(played, folder / CAPTURES, oblivious)
+        save(folder / "tags.json", Tags(played.tags))
+    return list(_views(life, played, oblivious))
+
+
+def _views(life: Life, played: GrueTapes, oblivious: bool) -> Iterator[Shown]:
+    told, tapes = brief(life), played.tapes
+    if not oblivious:
+        yield _shown(View.REST, len(played.rest), from_rest(played.rest, played.tags), told, life)
+        yield _shown(View.DIRECT, len(tapes.server), from_server(tapes.server), told, life)
+        return
+    yield _shown(View.OBLIVIOUS, len(tapes.server), from_server(tapes.server), told, life)
+    yield _shown(View.RELAY, len(tapes.relay), from_relay(tapes.relay, _subscribers(life)), told, life)
+    both = from_both(tapes.server, tapes.relay)
+    yield _shown(View.COLLUDING, len(tapes.server) + len(tapes.relay), both, told, life)
+
+
+def _save_way(played: GrueTapes, where: Path, oblivious: bool) -> None:
+    tapes = played.tapes
+    if oblivious:
+        save_lines(where / "live-oblivious.jsonl.gz", tapes.server)
+        save_lines(where / "relay.jsonl.gz", tapes.relay)
+        return
+    save_lines(where / "live-direct.jsonl.gz", tapes.server)
+    save_lines(where / "directory.jsonl.gz", _given(tapes.server, DIRECTORY))
+    save_lines(where / "tokens.jsonl.gz", _given(tapes.server, TOKENS))
+    save_lines(where / "network.jsonl.gz", tapes.network)
+    save_lines(where / "rest.jsonl.gz", played.rest)
+
+
+def _given(events: Iterable[Event], kinds: frozenset[str]) -> Iterator[Event]:
+    return (event for event in events if names(event) in kinds)
+
+
+def _subscribers(life: Life) -> dict[str, str]:
+    """Whose an address is, as access providers say: homes, and wherever the subject was."""
+    return {one.address: one.number for one in life.people} | {stay.address: life.subject for stay in life.stays}
+
+
+# --- many lives -----------------------------------------------------------------------------------
+
+
+def over_seeds(seeds: Sequence[int], shape: Shape) -> list[Score]:
+    """Every view's answers over many lives, on two processes. Raises UsageError."""
+    shape.check()
+    if not seeds:
+        raise UsageError("At least one seed has to be played.")
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        return scores(pool.map(_answers_of, seeds, repeat(shape)))
+
+
+def _answers_of(seed: int, shape: Shape) -> list[Answer]:
+    life = generate(seed, shape)
+    told = brief(life)
+    returned, records = play_classic(life), play_telephone(life).records
+    shown = [
+        _shown(View.CLASSIC, len(returned.records()), from_return(returned), told, life),
+        _shown(View.CARRIER, len(records), from_carrier(records), told, life),
+    ]
+    shown += [one for oblivious in (False, True) for one in _way(life, None, oblivious)]
+    return [answer for one in shown for answer in one.answers]
