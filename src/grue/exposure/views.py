@@ -65,6 +65,8 @@ class _Server:
         self._registering: dict[str, str] = {}
         self._rounds: dict[str, float] = {}
         self._claimed: tuple[float, str] = (0.0, UNKNOWN)
+        self._sms: set[bytes] = set()
+        """Ids: an SMS is sent again, over the server's challenge."""
         self._found: list[Sighting] = []
 
     def read(self, events: Iterable[Event]) -> list[Sighting]:
@@ -85,7 +87,8 @@ class _Server:
                 self._at_address[event.address] = self._of_intro[mailbox]
             case wire.CountKeyPackages():
                 self._rounds[event.address] = event.at
-            case wire.SendSms(sender=sender, to=to):
+            case wire.SendSms(id=sms, sender=sender, to=to) if sms not in self._sms:
+                self._sms.add(sms)
                 self._found.append(Sighting(event.at, Kind.TEXT, sender, to))
             case wire.Evaluate() if event.at - self._rounds.get(event.address, 0.0) > ROUND:
                 self._found.append(Sighting(event.at, Kind.ACTIVE, who))

@@ -138,7 +138,7 @@ class ClassicDirectory:
             self._set_aside(now)
         sql = "SELECT begun, ended FROM step WHERE legal_order = ? AND begun <= ? ORDER BY begun"
         steps = cast("list[tuple[float, float]]", self._database.execute(sql, (order, now)).fetchall())
-        snapshots = [self._snapshot(order, first, min(last, now)) for first, last in steps]
+        snapshots = [self._snapshot(order, first, last, now) for first, last in steps]
         responsive = any(snapshot.records for snapshot in snapshots)
         return Return(order, target, begun, until, now, responsive, snapshots)
 
@@ -172,12 +172,13 @@ class ClassicDirectory:
                 (order, target, begun, min(until, now + 1), last[0]),
             )
 
-    def _snapshot(self, order: int, begun: float, ended: float) -> Snapshot:
-        sql = f"SELECT {_COLUMNS} FROM preserved WHERE legal_order = ? AND at >= ? AND at <= ? ORDER BY at"  # noqa: S608
+    def _snapshot(self, order: int, begun: float, ended: float, now: float) -> Snapshot:
+        """What came from the step's beginning on and before its end, up to now."""
+        sql = f"SELECT {_COLUMNS} FROM preserved WHERE legal_order = ? AND at >= ? AND at < ? ORDER BY at"  # noqa: S608
         rows = cast(
             "list[tuple[float, str, str, str, int]]", self._database.execute(sql, (order, begun, ended)).fetchall()
         )
-        return Snapshot(begun, ended, [Asked(*row) for row in rows])
+        return Snapshot(begun, min(ended, now), [Asked(*row) for row in rows])
 
 
 def _check_step(days: int) -> None:

@@ -10,7 +10,7 @@ GET  /pen-register/NUMBER                               numbers as they are type
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -178,7 +178,7 @@ async def produced(server: str, order: int) -> Return:
     return msgspec.json.decode(await _ask(server, "GET", f"/orders/{order}", None), type=Return)
 
 
-async def dialled(server: str, target: str) -> AsyncIterator[Asked]:
+async def dialled(server: str, target: str) -> AsyncGenerator[Asked, None]:
     """Numbers as they are typed, until the directory stops. Raises as `order`."""
     no_limit = aiohttp.ClientTimeout(total=None, sock_connect=5)
     try:

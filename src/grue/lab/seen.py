@@ -159,8 +159,7 @@ def _way(life: Life, folder: Path | None, oblivious: bool) -> list[Shown]:
     """One way through Grue: what its observers were given, into files where wanted, and what they make of it."""
     played = asyncio.run(play_grue(life, oblivious=oblivious))
     if folder is not None:
-        _save_way(played, folder / CAPTURES, oblivious)
-        save(folder / "tags.json", Tags(played.tags))
+        _save_way(played, folder, oblivious)
     return list(_views(life, played, oblivious))
 
 
@@ -176,8 +175,8 @@ def _views(life: Life, played: GrueTapes, oblivious: bool) -> Iterator[Shown]:
     yield _shown(View.COLLUDING, len(tapes.server) + len(tapes.relay), both, told, life)
 
 
-def _save_way(played: GrueTapes, where: Path, oblivious: bool) -> None:
-    tapes = played.tapes
+def _save_way(played: GrueTapes, folder: Path, oblivious: bool) -> None:
+    tapes, where = played.tapes, folder / CAPTURES
     if oblivious:
         save_lines(where / "live-oblivious.jsonl.gz", tapes.server)
         save_lines(where / "relay.jsonl.gz", tapes.relay)
@@ -187,6 +186,7 @@ def _save_way(played: GrueTapes, where: Path, oblivious: bool) -> None:
     save_lines(where / "tokens.jsonl.gz", _given(tapes.server, TOKENS))
     save_lines(where / "network.jsonl.gz", tapes.network)
     save_lines(where / "rest.jsonl.gz", played.rest)
+    save(folder / "tags.json", Tags(played.tags))
 
 
 def _given(events: Iterable[Event], kinds: frozenset[str]) -> Iterator[Event]:

@@ -15,7 +15,7 @@ ANONYMOUS: Final = f"POST {oblivious.ANONYMOUS_PATH}"
 ACCOUNT: Final = "POST /1/account"
 STREAM: Final = "WS /1/stream"
 
-SEALED_REQUEST: Final = 1160
+SEALED_REQUEST: Final = 1143
 """Bytes that sealing adds to a request: the key's name, an encapsulated key, and a tag."""
 SEALED_RESPONSE: Final = 48
 """Bytes that sealing adds to a response: a nonce and a tag."""

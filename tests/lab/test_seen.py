@@ -1,0 +1,236 @@
+"""A week of a life, played and read: what each observer answers, and that its captures hold no more than it can see."""
+
+import gzip
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from grue.errors import UsageError
+from grue.exposure import encodings
+from grue.exposure.captures import RELAYED, Event
+from grue.exposure.decode import messages
+from grue.exposure.lives import UNKNOWN, Answer, Answers, Kind, Life, Question, View, load, load_lines
+from grue.exposure.records import CallDetail, Dialled, Heard, Held, Passed, Return
+from grue.lab.life import WEEK, Shape
+from grue.lab.seen import CAPTURES, Tags, make, over_seeds, read
+from grue.protocol import wire
+
+pytestmark = pytest.mark.timeout(180)
+
+SEED = 11
+
+
+class Run:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.answers = make(SEED, folder, WEEK)
+        self.life = load(folder / "life.json", Life)
+
+    def answer(self, view: View, question: Question) -> Answer:
+        (shown,) = [one for one in self.answers.views if one.view is view]
+        (found,) = [one for one in shown.answers if one.question is question]
+        return found
+
+    def events(self, name: str) -> list[Event]:
+        return list(load_lines(self.folder / CAPTURES / f"{name}.jsonl.gz", Event))
+
+    def bytes(self, name: str) -> bytes:
+        return gzip.decompress((self.folder / CAPTURES / f"{name}.jsonl.gz").read_bytes())
+
+    def looked_up(self) -> list[str]:
+        return [event.whom for event in self.life.events if event.kind is Kind.LOOKUP]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run(tmp_path_factory.mktemp("life") / "out")
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("question", Question)
+def test_the_classic_directory_knows_everything(run: Run, question: Question) -> None:
+    found = run.answer(View.CLASSIC, question)
+    assert found.right == found.of
+
+
+def test_its_return_is_the_record_that_it_answers_from(run: Run) -> None:
+    returned = load(run.folder / "return.json", Return)
+    asked = [event for event in run.life.events if event.kind is Kind.LOOKUP and event.who == run.life.subject]
+    assert [(one.at, one.number) for one in returned.records()] == [(event.at, event.whom) for event in asked]
+    assert {one.address for one in returned.records()} <= {stay.address for stay in run.life.stays}
+
+
+@pytest.mark.parametrize("view", [View.DIRECT, View.COLLUDING])
+@pytest.mark.parametrize("question", [Question.CLOSEST, Question.DOCTOR, Question.SOURCE])
+def test_a_live_server_that_sees_addresses_knows_who_writes_to_whom(run: Run, view: View, question: Question) -> None:
+    assert run.answer(view, question).right == 1
+
+
+def test_a_server_and_its_relay_together_see_what_a_server_sees_directly(run: Run) -> None:
+    direct, both = ({one.view: one for one in run.answers.views}[view] for view in (View.DIRECT, View.COLLUDING))
+    assert both.sightings
+    assert [(one.kind, one.who, one.whom) for one in both.sightings] == [
+        (one.kind, one.who, one.whom) for one in direct.sightings
+    ]
+
+
+def test_at_rest_no_pair_of_people_is_sighted(run: Run) -> None:
+    (rest,) = [one for one in run.answers.views if one.view is View.REST]
+    assert rest.records > 100
+    assert {one.who for one in rest.sightings} <= {UNKNOWN}
+    assert run.answer(View.REST, Question.ASLEEP).why.startswith("a guess")
+
+
+def test_by_a_relay_the_live_server_sees_no_pair_but_those_of_sms(run: Run) -> None:
+    (shown,) = [one for one in run.answers.views if one.view is View.OBLIVIOUS]
+    grue = {one.number for one in run.life.people if one.grue}
+    pairs = {frozenset((one.who, one.whom)) for one in shown.sightings if UNKNOWN not in (one.who, one.whom)}
+    assert all(not pair <= grue for pair in pairs)
+    assert any(one.kind is Kind.TEXT and one.who == UNKNOWN for one in shown.sightings)
+
+
+# --- captures -------------------------------------------------------------------------------------
+
+
+def sms_of(events: list[Event]) -> list[wire.SendSms]:
+    """Each once: it is sent again over the server's challenge."""
+    sent = [read.message for read in messages(events) if isinstance(read.message, wire.SendSms)]
+    return list({sms.id: sms for sms in sent}.values())
+
+
+@pytest.mark.parametrize("name", ["live-direct", "live-oblivious", "directory"])
+def test_no_number_that_is_looked_up_is_on_an_anonymous_connection(run: Run, name: str) -> None:
+    anonymous = [event.data for event in run.events(name) if event.where.endswith("/anonymous")]
+    forms = [form for number in set(run.looked_up()) for form in encodings.of_number(number) if len(form) >= 8]
+    held = b"\0".join(anonymous)
+    assert anonymous
+    assert not [form for form in forms if form in held]
+
+
+@pytest.mark.parametrize("name", ["relay", "network", "rest"])
+def test_no_number_is_with_a_relay_the_network_or_at_rest(run: Run, name: str) -> None:
+    held = run.bytes(name)
+    assert not [one.number for one in run.life.people if one.number.encode() in held or one.number[1:].encode() in held]
+
+
+def test_no_address_is_at_rest_or_with_what_came_by_a_relay(run: Run) -> None:
+    assert b"2001:db8" not in run.bytes("rest")
+    addresses = {event.address for event in run.events("live-oblivious") if event.where.endswith("/anonymous")}
+    assert addresses == {RELAYED}
+
+
+def test_the_relay_sees_nothing_but_addresses_times_and_a_few_sizes(run: Run) -> None:
+    passed = list(load_lines(run.folder / CAPTURES / "relay.jsonl.gz", Passed))
+    assert {one.address for one in passed} <= {one.address for one in run.life.people} | {
+        stay.address for stay in run.life.stays
+    }
+    assert len({one.size for one in passed if one.up}) <= 6
+
+
+def test_the_carrier_is_given_calls_and_sms_and_nothing_encrypted(run: Run) -> None:
+    grue = {one.number for one in run.life.people if one.grue}
+    records = list(load_lines(run.folder / CAPTURES / "carrier.jsonl.gz", CallDetail))
+    assert {one.kind for one in records} == {"call", "sms"}
+    assert not [one for one in records if one.kind == "sms" and {one.sender, one.to} <= grue]
+
+
+def test_the_server_hands_the_carrier_the_subjects_sms_and_no_other(run: Run) -> None:
+    sent = [(sms.sender, sms.to) for sms in sms_of(run.events("live-direct"))]
+    grue = {one.number for one in run.life.people if one.grue}
+    texts = [event for event in run.life.events if event.kind is Kind.TEXT and event.who == run.life.subject]
+    assert sent == [(event.who, event.whom) for event in texts if event.whom not in grue]
+
+
+def test_a_recorder_and_a_receiver_know_no_message_of_grues(run: Run) -> None:
+    where = run.folder / CAPTURES
+    assert {one.line for one in load_lines(where / "dialled.jsonl.gz", Dialled)} == {run.life.subject}
+    heard = list(load_lines(where / "radio.jsonl.gz", Heard))
+    assert {one.what for one in heard} >= {"presence", "tls"}
+    assert not [one for one in heard if one.what == "tls" and (one.to or one.text)]
+
+
+def test_the_token_issuer_is_given_draws_and_no_numbers(run: Run) -> None:
+    events = run.events("tokens")
+    assert events
+    assert all(event.where.endswith("/account") for event in events)
+    assert not [one for one in run.life.people if one.number.encode() in run.bytes("tokens")]
+
+
+def test_envelopes_are_written_down_by_their_size(run: Run) -> None:
+    posts = [read.message for read in messages(run.events("live-direct")) if isinstance(read.message, wire.Post)]
+    assert posts
+    assert {len(post.blob) for post in posts} <= set(wire.ENVELOPE_BUCKETS)
+    assert not [post for post in posts if any(post.blob)]
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_captures_in_files_give_the_same_answers(run: Run) -> None:
+    assert read(run.folder) == run.answers == load(run.folder / "answers.json", Answers)
+
+
+def cut(path: Path, share: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+def cut_inside(path: Path, share: float) -> None:
+    """The same before it was packed: it ends within a line."""
+    data = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(data[: int(len(data) * share)]))
+
+
+@pytest.mark.parametrize("cutting", [cut, cut_inside])
+@pytest.mark.parametrize("name", ["carrier", "live-direct", "live-oblivious", "relay", "rest"])
+def test_a_capture_that_was_cut_short_is_read_as_far_as_it_goes(
+    run: Run, tmp_path: Path, name: str, cutting: Callable[[Path, float], None]
+) -> None:
+    shutil.copytree(run.folder, tmp_path / "cut")
+    path = tmp_path / "cut" / CAPTURES / f"{name}.jsonl.gz"
+    kinds: dict[str, type[msgspec.Struct]] = {"carrier": CallDetail, "relay": Passed, "rest": Held}
+    kind = kinds.get(name, Event)
+    before = list(load_lines(path, kind))
+    cutting(path, 0.6)
+    after = list(load_lines(path, kind))
+    assert 0 < len(after) < len(before)
+    assert after == before[: len(after)]
+    assert len(read(tmp_path / "cut").views) == len(View)
+
+
+def test_what_is_no_capture_is_read_as_nothing(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "cut")
+    for path in (tmp_path / "cut" / CAPTURES).iterdir():
+        path.write_bytes(b"")
+    found = read(tmp_path / "cut")
+    assert [one.records for one in found.views if one.view is not View.CLASSIC] == [0] * (len(View) - 1)
+
+
+def test_a_folder_without_a_life_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        read(tmp_path)
+
+
+def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError):
+        make(1, tmp_path / "file", WEEK)
+
+
+def test_a_life_without_events_is_played_and_has_no_answers(tmp_path: Path) -> None:
+    found = make(1, tmp_path, Shape(days=2, contacts=8, events=0))
+    assert [one.answers for one in found.views] == [[]] * len(View)
+    assert len(load(tmp_path / "tags.json", Tags).numbers) > 8
+
+
+def test_scores_over_seeds_have_every_view_and_question() -> None:
+    found = over_seeds([1, 2], Shape(days=2, contacts=8, events=80))
+    assert {(one.view, one.question) for one in found} == {(view, question) for view in View for question in Question}
+    assert all(one.low <= one.share <= one.high and one.seeds == 2 for one in found)
+    with pytest.raises(UsageError):
+        over_seeds([], WEEK)
