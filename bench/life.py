@@ -1,7 +1,7 @@
 """`life_30k_s`: a year of 30,000 events through all three systems, read and answered; and what each observer knows.
 
-The answers are of 100 lives of four weeks, seeds 0 to 99: for each question the share that the classic directory answers
-rightly, beside the other observers'. All shares with their intervals and bits go to `bench/life.json`;
+The answers are of 100 lives of four weeks, seeds 0 to 99: for each question the share that the classic directory
+answers rightly, beside the other observers'. All shares with their intervals and bits go to `bench/life.json`;
 `docs/exposure-lab.md` has them as a table.
 """
 

@@ -29,8 +29,6 @@ NIGHT_HOURS: Final = 8
 """Hours that a night is taken to last."""
 CLOSE_HOURS: Final = 1.5
 """Hours by which an answer may be off the middle of the night: one answer in eight is right by chance."""
-UNSURE: Final = 1e-3
-"""What a sighting weighs in which one side is not named, against one that names both."""
 
 
 def brief(life: Life) -> Brief:
@@ -69,13 +67,15 @@ class _Analyst:
         # The same for the same view of the same life, and another for another.
         self._coin = random.Random(f"{view} {told.target} {told.begun}")  # noqa: S311
         self._sightings = [one for one in sightings if told.begun <= one.at < told.begun + told.days * DAY]
+        # Where one side is not named, it is as likely anybody else as the target.
+        unsure = 1 / max(len(told.known), 1)
         self._weights: defaultdict[str, float] = defaultdict(float)
         self._named: Counter[str] = Counter()
         for one in self._sightings:
             other = self.other(one)
             if other is not None:
                 named = UNKNOWN not in (one.who, one.whom)
-                self._weights[other] += 1.0 if named else UNSURE
+                self._weights[other] += 1.0 if named else unsure
                 self._named[other] += named
 
     def other(self, one: Sighting) -> str | None:
