@@ -22,7 +22,7 @@ export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
 
 RUST_SOURCES := $(shell find rust \( -name target -o -name fuzz \) -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
-.PHONY: help setup demo test check dist-check bench docs format clean \
+.PHONY: help setup demo lab test check dist-check bench docs format clean \
 	check-python check-rust check-project test-rust test-python
 
 help: ## Say what the targets do
@@ -32,6 +32,9 @@ setup: $(VENV)/.core ## Build .venv: everything that the other targets need
 
 demo: setup ## Run a server, a carrier and two clients on loopback, and show who learned what
 	@$(BIN)/grue demo $(DEMO)
+
+lab: setup ## Play a made-up year through a classic directory, a carrier and Grue, and say who knows what
+	@$(BIN)/grue lab life --out dist/lab $(LAB)
 
 test: test-rust test-python ## Run every test
 

@@ -10,6 +10,7 @@ A part stands between two markers and is replaced whole:
     <!-- tables -->                           what the server stores, column by column, and what each says
     <!-- errors: code code -->                errors; without codes, all of them
     <!-- bench -->                            the measurements in bench/results.json
+    <!-- life -->                             the scores in bench/life.json
     <!-- end -->
 
 `python tools/docs.py` writes them, `--check` fails when one is out of date.
@@ -313,6 +314,25 @@ def bench(_argument: str) -> str:
     return _table(("figure", "measured", "aim", "others", "command"), rows) + machines
 
 
+def life(_argument: str) -> str:
+    """What each observer of made-up lives answers, by the last `python -m bench life`."""
+    path = ROOT / "bench" / "life.json"
+    if not path.exists():
+        return "Nothing has been measured yet; `python -m bench life` does it.\n"
+    scores = json.loads(path.read_text())
+    found = {(one["view"], one["question"]): one for one in scores}
+    views, questions = (list(dict.fromkeys(one[key] for one in scores)) for key in ("view", "question"))
+    rows = [(view, *(_score(found[view, question]) for question in questions)) for view in views]
+    rows.append(("by chance", *(f"{found[views[0], question]['chance']:.0%}" for question in questions)))
+    return _table(("", *questions), rows) + f"\nOver {scores[0]['seeds']} lives.\n"
+
+
+def _score(one: Mapping[str, Any]) -> str:
+    """The share that is right with its interval, and the bits learned with theirs."""
+    share = f"{one['share']:.0%} ({one['low']:.0%} to {one['high']:.0%})"
+    return f"{share}; {one['bits']:.1f} bits ({one['bits_low']:.1f} to {one['bits_high']:.1f})"
+
+
 # --- documents ------------------------------------------------------------------------------------
 
 KINDS: Final = {
@@ -324,6 +344,7 @@ KINDS: Final = {
     "tables": tables,
     "errors": errors,
     "bench": bench,
+    "life": life,
 }
 
 

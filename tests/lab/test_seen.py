@@ -144,6 +144,15 @@ def test_the_server_hands_the_carrier_the_subjects_sms_and_no_other(run: Run) ->
     grue = {one.number for one in run.life.people if one.grue}
     texts = [event for event in run.life.events if event.kind is Kind.TEXT and event.who == run.life.subject]
     assert sent == [(event.who, event.whom) for event in texts if event.whom not in grue]
+    submitted = list(load_lines(run.folder / CAPTURES / "sms-gateway.jsonl.gz", CallDetail))
+    assert [(one.sender, one.to) for one in submitted if one.sender != "Grue"] == sent
+    assert {one.to for one in submitted if one.sender == "Grue"} == grue
+
+
+def test_the_gateway_is_given_requests_without_an_address(run: Run) -> None:
+    events = run.events("gateway")
+    assert events
+    assert not [event for event in events if event.address != RELAYED or event.where.endswith("/account")]
 
 
 def test_a_recorder_and_a_receiver_know_no_message_of_grues(run: Run) -> None:

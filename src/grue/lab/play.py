@@ -56,6 +56,8 @@ class GrueTapes:
     rest: list[Held]
     tags: dict[str, str]
     """What the directory's key makes of `account.phone_tag`: numbers by tag, as hexadecimal."""
+    submitted: list[CallDetail]
+    """What the server handed to its SMS gateway, codes for registrations included."""
 
 
 @dataclass(frozen=True)
@@ -211,11 +213,7 @@ class GruePlayer:
                 day += DAY
             keys = open_keys(world.data)
         tags = {record_key(keys, one.number).tag.hex(): one.number for one in life.people if one.grue}
-        return GrueTapes(self._tapes.by_time(), self._rest, tags)
-
-    def carried(self) -> list[CallDetail]:
-        """What the server's SMS gateway gave the carrier."""
-        return self._network.records
+        return GrueTapes(self._tapes.by_time(), self._rest, tags, self._network.records)
 
     async def _register(self, person: Person) -> None:
         party = self._parties[person.number] = Party(

@@ -12,7 +12,7 @@ import msgspec
 
 from grue.errors import UsageError
 from grue.exposure.analyst import answers, brief, of_target, scores
-from grue.exposure.captures import Event
+from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import names
 from grue.exposure.lives import (
     Answer,
@@ -179,11 +179,13 @@ def _save_way(played: GrueTapes, folder: Path, oblivious: bool) -> None:
     tapes, where = played.tapes, folder / CAPTURES
     if oblivious:
         save_lines(where / "live-oblivious.jsonl.gz", tapes.server)
+        save_lines(where / "gateway.jsonl.gz", (event for event in tapes.server if event.address == RELAYED))
         save_lines(where / "relay.jsonl.gz", tapes.relay)
         return
     save_lines(where / "live-direct.jsonl.gz", tapes.server)
     save_lines(where / "directory.jsonl.gz", _given(tapes.server, DIRECTORY))
     save_lines(where / "tokens.jsonl.gz", _given(tapes.server, TOKENS))
+    save_lines(where / "sms-gateway.jsonl.gz", played.submitted)
     save_lines(where / "network.jsonl.gz", tapes.network)
     save_lines(where / "rest.jsonl.gz", played.rest)
     save(folder / "tags.json", Tags(played.tags))
