@@ -41,7 +41,7 @@ def texts(sightings: list[Sighting]) -> list[tuple[float, str, str]]:
 def test_a_return_names_who_asked_and_for_whom() -> None:
     asked = Asked(5.0, ALICE, A, BOB, 1)
     one = Return(1, ALICE, 0, 9, 9, True, [Snapshot(0, 5, [asked]), Snapshot(5, 9, [asked])])
-    assert from_return(one) == [Sighting(5.0, Kind.LOOKUP, ALICE, BOB)]
+    assert from_return(one.records()) == [Sighting(5.0, Kind.LOOKUP, ALICE, BOB)]
 
 
 def test_a_carrier_names_both_sides() -> None:

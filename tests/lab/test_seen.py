@@ -13,7 +13,7 @@ from grue.exposure import encodings
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import messages
 from grue.exposure.lives import UNKNOWN, Answer, Answers, Kind, Life, Question, View, load, load_lines
-from grue.exposure.records import CallDetail, Dialled, Heard, Held, Passed, Return
+from grue.exposure.records import Asked, CallDetail, Dialled, Heard, Held, Passed, Return
 from grue.lab.life import WEEK, Shape
 from grue.lab.seen import CAPTURES, Tags, make, over_seeds, read
 from grue.protocol import wire
@@ -196,13 +196,18 @@ def cut_inside(path: Path, share: float) -> None:
 
 
 @pytest.mark.parametrize("cutting", [cut, cut_inside])
-@pytest.mark.parametrize("name", ["carrier", "live-direct", "live-oblivious", "relay", "rest"])
+@pytest.mark.parametrize("name", ["classic", "carrier", "live-direct", "live-oblivious", "relay", "rest"])
 def test_a_capture_that_was_cut_short_is_read_as_far_as_it_goes(
     run: Run, tmp_path: Path, name: str, cutting: Callable[[Path, float], None]
 ) -> None:
     shutil.copytree(run.folder, tmp_path / "cut")
     path = tmp_path / "cut" / CAPTURES / f"{name}.jsonl.gz"
-    kinds: dict[str, type[msgspec.Struct]] = {"carrier": CallDetail, "relay": Passed, "rest": Held}
+    kinds: dict[str, type[msgspec.Struct]] = {
+        "classic": Asked,
+        "carrier": CallDetail,
+        "relay": Passed,
+        "rest": Held,
+    }
     kind = kinds.get(name, Event)
     before = list(load_lines(path, kind))
     cutting(path, 0.6)
@@ -217,7 +222,7 @@ def test_what_is_no_capture_is_read_as_nothing(run: Run, tmp_path: Path) -> None
     for path in (tmp_path / "cut" / CAPTURES).iterdir():
         path.write_bytes(b"")
     found = read(tmp_path / "cut")
-    assert [one.records for one in found.views if one.view is not View.CLASSIC] == [0] * (len(View) - 1)
+    assert [one.records for one in found.views] == [0] * len(View)
 
 
 def test_a_folder_without_a_life_is_refused(tmp_path: Path) -> None:

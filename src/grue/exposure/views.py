@@ -13,7 +13,7 @@ from grue.errors import BadRequest
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import messages
 from grue.exposure.lives import DAY, UNKNOWN, Kind, Sighting
-from grue.exposure.records import CallDetail, Held, Passed, Return
+from grue.exposure.records import Asked, CallDetail, Held, Passed
 from grue.protocol import wire
 
 AT_ONCE: Final = 1.0
@@ -29,9 +29,9 @@ ANSWERED: Final = 0.25
 """Seconds in which a request is answered that does not wait for anything."""
 
 
-def from_return(one: Return) -> list[Sighting]:
+def from_return(records: Iterable[Asked]) -> list[Sighting]:
     """A classic directory's log about one account: it asked for a number."""
-    return [Sighting(asked.at, Kind.LOOKUP, asked.account, asked.number) for asked in one.records()]
+    return [Sighting(asked.at, Kind.LOOKUP, asked.account, asked.number) for asked in records]
 
 
 def from_carrier(records: Iterable[CallDetail]) -> list[Sighting]:

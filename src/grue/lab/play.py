@@ -17,7 +17,7 @@ from grue.exposure.records import CallDetail, Dialled, Heard, Held, Return
 from grue.exposure.rest import MAGIC, Table, tables
 from grue.lab.classic import KEPT_DAYS, ClassicDirectory
 from grue.lab.inprocess import Codes, World
-from grue.lab.parties import Party
+from grue.lab.parties import TEXT_BYTES, Party
 from grue.lab.quick import open_quick
 from grue.lab.taps import Tapes
 from grue.lab.telephone import Telephones
@@ -148,7 +148,7 @@ def play_telephone(life: Life) -> TelephoneTapes:
         elif event.kind is Kind.TEXT and not {event.who, event.whom} <= grue:
             network.sms(event.who, event.whom, event.text)
         elif event.kind is Kind.TEXT and life.subject in (event.who, event.whom):
-            network.data(len(event.text))
+            network.data(TEXT_BYTES)
     now = max(now, life.ended)
     network.sweep()
     return TelephoneTapes(network.records, network.dialled, network.heard)

@@ -30,10 +30,11 @@ from grue.exposure.lives import (
     save_lines,
 )
 from grue.exposure.lives import Event as Happening
-from grue.exposure.records import CallDetail, Held, Passed, Return
+from grue.exposure.records import Asked, CallDetail, Held, Passed
 from grue.exposure.views import from_both, from_carrier, from_relay, from_rest, from_return, from_server
 from grue.lab.life import YEAR, Shape, generate
 from grue.lab.play import GrueTapes, play_classic, play_grue, play_telephone
+from grue.lab.taps import STREAM
 
 CAPTURES: Final = "captures"
 
@@ -72,14 +73,13 @@ def read(folder: Path) -> Answers:
     """
     try:
         life = load(folder / "life.json", Life)
-        returned = load(folder / "return.json", Return)
         tags = load(folder / "tags.json", Tags)
     except (OSError, msgspec.DecodeError):
         raise UsageError(f"{folder} holds no life.") from None
     told, where = brief(life), folder / CAPTURES
     tapes = _Files(where)
     found = {
-        View.CLASSIC: (len(returned.records()), from_return(returned)),
+        View.CLASSIC: tapes.read("classic", Asked, from_return),
         View.CARRIER: tapes.read("carrier", CallDetail, from_carrier),
         View.REST: tapes.read("rest", Held, lambda rows: from_rest(rows, tags.numbers)),
         View.DIRECT: tapes.read("live-direct", Event, from_server),
@@ -136,8 +136,10 @@ def _shown(view: View, records: int, sightings: list[Sighting], told: Brief, lif
 
 def _classic(life: Life, folder: Path) -> Shown:
     returned = play_classic(life, folder / "classic.db")
+    records = returned.records()
     save(folder / "return.json", returned)
-    return _shown(View.CLASSIC, len(returned.records()), from_return(returned), brief(life), life)
+    save_lines(folder / CAPTURES / "classic.jsonl.gz", records)
+    return _shown(View.CLASSIC, len(records), from_return(records), brief(life), life)
 
 
 def _carrier(life: Life, folder: Path) -> Shown:
@@ -192,7 +194,8 @@ def _save_way(played: GrueTapes, folder: Path, oblivious: bool) -> None:
 
 
 def _given(events: Iterable[Event], kinds: frozenset[str]) -> Iterator[Event]:
-    return (event for event in events if names(event) in kinds)
+    # Streams carry neither, and are most of all.
+    return (event for event in events if event.where != STREAM and names(event) in kinds)
 
 
 def _subscribers(life: Life) -> dict[str, str]:
@@ -215,9 +218,9 @@ def over_seeds(seeds: Sequence[int], shape: Shape) -> list[Score]:
 def _answers_of(seed: int, shape: Shape) -> list[Answer]:
     life = generate(seed, shape)
     told = brief(life)
-    returned, records = play_classic(life), play_telephone(life).records
+    returned, records = play_classic(life).records(), play_telephone(life).records
     shown = [
-        _shown(View.CLASSIC, len(returned.records()), from_return(returned), told, life),
+        _shown(View.CLASSIC, len(returned), from_return(returned), told, life),
         _shown(View.CARRIER, len(records), from_carrier(records), told, life),
     ]
     shown += [one for oblivious in (False, True) for one in _way(life, None, oblivious)]
