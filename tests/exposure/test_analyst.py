@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from grue.exposure.analyst import answers, bits, brief, by_view, of_target, scores
-from grue.exposure.lives import DAY, UNKNOWN, Answer, Event, Kind, Life, Person, Question, Role, Sighting, View
+from grue.exposure.analyst import answers, bits, brief, by_view, hops, of_target, scores
+from grue.exposure.lives import DAY, UNKNOWN, Answer, Event, Hop, Kind, Life, Person, Question, Role, Sighting, View
 
 ME, PARTNER, DOCTOR, SOURCE, OTHER, QUACK = "+1", "+2", "+3", "+4", "+5", "+6"
 ROLES = {
@@ -109,6 +109,19 @@ def test_what_is_of_others_is_not_shown_as_the_targets() -> None:
     shown = of_target([*everything(life()), Sighting(at(1, 1), Kind.TEXT, UNKNOWN, OTHER)], told)
     assert {ME, UNKNOWN} >= {ME if ME in (one.who, one.whom) else one.who for one in shown}
     assert len(shown) == len(everything(life()))
+
+
+def test_the_second_hop_is_whom_contacts_know_and_not_whom_strangers_know() -> None:
+    told = brief(life())
+    seen = [
+        *everything(life()),
+        Sighting(at(2, 2), Kind.CALL, PARTNER, QUACK),
+        Sighting(at(2, 3), Kind.TEXT, "+7", OTHER),
+    ]
+    assert hops(seen, told) == [Hop(PARTNER, QUACK, 1)]
+    elsewhere = [Sighting(at(2, 4), Kind.LOOKUP, OTHER, DOCTOR)] * 2
+    assert hops(seen, told, elsewhere) == [Hop(DOCTOR, OTHER, 2), Hop(PARTNER, QUACK, 1)]
+    assert hops([Sighting(at(2, 2), Kind.TEXT, UNKNOWN, QUACK)], told) == []
 
 
 @pytest.mark.parametrize("choices", [2, 8, 12, 365])

@@ -67,7 +67,7 @@ def test_a_life_without_events_has_people_and_no_answers() -> None:
     assert life.events == []
     assert life.contacts() == []
     assert life.source_first() is None
-    assert play_classic(life).records() == []
+    assert play_classic(life).returned.records() == []
     assert play_telephone(life).records == []
     assert answers(View.CLASSIC, [], brief(life), life) == []
 
@@ -75,7 +75,7 @@ def test_a_life_without_events_has_people_and_no_answers() -> None:
 def test_ten_thousand_contacts_are_all_found_by_the_classic_directory() -> None:
     life = generate(1, Shape(days=7, contacts=10_000, events=1000))
     assert len(life.contacts()) == 10_000
-    assert {asked.number for asked in play_classic(life).records()} == set(life.contacts())
+    assert {asked.number for asked in play_classic(life).returned.records()} == set(life.contacts())
 
 
 @pytest.mark.parametrize("shape", [Shape(days=0), Shape(events=-1), Shape(contacts=3), Shape(contacts=100_000)])

@@ -65,6 +65,14 @@ def test_its_return_is_the_record_that_it_answers_from(run: Run) -> None:
     assert {one.address for one in returned.records()} <= {stay.address for stay in run.life.stays}
 
 
+def test_orders_about_contacts_show_whom_they_ask_for(run: Run) -> None:
+    (shown,) = [one for one in run.answers.views if one.view is View.CLASSIC]
+    lookups = [event for event in run.life.events if event.kind is Kind.LOOKUP]
+    pairs = {(min(one.who, one.whom), max(one.who, one.whom)) for one in lookups if one.who in run.life.contacts()}
+    assert shown.hops
+    assert {(hop.who, hop.whom) for hop in shown.hops} <= pairs
+
+
 @pytest.mark.parametrize("view", [View.DIRECT, View.COLLUDING])
 @pytest.mark.parametrize("question", [Question.CLOSEST, Question.DOCTOR, Question.SOURCE])
 def test_a_live_server_that_sees_addresses_knows_who_writes_to_whom(run: Run, view: View, question: Question) -> None:

@@ -16,6 +16,7 @@ from grue.exposure.lives import (
     UNKNOWN,
     Answer,
     Brief,
+    Hop,
     Life,
     Question,
     Role,
@@ -228,6 +229,18 @@ def by_view(found: Iterable[Score]) -> Mapping[Question, dict[View, Score]]:
     for one in found:
         table[one.question][one.view] = one
     return table
+
+
+def hops(sightings: Iterable[Sighting], told: Brief, others: Iterable[Sighting] = ()) -> list[Hop]:
+    """Whom those were sighted with who were seen with the target; `others` are sightings of theirs from elsewhere."""
+    pairs = Counter(
+        (min(one.who, one.whom), max(one.who, one.whom))
+        for one in (*sightings, *others)
+        if UNKNOWN not in (one.who, one.whom)
+    )
+    near = {number for pair in pairs if told.target in pair for number in pair} - {told.target}
+    found = [(pair, times) for pair, times in pairs.items() if told.target not in pair and near & set(pair)]
+    return [Hop(*pair, times) for pair, times in sorted(found, key=lambda one: (-one[1], one[0]))]
 
 
 def of_target(sightings: Iterable[Sighting], told: Brief) -> list[Sighting]:

@@ -198,6 +198,15 @@ class Score(msgspec.Struct, frozen=True):
     """Bits learned by an answer; of `log2(choices)` that there are."""
 
 
+class Hop(msgspec.Struct, frozen=True):
+    """Two people who were sighted together, neither of them the target, and one of them sighted with the target."""
+
+    who: str
+    whom: str
+    """Numbers, in their order; whoever began."""
+    times: int
+
+
 class Shown(msgspec.Struct, frozen=True):
     """One view of one life, as the report shows it."""
 
@@ -207,6 +216,8 @@ class Shown(msgspec.Struct, frozen=True):
     sightings: list[Sighting]
     """By time, of the target or of nobody by name."""
     answers: list[Answer]
+    hops: list[Hop] = []
+    """The second hop of the contact graph."""
 
 
 class Answers(msgspec.Struct, frozen=True):

@@ -34,10 +34,12 @@ CREATE INDEX IF NOT EXISTS asked_account ON asked (account, at);
 CREATE INDEX IF NOT EXISTS asked_at ON asked (at);
 CREATE TABLE IF NOT EXISTS legal_order (
     id INTEGER PRIMARY KEY, target TEXT NOT NULL, begun REAL NOT NULL, until REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS order_target ON legal_order (target);
 CREATE TABLE IF NOT EXISTS step (legal_order INTEGER NOT NULL, begun REAL NOT NULL, ended REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS preserved (
     legal_order INTEGER NOT NULL, at REAL NOT NULL, account TEXT NOT NULL, address TEXT NOT NULL, number TEXT NOT NULL,
     devices INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS preserved_order ON preserved (legal_order, at);
 """
 
 _COLUMNS: Final = "at, account, address, number, devices"
@@ -95,7 +97,7 @@ class ClassicDirectory:
         """Delete what is older than it is kept for; returns how much. What an order asks for is set aside before."""
         now = self._clock()
         with self._database:
-            self._set_aside(now)
+            self._set_aside(now - self._kept)
             self._database.execute("DELETE FROM asked WHERE at < ?", (now - self._kept,))
         return self._database.changes()
 
@@ -134,11 +136,9 @@ class ClassicDirectory:
         """The return of an order as of now: one snapshot for each step that has begun. Raises UsageError."""
         target, begun, until = self._order(order)
         now = self._clock()
-        with self._database:
-            self._set_aside(now)
         sql = "SELECT begun, ended FROM step WHERE legal_order = ? AND begun <= ? ORDER BY begun"
         steps = cast("list[tuple[float, float]]", self._database.execute(sql, (order, now)).fetchall())
-        snapshots = [self._snapshot(order, first, last, now) for first, last in steps]
+        snapshots = [self._snapshot(order, target, step, now) for step in steps]
         responsive = any(snapshot.records for snapshot in snapshots)
         return Return(order, target, begun, until, now, responsive, snapshots)
 
@@ -155,30 +155,24 @@ class ClassicDirectory:
             raise UsageError(f"There is no order {order}.")
         return str(row[0]), float(row[1]), float(row[2])
 
-    def _set_aside(self, now: float) -> None:
-        """Copy what orders ask for, once each, so that the sweep does not take it from them."""
-        sql = "SELECT id, target, begun, until FROM legal_order"
-        orders = cast("list[tuple[int, str, float, float]]", self._database.execute(sql).fetchall())
-        for order, target, begun, until in orders:
-            last = self._database.execute(
-                "SELECT ifnull(max(at), -1) FROM preserved WHERE legal_order = ?", (order,)
-            ).fetchone()
-            assert last is not None
-            # By what came after the last: of two in one instant the first may have been copied alone, hence EXCEPT.
-            self._database.execute(
-                f"INSERT INTO preserved SELECT ?1, {_COLUMNS} FROM asked"  # noqa: S608 -- our own names
-                " WHERE account = ?2 AND at >= max(?3, ?5) AND at < ?4"
-                f" EXCEPT SELECT legal_order, {_COLUMNS} FROM preserved WHERE legal_order = ?1 AND at >= ?5",
-                (order, target, begun, min(until, now + 1), last[0]),
-            )
-
-    def _snapshot(self, order: int, begun: float, ended: float, now: float) -> Snapshot:
-        """What came from the step's beginning on and before its end, up to now."""
-        sql = f"SELECT {_COLUMNS} FROM preserved WHERE legal_order = ? AND at >= ? AND at < ? ORDER BY at"  # noqa: S608
-        rows = cast(
-            "list[tuple[float, str, str, str, int]]", self._database.execute(sql, (order, begun, ended)).fetchall()
+    def _set_aside(self, before: float) -> None:
+        """Keep what orders ask for of what the sweep is about to delete."""
+        self._database.execute(
+            "INSERT INTO preserved SELECT o.id, a.at, a.account, a.address, a.number, a.devices FROM asked a"
+            " JOIN legal_order o ON o.target = a.account AND a.at >= o.begun AND a.at < o.until WHERE a.at < ?",
+            (before,),
         )
-        return Snapshot(begun, min(ended, now), [Asked(*row) for row in rows])
+
+    def _snapshot(self, order: int, target: str, step: tuple[float, float], now: float) -> Snapshot:
+        """What came from the step's beginning on and before its end, up to now: set aside, or still in the log."""
+        begun, ended = step
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM preserved WHERE legal_order = ?1 AND at >= ?3 AND at < ?4"  # noqa: S608 -- our own
+            f" UNION ALL SELECT {_COLUMNS} FROM asked WHERE account = ?2 AND at >= ?3 AND at < ?4 ORDER BY at",
+            (order, target, begun, ended),
+        ).fetchall()
+        records = [Asked(*row) for row in cast("list[tuple[float, str, str, str, int]]", rows)]
+        return Snapshot(begun, min(ended, now), records)
 
 
 def _check_step(days: int) -> None:

@@ -6,7 +6,7 @@ Grue is played twice, `direct` and `oblivious`: what the server is given differs
 import shutil
 import tempfile
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,31 +80,60 @@ def quick_folder() -> Iterator[Path]:
 # --- the classic directory ------------------------------------------------------------------------
 
 
-def play_classic(life: Life, path: Path | None = None, *, kept_days: int = KEPT_DAYS) -> Return:
-    """Everybody's lookups, a sweep a day, and an order about the subject that is extended until the life ends.
+@dataclass(frozen=True)
+class ClassicTapes:
+    """What orders got from the classic directory."""
 
-    Some 10 us a lookup.
+    returned: Return
+    """About the subject."""
+    chained: list[Return]
+    """About each number that the subject was seen to ask for, from when it was."""
+
+
+def play_classic(life: Life, path: Path | None = None, *, kept_days: int = KEPT_DAYS) -> ClassicTapes:
+    """Everybody's lookups, a sweep a day, an order about the subject, and one about each number in its log.
+
+    Orders are extended until the life ends. Some 100 us a lookup.
     """
     now = life.begun
     registered = {one.number for one in life.people if one.grue}
     where = _addresses(life)
     directory = ClassicDirectory(path, registered, kept_days=kept_days, clock=lambda: now)
+    orders: dict[str, _Order] = {}
     try:
-        order = directory.order(life.subject, life.begun, STEP_DAYS)
-        until, swept = life.begun + STEP_DAYS * DAY, life.begun
+        orders[life.subject] = _Order(directory.order(life.subject, life.begun, STEP_DAYS), now + STEP_DAYS * DAY)
+        swept = life.begun
         for event in life.events:
             now = max(now, event.at)
             if now - swept > DAY:
                 swept = now
+                _extend(directory, orders.values(), now)
                 directory.sweep()
-            while until < now:
-                until = directory.extend(order, STEP_DAYS)
-            if event.kind is Kind.LOOKUP:
-                directory.ask(event.who, where(event.who, now), event.whom)
+            if event.kind is not Kind.LOOKUP:
+                continue
+            directory.ask(event.who, where(event.who, now), event.whom)
+            if event.who == life.subject and event.whom not in orders:
+                number = directory.order(event.whom, max(life.begun, now - kept_days * DAY), STEP_DAYS)
+                orders[event.whom] = _Order(number, now + STEP_DAYS * DAY)
         now = max(now, life.ended)
-        return directory.produce(order)
+        _extend(directory, orders.values(), now)
+        first, *others = (directory.produce(order.number) for order in orders.values())
+        return ClassicTapes(first, others)
     finally:
         directory.close()
+
+
+@dataclass
+class _Order:
+    number: int
+    until: float
+
+
+def _extend(directory: ClassicDirectory, orders: Iterable[_Order], now: float) -> None:
+    """Before they run out."""
+    for order in orders:
+        while order.until < now:
+            order.until = directory.extend(order.number, STEP_DAYS)
 
 
 def _addresses(life: Life) -> Callable[[str, float], str]:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from grue.errors import UsageError
-from grue.exposure.analyst import answers, brief, of_target, scores
+from grue.exposure.analyst import answers, brief, hops, of_target, scores
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import names
 from grue.exposure.lives import (
@@ -87,7 +87,9 @@ def read(folder: Path) -> Answers:
         View.RELAY: tapes.read("relay", Passed, lambda passed: from_relay(passed, _subscribers(life))),
         View.COLLUDING: tapes.both(),
     }
-    return Answers(told, [_shown(view, *one, told, life) for view, one in found.items()])
+    _, chained = tapes.read("classic-chained", Asked, from_return)
+    others = {View.CLASSIC: chained}
+    return Answers(told, [_shown(view, *one, told, life, others.get(view, ())) for view, one in found.items()])
 
 
 class _Files:
@@ -130,16 +132,22 @@ def _kept(folder: Path, life: Life, shown: Sequence[Shown]) -> Answers:
     return whole
 
 
-def _shown(view: View, records: int, sightings: list[Sighting], told: Brief, life: Life) -> Shown:
-    return Shown(view, records, of_target(sightings, told), answers(view, sightings, told, life))
+def _shown(
+    view: View, records: int, sightings: list[Sighting], told: Brief, life: Life, others: Iterable[Sighting] = ()
+) -> Shown:
+    """`others` are sightings that answer nothing about the target, and show whom its contacts know."""
+    answered = answers(view, sightings, told, life)
+    return Shown(view, records, of_target(sightings, told), answered, hops(sightings, told, others))
 
 
 def _classic(life: Life, folder: Path) -> Shown:
-    returned = play_classic(life, folder / "classic.db")
-    records = returned.records()
-    save(folder / "return.json", returned)
+    tapes = play_classic(life, folder / "classic.db")
+    records = tapes.returned.records()
+    chained = [record for one in tapes.chained for record in one.records()]
+    save(folder / "return.json", tapes.returned)
     save_lines(folder / CAPTURES / "classic.jsonl.gz", records)
-    return _shown(View.CLASSIC, len(records), from_return(records), brief(life), life)
+    save_lines(folder / CAPTURES / "classic-chained.jsonl.gz", chained)
+    return _shown(View.CLASSIC, len(records), from_return(records), brief(life), life, from_return(chained))
 
 
 def _carrier(life: Life, folder: Path) -> Shown:
@@ -218,7 +226,7 @@ def over_seeds(seeds: Sequence[int], shape: Shape) -> list[Score]:
 def _answers_of(seed: int, shape: Shape) -> list[Answer]:
     life = generate(seed, shape)
     told = brief(life)
-    returned, records = play_classic(life).records(), play_telephone(life).records
+    returned, records = play_classic(life).returned.records(), play_telephone(life).records
     shown = [
         _shown(View.CLASSIC, len(returned), from_return(returned), told, life),
         _shown(View.CARRIER, len(records), from_carrier(records), told, life),
