@@ -188,6 +188,8 @@ class Party:
             for box in self.conversations.values():
                 if self.number in box.read_keys:
                     await self._subscribe(box, box.seq)
+        # A task of the stream's looks for what waits; nothing else here ever lets it run.
+        await asyncio.sleep(0)
 
     async def _subscribe(self, box: Mailbox, after: int) -> None:
         key = self._keys[box.id] = box.read_keys[self.number]
@@ -200,9 +202,6 @@ class Party:
         stream = self._intro_stream if kind == "intro" else self._stream
         assert stream is not None
         await stream.received(data)
-        if isinstance(request, wire.Subscribe):
-            # A task of the stream's looks for what waits; nothing else here ever lets it run.
-            await asyncio.sleep(0)
 
     def _pushed(self, kind: str, frame: bytes) -> None:
         push = wire.STREAM_PUSH.decode(frame)
@@ -241,6 +240,7 @@ class Party:
         self._later()
         self.conversations[other.number] = other.conversations[self.number] = box
         await self._subscribe(box, 0)
+        await asyncio.sleep(0)
         contents = os.urandom(INVITATION_BYTES)
         await self._anonymous(wire.PostIntro(other.intro, os.urandom(16), contents), wire.Posted)
         self._later()
@@ -253,6 +253,7 @@ class Party:
         box.read_keys[self.number] = key
         self._later()
         await self._subscribe(box, 0)
+        await asyncio.sleep(0)
         if box.seq:
             await self._read(box, 0, 0)
         return box.seq > 0

@@ -1,6 +1,7 @@
 """A life, played and read: captures to files, sightings to the analyst, answers for a report; also over many seeds."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
@@ -33,7 +34,7 @@ from grue.exposure.lives import Event as Happening
 from grue.exposure.records import Asked, CallDetail, Held, Passed
 from grue.exposure.views import from_both, from_carrier, from_relay, from_rest, from_return, from_server
 from grue.lab.life import YEAR, Shape, generate
-from grue.lab.play import GrueTapes, play_classic, play_grue, play_telephone
+from grue.lab.play import GrueTapes, play_classic, play_grue, play_telephone, quick_folder
 from grue.lab.taps import STREAM
 
 CAPTURES: Final = "captures"
@@ -141,7 +142,9 @@ def _shown(
 
 
 def _classic(life: Life, folder: Path) -> Shown:
-    tapes = play_classic(life, folder / "classic.db")
+    with quick_folder() as quick:
+        tapes = play_classic(life, quick / "classic.db")
+        shutil.copyfile(quick / "classic.db", folder / "classic.db")
     records = tapes.returned.records()
     chained = [record for one in tapes.chained for record in one.records()]
     save(folder / "return.json", tapes.returned)
