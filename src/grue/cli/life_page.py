@@ -146,7 +146,9 @@ def _side_by_side(found: Sequence[Digest], steps: Sequence[int]) -> Iterator[str
 
 def _by_question(answers: Sequence[Answer], question: Question) -> str:
     one = next((one for one in answers if one.question is question), None)
-    return "nothing to know" if one is None else f"{graded(one)} (1 in {one.choices:g})"
+    if one is None:
+        return "nothing to know"
+    return f"{graded(one)} (1 in {one.choices:g}{', guessed' if one.why.startswith('a guess') else ''})"
 
 
 def _rules(made: dict[View, list[Inference]]) -> Iterator[str]:
@@ -188,8 +190,8 @@ def _how(material: Material) -> Iterator[str]:
     yield (
         f"<p>By <code>grue lab report</code>, version {escape(__version__)}. Every view is read by the same analyst, "
         f"who is told the target's number, {many(known, 'number')} of which about half are contacts, the town's "
-        "doctors and lawyers, and whom to suspect as the source; and who guesses where nothing was seen. Days are counted "
-        "from the beginning of the life. The second hop of the classic directory is what further orders, one for each "
+        "doctors and lawyers, and whom to suspect as the source; and who guesses where nothing was seen. Days are "
+        "counted from the beginning of the life. The second hop of the classic directory is what further orders, one for each "
         "contact, would return. Hours are UTC, which is local time in this life. One life proves nothing: some "
         "answers are lucky guesses.</p>"
     )

@@ -100,8 +100,8 @@ def _graph(drawn: "Drawn", found: Digest, at: int) -> Iterator[str]:
     edges, far = _beyond(drawn, found.view, since)
     title = f"Contact graph: {found.view}"
     says = (
-        f"At the end: the target in the middle, {len(nodes)} contacts around it, the closer the nearer, with thicker lines the "
-        f"more often they were seen; outside of them {len(far)} people whom only contacts know."
+        f"At the end: the target in the middle, {len(nodes)} contacts around it, the closer the nearer, with thicker lines "
+        f"the more often they were seen; outside of them {len(far)} people whom only contacts know."
     )
     yield "<figure>"
     yield from graph(f"graph-{at}", title, says, nodes, edges, far)
@@ -229,7 +229,11 @@ def _inferred(found: Digest, made: Sequence[Inference], steps: Sequence[int]) ->
     right = sum(one.right for one in made)
     caption = f"What an analyst infers from {found.view}, and why: in the whole life {right} of {len(made)} right"
     yield from Listing(
-        caption, ["No.", "On", "The target", "Because", "In truth"], rows, f"inferred-{_slug(found.view)}"
+        caption,
+        ["No.", "On", "The target", "Because", "In truth"],
+        rows,
+        f"inferred-{_slug(found.view)}",
+        style="inferred",
     ).lines()
 
 
@@ -240,12 +244,22 @@ def _answers(drawn: "Drawn", found: Digest) -> Iterator[str]:
         of_step = [next((one for one in answers if one.question is question), None) for answers in found.answers]
         last = of_step[-1]
         if last is not None:
-            grades = [graded(one) if one else "" for one in of_step]
+            grades = [
+                _by_then(drawn, question, days) or (graded(one) if one else "")
+                for one, days in zip(of_step, found.steps, strict=True)
+            ]
             rows.append(Row([question, _said(drawn, last), last.why, f"1 in {last.choices:g}", *grades]))
     days = [f"{days} d" for days in found.steps]
     caption = f"What the analyst answers from {found.view}; and how right that was, by days of records"
     head = ["Question", "Answer at the end", "Because", "By chance", *days]
     yield from Listing(caption, head, rows, f"answers-{_slug(found.view)}", style="whole answers").lines()
+
+
+def _by_then(drawn: "Drawn", question: Question, days: int) -> str:
+    """What is not so yet cannot be answered rightly."""
+    first = drawn.material.life.source_first()
+    late = first is not None and first >= drawn.material.life.begun + days * DAY
+    return "not yet" if question is Question.SOURCE and late else ""
 
 
 def graded(one: Answer) -> str:

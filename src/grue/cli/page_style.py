@@ -41,7 +41,7 @@ thead th { background: var(--band); position: sticky; top: 0; }
 tbody th { font-weight: normal; white-space: nowrap; }
 .answers tbody th { white-space: normal; }
 tbody th[scope=rowgroup] { font-weight: 600; background: var(--band); white-space: normal; }
-.record td, .contacts td { white-space: nowrap; }
+.record td, .contacts td, .inferred td:nth-child(2) { white-space: nowrap; }
 .heat table { min-width: 0; width: 100%; max-width: 34rem; table-layout: fixed; }
 .heat th, .heat td { text-align: center; padding: .08rem; }
 .heat tbody td { color: var(--quiet); color: var(--quiet); border: 1px solid var(--paper); }

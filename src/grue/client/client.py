@@ -371,6 +371,11 @@ class Client:
         await self._note_exposure()
         return await self._opened.read(rows.exposure)
 
+    async def exposure_days(self) -> list[tuple[int, int]]:
+        """The same by day: (days since 1970 by UTC, how many requests)."""
+        await self._note_exposure()
+        return await self._opened.read(rows.exposure_days)
+
     # --- inside -----------------------------------------------------------------------------------
 
     @property

@@ -521,6 +521,14 @@ def exposure(db: Db) -> list[tuple[str, str, int]]:
     return [(_str(party), _str(fact), _int(count)) for party, fact, count in rows]
 
 
+def exposure_days(db: Db) -> list[tuple[int, int]]:
+    """Days since 1970, each with how many requests went out."""
+    return [
+        (_int(day), _int(count))
+        for day, count in db.rows("SELECT day, sum(count) FROM exposure GROUP BY day ORDER BY day")
+    ]
+
+
 # --- columns --------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,70 @@
+"""The page of `exposure --html`: what a home has given to whom, from its own record. No script, nothing from a network."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Final
+
+from grue.cli.charts import bars
+from grue.cli.page import Listing, Row, document, many
+from grue.exposure.own import CAVEAT, Sight
+from grue.exposure.own import Row as Given
+
+TITLE: Final = "What this home has given to whom"
+
+
+def page(rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str, int]]) -> str:
+    """The whole file.
+
+    rows  what was given, to whom, how often
+    seen  who sees what with the present settings
+    days  dates, each with how many requests went out
+    """
+    return document(TITLE, _body(rows, seen, days))
+
+
+def _body(rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str, int]]) -> Iterator[str]:
+    yield f"<header><h1>{TITLE}</h1>"
+    yield (
+        "<p>From the record that this home keeps of its own requests. It counts them by kind and day, and has no numbers, "
+        "names or hours in it, so that whoever finds it learns no more than this page says: there is no contact graph "
+        "and no heat map of hours to draw. <code>grue lab report</code> draws those of a made-up life.</p></header><main>"
+    )
+    yield "<section><h2>The record itself</h2>"
+    lines = [Row([row.party, row.what, str(row.times), row.hidden]) for row in rows]
+    head = ["Who", "Has been given", "Times", "And cannot tell"]
+    yield from Listing(
+        "What was given, to whom, and what they cannot tell by it", head, lines, "given", style="whole"
+    ).lines()
+    if not rows:
+        yield "<p>Nothing has been given to anybody yet.</p>"
+    yield f"<p>{escape(CAVEAT)}</p></section>"
+    yield from _parties(rows)
+    yield from _days(days)
+    yield "<section><h2>Who sees what, with the settings of today</h2>"
+    lines = [Row([one.party, one.sees, one.hidden]) for one in seen]
+    yield from Listing("While this home is used", ["Who", "Sees", "And not"], lines, "sights", style="whole").lines()
+    yield "</section></main>"
+
+
+def _parties(rows: Sequence[Given]) -> Iterator[str]:
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row.party] += row.times
+    ordered = counts.most_common()
+    yield "<section><h2>To whom how often</h2>"
+    if ordered:
+        says = "; ".join(f"{party} {many(count, 'time')}" for party, count in ordered)
+        yield "<figure>"
+        yield from bars("parties", "Times that each party was given something", says, ordered)
+        yield "</figure>"
+    lines = [Row([party, str(count)]) for party, count in ordered]
+    yield from Listing("Times that each party was given something", ["Who", "Times"], lines, "parties").lines()
+    yield "</section>"
+
+
+def _days(days: Sequence[tuple[str, int]]) -> Iterator[str]:
+    yield "<section><h2>On which days</h2>"
+    lines = [Row([date, str(count)]) for date, count in days]
+    yield from Listing("Requests on each day (UTC), of all kinds", ["Day", "Requests"], lines, "days").lines()
+    yield "</section>"
