@@ -33,8 +33,9 @@ setup: $(VENV)/.core ## Build .venv: everything that the other targets need
 demo: setup ## Run a server, a carrier and two clients on loopback, and show who learned what
 	@$(BIN)/grue demo $(DEMO)
 
-lab: setup ## Play a made-up year through a classic directory, a carrier and Grue, and say who knows what
+lab: setup ## Play a made-up year through a classic directory, a carrier and Grue; writes dist/lab/life.html
 	@$(BIN)/grue lab life --out dist/lab $(LAB)
+	@$(BIN)/grue lab report dist/lab --html dist/lab/life.html
 
 test: test-rust test-python ## Run every test
 

@@ -115,6 +115,23 @@ def shape(role: Role, at: Point, size: int = 5) -> str:
             return f'<circle cx="{x}" cy="{y}" r="{size}"/>'
 
 
+def legend() -> Iterator[str]:
+    """What the shapes of a graph mean."""
+    yield '<ul class="legend">'
+    for role, name in (
+        (Role.DOCTOR, "doctor"),
+        (Role.LAWYER, "lawyer"),
+        (Role.SOURCE, "source"),
+        (Role.FRIEND, "other"),
+    ):
+        colour = "k" if role in SHAPES else "n"
+        yield f'<li>{_TINY}<g class="{colour}">{shape(role, (10, 10), 6)}</g></svg>{name}</li>'
+    yield f'<li>{_TINY}<circle class="o" cx="10" cy="10" r="5"/></svg>somebody whom only contacts know</li></ul>'
+
+
+_TINY: Final = '<svg viewBox="0 0 20 20" aria-hidden="true">'
+
+
 # --- time lines -----------------------------------------------------------------------------------
 
 

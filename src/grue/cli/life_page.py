@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
-from grue.cli.charts import shape
 from grue.cli.life_view import graded, section
 from grue.cli.page import Listing, Row, day, document, many
 from grue.cli.page_script import SCRIPT
@@ -185,22 +184,13 @@ def _how(material: Material) -> Iterator[str]:
     from grue import __version__
 
     known = len(material.found.brief.known)
-    shapes = (("doctor", Role.DOCTOR), ("lawyer", Role.LAWYER), ("source", Role.SOURCE), ("anybody else", Role.FRIEND))
     yield '<section><h2 id="how">How this was made</h2>'
     yield (
         f"<p>By <code>grue lab report</code>, version {escape(__version__)}. Every view is read by the same analyst, "
         f"who is told the target's number, {many(known, 'number')} of which about half are contacts, the town's "
         "doctors and lawyers, and whom to suspect as the source; and who guesses where nothing was seen. Days are "
-        "counted from the beginning of the life. The second hop of the classic directory is what further orders, one for each "
-        "contact, would return. Hours are UTC, which is local time in this life. One life proves nothing: some "
-        "answers are lucky guesses.</p>"
+        "counted from the beginning of the life. The second hop of the classic directory is what further orders, "
+        "one for each contact, would return. Hours are UTC, which is local time in this life. One life proves "
+        "nothing: some answers are lucky guesses.</p>"
     )
-    yield '<p>In the graphs:</p><ul class="legend">'
-    for name, role in shapes:
-        colour = "n" if role is Role.FRIEND else "k"
-        drawing = (
-            f'<svg viewBox="0 0 20 20" aria-hidden="true"><g class="{colour}">{shape(role, (10, 10), 6)}</g></svg>'
-        )
-        yield f"<li>{drawing}{name}</li>"
-    yield '<li><svg viewBox="0 0 20 20" aria-hidden="true"><circle class="o" cx="10" cy="10" r="5"/></svg>'
-    yield "somebody whom only contacts know</li></ul></section>"
+    yield "</section>"

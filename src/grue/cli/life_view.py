@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from grue.cli.charts import Edge, Mark, Node, graph, levels, timeline
+from grue.cli.charts import Edge, Mark, Node, graph, legend, levels, timeline
 from grue.cli.life_record import record
 from grue.cli.page import Cells, Listing, Row, day, download, many
 from grue.exposure.digest import HOURS, WEEKDAYS, Contact, Digest, step_at
@@ -100,11 +100,12 @@ def _graph(drawn: "Drawn", found: Digest, at: int) -> Iterator[str]:
     edges, far = _beyond(drawn, found.view, since)
     title = f"Contact graph: {found.view}"
     says = (
-        f"At the end: the target in the middle, {len(nodes)} contacts around it, the closer the nearer, with thicker lines "
-        f"the more often they were seen; outside of them {len(far)} people whom only contacts know."
+        f"At the end: the target in the middle, {len(nodes)} contacts around it, the closer the nearer, with thicker "
+        f"lines the more often they were seen; outside of them {len(far)} people whom only contacts know."
     )
     yield "<figure>"
     yield from graph(f"graph-{at}", title, says, nodes, edges, far)
+    yield from legend()
     yield f"<figcaption>{escape(says)} {escape(_left_out(found, len(nodes)))}</figcaption></figure>"
 
 

@@ -1,4 +1,4 @@
-"""The page of `exposure --html`: what a home has given to whom, from its own record. No script, nothing from a network."""
+"""The page of `exposure --html`: what a home has given to whom, from its own record. No script, no network."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,10 +26,12 @@ def page(rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str,
 def _body(rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str, int]]) -> Iterator[str]:
     yield f"<header><h1>{TITLE}</h1>"
     yield (
-        "<p>From the record that this home keeps of its own requests. It counts them by kind and day, and has no numbers, "
-        "names or hours in it, so that whoever finds it learns no more than this page says: there is no contact graph "
-        "and no heat map of hours to draw. <code>grue lab report</code> draws those of a made-up life.</p></header><main>"
+        "<p>From the record that this home keeps of its own requests. It counts them by kind and day, and has no "
+        "numbers, names or hours in it, so that whoever finds it learns no more than this page says: there is no "
+        "contact graph and no heat map of hours to draw. <code>grue lab report</code> draws those of a life that "
+        "nobody lives.</p>"
     )
+    yield "</header><main>"
     yield "<section><h2>The record itself</h2>"
     lines = [Row([row.party, row.what, str(row.times), row.hidden]) for row in rows]
     head = ["Who", "Has been given", "Times", "And cannot tell"]

@@ -46,11 +46,10 @@ def _read(where: Path, life: Life) -> Hops:
         path = where / f"{name}.jsonl.gz"
         return list(load_lines(path, kind)) if path.exists() else []
 
-    asked = [Sighting(one.at, Kind.LOOKUP, one.who, one.whom) for one in life.events if one.kind is Kind.LOOKUP]
     relayed = lines("live-oblivious", Event)
     passed = lines("relay", Passed)
     seen: dict[View, Iterable[Sighting]] = {
-        View.CLASSIC: asked,
+        View.CLASSIC: asked(life),
         View.CARRIER: from_carrier(lines("carrier", CallDetail)),
         View.DIRECT: from_server(lines("live-direct", Event)),
         View.OBLIVIOUS: from_server(relayed),
@@ -58,6 +57,11 @@ def _read(where: Path, life: Life) -> Hops:
         View.COLLUDING: from_both(relayed, passed),
     }
     return Hops({view: pairs(sightings, life.subject) for view, sightings in seen.items()})
+
+
+def asked(life: Life) -> list[Sighting]:
+    """What orders about everybody would return."""
+    return [Sighting(one.at, Kind.LOOKUP, one.who, one.whom) for one in life.events if one.kind is Kind.LOOKUP]
 
 
 def pairs(sightings: Iterable[Sighting], target: str) -> list[Hop]:

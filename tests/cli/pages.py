@@ -1,0 +1,54 @@
+"""Read a page back: its tables, and the files behind its links."""
+
+import csv
+import io
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+
+class Reader(HTMLParser):
+    """Tables by caption, as rows of cells; CSVs by name; tags, and addresses of anything."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self.files: dict[str, list[list[str]]] = {}
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self._caption = ""
+        self._in_caption = self._in_cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.addresses += [values[name] or "" for name in ("src", "href", "action", "data") if name in values]
+        if tag == "a" and (name := values.get("download")):
+            body = unquote((values["href"] or "").removeprefix("data:text/csv;charset=utf-8,"))
+            self.files[name] = list(csv.reader(io.StringIO(body)))
+        if tag == "caption":
+            self._in_caption, self._caption = True, ""
+        elif tag == "tr":
+            self.tables.setdefault(self._caption, []).append([])
+        elif tag in ("td", "th"):
+            self._in_cell = True
+            self.tables[self._caption][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "caption":
+            self._in_caption = False
+        elif tag in ("table", "thead"):
+            self._in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._in_caption:
+            self._caption += data
+        elif self._in_cell:
+            self.tables[self._caption][-1][-1] += data.strip("\n")
+
+    def table(self, begins: str) -> list[list[str]]:
+        """The rows under the head of the only table whose caption begins so."""
+        (found,) = [rows for caption, rows in self.tables.items() if caption.startswith(begins)]
+        return found[1:]

@@ -1,0 +1,53 @@
+"""The page of `exposure --html`: a home's own record, and nothing that would run or fetch anything."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from grue.cli.own_page import page
+from grue.exposure.own import own_exposure, sights
+from tests.cli.browser import needs_browser, tab
+from tests.cli.pages import Reader
+
+EVIL: Final = "<script>alert(1)</script>\"'"
+COUNTS: Final = [("server", "Evaluate", 4), ("relay", "sealed", 9), ("relayed", "Post", 3), ("server", EVIL, 1)]
+
+
+def a_page() -> str:
+    rows = own_exposure(COUNTS)
+    return page(rows, sights(relay=True, proxy=False), [("2027-01-14", 12), ("2027-01-15", 5)])
+
+
+def test_the_record_stands_first_and_is_what_the_client_counted() -> None:
+    read = Reader(a_page())
+    assert list(read.tables)[0].startswith("What was given")
+    given = {(row[0], row[1]): row[2] for row in read.table("What was given")}
+    assert given["server", "blinded numbers, which could be any"] == "4"
+    assert given["server", EVIL] == "1"
+    assert read.table("Times that each party") == [["relay", "9"], ["server", "5"], ["server, by relay", "3"]]
+    assert read.files["days.csv"] == [["Day", "Requests"], ["2027-01-14", "12"], ["2027-01-15", "5"]]
+
+
+def test_what_is_in_it_stays_data_and_nothing_is_fetched() -> None:
+    text = a_page()
+    assert "script" not in Reader(text).tags
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert "default-src 'none'" in text
+    assert "script-src" not in text
+
+
+def test_a_home_that_gave_nothing() -> None:
+    assert "Nothing has been given to anybody yet." in page([], sights(relay=False, proxy=False), [])
+
+
+@needs_browser
+async def test_in_a_browser_it_is_drawn_and_asks_for_nothing(tmp_path: Path) -> None:
+    html = tmp_path / "own.html"
+    html.write_text(a_page())
+    async with tab(tmp_path / "profile") as opened:
+        await opened.open(html)
+        assert await opened.value("document.querySelector('svg rect').getBoundingClientRect().width") > 100
+        # The style is let in: it is by its hash that the policy knows it.
+        assert await opened.value("getComputedStyle(document.querySelector('.scroll')).overflowX") == "auto"
+        assert opened.asked == [html.as_uri()]
+        assert opened.complaints == []
