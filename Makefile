@@ -35,7 +35,7 @@ demo: setup ## Run a server, a carrier and two clients on loopback, and show who
 
 lab: setup ## Play a made-up year through a classic directory, a carrier and Grue; writes dist/lab/life.html
 	@$(BIN)/grue lab life --out dist/lab $(LAB)
-	@$(BIN)/grue lab report dist/lab --html dist/lab/life.html
+	@$(BIN)/grue lab report dist/lab --html dist/lab/life.html --scores bench/life.json
 
 test: test-rust test-python ## Run every test
 

@@ -12,10 +12,10 @@ from typing import Final
 from grue.cli.life_view import graded, section
 from grue.cli.page import Listing, Row, day, document, many
 from grue.cli.page_script import SCRIPT
-from grue.exposure.digest import Digest, Hops, digests
+from grue.exposure.digest import Digest, digests
 from grue.exposure.inferences import Inference, by_rule, inferences
 from grue.exposure.layout import Point, around, outside
-from grue.exposure.lives import Answer, Answers, Life, Person, Question, Role, Sighting, View
+from grue.exposure.lives import Answer, Answers, Life, Person, Question, Role, Shown, View
 from grue.exposure.records import CallDetail, Return
 
 PLACED: Final = 400
@@ -33,7 +33,6 @@ class Material:
 
     life: Life
     found: Answers
-    hops: Hops
     returned: Return | None
     """The classic directory's; None when it is not there."""
     calls: list[CallDetail] = field(default_factory=list)
@@ -50,7 +49,7 @@ class Drawn:
     people: dict[str, Person]
     places: dict[str, Point]
     far: dict[str, Point]
-    sightings: dict[View, list[Sighting]]
+    shown: dict[View, Shown]
 
 
 def page(material: Material) -> str:
@@ -69,13 +68,13 @@ def _drawn(material: Material, found: Sequence[Digest]) -> Drawn:
     ordered = sorted(most, key=lambda number: (-most[number], number))[:PLACED]
     places = around([(number, people[number].role if number in people else Role.STRANGER) for number in ordered])
     reached: dict[str, str] = {}
-    for pairs in material.hops.views.values():
-        for pair in pairs:
-            for near, away in ((pair.one, pair.other), (pair.other, pair.one)):
+    for shown in material.found.views:
+        for pair in shown.hops:
+            for near, away in ((pair.who, pair.whom), (pair.whom, pair.who)):
                 if near in places and away not in places:
                     reached.setdefault(away, near)
-    sightings = {shown.view: shown.sightings for shown in material.found.views}
-    return Drawn(material, people, places, outside(reached.items(), places), sightings)
+    views = {shown.view: shown for shown in material.found.views}
+    return Drawn(material, people, places, outside(reached.items(), places), views)
 
 
 def _body(drawn: Drawn, found: Sequence[Digest]) -> Iterator[str]:
@@ -189,8 +188,8 @@ def _how(material: Material) -> Iterator[str]:
         f"<p>By <code>grue lab report</code>, version {escape(__version__)}. Every view is read by the same analyst, "
         f"who is told the target's number, {many(known, 'number')} of which about half are contacts, the town's "
         "doctors and lawyers, and whom to suspect as the source; and who guesses where nothing was seen. Days are "
-        "counted from the beginning of the life. The second hop of the classic directory is what further orders, "
-        "one for each contact, would return. Hours are UTC, which is local time in this life. One life proves "
+        "counted from the beginning of the life. The second hop of the classic directory is from further "
+        "orders, one for each number in its log. Hours are UTC, which is local time in this life. One life proves "
         "nothing: some answers are lucky guesses.</p>"
     )
     yield "</section>"

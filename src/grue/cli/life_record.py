@@ -27,7 +27,7 @@ def record(drawn: "Drawn", found: Digest) -> Iterator[str]:
     elif found.view is View.CARRIER and material.calls:
         yield from _calls(material.calls, found, material.found.brief.begun)
     else:
-        yield from _sightings(drawn.sightings[found.view], found, material.found.brief.begun)
+        yield from _sightings(drawn.shown[found.view].sightings, found, material.found.brief.begun)
 
 
 def _held(found: Digest, count: int) -> str:

@@ -13,25 +13,20 @@ def report(
     /,
     *,
     html: Annotated[Path, Parameter(help="Where the page goes.")],
+    scores: Annotated[Path | None, Parameter(help="Answers over many lives, as `bench/life.json`.")] = None,
     anew: Annotated[bool, FLAG, Parameter(help="Read the captures again, as far as each goes.")] = False,
     shell: Injected,
 ) -> None:
-    """Write a page on a made-up life: what each observer was given, and what they make of it. It needs no network.
-
-    The first report of a life reads its captures for the second hop, which takes some seconds, and keeps that.
-    """
+    """Write a page on a made-up life: what each observer was given, and what they make of it. It needs no network."""
     from grue.cli.life_page import Material, page
     from grue.cli.subpoena_page import write
-    from grue.lab.hops import hops
     from grue.lab.report import answers_of, calls_of, cut_short, life_of, return_of
 
     with shell.waiting("Writing ..."):
         life = life_of(folder)
-        found = answers_of(folder, anew=anew)
+        found = answers_of(folder, scores, anew=anew)
         cut = tuple(cut_short(folder)) if anew else ()
-        material = Material(
-            life, found, hops(folder, life, anew=anew), return_of(folder), calls_of(folder, life.subject), cut
-        )
+        material = Material(life, found, return_of(folder), calls_of(folder, life.subject), cut)
         text = page(material)
         write(html, text)
     fields = {"page": str(html), "bytes": len(text.encode()), "views": len(found.views), "cut": list(cut)}

@@ -30,7 +30,8 @@ DOWNLOADED: Final = 450
 HOLDS: Final = {
     View.CLASSIC: "A directory that is asked, number by number, how a message goes, and logs the questions. On an "
     "order it hands its log over; the order was extended every 30 days, and the snapshots add up.",
-    View.CARRIER: "The telephone company: calls, and SMS with their text. What goes encrypted does not pass here.",
+    View.CARRIER: "The telephone company: calls, and SMS, with their text for the few days that it is kept. What goes "
+    "encrypted does not pass here.",
     View.REST: "The disk of a Grue server with all its keys, looked at every 30 days.",
     View.DIRECT: "A Grue server that records all that it is given as it happens, of clients that reach it directly. It "
     "knows an address by the account last seen there, and so names who writes to whom. This is what Grue gives "
@@ -127,8 +128,8 @@ def _beyond(drawn: "Drawn", view: View, since: dict[str, int]) -> tuple[list[Edg
     """Edges from contacts, to each other and beyond, and the people beyond: there once their contact is."""
     edges: list[Edge] = []
     far: dict[Point, int] = {}
-    for pair in drawn.material.hops.views.get(view, []):
-        near, away = (pair.one, pair.other) if pair.one in since else (pair.other, pair.one)
+    for pair in drawn.shown[view].hops:
+        near, away = (pair.who, pair.whom) if pair.who in since else (pair.whom, pair.who)
         if near not in since:
             continue
         step = max(since[near], since.get(away, 0))
@@ -143,10 +144,10 @@ def _beyond(drawn: "Drawn", view: View, since: dict[str, int]) -> tuple[list[Edg
 
 def _second_hop(drawn: "Drawn", found: Digest) -> Iterator[str]:
     since = {one.number: one.since() for one in found.contacts}
-    pairs = [one for one in drawn.material.hops.views.get(found.view, []) if one.one in since or one.other in since]
+    pairs = [one for one in drawn.shown[found.view].hops if one.who in since or one.whom in since]
     rows = []
     for pair in pairs:
-        near, away = (pair.one, pair.other) if pair.one in since else (pair.other, pair.one)
+        near, away = (pair.who, pair.whom) if pair.who in since else (pair.whom, pair.who)
         known = "also a contact" if away in since else "beyond"
         rows.append(
             Row([near, _name(drawn, near), away, _name(drawn, away), known, str(pair.times)], f"f{since[near]}")

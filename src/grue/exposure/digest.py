@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
-import msgspec
-
 from grue.exposure.analyst import HOUR, answers
 from grue.exposure.lives import DAY, UNKNOWN, Answer, Answers, Brief, Life, Shown, Sighting, View
 
@@ -27,21 +25,6 @@ OFTEN: Final = 3
 
 HOURS: Final = 24
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
-
-class Hop(msgspec.Struct, frozen=True, array_like=True):
-    """Two people other than the target, who were seen with each other."""
-
-    one: str
-    other: str
-    """Numbers."""
-    times: int
-
-
-class Hops(msgspec.Struct, frozen=True):
-    """`hops.json`: for each view who else was seen with whom, the pairs seen most often first."""
-
-    views: dict[View, list[Hop]]
 
 
 @dataclass(frozen=True)

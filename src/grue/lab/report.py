@@ -8,18 +8,22 @@ from typing import TypeVar
 import msgspec
 
 from grue.errors import UsageError
-from grue.exposure.lives import Answers, Life, load, load_lines
+from grue.exposure.lives import Answers, Life, Score, load, load_lines
 from grue.exposure.records import CallDetail, Return
 from grue.lab.seen import CAPTURES, read
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 
 
-def answers_of(folder: Path, *, anew: bool = False) -> Answers:
-    """As they were kept, or `anew` from the captures as they are now. Raises UsageError."""
-    if anew:
-        return read(folder)
-    return _load(folder / "answers.json", Answers)
+def answers_of(folder: Path, scores: Path | None = None, *, anew: bool = False) -> Answers:
+    """As they were kept, or `anew` from the captures as they are; and scores over many lives. Raises UsageError."""
+    found = read(folder) if anew else _load(folder / "answers.json", Answers)
+    if scores is None:
+        return found
+    try:
+        return msgspec.structs.replace(found, scores=msgspec.json.decode(scores.read_bytes(), type=list[Score]))
+    except (OSError, msgspec.DecodeError):
+        raise UsageError(f"{scores} holds no scores.") from None
 
 
 def life_of(folder: Path) -> Life:
