@@ -86,7 +86,7 @@ async def test_what_was_known_stays_on_the_list_until_it_is_asked_for_in_the_new
     await cut(world)
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 0)
     monkeypatch.setattr(tokens, "DAILY_LOOKUPS", 0)
-    alice.context.purse.stock = _refuse  # type: ignore[method-assign]
+    monkeypatch.setattr(alice.context.purse, "stock", _refuse)
     synced = await alice.sync_contacts()
     assert synced.left == 10
     assert await routes(alice) == before
