@@ -218,6 +218,7 @@ class MemoryWorld:
     async def close(self) -> None:
         for client in self._clients:
             await client.close()
+        await self.server.directory.close()
         await self.stop()
 
     async def open(self, name: str) -> Client:

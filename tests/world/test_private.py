@@ -334,3 +334,12 @@ async def test_a_manifest_without_the_table_is_looked_up_in_tier_1(
     alice = await world.person(ALICE)
     (looked_up,) = await alice.lookup(NOBODY)
     assert (looked_up.tier, looked_up.route) == (1, Route.SMS)
+
+
+async def test_who_leaves_a_server_takes_nothing_of_its_table_along(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    await alice.lookup(NOBODY)
+    store = alice.context.store
+    await alice.delete_account()
+    for table in ("private", "part", "retrieved", "material"):
+        assert await store.read(lambda db, table=table: db.rows(f"SELECT 1 FROM {table}")) == []  # type: ignore[misc]  # noqa: S608

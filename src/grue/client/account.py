@@ -129,8 +129,9 @@ def forget(db: Db) -> None:
 
     So does nothing that is true of this server's directory alone: another server's has another key.
     """
-    db.execute("DELETE FROM meta WHERE key IN ('account', 'registration', 'manifest', 'head', 'tended', 'checked_in')")
-    for table in ("evaluation", "record", "overlay", "token"):
+    for key in ("account", "registration", "manifest", "head", "tier", "epoch", "tended", "checked_in"):
+        rows.drop_meta(db, key)
+    for table in ("evaluation", "record", "overlay", "private", "part", "retrieved", "material", "token"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
     contacts.know_nothing(db)
     db.execute("DELETE FROM mls")

@@ -133,6 +133,7 @@ class World:
     async def __aexit__(self, *_error: object) -> None:
         for client in self._clients:
             await client.close()
+        await self.server.directory.close()
         await self._store.close()
 
     async def open(self, name: str) -> Client:

@@ -220,10 +220,15 @@ class Directory:
             await asyncio.shield(busy)
 
     async def close(self) -> None:
-        """Return when nothing is being written any more; a table that is being built is given up."""
+        """Return when nothing is being written any more, and let go of the files that are mapped.
+
+        A table that is being built is given up.
+        """
         if self.progress is not None:
             self.progress.stop()
         await self.settled()
+        self._view = dataclasses.replace(self._view, private=None)
+        self._earlier_private = {}
 
     async def _append(self, entry: bytes) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
