@@ -29,6 +29,12 @@ POLLING = frozenset({"Fetch", "Ack"})
 """How often the real client asks depends on when it is told to; what it does besides does not."""
 
 
+@pytest.fixture(autouse=True)
+def tier_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lab's light clients have the table at home."""
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
+
+
 def watched(server: Server) -> Asked:
     """Every request from now on, by what is inside."""
     asked: Asked = []
