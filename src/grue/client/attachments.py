@@ -25,8 +25,8 @@ from grue.protocol import wire
 from grue.protocol.blobs import PART_ROOM, Sealing
 from grue.protocol.contents import MAX_NAME, Attachment
 
-UPLOAD_DAYS: Final = 13
-"""Days after which an upload is begun anew: the server may have dropped its first parts."""
+UPLOAD_DAYS: Final = 7
+"""Days after which an upload is begun anew, so that its first parts stay for a week after its last."""
 
 KEY_BYTES: Final = 32
 DAY_MS: Final = 86_400_000
@@ -191,10 +191,12 @@ def _there(file: BinaryIO) -> int:
 
 
 def _written(file: BinaryIO, n: int, contents: bytes) -> None:
+    """On disk, since a later try goes by the file's length: after a power cut that may be ahead of what was written."""
     with _disk():
         file.seek(n * PART_ROOM)
         file.write(contents)
         file.flush()
+        os.fsync(file.fileno())
 
 
 def _finished(file: BinaryIO, length: int) -> None:
