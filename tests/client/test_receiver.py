@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from grue.errors import NoSuchMailbox
+from grue.errors import DiskFull, NoSuchMailbox
 from grue.protocol import wire
 from tests.world.memory import ALICE, BOB, MemoryWorld, inner, take
 from tests.world.processes import until
@@ -63,3 +63,24 @@ async def test_a_mailbox_that_another_process_is_only_making_is_read_when_it_is_
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_what_went_wrong_is_told_once_and_not_for_ever(world: MemoryWorld) -> None:
+    """Whoever begins to receive again after a fault that is mended goes on."""
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    inbox, broken = bob._inbox, True
+    conversation = inbox.intro
+
+    async def intro(*arguments: Any) -> Any:
+        if broken:
+            raise DiskFull
+        return await conversation(*arguments)
+
+    inbox.intro = intro  # type: ignore[method-assign]
+    await alice.send(BOB, "hello")
+    with pytest.raises(DiskFull):
+        async with asyncio.timeout(30):
+            await anext(bob.receive())
+    broken = False
+    async with asyncio.timeout(30):
+        assert (await anext(bob.receive())).text == "hello"

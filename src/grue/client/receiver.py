@@ -81,9 +81,9 @@ class Receiver:
         self._to_send.set()
 
     def check(self) -> None:
-        """Raise what keeps going wrong in a task, such as a full disk."""
-        for failure in self._failures.values():
-            raise failure
+        """Raise what keeps going wrong in a task, such as a full disk: once, and again should it go wrong again."""
+        if self._failures:
+            raise self._failures.popitem()[1]
 
     async def close(self) -> None:
         for task in self._tasks:
