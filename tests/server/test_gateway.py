@@ -391,3 +391,25 @@ async def test_polls_beyond_the_limit_are_answered_at_once(server: TestServer, m
 
 async def test_a_poll_takes_no_stranger_in(server: TestServer) -> None:
     assert await server.code(wire.Fetch(MAILBOX, b"x" * 32, 0, wait=30)) == "not_permitted"
+
+
+# --- files of an epoch that has ended -------------------------------------------------------------
+
+
+async def test_a_download_goes_on_after_a_new_base_was_cut(server: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.directory.put_many(os.urandom(128) for _ in range(5))
+    epoch = server.directory.manifest.epoch
+    base = server.directory.file(f"{epoch}/base")
+    assert base is not None
+    server.directory.put_many(os.urandom(128) for _ in range(5))
+    assert server.directory.manifest.epoch != epoch
+    monkeypatch.setattr(oblivious, "CHUNK", 200)
+    got = b""
+    for status in (206, 206, 206, 200):
+        sealed = seal_file(config(server), f"{epoch}/base", len(got))
+        answered, part = open_response(sealed.request, (await gateway.answer(server, sealed.data)).body)
+        assert answered == status
+        got += part
+    assert got == base
+    assert server.directory.part(f"{epoch}/base", 10_000, 200) == (b"", False)
+    assert server.directory.part(f"{epoch - 7}/base", 0, 200) is None

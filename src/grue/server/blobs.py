@@ -5,7 +5,6 @@ a crash leaves is found again: a row whose day has come, or a file without a row
 """
 
 import asyncio
-import errno
 import hmac
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from grue.errors import BadRequest, BlobConflict, DiskFull, NoSuchBlob, TokenSpent
 from grue.protocol import wire
 from grue.server import tokens
+from grue.server.disk import sync_directory, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,14 +106,14 @@ class Blobs:
     def _write(self, name: bytes, blob: bytes, day: int) -> None:
         place = self._place(name)
         unfinished = place.with_name(place.name + UNFINISHED)
-        with _disk(), _removed_on_failure(unfinished, place):
+        with writing(), _removed_on_failure(unfinished, place):
             with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(blob)
                 file.flush()
                 os.utime(file.fileno(), (day * DAY, day * DAY))
                 os.fsync(file.fileno())
             unfinished.rename(place)
-            self._sync()
+            sync_directory(self._path)
 
     def _erase(self, name: bytes) -> int:
         """Returns the bytes that there were."""
@@ -125,18 +125,11 @@ class Blobs:
                 file.flush()
                 os.fsync(file.fileno())
             place.unlink()
-            self._sync()
+            sync_directory(self._path)
         return size
 
     def _names(self) -> list[bytes]:
         return [name for entry in os.scandir(self._path) if (name := _named(entry.name)) is not None]
-
-    def _sync(self) -> None:
-        directory = os.open(self._path, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 def blob_name(id: bytes) -> bytes:
@@ -244,17 +237,6 @@ async def _drop(tx: "Tx", name: bytes) -> None:
 
 
 # --- files ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _disk() -> Iterator[None]:
-    """Turn a full disk into the error that says so."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull from None
-        raise
 
 
 @contextmanager

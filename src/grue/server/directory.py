@@ -8,14 +8,12 @@ behind the head was never answered and is cut off; a base that no head names was
 
 import asyncio
 import dataclasses
-import errno
 import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,7 +24,6 @@ from grue._core import OprfError, PirBase, PirBuilt, PirError, PirProgress
 from grue.errors import (
     BadRequest,
     CorruptDatabase,
-    DiskFull,
     ServerBusy,
     UsageError,
     VerificationFailed,
@@ -39,7 +36,8 @@ from grue.protocol.record import RECORD_BYTES, TAG_BYTES, RecordKey, derive
 from grue.protocol.tokens import Purpose, epoch_of, first_second
 from grue.server import private
 from grue.server.clock import check_clock
-from grue.server.keys import DIRECTORY, Keys, sync_directory
+from grue.server.disk import sync_directory, write_file, writing
+from grue.server.keys import DIRECTORY, Keys
 from grue.server.private import Private
 
 if TYPE_CHECKING:
@@ -161,6 +159,25 @@ class Directory:
             return None
         epoch, name = parsed
         return view.file(name) if epoch == view.manifest.epoch else self._earlier(epoch, name)
+
+    def part(self, path: str, start: int, length: int) -> tuple[bytes, bool] | None:
+        """So many bytes of a public file from `start` on, and whether more follow, or None.
+
+        Of an epoch that has ended only these are read, so that nobody makes the server read a whole base for each MiB.
+        """
+        parsed = directory.parse_path(path)
+        if parsed is not None and parsed[0] != self._view.manifest.epoch and "/" not in parsed[1]:
+            return self._part_of_earlier(*parsed, start, length)
+        file = self.file(path)
+        return None if file is None else (file[start : start + length], start + length < len(file))
+
+    def _part_of_earlier(self, epoch: int, name: str, start: int, length: int) -> tuple[bytes, bool] | None:
+        try:
+            with (self._folder(epoch) / name).open("rb") as file:
+                file.seek(start)
+                return file.read(length), start + length < os.fstat(file.fileno()).st_size
+        except OSError:
+            return None
 
     def find(self, tag: bytes) -> bytes | None:
         """The record under a tag, as a client would find it now."""
@@ -359,7 +376,7 @@ class Directory:
     def _written(self, view: _View, entries: list[bytes]) -> _View:
         """Append to the overlay, then sign and store the head; nobody sees it before."""
         data = b"".join(entries)
-        with _disk(), (self._folder(view.manifest.epoch) / "overlay").open("r+b") as file:
+        with writing(), (self._folder(view.manifest.epoch) / "overlay").open("r+b") as file:
             # Here and not at the end: a write that failed half-way may have left something there.
             file.seek(len(view.overlay))
             file.write(data)
@@ -377,9 +394,9 @@ class Directory:
         self._issued = max(now - now % RESIGN_AFTER, self._issued)
         head = replace(view.head, issued=self._issued, valid_until=self._issued + directory.VALID_FOR)
         file = directory.sign_head(head, self._keys.signing)
-        with _disk():
+        with writing():
             temporary = self._path / f".{HEAD_PATH}"
-            _write_file(temporary, file)
+            write_file(temporary, file)
             temporary.rename(self._path / HEAD_PATH)
             sync_directory(self._path)
         return dataclasses.replace(view, head=head, head_file=file)
@@ -403,10 +420,10 @@ class Directory:
             token_keys=self._token_keys(),
         )
         folder = self._path / f".new-{epoch}"
-        with _disk():
+        with writing():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o700)
-            _write_file(folder / "base", base)
+            write_file(folder / "base", base)
             if private.is_wanted(manifest.count, self._tier):
                 manifest = private.described(manifest, self._built(folder))
         return _Cut(manifest, base)
@@ -422,7 +439,7 @@ class Directory:
         """Show a new base: an epoch's folder appears whole or not at all, and then its first head names it."""
         manifest = cut.manifest
         file = directory.sign_manifest(manifest, self._keys.signing)
-        with _disk():
+        with writing():
             self._store_epoch(manifest.epoch, {"manifest": file, "overlay": rest})
         opened = private.opened(self._folder(manifest.epoch), manifest)
         view = self._first_view(manifest, file, cut.base, rest, opened)
@@ -435,7 +452,7 @@ class Directory:
     def _store_epoch(self, epoch: int, files: dict[str, bytes]) -> None:
         folder = self._path / f".new-{epoch}"
         for name, contents in files.items():
-            _write_file(folder / name, contents)
+            write_file(folder / name, contents)
         sync_directory(folder)
         # One that is there was never named by a head.
         shutil.rmtree(self._folder(epoch), ignore_errors=True)
@@ -505,21 +522,3 @@ def _settle(waiting: "list[asyncio.Future[None]]", error: Exception | None) -> N
             done.set_result(None)
         else:
             done.set_exception(error)
-
-
-def _write_file(path: Path, contents: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def _disk() -> Iterator[None]:
-    """Turn a full disk into the error that says so."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull from None
-        raise

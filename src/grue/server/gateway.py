@@ -98,7 +98,8 @@ class Gateway:
         GATEWAY-06 it was not opened before.
         """
         self._present()
-        key = next((key for key in self._keys if request[: oblivious.KEY_ID] == bytes([key.id])), None)
+        # A sealed request begins with the byte that names its key.
+        key = next((key for key in self._keys if request[:1] == bytes([key.id])), None)
         if key is None:
             return _refused(_UNKNOWN_KEY)
         try:
@@ -131,7 +132,7 @@ async def answer(server: "Server", request: bytes) -> Reply:
     except TooLarge as error:
         report(error)
         sealed = oblivious.seal_response(exchange, oblivious.BAD, b"")
-    return Reply(200, oblivious.RESPONSE_MEDIA, sealed)
+    return Reply(200, wire.OHTTP_RESPONSE, sealed)
 
 
 async def relayed(server: "Server", method: str, path: str, body: bytes) -> tuple[int, bytes]:
@@ -146,11 +147,11 @@ async def relayed(server: "Server", method: str, path: str, body: bytes) -> tupl
 
 def _file(server: "Server", name: str, start: int) -> tuple[int, bytes]:
     """A part of a public file, and whether more follows."""
-    file = server.directory.file(name)
-    if file is None:
+    found = server.directory.part(name, start, oblivious.CHUNK)
+    if found is None:
         return oblivious.NOT_FOUND, b""
-    end = start + oblivious.CHUNK
-    return (oblivious.MORE if end < len(file) else oblivious.OK), file[start:end]
+    part, more = found
+    return (oblivious.MORE if more else oblivious.OK), part
 
 
 def _refused(kind: str) -> Reply:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import OprfError, OprfKey
 from grue.errors import UsageError
+from grue.server.disk import sync_directory
 
 SERVER_KEY: Final = "server.key"
 DIRECTORY_KEY: Final = "directory.key"
@@ -101,15 +102,6 @@ def _create(path: Path, contents: bytes) -> None:
     finally:
         temporary.unlink()
     sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make what was created, renamed or removed in a directory outlive a crash."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _foreign(path: Path) -> UsageError:

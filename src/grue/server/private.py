@@ -16,7 +16,7 @@ from grue.errors import BadDirectory
 from grue.protocol import wire
 from grue.protocol.directory import MAX_RECORDS, PRIVATE_FILES
 from grue.protocol.pir import PRIVATE_FROM, PRIVATE_TIER, PrivateFiles, PrivateTable, check_private_file
-from grue.server.keys import sync_directory
+from grue.server.disk import sync_directory
 
 PACKED: Final = "packed"
 """The matrix; only who answers queries has it."""
