@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 
@@ -138,7 +138,7 @@ async def per_second(folder: Path, url: str, keys: Keys, epoch: int) -> float:
 
         async def ask() -> None:
             for request in requests:
-                answer = await transport.anonymous(request)  # type: ignore[arg-type]
+                answer = await transport.anonymous(cast("wire.Spend", request))
                 assert isinstance(answer, wire.Answers)
 
         start = time.perf_counter()

@@ -14,8 +14,8 @@ from typing import Any, Final, cast
 
 import uvloop
 
-from bench.relay import RELAY, Process
-from bench.server import ServerProcess
+from bench.relay import RELAY
+from bench.server import Program, ServerProcess
 from grue._core import OprfBlind
 from grue.client.oblivious import ObliviousTransport
 from grue.client.transport import DirectTransport, Endpoint, Transport, TransportSettings
@@ -56,10 +56,8 @@ def measure() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="grue-bench-") as scratch:
         data = Path(scratch) / "data"
         keys = open_keys(data)
-        with ServerProcess(data) as server:
-            url = f"http://127.0.0.1:{server.port}"
-            with Process(RELAY, url) as relay:
-                straight, relayed = uvloop.run(_medians(url, relay.url, keys))
+        with ServerProcess(data) as server, Program(RELAY, server.url) as relay:
+            straight, relayed = uvloop.run(_medians(server.url, relay.url, keys))
     peers = {"direct": round(straight, 2), "oblivious": round(relayed, 2)}
     figure = {"id": "oblivious_overhead_ms", "value": round(relayed - straight, 2), "unit": "ms", "reach": 1.0}
     return [{**figure, "peers": peers}]

@@ -7,14 +7,13 @@ run, and the figure is their difference. All on loopback without TLS, so no netw
 
 import os
 import statistics
-import subprocess
-import sys
 import time
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import aiohttp
 import uvloop
+
+from bench.server import Program
 
 REQUESTS: Final = 2000
 WARM: Final = 200
@@ -44,24 +43,6 @@ run("127.0.0.1:0", sys.argv[1], ready=lambda address: print(address, flush=True)
 """
 
 
-class Process:
-    """Python code that says its port first."""
-
-    def __init__(self, code: str, *arguments: str) -> None:
-        self._process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        self.url = f"http://127.0.0.1:{self._process.stdout.readline().strip().rpartition(':')[2]}"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-
-
 async def _timed(session: aiohttp.ClientSession, url: str, body: bytes) -> float:
     """Milliseconds of one request and its answer."""
     began = time.perf_counter()
@@ -84,7 +65,7 @@ async def _medians(gateway: str, relay: str) -> tuple[float, float]:
 
 
 def measure() -> list[dict[str, Any]]:
-    with Process(_ECHO) as gateway, Process(RELAY, gateway.url) as relay:
+    with Program(_ECHO) as gateway, Program(RELAY, gateway.url) as relay:
         straight, relayed = uvloop.run(_medians(gateway.url, relay.url))
     peers = {"the echoing gateway itself": round(straight, 2)}
     return [{"id": "relay_hop_ms", "value": round(relayed - straight, 2), "unit": "ms", "reach": None, "peers": peers}]

@@ -26,12 +26,14 @@ run(Path(sys.argv[1]), "127.0.0.1:0", ready=lambda address: print(address, flush
 """
 
 
-class ServerProcess:
-    def __init__(self, data: Path, code: str = _SERVE) -> None:
-        self.data = data
-        self._process = subprocess.Popen([sys.executable, "-c", code, str(data)], stdout=subprocess.PIPE, text=True)
+class Program:
+    """Python code in a process of its own, which first prints HOST:PORT or a port."""
+
+    def __init__(self, code: str, *arguments: str) -> None:
+        self._process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline().rpartition(":")[2])
+        self.url = f"http://127.0.0.1:{self.port}"
         self._seen = psutil.Process(self._process.pid)
 
     @property
@@ -53,6 +55,12 @@ class ServerProcess:
     ) -> None:
         self._process.terminate()
         self._process.wait(30)
+
+
+class ServerProcess(Program):
+    def __init__(self, data: Path, code: str = _SERVE) -> None:
+        super().__init__(code, str(data))
+        self.data = data
 
 
 def machine() -> str:
