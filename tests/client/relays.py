@@ -12,7 +12,7 @@ from aiohttp import web
 
 from grue.client.oblivious import ObliviousTransport
 from grue.client.transport import Endpoint, TransportSettings
-from grue.protocol import oblivious, wire
+from grue.protocol import wire
 from grue.server import http
 from grue.server.app import Server
 from grue.server.directory import Directory
@@ -39,7 +39,7 @@ class Relay:
         self.key: Callable[[], Awaitable[web.Response]] = self.hand_out
 
     async def hand_on(self, sealed: bytes) -> web.Response:
-        headers = {"Content-Type": oblivious.REQUEST_MEDIA}
+        headers = {"Content-Type": wire.OHTTP_REQUEST}
         async with self.session.post(self.gateway, data=sealed, headers=headers) as answer:
             return web.Response(status=answer.status, body=await answer.read(), content_type=answer.content_type)
 

@@ -124,7 +124,7 @@ async def test_gateway_03_an_old_answer_is_not_taken_for_the_new_one(to: Way, bo
     old = await _answer_of(to, box)
 
     async def replayed(_sealed: bytes) -> web.Response:
-        return web.Response(body=old, content_type=oblivious.RESPONSE_MEDIA)
+        return web.Response(body=old, content_type=wire.OHTTP_RESPONSE)
 
     to.relay.post = replayed
     with pytest.raises(NotAGrueServer):
@@ -150,7 +150,7 @@ async def test_gateway_03_an_answer_that_was_changed_is_none(to: Way, box: Box, 
         body = bytearray(cast("bytes", (await to.relay.hand_on(sealed)).body))
         body[-1] ^= change == "flipped"
         bodies = {"short": body[:-1], "long": body + b"\0", "empty": b"", "plain": wire.encode(wire.Done())}
-        return web.Response(body=bytes(bodies.get(change, body)), content_type=oblivious.RESPONSE_MEDIA)
+        return web.Response(body=bytes(bodies.get(change, body)), content_type=wire.OHTTP_RESPONSE)
 
     to.relay.post = changed
     with pytest.raises(NotAGrueServer):

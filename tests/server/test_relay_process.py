@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from grue.cli.run import run
+from grue.protocol import wire
 from tests.cli.play import Service
 from tests.cli.test_tls import make_certificate
 from tests.server.relaykit import PATH, REQ, Target, always, ask, http, read, request, running
@@ -155,4 +156,4 @@ async def test_an_address_in_use_is_a_usage_error() -> None:
 def test_the_request_that_these_tests_send_is_of_the_relays_path_and_type() -> None:
     from grue.server import relay
 
-    assert (relay.PATH, relay.REQUEST_TYPE) == (PATH, REQ)
+    assert (relay.PATH, wire.OHTTP_REQUEST) == (PATH, REQ)

@@ -194,7 +194,7 @@ class _Relay:
 
     async def _post(self, data: bytes) -> bytes:
         try:
-            return await post(self._opened(), self._url, data, {"Content-Type": oblivious.REQUEST_MEDIA})
+            return await post(self._opened(), self._url, data, {"Content-Type": wire.OHTTP_REQUEST})
         except ProxyUnreachable:
             raise
         except Unreachable:

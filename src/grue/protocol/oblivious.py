@@ -15,8 +15,6 @@ from grue.protocol import wire
 
 KEY_CONTEXT: Final = b"grue gateway key v1"
 
-REQUEST_MEDIA: Final = "message/ohttp-req"
-RESPONSE_MEDIA: Final = "message/ohttp-res"
 PROBLEM_MEDIA: Final = "application/problem+json"
 
 REQUEST_SIZES: Final = (1_536, 4_608, 16_896, 66_048, 262_656, 524_800, 1_046_528)
@@ -38,9 +36,6 @@ FILE_PREFIX: Final = f"/{wire.PROTOCOL}/directory/"
 
 OK, MORE, NOT_FOUND, BAD = 200, 206, 404, 400
 """Statuses of inner responses: all of it, a part after which more follows, no such file, no such request."""
-
-KEY_ID: Final = 1
-"""Bytes at the front of a sealed request that name its key."""
 
 
 class Sealed(NamedTuple):

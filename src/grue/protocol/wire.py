@@ -17,6 +17,10 @@ from grue.errors import BadRequest
 PROTOCOL: Final = 1
 """Version of everything in this package, the MLS suite included; part of every path."""
 
+OHTTP_REQUEST: Final = "message/ohttp-req"
+OHTTP_RESPONSE: Final = "message/ohttp-res"
+"""Media types of sealed messages (RFC 9458, section 9): here for the relay, which has no other part of the protocol."""
+
 # --- sizes ----------------------------------------------------------------------------------------
 
 ENVELOPE_BUCKETS: Final = (1024, 4096, 16384, 65536)

@@ -11,7 +11,7 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from grue.errors import BadRequest, GrueError, OtherVersion, TooLarge
-from grue.protocol import oblivious, wire
+from grue.protocol import wire
 from grue.protocol.directory import PRIVATE_FILES
 from grue.server import gateway, listening
 from grue.server.app import Server
@@ -118,7 +118,7 @@ async def _gateway_key(request: web.Request) -> web.Response:
 
 async def _gateway(request: web.Request) -> web.Response:
     """A sealed request that a relay hands on; RFC 9458 has the media types and statuses."""
-    if request.content_type != oblivious.REQUEST_MEDIA:
+    if request.content_type != wire.OHTTP_REQUEST:
         return web.Response(status=415)
     reply = await gateway.answer(request.app[SERVER], await request.read())
     return web.Response(body=reply.body, status=reply.status, content_type=reply.media)

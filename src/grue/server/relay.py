@@ -25,7 +25,6 @@ from grue.server.listening import CLOSE_SECONDS, listening, parse_address, run_f
 
 PATH: Final = f"/{wire.PROTOCOL}/relay"
 GATEWAY: Final = f"{wire.PROTOCOL}/gateway"
-REQUEST_TYPE: Final = "message/ohttp-req"
 BINARY: Final = "application/octet-stream"
 
 MAX_BODY: Final = wire.MAX_REQUEST + 4096
@@ -127,7 +126,7 @@ class Gateway:
     async def post(self, body: bytes, place: Place) -> Answer:
         """The answer to one sealed request. Raises Unreachable, ServerBusy."""
         # As a file, because aiohttp warns of larger bytes than 1 MiB, which it would write at one go.
-        return await self._ask("POST", io.BytesIO(body), {"Content-Type": REQUEST_TYPE}, MAX_ANSWER, place.hold)
+        return await self._ask("POST", io.BytesIO(body), {"Content-Type": wire.OHTTP_REQUEST}, MAX_ANSWER, place.hold)
 
     async def key_file(self) -> bytes:
         """The gateway's signed keys. Raises Unreachable."""
@@ -259,7 +258,10 @@ class Relay:
             return await _sent(request, _response(Answer(200, BINARY, body)))
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        if request.content_type != REQUEST_TYPE or request.headers.get("Content-Encoding", "identity") != "identity":
+        if (
+            request.content_type != wire.OHTTP_REQUEST
+            or request.headers.get("Content-Encoding", "identity") != "identity"
+        ):
             return web.Response(status=415)  # RELAY-01
         if (request.content_length or 0) > MAX_BODY:
             return web.Response(status=413)  # RELAY-02
