@@ -65,7 +65,9 @@ async def test_a_mailbox_that_another_process_is_only_making_is_read_when_it_is_
         await task
 
 
-async def test_what_went_wrong_is_told_once_and_not_for_ever(world: MemoryWorld) -> None:
+async def test_what_went_wrong_is_told_once_and_not_for_ever(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever begins to receive again after a fault that is mended goes on."""
     alice, bob = await world.person(ALICE), await world.person(BOB)
     inbox, broken = bob._inbox, True
@@ -76,7 +78,7 @@ async def test_what_went_wrong_is_told_once_and_not_for_ever(world: MemoryWorld)
             raise DiskFull
         return await conversation(*arguments)
 
-    inbox.intro = intro  # type: ignore[method-assign]
+    monkeypatch.setattr(inbox, "intro", intro)
     await alice.send(BOB, "hello")
     with pytest.raises(DiskFull):
         async with asyncio.timeout(30):
