@@ -31,6 +31,8 @@ class FakeDirectory:
     base: bytes = b""
     overlay: bytes = b""
     now: int = NOW
+    ended: tuple[wire.OverlayHead, bytes] | None = None
+    """The epoch before, as it was left."""
     manifest_changes: dict[str, Any] = field(default_factory=dict)
     head_changes: dict[str, Any] = field(default_factory=dict)
 
@@ -55,6 +57,7 @@ class FakeDirectory:
         self.overlay += directory.tombstone(self.key(number).tag)
 
     def cut(self) -> None:
+        self.ended = (self.head, self.overlay)
         self.base, self.overlay, self.epoch = directory.merge(self.base, self.overlay), b"", self.epoch + 1
 
     @property
@@ -67,6 +70,8 @@ class FakeDirectory:
             merkle_root=directory.merkle_root(list(directory.entries(self.base))),
             layout=directory.LAYOUT,
         )
+        if self.ended is not None:
+            manifest = replace(manifest, ended=self.ended[0].chain, ended_length=self.ended[0].length)
         return replace(manifest, **self.manifest_changes)
 
     @property
@@ -85,7 +90,10 @@ class FakeDirectory:
     @property
     def files(self) -> dict[str, bytes]:
         head = self.head
-        return {
+        ended = {}
+        if self.ended is not None:
+            ended = {directory.overlay_path(self.ended[0].epoch, self.ended[0].length): self.ended[1]}
+        return ended | {
             directory.HEAD_PATH: directory.sign_head(head, self.server),
             directory.manifest_path(head.epoch): directory.sign_manifest(self.manifest, self.server),
             directory.base_path(head.epoch): self.base,

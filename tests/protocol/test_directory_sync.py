@@ -44,8 +44,58 @@ def test_a_new_base_is_fetched_by_its_epoch() -> None:
     known, _ = synced(fake)
     fake.cut()
     result, asked = run_all(fake.files, fake.public, NOW, known.current)
-    assert asked == ["head", "2/manifest", "2/base", "2/overlay/0"]
-    assert result.base == fake.base
+    assert asked == ["head", "2/manifest", "1/overlay/1", "2/base", "2/overlay/0"]
+    assert (result.base, result.ended) == (fake.base, fake.ended[1] if fake.ended else None)
+
+
+def test_directory_18_what_the_next_epoch_says_of_the_last_is_what_was_seen() -> None:
+    fake = a_directory()
+    known, _ = synced(fake)
+    fake.remove(ALICE)
+    fake.cut()
+    # The epoch ended further than where this client was: the rest is fetched with it, whole.
+    result, asked = run_all(fake.files, fake.public, NOW, known.current)
+    assert asked[2] == "1/overlay/2"
+    assert result.ended is not None
+    assert result.ended.startswith(known.overlay or b"")
+
+
+def test_directory_18_a_face_that_was_shown_cannot_be_taken_back_by_a_new_epoch() -> None:
+    fake = a_directory()
+    honest = FakeDirectory(fake.server, fake.oprf, fake.epoch, fake.base, fake.overlay)
+    # Alice alone is shown that Bob has gone; then everybody is shown the same again.
+    fake.remove(BOB)
+    lied_to, _ = synced(fake)
+    honest.put(ALICE, a_record(7))
+    honest.cut()
+    with pytest.raises(ShrunkDirectory):
+        run(honest.files, honest.public, NOW, lied_to.current)
+
+
+def test_directory_18_an_end_before_what_was_seen_or_another_file_for_it_is_refused() -> None:
+    fake = a_directory()
+    known, _ = synced(fake)
+    fake.cut()
+    assert fake.ended is not None
+    path = "1/overlay/1"
+    with pytest.raises(BadDirectory):
+        run(fake.files | {path: b""}, fake.public, NOW, known.current)
+    with pytest.raises(ShrunkDirectory):
+        run(fake.files | {path: fake.ended[1][:-1] + b"?"}, fake.public, NOW, known.current)
+    start = directory.chain_start(fake.ended[0].manifest_hash)
+    fake.manifest_changes = {"ended": start, "ended_length": 0}
+    with pytest.raises(ShrunkDirectory):
+        run(fake.files | {"1/overlay/0": b""}, fake.public, NOW, known.current)
+
+
+def test_of_an_epoch_that_was_not_the_next_nothing_can_be_said_of_the_last() -> None:
+    fake = a_directory()
+    known, _ = synced(fake)
+    fake.cut()
+    fake.cut()
+    result, asked = run_all(fake.files, fake.public, NOW, known.current)
+    assert asked == ["head", "3/manifest", "3/base", "3/overlay/0"]
+    assert result.ended is None
 
 
 def test_a_base_that_is_cut_meanwhile_disturbs_nothing() -> None:

@@ -204,6 +204,18 @@ async def test_a_new_base_is_cut_when_the_overlay_has_grown(host: Host, monkeypa
     assert all(host.table.find(entry[:16]) == entry for entry in entries)
 
 
+async def test_a_new_base_says_how_the_epoch_before_ended(host: Host) -> None:
+    await host.put(record())
+    host.directory.renew()
+    await host.put(record())
+    ended = host.directory.file("head")
+    host.directory.renew()
+    assert ended is not None
+    head = files.UnverifiedHead(ended).verify(host.keys.server_public).contents
+    manifest = host.directory.manifest
+    assert (manifest.epoch, manifest.ended, manifest.ended_length) == (head.epoch + 1, head.chain, 1)
+
+
 async def test_a_larger_base_takes_a_larger_overlay(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(role, "MIN_CUT", 10)
     host.directory.put_many(record() for _ in range(20 * role.CUT_SHARE))

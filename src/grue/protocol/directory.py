@@ -224,6 +224,21 @@ def check_overlay_continues(overlay: bytes, known: Head) -> None:
         raise ShrunkDirectory("(two overlays for one epoch)")
 
 
+def check_ended(overlay: bytes, manifest: Manifest, known: Head) -> bytes:
+    """Check how the epoch before ended, against the newest head that was seen of it.
+
+    DIRECTORY-18 the next epoch's manifest names the end of an overlay that begins with what was seen, so that nothing
+    shown in one epoch is gone in the next. Raises ShrunkDirectory; BadDirectory for an overlay of another length.
+    """
+    end = manifest.contents
+    if len(overlay) != end.ended_length * RECORD_BYTES:
+        raise BadDirectory("(overlay: another length)")
+    if chain(chain_start(known.contents.manifest_hash), overlay) != end.ended:
+        raise ShrunkDirectory("(the epoch before did not end with what was seen of it)")
+    check_overlay_continues(overlay, known)
+    return overlay
+
+
 # --- building blocks ------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from grue.protocol.directory import (
     UnverifiedManifest,
     base_path,
     check_base,
+    check_ended,
     check_manifest,
     check_overlay,
     check_overlay_continues,
@@ -47,6 +48,7 @@ class SyncState(StrEnum):
     IDLE = "idle"
     HEAD = "head"
     MANIFEST = "manifest"
+    ENDED = "ended"
     BASE = "base"
     PRIVATE = "private"
     OVERLAY = "overlay"
@@ -59,6 +61,7 @@ class SyncEvent(StrEnum):
     NEW_EPOCH = "new_epoch"
     GROWN = "grown"
     UNCHANGED = "unchanged"
+    FOLLOWS = "follows"
     CHECKED = "checked"
     CHECKED_FOR_QUERIES = "checked_for_queries"
     MORE = "more"
@@ -74,6 +77,12 @@ TABLE: Final[Table[SyncState, SyncEvent]] = {
         SyncEvent.FAIL: SyncState.FAILED,
     },
     SyncState.MANIFEST: {
+        SyncEvent.FOLLOWS: SyncState.ENDED,
+        SyncEvent.CHECKED: SyncState.BASE,
+        SyncEvent.CHECKED_FOR_QUERIES: SyncState.PRIVATE,
+        SyncEvent.FAIL: SyncState.FAILED,
+    },
+    SyncState.ENDED: {
         SyncEvent.CHECKED: SyncState.BASE,
         SyncEvent.CHECKED_FOR_QUERIES: SyncState.PRIVATE,
         SyncEvent.FAIL: SyncState.FAILED,
@@ -124,6 +133,8 @@ class Synced:
     base: bytes | None
     overlay: bytes | None
     private: PrivateFiles | None = None
+    ended: bytes | None = None
+    """The whole overlay of the epoch that was known, when the next one has begun."""
 
 
 Effect: TypeAlias = Fetch | Synced
@@ -159,6 +170,7 @@ class Sync:
         self._base: bytes | None = None
         self._tier = tier
         self._private: dict[str, bytes] = {}
+        self._ended: bytes | None = None
 
     @property
     def state(self) -> SyncState:
@@ -173,6 +185,7 @@ class Sync:
         steps = {
             SyncState.HEAD: self._on_head,
             SyncState.MANIFEST: self._on_manifest,
+            SyncState.ENDED: self._on_ended,
             SyncState.BASE: self._on_base,
             SyncState.PRIVATE: self._on_private,
             SyncState.OVERLAY: self._on_overlay,
@@ -211,7 +224,18 @@ class Sync:
         manifest = UnverifiedManifest(file).verify(self._server_public)
         manifest_seen = self._known.manifest if self._known is not None else None
         self._manifest = check_manifest(manifest, self._head, manifest_seen)
-        if self._tier(manifest.contents) == PRIVATE_TIER:
+        if self._known is not None and manifest.contents.epoch == self._known.head.contents.epoch + 1:
+            self._machine.fire(SyncEvent.FOLLOWS)
+            return Fetch(overlay_path(self._known.head.contents.epoch, manifest.contents.ended_length))
+        return self._next_base()
+
+    def _on_ended(self, file: bytes) -> Effect:
+        assert self._known is not None
+        self._ended = check_ended(file, self._manifest, self._known.head)
+        return self._next_base()
+
+    def _next_base(self) -> Effect:
+        if self._tier(self._manifest.contents) == PRIVATE_TIER:
             self._machine.fire(SyncEvent.CHECKED_FOR_QUERIES)
             return self._next_private()
         self._machine.fire(SyncEvent.CHECKED)
@@ -247,7 +271,7 @@ class Sync:
     def _synced(self, overlay: bytes | None) -> Synced:
         private = PrivateFiles(**self._private) if self._private else None
         current = Current(self._manifest, self._head, self._tier(self._manifest.contents))
-        return Synced(current, self._base, overlay, private)
+        return Synced(current, self._base, overlay, private, self._ended)
 
 
 class RecordTable:

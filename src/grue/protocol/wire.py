@@ -485,6 +485,10 @@ class Manifest(Message, tag=60):
     """SHA-256 of the file of this name, as the next two; empty when there is no such table."""
     fences_hash: Annotated[bytes, Meta(max_length=32), EVERYONE] = b""
     top_hash: Annotated[bytes, Meta(max_length=32), EVERYONE] = b""
+    ended: Annotated[bytes, Meta(max_length=32), EVERYONE] = b""
+    """The chain hash that the epoch before ended with, so that nothing of it can be unsaid; empty in the first."""
+    ended_length: Annotated[Count, EVERYONE] = 0
+    """Entries of the overlay of the epoch before, when it ended."""
 
 
 class OverlayHead(Message, tag=61):

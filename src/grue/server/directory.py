@@ -438,6 +438,8 @@ class Directory:
     def _switched(self, cut: _Cut, rest: bytes, before: _View | None) -> _View:
         """Show a new base: an epoch's folder appears whole or not at all, and then its first head names it."""
         manifest = cut.manifest
+        if before is not None:
+            manifest = replace(manifest, ended=before.head.chain, ended_length=before.head.length)
         file = directory.sign_manifest(manifest, self._keys.signing)
         with writing():
             self._store_epoch(manifest.epoch, {"manifest": file, "overlay": rest})
