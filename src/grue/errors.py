@@ -413,6 +413,12 @@ class ShrunkDirectory(VerificationFailed):
     message = "The server showed a directory that is behind, or contradicts, what it showed before."
 
 
+class SplitDirectory(VerificationFailed):
+    code = "split_directory"
+    message = "The server has shown you and one of your contacts two directories that cannot both be true."
+    fix = "Tell them, not through this server. `grue heads` has the proof, and says how to go on."
+
+
 class BadDirectory(VerificationFailed):
     code = "bad_directory"
     message = "The directory's files do not match its signed manifest."

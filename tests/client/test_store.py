@@ -150,7 +150,8 @@ async def test_a_newer_schema_is_foreign(tmp_path: Path) -> None:
         await Store.open(path, KEY)
 
 
-SINCE_5 = ["private", "part", "retrieved", "material"]
+SINCE_6 = ["gossip", "ended"]
+SINCE_5 = ["private", "part", "retrieved", "material", *SINCE_6]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +161,7 @@ SINCE_5 = ["private", "part", "retrieved", "material"]
         (2, ["attachment", "contact", *SINCE_5]),
         (3, ["contact", *SINCE_5]),
         (4, SINCE_5),
+        (5, SINCE_6),
     ],
 )
 async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(
@@ -177,6 +179,7 @@ async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(
         store = await Store.open(path, KEY)
         assert await store.read(lambda db: db.rows("SELECT * FROM token, attachment, contact")) == []
         assert await store.read(lambda db: db.rows("SELECT * FROM private, part, retrieved, material")) == []
+        assert await store.read(lambda db: db.rows("SELECT * FROM gossip, ended")) == []
         await store.close()
 
 

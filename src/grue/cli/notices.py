@@ -13,5 +13,12 @@ NOTICES: Final[Mapping[Notice, str]] = {
         "The directory lists another account under your own number, so nobody new reaches you. Ask the server's "
         "operator, or whoever could receive your SMS."
     ),
+    Notice.NUMBER_MISSING: (
+        "The directory does not list your number any more, so nobody new reaches you here. `grue doctor` tells more."
+    ),
+    Notice.SPLIT: (
+        "The server has shown you and this contact two directories that cannot both be true. No number is looked up "
+        "until you say so; `grue heads` has the proof."
+    ),
     Notice.GAP: "Part of what the other side sent was never seen: it expired, or the server kept it back.",
 }

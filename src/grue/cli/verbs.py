@@ -22,6 +22,7 @@ VERBS: Final = {
     "show": ("messages", "Show all messages of a chat, oldest first."),
     "save": ("messages", "Download the file that came with a message, and check that it is what was sent."),
     "transport": ("transports", "Say how this home reaches its server, and who sees what by it; or change it."),
+    "heads": ("heads", "Say which state of the directory this home holds, and whether contacts were shown the same."),
     "exposure": ("exposed", "Show what this home has given to whom so far."),
     "doctor": ("doctor", "Say what is wrong here, and how to mend it."),
     "demo": (
@@ -46,7 +47,7 @@ APPS: Final = {
 
 GROUPS: Final = {
     "You and others": ("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save"),
-    "What goes on": ("exposure", "transport", "doctor"),
+    "What goes on": ("exposure", "transport", "heads", "doctor"),
     "Operate": ("serve", "relay", "directory", "subpoena"),
     "Try everything on this machine": ("demo", "carrier", "lab"),
 }

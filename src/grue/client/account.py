@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from grue._core import MlsSession
-from grue.client import contacts, rows
+from grue.client import contacts, directory, rows
 from grue.client.context import Account, Context, Random, load_account, save_account
 from grue.client.store import Db, Store
 from grue.client.transport import Challenge, Transport
@@ -129,15 +129,12 @@ def forget(db: Db) -> None:
 
     So does nothing that is true of this server's directory alone: another server's has another key.
     """
-    for key in ("account", "registration", "manifest", "head", "tier", "epoch", "tended", "checked_in"):
+    for key in ("account", "registration", "tended", "checked_in"):
         rows.drop_meta(db, key)
-    for table in ("evaluation", "record", "overlay", "private", "part", "retrieved", "material", "token"):
-        db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
+    directory.forget(db)
     contacts.know_nothing(db)
-    db.execute("DELETE FROM mls")
-    db.execute("DELETE FROM intent")
-    db.execute("DELETE FROM outbox")
-    db.execute("DELETE FROM conversation")
+    for table in ("token", "mls", "intent", "outbox", "conversation"):
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
 
 
 # --- in transactions ------------------------------------------------------------------------------

@@ -17,15 +17,18 @@ from typing import BinaryIO, Final, Self
 
 from grue.client import account as accounts
 from grue.client import attachments, contacts, contactsync, rows
+from grue.client import directory as own_directory
 from grue.client.asyoutype import AsYouType, Shown
 from grue.client.contacts import Contact, Imported
 from grue.client.contactsync import Progress, Synced
 from grue.client.context import Account, Clock, Context, Random, load_account
 from grue.client.directory import Directory, LookedUp
+from grue.client.gossip import Heads
 from grue.client.home import DATABASE, default_home, unlock
 from grue.client.http import check_proxy
 from grue.client.inbox import Inbox
-from grue.client.messenger import CHAT_PREFIX, Messenger, Sent, chat_named
+from grue.client.listing import Own
+from grue.client.messenger import Messenger, Sent, chat_named
 from grue.client.oblivious import open_transport
 from grue.client.outbox import Outbox
 from grue.client.purse import Purse
@@ -345,7 +348,19 @@ class Client:
     async def notices(self) -> list[tuple[str, Notice]]:
         """What a person should know and is no message, each once: (chat, notice)."""
         taken = await self._opened.transact(rows.take_notices)
-        return [(_name(chat), notice) for chat, notice in taken]
+        return [(chat.name, notice) for chat, notice in taken]
+
+    async def heads(self) -> Heads:
+        """What is known of the directory's heads: the own, and what contacts were shown."""
+        return await self._opened.read(self._ready.directory.gossip.heads)
+
+    async def forget_directory(self) -> None:
+        """Begin the copy of the directory anew, as for the first time: what was seen before is not held against it.
+
+        For after two heads have disagreed, and it is known why. Contacts and messages stay.
+        """
+        await self._opened.transact(own_directory.forget)
+        await self._opened.transact(contacts.know_nothing)
 
     async def chats(self) -> list[ChatInfo]:
         """All chats, the latest first."""
@@ -413,7 +428,8 @@ class Client:
             return known.manifest.contents.token_keys
 
         purse = Purse(self._opened, self._transport, signed, token_keys, self._random)
-        directory = Directory(self._opened, self._transport, account.server_public, self._clock, purse.ask)
+        own = Own(account.number, account.identity_public)
+        directory = Directory(self._opened, self._transport, account.server_public, self._clock, purse.ask, own)
         self._context = Context(self._opened, self._transport, directory, purse, account, self._clock, self._random)
         self._inbox = Inbox(self._context)
         self._outbox = Outbox(self._context, self._inbox.give_up)
@@ -475,17 +491,13 @@ def _remaining(idle: float | None, idle_since: float) -> float:
     return max(0.0, min(LOOK_AGAIN_SECONDS, idle - (time.monotonic() - idle_since)))
 
 
-def _name(chat: Chat) -> str:
-    return chat.number or f"{CHAT_PREFIX}{chat.id}"
-
-
 def _is_request(db: Db, chat: Chat) -> bool:
     states = {conversation.state for conversation in rows.conversations_of(db, chat.id)}
     return states == {ConversationState.REQUESTED}
 
 
 def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
-    other, attachment = _name(chat), rows.attached(db, message.n)
+    other, attachment = chat.name, rows.attached(db, message.n)
     return Message(
         id=message.id.hex(),
         chat=other,
@@ -516,7 +528,7 @@ def _chats(db: Db) -> list[ChatInfo]:
 def _chat_info(db: Db, chat: Chat) -> ChatInfo:
     messages = rows.history(db, chat.id)
     return ChatInfo(
-        chat=_name(chat),
+        chat=chat.name,
         claimed="" if chat.number else chat.claimed,
         encrypted=chat.encrypted,
         request=_is_request(db, chat),

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, TypeVar
 
-from grue.client import private, rows
+from grue.client import gossip, listing, private, rows
+from grue.client.gossip import Gossip
+from grue.client.listing import Own
 from grue.client.private import Private
 from grue.client.stock import Stock, runtime_folder
 from grue.client.store import Db, Store
@@ -66,13 +68,24 @@ class Directory:
     """Lookups for one client. `clock` gives Unix seconds."""
 
     def __init__(
-        self, store: Store, transport: Transport, server_public: bytes, clock: Callable[[], float], ask: Ask
+        self,
+        store: Store,
+        transport: Transport,
+        server_public: bytes,
+        clock: Callable[[], float],
+        ask: Ask,
+        own: Own | None = None,
     ) -> None:
-        """`ask` makes a request and pays for it."""
+        """
+        ask  makes a request and pays for it
+        own  whose record is looked at in each new head; None: nobody's
+        """
         self._store = store
         self._transport = transport
         self._ask = ask
         self._server_public = server_public
+        self._own = own
+        self.gossip = Gossip(server_public)
         self._clock = clock
         self._wanted = tier_wanted(os.environ)
         self._stock = Stock(runtime_folder())
@@ -82,10 +95,16 @@ class Directory:
     async def current(self) -> Current:
         """The directory as it is now. Costs one small file, and more when it has changed.
 
+        At each head that is new, the own record is looked at in it; in tier 2 that is one query an epoch.
         Raises NetworkError or VerificationFailed.
         """
         async with self._one_sync:
-            return await self._sync(await self.known())
+            await self._store.read(gossip.check_whole)
+            known = await self.known()
+            current = await self._sync(known)
+        if self._own is not None and (known is None or current.head.file != known.head.file):
+            await self._look_at(self._own, current)
+        return current
 
     async def known(self) -> Known | None:
         """The copy as it is, however old."""
@@ -153,7 +172,16 @@ class Directory:
         await self.retrieve(current, lookup.tags())
         results = await self._search(lookup)
         await self._store.note(remember, current, {number: output})
+        if self._own is not None:
+            await self._store.transact(listing.note, current, self._own, find)
         return results[number], transcript
+
+    async def _look_at(self, own: Own, current: Current) -> None:
+        """Hold the own record in this copy against the account; what cannot be told now is told at the next head."""
+        tag = await self._store.read(listing.own_tag, current, own)
+        with suppress(GrueError):
+            await self.retrieve(current, [tag] if tag is not None else [])
+        await self._store.transact(listing.note, current, own, find)
 
     async def _lookup(self, numbers: Sequence[str]) -> dict[str, Result]:
         current = await self.current()
@@ -189,9 +217,18 @@ class Directory:
                 # Parts that were kept may be what is wrong.
                 await self._store.note(private.drop_parts)
                 raise
-        if known is None or synced.current.head.file != known.head.file or synced.current.tier != known.tier:
-            await self._store.note(_save, self._stock, synced)
+        changed = known is None or synced.current.head.file != known.head.file or synced.current.tier != known.tier
+        if changed or await self._store.read(gossip.is_waiting):
+            await self._store.transact(self._take_up, known, synced, changed)
+            await self._store.read(gossip.check_whole)
         return synced.current
+
+    def _take_up(self, db: Db, known: Known | None, synced: Synced, changed: bool) -> None:
+        """Store what is new, and hold it against what contacts were shown. Raises ShrunkDirectory, storing nothing."""
+        if changed:
+            _keep_ended(db, known, synced)
+            _save(db, self._stock, synced)
+        self.gossip.settle(db, int(self._clock()))
 
     async def _run(self, sync: Sync) -> Synced:
         effect: Effect = sync.start()
@@ -250,6 +287,21 @@ def _save(db: Db, stock: Stock, synced: Synced) -> None:
         _replace(db, "overlay", synced.overlay)
     rows.put_meta(db, "manifest", synced.current.manifest.file)
     rows.put_meta(db, "head", synced.current.head.file)
+
+
+def _keep_ended(db: Db, known: Known | None, synced: Synced) -> None:
+    if known is not None and known.head.contents.epoch != synced.current.head.contents.epoch:
+        gossip.keep_ended(db, known.head, rows.overlay(db) if synced.ended is None else synced.ended)
+
+
+def forget(db: Db) -> None:
+    """Nothing is known of the directory any more; what was evaluated neither, since its key may be another."""
+    for key in ("manifest", "head", "tier", "epoch"):
+        rows.drop_meta(db, key)
+    for table in ("evaluation", "record", "overlay", "private", "part", "retrieved", "material"):
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
+    gossip.forget(db)
+    listing.forget(db)
 
 
 def _replace(db: Db, table: str, data: bytes) -> None:

@@ -70,7 +70,7 @@ class Inbox:
             return
         conversation, chat = found
         session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
-        receipt = confirm(session, conversation, self._context.tools)
+        receipt = confirm(session, conversation, self._context.tools, rows.told_head(db))
         if receipt is not None:
             self._context.save(db, chat, Step(conversation, [receipt]), session)
 
@@ -266,6 +266,11 @@ class Inbox:
                 # What they have not confirmed there they can no longer read.
                 rows.intend_again(db, old.id, chat.id)
         self._context.save(db, chat.id, step, session)
+        self._heard(db, chat.id, step)
+
+    def _heard(self, db: Db, chat: int, step: Step) -> None:
+        """What the others were shown of the directory."""
+        self._context.directory.gossip.heard(db, chat, step.heads, int(self._context.clock()))
 
     def _chat(self, db: Db, current: Current | None, result: Invited) -> rows.Chat:
         """The chat of whoever invites: under the claimed number only when the directory says it is theirs."""
@@ -331,6 +336,7 @@ class Inbox:
             self._unconfirmed.add(conversation.id)
         rows.save_mls(db, changes)
         self._context.save(db, chat, step)
+        self._heard(db, chat, step)
         self._lost(db, chat, step.conversation)
         return step.conversation
 

@@ -17,7 +17,7 @@ from grue.client.context import Context
 from grue.client.directory import LookedUp, find
 from grue.client.inbox import Inbox
 from grue.client.outbox import Outbox
-from grue.client.rows import Chat
+from grue.client.rows import CHAT_PREFIX, Chat
 from grue.client.store import Db
 from grue.errors import (
     BadDirectory,
@@ -68,9 +68,6 @@ ME: Final = "me"
 """Send to this to keep a note for oneself."""
 
 NO_FILE_BY_SMS: Final = "This number is not on Grue, and an SMS carries no file."
-
-CHAT_PREFIX: Final = "chat:"
-"""Names a chat by its id: the only way to a chat whose number is not verified."""
 
 SMS_EVENTS: Final = {
     MessageState.UNKNOWN: MessageEvent.ANSWER_LOST,

@@ -6,7 +6,7 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
-from grue.client.store import Db, Row
+from grue.client.store import Db, Row, as_bytes, as_int, as_str
 from grue.protocol import wire
 from grue.protocol.contents import Attachment, Text
 from grue.protocol.conversation import (
@@ -32,6 +32,9 @@ SEEN_DAYS: Final = 31
 POSTED_DAYS: Final = 366
 """Days that own envelopes are remembered: while a kept epoch key could open one, it must be known as ours."""
 
+CHAT_PREFIX: Final = "chat:"
+"""Names a chat by its id: the only way to a chat whose number is not verified."""
+
 DAY_MS: Final = 24 * 3600 * 1000
 
 T = TypeVar("T")
@@ -47,6 +50,11 @@ class Chat:
     identity: bytes
     list_number: int
     encrypted: bool
+
+    @property
+    def name(self) -> str:
+        """What to send to: the number when it is verified, else the chat by its id."""
+        return self.number or f"{CHAT_PREFIX}{self.id}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Queued:
 
 def get_meta(db: Db, key: str, kind: type[T]) -> T | None:
     row = db.row("SELECT value FROM meta WHERE key = ?", key)
-    return None if row is None else msgspec.msgpack.decode(_bytes(row[0]), type=kind)
+    return None if row is None else msgspec.msgpack.decode(as_bytes(row[0]), type=kind)
 
 
 def put_meta(db: Db, key: str, value: object) -> None:
@@ -94,7 +102,7 @@ def mls_entries(db: Db, *prefixes: bytes) -> dict[bytes, bytes]:
     entries: dict[bytes, bytes] = {}
     for prefix in prefixes:
         rows = db.rows("SELECT key, value FROM mls WHERE key >= ? AND key < ?", prefix, _after(prefix))
-        entries.update((_bytes(key), _bytes(value)) for key, value in rows)
+        entries.update((as_bytes(key), as_bytes(value)) for key, value in rows)
     return entries
 
 
@@ -231,7 +239,7 @@ def conversations_in(db: Db, states: Iterable[ConversationState]) -> list[tuple[
 
 def count_conversations(db: Db, state: ConversationState) -> int:
     row = db.row("SELECT count(*) FROM conversation WHERE state = ?", state.value)
-    return _int(row[0]) if row is not None else 0
+    return as_int(row[0]) if row is not None else 0
 
 
 def reading_conversations(db: Db) -> list[tuple[Conversation, int]]:
@@ -258,7 +266,12 @@ def queued(db: Db) -> list[Queued]:
     rows = db.rows("SELECT n, conversation, purpose, request, envelope, message FROM outbox ORDER BY n")
     return [
         Queued(
-            _int(n), _bytes(conversation), Purpose(_str(purpose)), _bytes(request), _bytes(envelope), _bytes(message)
+            as_int(n),
+            as_bytes(conversation),
+            Purpose(as_str(purpose)),
+            as_bytes(request),
+            as_bytes(envelope),
+            as_bytes(message),
         )
         for n, conversation, purpose, request, envelope, message in rows
     ]
@@ -277,7 +290,7 @@ def drop_queued(db: Db, conversation: bytes) -> None:
 def posted_purpose(db: Db, envelope: bytes) -> Purpose | None:
     """What one of our own envelopes was for; None for an id that is not ours."""
     row = db.row("SELECT purpose FROM posted WHERE envelope = ?", envelope)
-    return None if row is None else Purpose(_str(row[0]))
+    return None if row is None else Purpose(as_str(row[0]))
 
 
 def is_ours(db: Db, digest: bytes) -> bool:
@@ -304,7 +317,7 @@ def forget_log(db: Db, conversation: bytes) -> None:
 
 def hash_at(db: Db, conversation: bytes, seq: int) -> bytes | None:
     row = db.row("SELECT hash FROM log WHERE conversation = ? AND seq = ?", conversation, seq)
-    return None if row is None else _bytes(row[0])
+    return None if row is None else as_bytes(row[0])
 
 
 # --- messages -------------------------------------------------------------------------------------
@@ -346,18 +359,18 @@ def attach(db: Db, sender: bytes, message: bytes, attachment: Attachment | None)
 
 def attached(db: Db, n: int) -> Attachment | None:
     row = db.row("SELECT key, length, name FROM attachment WHERE message = ?", n)
-    return None if row is None else Attachment(_bytes(row[0]), _int(row[1]), _str(row[2]))
+    return None if row is None else Attachment(as_bytes(row[0]), as_int(row[1]), as_str(row[2]))
 
 
 def attached_to(db: Db, message: bytes) -> Attachment | None:
     """Of the newest message with this id and an attachment: ids are their senders' choice."""
     row = db.row("SELECT max(message) FROM attachment WHERE message IN (SELECT n FROM message WHERE id = ?)", message)
-    return None if row is None or row[0] is None else attached(db, _int(row[0]))
+    return None if row is None or row[0] is None else attached(db, as_int(row[0]))
 
 
 def message_state(db: Db, message: bytes) -> MessageState | None:
     row = db.row("SELECT state FROM message WHERE id = ? AND incoming = 0", message)
-    return None if row is None else MessageState(_str(row[0]))
+    return None if row is None else MessageState(as_str(row[0]))
 
 
 def fire(db: Db, message: bytes, event: MessageEvent) -> None:
@@ -381,7 +394,7 @@ def read_by_peer(db: Db, conversation: bytes, seq: int) -> None:
         *(conversation, MessageState.SENT.value, seq),
     )
     for (message,) in rows:
-        fire(db, _bytes(message), MessageEvent.READ)
+        fire(db, as_bytes(message), MessageEvent.READ)
 
 
 def take_unshown(db: Db) -> tuple[StoredMessage, Chat] | None:
@@ -410,7 +423,7 @@ def open_sms(db: Db) -> list[bytes]:
         # One that is still `submitting` is from a process that ended while it waited for the answer.
         *(MessageState.SUBMITTING.value, MessageState.SUBMITTED.value, MessageState.UNKNOWN.value),
     )
-    return [_bytes(row[0]) for row in rows]
+    return [as_bytes(row[0]) for row in rows]
 
 
 # --- intents and notices --------------------------------------------------------------------------
@@ -428,7 +441,7 @@ def intended(db: Db, chat: int | None = None) -> list[tuple[bytes, int]]:
         " WHERE ?1 IS NULL OR intent.chat = ?1 ORDER BY message.n",
         chat,
     )
-    return [(_bytes(message), _int(where)) for message, where in rows]
+    return [(as_bytes(message), as_int(where)) for message, where in rows]
 
 
 def take_intent(db: Db, message: bytes) -> bool:
@@ -445,14 +458,24 @@ def intend_again(db: Db, conversation: bytes, chat: int) -> None:
     for (message,) in rows:
         db.execute("UPDATE message SET state = 'queued', seq = 0 WHERE id = ? AND incoming = 0", message)
         db.execute("DELETE FROM outbox WHERE message = ?", message)
-        intend(db, _bytes(message), chat)
+        intend(db, as_bytes(message), chat)
 
 
 def own_text(db: Db, message: bytes) -> Text | None:
     row = db.row("SELECT text, sent, n FROM message WHERE id = ? AND incoming = 0", message)
     if row is None:
         return None
-    return Text(message, _str(row[0]), _int(row[1]), attachment=attached(db, _int(row[2])))
+    return Text(message, as_str(row[0]), as_int(row[1]), attachment=attached(db, as_int(row[2])), head=told_head(db))
+
+
+def overlay(db: Db) -> bytes:
+    """All entries of the directory's overlay, in order."""
+    return b"".join(as_bytes(row[0]) for row in db.rows("SELECT entry FROM overlay ORDER BY seq"))
+
+
+def told_head(db: Db) -> bytes:
+    """The head of the directory that messages carry; empty before the first daily round."""
+    return get_meta(db, "told", bytes) or b""
 
 
 def notify(db: Db, chat: int, notices: Iterable[Notice]) -> None:
@@ -464,7 +487,7 @@ def take_notices(db: Db) -> list[tuple[Chat, Notice]]:
     """What a person should know, once."""
     rows = db.rows("SELECT chat, kind FROM notice ORDER BY n")
     db.execute("DELETE FROM notice")
-    return [(cast("Chat", chat_by_id(db, _int(chat))), Notice(_str(kind))) for chat, kind in rows]
+    return [(cast("Chat", chat_by_id(db, as_int(chat))), Notice(as_str(kind))) for chat, kind in rows]
 
 
 # --- a step of the protocol -----------------------------------------------------------------------
@@ -518,13 +541,13 @@ def count_exposure(db: Db, day: int, counts: dict[tuple[str, str], int]) -> None
 
 def exposure(db: Db) -> list[tuple[str, str, int]]:
     rows = db.rows("SELECT party, fact, sum(count) FROM exposure GROUP BY party, fact ORDER BY party, fact")
-    return [(_str(party), _str(fact), _int(count)) for party, fact, count in rows]
+    return [(as_str(party), as_str(fact), as_int(count)) for party, fact, count in rows]
 
 
 def exposure_days(db: Db) -> list[tuple[int, int]]:
     """Days since 1970, each with how many requests went out."""
     return [
-        (_int(day), _int(count))
+        (as_int(day), as_int(count))
         for day, count in db.rows("SELECT day, sum(count) FROM exposure GROUP BY day ORDER BY day")
     ]
 
@@ -536,43 +559,28 @@ def _chat(row: Row | None) -> Chat | None:
     if row is None:
         return None
     number, identity = row[1] or "", row[3] or b""
-    return Chat(_int(row[0]), _str(number), _str(row[2]), _bytes(identity), _int(row[4]), bool(row[5]))
+    return Chat(as_int(row[0]), as_str(number), as_str(row[2]), as_bytes(identity), as_int(row[4]), bool(row[5]))
 
 
 def _conversation(row: Row | None) -> tuple[Conversation, int] | None:
     if row is None:
         return None
-    return msgspec.msgpack.decode(_bytes(row[0]), type=Conversation), _int(row[1])
+    return msgspec.msgpack.decode(as_bytes(row[0]), type=Conversation), as_int(row[1])
 
 
 def _message(row: Row) -> StoredMessage:
     n, message, chat, incoming, route, text, sent, state = row
     return StoredMessage(
-        n=_int(n),
-        id=_bytes(message),
-        chat=_int(chat),
+        n=as_int(n),
+        id=as_bytes(message),
+        chat=as_int(chat),
         incoming=bool(incoming),
-        route=Route(_str(route)),
-        text=_str(text),
-        sent=_int(sent),
-        state=MessageState(_str(state)),
+        route=Route(as_str(route)),
+        text=as_str(text),
+        sent=as_int(sent),
+        state=MessageState(as_str(state)),
     )
 
 
 def _after(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes([prefix[-1] + 1]) if prefix[-1] < 255 else prefix + b"\xff" * 64
-
-
-def _int(value: object) -> int:
-    assert isinstance(value, int)
-    return value
-
-
-def _str(value: object) -> str:
-    assert isinstance(value, str)
-    return value
-
-
-def _bytes(value: object) -> bytes:
-    assert isinstance(value, bytes)
-    return value

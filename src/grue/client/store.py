@@ -19,7 +19,7 @@ from grue.errors import CorruptDatabase, DiskFailed, DiskFull, ForeignDatabase, 
 
 APPLICATION_ID: Final = 0x67727565
 """`grue` in ASCII, in the database's header."""
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 PLAIN_HEADER: Final = b"SQLite format 3\0"
 """What an unencrypted database begins with."""
@@ -92,11 +92,28 @@ CREATE TABLE material (
 """
 """What a home of version 4 lacks."""
 
+SINCE_6: Final = """
+-- Heads of the directory that contacts were shown, and that our copy does not reach yet.
+CREATE TABLE gossip (
+    head BLOB PRIMARY KEY,                  -- a SignedFile
+    chat INTEGER NOT NULL REFERENCES chat
+) WITHOUT ROWID;
+
+-- Of directory epochs that have ended, what contacts' heads are compared with.
+CREATE TABLE ended (
+    epoch INTEGER PRIMARY KEY,
+    head BLOB NOT NULL,                     -- the newest that was seen of it, a SignedFile
+    links BLOB NOT NULL                     -- the chain hashes after 0, 1, 2, ... entries of its overlay
+);
+"""
+"""What a home of version 5 lacks."""
+
 LACKS: Final = {
-    1: SINCE_2 + SINCE_3 + SINCE_4 + SINCE_5,
-    2: SINCE_3 + SINCE_4 + SINCE_5,
-    3: SINCE_4 + SINCE_5,
-    4: SINCE_5,
+    1: SINCE_2 + SINCE_3 + SINCE_4 + SINCE_5 + SINCE_6,
+    2: SINCE_3 + SINCE_4 + SINCE_5 + SINCE_6,
+    3: SINCE_4 + SINCE_5 + SINCE_6,
+    4: SINCE_5 + SINCE_6,
+    5: SINCE_6,
 }
 """By the version of a home."""
 
@@ -447,3 +464,21 @@ def _migrate(connection: apsw.Connection) -> None:
     connection.execute(SCHEMA + LACKS[1])
     connection.pragma("application_id", APPLICATION_ID)
     connection.pragma("user_version", SCHEMA_VERSION)
+
+
+def as_int(value: object) -> int:
+    """A column that holds whole numbers."""
+    assert isinstance(value, int)
+    return value
+
+
+def as_str(value: object) -> str:
+    """A column that holds text."""
+    assert isinstance(value, str)
+    return value
+
+
+def as_bytes(value: object) -> bytes:
+    """A column that holds bytes."""
+    assert isinstance(value, bytes)
+    return value

@@ -4,15 +4,14 @@ from typing import Final
 
 from grue._core import MlsSession
 from grue.client import account as accounts
-from grue.client import contactsync, rows
+from grue.client import contactsync, gossip, rows
 from grue.client.context import Context
 from grue.client.store import Db
-from grue.errors import GrueError, KeyChanged, NetworkError
+from grue.errors import GrueError, NetworkError
 from grue.protocol.conversation import (
     SUPERSEDED_FOR_MS,
     ConversationEvent,
     ConversationState,
-    Notice,
     Outgoing,
     Purpose,
     become,
@@ -32,7 +31,7 @@ CHECK_IN_EVERY: Final = 7 * 24 * 3600
 async def tend(context: Context) -> None:
     """One round, if one is due. What fails is tried again in an hour, and never stands in the way of messages.
 
-    When our own number leads to somebody else, the user is told by a notice. Raises NetworkError.
+    Raises NetworkError.
     """
     now = int(context.clock())
     if not await context.store.transact(_due, "tended", EVERY, now):
@@ -40,7 +39,7 @@ async def tend(context: Context) -> None:
     try:
         await _round(context, now)
     except GrueError as error:
-        await context.store.transact(_failed, context, now, error)
+        await context.store.note(rows.put_meta, "tended", now - EVERY + AGAIN_AFTER)
         if isinstance(error, NetworkError):
             raise
 
@@ -49,19 +48,13 @@ async def _round(context: Context, now: int) -> None:
     # First, since it looks ourselves up: a clock that is years ahead does not pass that, and what comes after it would
     # take everything for old.
     await accounts.upkeep(context)
+    await context.store.note(gossip.tell)
     if await context.store.transact(_due, "checked_in", CHECK_IN_EVERY, now):
         await accounts.check_in(context)
     await context.directory.prepare()
     await context.store.transact(_leave_superseded, context)
     await context.store.note(rows.forget_old, context.now_ms)
     await contactsync.resume(context)
-
-
-def _failed(db: Db, context: Context, now: int, error: GrueError) -> None:
-    rows.put_meta(db, "tended", now - EVERY + AGAIN_AFTER)
-    if isinstance(error, KeyChanged):
-        own = context.account
-        rows.notify(db, rows.bind_chat(db, own.number, own.identity_public).id, [Notice.NUMBER_TAKEN])
 
 
 def _due(db: Db, what: str, every: int, now: int) -> bool:

@@ -17,6 +17,9 @@ ALL_OF_SMS: Final = seen("server, SMS gateway, carriers, anyone near the handset
 MAX_TEXT: Final = 48 * 1024
 """Bytes of UTF-8 text in one message: fits the largest envelope beside what MLS and padding add."""
 
+MAX_HEAD: Final = 512
+"""Bytes of a directory's head inside a message; one has some 190."""
+
 MAX_NAME: Final = 255
 """Characters of a file's name: what file systems take."""
 
@@ -62,6 +65,8 @@ class Text(Message, tag=80):
     log_hash: Annotated[bytes, Meta(max_length=32), MEMBERS] = b""
     """... and this is its hash up to there; empty before the first read."""
     attachment: Annotated[Attachment | None, MEMBERS] = None
+    head: Annotated[bytes, Meta(max_length=MAX_HEAD), MEMBERS] = b""
+    """The directory's head at the sender's last daily round, as a `SignedFile`; empty before the first."""
 
 
 class Receipt(Message, tag=81):
@@ -69,6 +74,8 @@ class Receipt(Message, tag=81):
 
     read_seq: Annotated[Count, MEMBERS]
     log_hash: Annotated[Key, MEMBERS]
+    head: Annotated[bytes, Meta(max_length=MAX_HEAD), MEMBERS] = b""
+    """As in `Text`."""
 
 
 class Transcript(Message, tag=82):

@@ -196,6 +196,10 @@ class Notice(StrEnum):
     FORKED = "forked"
     NUMBER_TAKEN = "number_taken"
     """The directory lists another account under our own number."""
+    NUMBER_MISSING = "number_missing"
+    """The directory listed our number, and does so no more."""
+    SPLIT = "split"
+    """The server showed us and this contact two directories that cannot both be true."""
     GAP = "gap"
     """Part of what the other side sent was never seen: it expired, or the server withheld it."""
 
@@ -214,6 +218,8 @@ class Step:
     """Envelopes that nobody in the conversation could have meant."""
     hashes: dict[int, bytes] = field(default_factory=dict)
     """The log's hash after each seq that was read."""
+    heads: list[bytes] = field(default_factory=list)
+    """Heads of the directory that others were shown, as their messages say; nothing is checked yet."""
     resend: bool = False
     """Own texts that nobody has confirmed go out again, under their ids: not everybody can have read them."""
 
@@ -312,12 +318,12 @@ def say(session: MlsSession, conversation: Conversation, text: Text, tools: Tool
     return Step(conversation, [post(session, conversation, said, Purpose.SAY, tools)])
 
 
-def confirm(session: MlsSession, conversation: Conversation, tools: Tools) -> Outgoing | None:
-    """A receipt for what has been read; None when there is nothing to say, or nobody to say it to."""
+def confirm(session: MlsSession, conversation: Conversation, tools: Tools, head: bytes = b"") -> Outgoing | None:
+    """A receipt for what has been read, with the directory's head; None without anything to say, or anybody to."""
     log = conversation.log
     if conversation.state is not ConversationState.ACTIVE or log.hash == UNKNOWN_HASH or not log.cursor:
         return None
-    return post(session, conversation, Receipt(log.cursor, log.hash), Purpose.RECEIPT, tools)
+    return post(session, conversation, Receipt(log.cursor, log.hash, head), Purpose.RECEIPT, tools)
 
 
 def update(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:

@@ -176,6 +176,7 @@ def invited(
     step = Step(conversation)
     if invitation.text is not None:
         step.incoming.append(Incoming(devices.identity_public, invitation.text, invitation.start_seq))
+        step.heads += [invitation.text.head] if invitation.text.head else []
     return Invited(step, invitation.number, invitation.transcript, devices, invitation.replaces, old)
 
 

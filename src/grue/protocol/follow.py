@@ -212,11 +212,11 @@ class Follower:
         sender = identity_of(opened.credential)
         if sender == step.conversation.peer:
             step.conversation = replace(step.conversation, heard=True)
+        if isinstance(content, Text | Receipt):
+            self._heard(step, sender, content.read_seq, content.log_hash)
+            step.heads += [content.head] if content.head else []
         if isinstance(content, Text):
-            self._heard(step, sender, content.read_seq, content.log_hash)
             step.incoming.append(Incoming(sender, content, delivery.seq))
-        elif isinstance(content, Receipt):
-            self._heard(step, sender, content.read_seq, content.log_hash)
         elif isinstance(content, ResyncRequest):
             self._readmit(session, step, opened, content)
 

@@ -1,0 +1,314 @@
+"""Head gossip: a server that shows two people two directories is caught by what they write to each other."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from grue.client import gossip, rows
+from grue.client.client import Client
+from grue.errors import ShrunkDirectory, SplitDirectory
+from grue.protocol import wire
+from grue.protocol.conversation import Notice
+from grue.protocol.directory import HEAD_PATH, UnverifiedHead, sign_head
+from grue.protocol.fallback import Route
+from grue.protocol.record import RECORD_BYTES
+from grue.server.directory import Directory, tag_of
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
+from tests.world.test_messages import acquainted
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryWorld]:
+    """In tier 1, where everything that a directory shows is a file."""
+    monkeypatch.setattr("grue.client.home.ARGON2_MEMORY_KIB", 64)
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
+    world = MemoryWorld(tmp_path)
+    await world.start()
+    yield world
+    await world.close()
+
+
+def other_face(world: MemoryWorld, name: str = "other") -> Directory:
+    """The directory as it is now, to be gone on with apart, under the same keys."""
+    data = world.path / name
+    shutil.copytree(world.path / "server" / "directory", data / "directory")
+    return Directory(data, world.server.keys, world.clock)
+
+
+def show(client: Client, face: Directory) -> None:
+    """From now on this client is shown that directory."""
+
+    async def file(path: str, start: int = 0, most: int | None = None) -> bytes:
+        shown = face.file(path)
+        assert shown is not None, path
+        return shown[start : None if most is None else start + most]
+
+    client.context.transport.file = file  # type: ignore[method-assign]
+
+
+async def a_day(world: MemoryWorld, *clients: Client, face: Directory | None = None) -> None:
+    """A day passes, and everybody makes the daily round."""
+    await world.pass_days(1)
+    if face is not None:
+        await face.tend()
+    for client in clients:
+        await client.upkeep()
+
+
+async def round_of(client: Client) -> None:
+    """This client's daily round, while nobody else's is due."""
+    await client.context.store.transact(rows.drop_meta, "tended")
+    await client.upkeep()
+
+
+async def route(client: Client, number: str) -> Route:
+    return (await client.lookup(number))[0].route
+
+
+async def lied_to(world: MemoryWorld) -> tuple[Client, Client, Directory]:
+    """Alice is shown a directory in which Carol is not; everybody else the one where she is."""
+    alice, bob = await acquainted(world)
+    await world.person(CAROL)
+    face = other_face(world)
+    await face.remove(tag_of(world.server, CAROL))
+    show(alice, face)
+    await world.server.directory.put(os.urandom(RECORD_BYTES))
+    assert await route(alice, CAROL) is Route.SMS
+    assert await route(bob, CAROL) is Route.ENCRYPTED
+    await a_day(world, alice, bob, face=face)
+    await alice.notices(), await bob.notices()
+    return alice, bob, face
+
+
+async def test_everybody_who_is_shown_the_same_agrees(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    for n in range(3):
+        await world.server.directory.put(os.urandom(RECORD_BYTES))
+        await a_day(world, alice)
+        await alice.send(BOB, f"hello {n}")
+        assert await take(bob) == [f"hello {n}"]
+        await a_day(world, bob)
+        await bob.send(ALICE, f"yes {n}")
+        assert await take(alice) == [f"yes {n}"]
+    for client in (alice, bob):
+        assert await client.notices() == []
+        heads = await client.heads()
+        assert (heads.waiting, heads.split) == (0, None)
+
+
+async def test_gossip_02_two_faces_are_caught_by_the_next_message(world: MemoryWorld) -> None:
+    alice, bob, _ = await lied_to(world)
+    await alice.send(BOB, "hello again")
+    assert await take(bob) == ["hello again"]
+    assert await bob.notices() == [(ALICE, Notice.SPLIT)]
+    heads = await bob.heads()
+    assert heads.split is not None
+    assert heads.contact == ALICE
+    # Whoever has the server's key can check that it signed both.
+    ours, theirs = (
+        UnverifiedHead(file).verify(world.server.keys.server_public).contents
+        for file in (heads.split.ours, heads.split.theirs)
+    )
+    assert ours.manifest_hash == theirs.manifest_hash
+    assert ours.chain != theirs.chain
+    # And Alice, by what Bob's answer carries.
+    await bob.send(ALICE, "hello to you")
+    assert await take(alice) == ["hello to you"]
+    assert await alice.notices() == [(BOB, Notice.SPLIT)]
+
+
+async def test_after_two_faces_no_number_is_looked_up_and_no_sms_goes(world: MemoryWorld) -> None:
+    alice, bob, _ = await lied_to(world)
+    await alice.send(BOB, "hello again")
+    assert await take(bob) == ["hello again"]
+    (looked_up,) = await bob.lookup(NOBODY)
+    assert (looked_up.route, looked_up.registered) == (Route.UNKNOWN, None)
+    assert isinstance(looked_up.error, SplitDirectory)
+    with pytest.raises(SplitDirectory):
+        await bob.send(NOBODY, "hello", sms=True)
+    assert world.texts(NOBODY) == []
+    # It is said once, and what there is of conversations goes on.
+    await alice.send(BOB, "and again")
+    assert await take(bob) == ["and again"]
+    assert await bob.notices() == [(ALICE, Notice.SPLIT)]
+    await bob.send(ALICE, "still here")
+    assert await take(alice) == ["still here"]
+
+
+async def test_whoever_starts_over_looks_up_again(world: MemoryWorld) -> None:
+    alice, bob, _ = await lied_to(world)
+    await alice.send(BOB, "hello again")
+    await take(bob)
+    await bob.forget_directory()
+    assert (await bob.heads()).split is None
+    assert await route(bob, CAROL) is Route.ENCRYPTED
+    assert await route(bob, NOBODY) is Route.SMS
+
+
+async def test_a_first_contact_carries_a_head_too(world: MemoryWorld) -> None:
+    alice, _, face = await lied_to(world)
+    dave = await world.person("+447700900004")
+    await face.put(os.urandom(RECORD_BYTES))
+    await dave.lookup(NOBODY)
+    record = world.server.directory.file("1/overlay/5")
+    assert record is not None
+    await face.put(record[-RECORD_BYTES:])
+    await alice.send("+447700900004", "do you know Carol?")
+    await take(dave)
+    assert [notice for _, notice in await dave.notices()] == [Notice.SPLIT]
+
+
+async def test_gossip_02_a_face_of_an_epoch_that_has_ended_is_caught(world: MemoryWorld) -> None:
+    alice, bob, _ = await lied_to(world)
+    await alice.send(BOB, "sent before the base was cut")
+    world.server.directory.renew()
+    assert await route(bob, CAROL) is Route.ENCRYPTED
+    assert (await bob.heads()).own is not None
+    await take(bob)
+    assert await bob.notices() == [(ALICE, Notice.SPLIT)]
+    found = (await bob.heads()).split
+    assert found is not None
+    assert UnverifiedHead(found.ours).verify(world.server.keys.server_public).contents.epoch == 1
+
+
+async def test_gossip_03_a_server_that_holds_back_what_a_contact_saw_is_not_believed(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    await a_day(world, bob)
+    behind = other_face(world)
+    await world.server.directory.put(os.urandom(RECORD_BYTES))
+    await round_of(alice)
+    await alice.send(BOB, "hello again")
+    await take(bob)
+    assert (await bob.heads()).waiting == 1
+    # Fresh, rightly signed, and what Bob saw before; only not what Alice was shown.
+    show(bob, behind)
+    await behind.tend()
+    (looked_up,) = await bob.lookup(NOBODY)
+    assert looked_up.route is Route.UNKNOWN
+    assert isinstance(looked_up.error, ShrunkDirectory)
+    show(bob, world.server.directory)
+    assert await route(bob, NOBODY) is Route.SMS
+    assert ((await bob.heads()).waiting, await bob.notices()) == (0, [])
+
+
+async def test_a_later_head_of_another_face_is_caught_when_the_own_copy_gets_there(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    await a_day(world, bob)
+    face = other_face(world)
+    await face.put(os.urandom(RECORD_BYTES))
+    show(alice, face)
+    await round_of(alice)
+    await alice.send(BOB, "hello again")
+    await take(bob)
+    assert (await bob.notices(), (await bob.heads()).waiting) == ([], 1)
+    await world.server.directory.put(os.urandom(RECORD_BYTES))
+    (looked_up,) = await bob.lookup(NOBODY)
+    assert isinstance(looked_up.error, SplitDirectory)
+    assert await bob.notices() == [(ALICE, Notice.SPLIT)]
+
+
+async def test_gossip_01_what_the_server_did_not_sign_proves_nothing(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    await a_day(world, alice, bob)
+    own = (await bob.heads()).own
+    assert own is not None
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from msgspec.structs import replace
+
+    other = replace(own.contents, chain=bytes(32))
+    for forged in (b"nonsense", sign_head(other, Ed25519PrivateKey.generate()), own.file[:-1] + b"?"):
+        await alice.context.store.transact(rows.put_meta, "told", forged)
+        await alice.send(BOB, "look at this")
+        assert await take(bob) == ["look at this"]
+    assert (await bob.notices(), (await bob.heads()).split, (await bob.heads()).waiting) == ([], None, 0)
+
+
+async def test_a_message_does_not_tell_when_somebody_was_looked_up(world: MemoryWorld) -> None:
+    alice, _ = await acquainted(world)
+    await a_day(world, alice)
+    told = await alice.context.store.read(rows.told_head)
+    await world.server.directory.put(os.urandom(RECORD_BYTES))
+    await alice.lookup(NOBODY)
+    newest = (await alice.heads()).own
+    assert newest is not None
+    assert newest.file != told == await alice.context.store.read(rows.told_head)
+
+
+async def test_a_few_heads_may_wait_and_no_more(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gossip, "MAX_WAITING", 3)
+    alice, bob = await acquainted(world)
+    await a_day(world, bob)
+    for n in range(5):
+        await world.server.directory.put(os.urandom(RECORD_BYTES))
+        await round_of(alice)
+        await alice.send(BOB, f"{n}")
+    await take(bob)
+    assert (await bob.heads()).waiting == 3
+    assert await route(bob, NOBODY) is Route.SMS
+    assert (await bob.heads()).waiting == 0
+
+
+# --- the own record, at each head -----------------------------------------------------------------
+
+
+async def test_a_server_that_hides_a_number_is_noticed_by_its_owner_at_the_next_head(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    await a_day(world, alice, bob)
+    await world.server.directory.remove(tag_of(world.server, ALICE))
+    for _ in range(2):
+        # Any lookup brings the head, and with it the own record.
+        await alice.lookup(NOBODY)
+    await bob.lookup(NOBODY)
+    assert await alice.notices() == [(ALICE, Notice.NUMBER_MISSING)]
+    assert await bob.notices() == []
+
+
+async def test_a_server_that_lists_another_identity_is_noticed_at_the_next_head(world: MemoryWorld) -> None:
+    from grue.protocol.record import Record, seal
+    from grue.server.directory import record_key
+
+    alice, _ = await acquainted(world)
+    await a_day(world, alice)
+    false = Record(os.urandom(32), os.urandom(32), bytes(16))
+    await world.server.directory.put(seal(false, record_key(world.server.keys, ALICE), os.urandom(12)))
+    for _ in range(2):
+        await alice.lookup(NOBODY)
+    assert await alice.notices() == [(ALICE, Notice.NUMBER_TAKEN)]
+
+
+async def test_in_tier_2_the_own_record_costs_one_query_an_epoch(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    await world.restart()
+    alice = await world.person(ALICE)
+    await alice.upkeep()
+    await alice.notices()
+    for missing in (False, True):
+        if missing:
+            await world.server.directory.remove(tag_of(world.server, ALICE))
+        world.server.directory.renew()
+        world.network.seen.clear()
+        for _ in range(2):
+            await alice.context.directory.current()
+        assert [type(request) for request in world.network.seen] == [wire.Query]
+        assert await alice.notices() == ([(ALICE, Notice.NUMBER_MISSING)] if missing else [])
+
+
+async def test_the_head_is_the_only_file_that_gossip_needs(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    await a_day(world, alice, bob)
+    asked: list[str] = []
+
+    def watched(path: str, file: bytes) -> bytes:
+        asked.append(path)
+        return file
+
+    world.network.change_file = watched
+    await alice.send(BOB, "hello again")
+    await take(bob)
+    assert set(asked) <= {HEAD_PATH}
