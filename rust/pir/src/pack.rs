@@ -79,6 +79,9 @@ pub struct Built {
 /// Writes `packed`, `hint`, `fences` and `top` into the folder `out`, each synced; what is there is overwritten,
 /// and what was written before an error stays. `seed` has to be fresh and random. Memory: a panel of the base (at
 /// most 16,384 columns), a byte a record, and for each thread 4 bytes a word of the hint and 11 MB.
+///
+/// PIR-10 the records are whole, ascend strictly by tag, and none is an empty slot.
+/// PIR-11 no row's digits make a column fail more often than once in 2^64, masked if that is what it takes.
 pub fn build(
     records: &Path,
     out: &Path,
