@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,6 +28,14 @@ for name in [name for name in os.environ if name.startswith("GRUE_") and name !=
 _RUNTIME = tempfile.TemporaryDirectory(prefix="grue-tests-")
 os.environ["XDG_RUNTIME_DIR"] = _RUNTIME.name
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _little_stretching() -> Iterator[None]:
+    """The keys of homes are stretched little, for a test's passphrase is no secret. Not in other processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grue.client.home.ARGON2_MEMORY_KIB", 64)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -438,11 +438,8 @@ async def test_a_proxy_that_is_away_is_named_and_nothing_goes_without_it(to: Way
 # --- the settings ---------------------------------------------------------------------------------
 
 
-async def test_another_try_to_register_goes_the_way_that_it_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_another_try_to_register_goes_the_way_that_it_is_told(tmp_path: Path) -> None:
     """Else somebody who adds a proxy after a first failure would be seen without it."""
-    monkeypatch.setattr("grue.client.home.ARGON2_MEMORY_KIB", 64)
     ways: list[str] = []
 
     def transport(endpoint: Endpoint) -> Transport:

@@ -1,6 +1,7 @@
 """The private query's files and messages against a slow reading of docs/protocol/pir.md."""
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -123,9 +124,17 @@ def test_the_hint_is_the_rounded_product(table: Table) -> None:
         assert int.from_bytes(hint[at : at + 2], "little") == _rounded(product)
 
 
-def test_an_answer_is_the_rounded_product(table: Table) -> None:
-    dice = random.Random(6)
-    query = dice.randbytes(table.layout.query_bytes)
+def _zeros(length: int) -> bytes:
+    return bytes(length)
+
+
+def _ones(length: int) -> bytes:
+    return b"\xff" * length
+
+
+@pytest.mark.parametrize("make", [_zeros, _ones, random.Random(6).randbytes], ids=["zeros", "ones", "random"])
+def test_an_answer_is_the_rounded_product(table: Table, make: Callable[[int], bytes]) -> None:
+    query = make(table.layout.query_bytes)
     words = [int.from_bytes(query[at : at + 4], "little") for at in range(0, len(query), 4)]
     columns = [table.column(at) for at in range(table.layout.columns)]
     expected = [
@@ -149,7 +158,110 @@ def test_every_record_is_retrieved_and_a_gap_is_proved(table: Table) -> None:
         assert columns.open(absent, column) is None
 
 
-def test_material_and_an_answer_are_used_once(table: Table) -> None:
+# --- the checks, by their ids ---------------------------------------------------------------------
+
+EMPTY: Final = b"\x80" * 128
+
+
+def _forged(table: Table, index: int, slots: Sequence[bytes]) -> PirColumns:
+    """What a directory publishes that put these slots into a column: all of it leads to its root."""
+    keys = _keys(table.layout, table.file("fences"))
+    lasts = [key - 1 for key in keys[1:]] + [(1 << 128) - 1]
+    bounds = [first.to_bytes(16, "big") + last.to_bytes(16, "big") for first, last in zip(keys, lasts, strict=True)]
+    bounds += [b"\xff" * 16 + bytes(16)] * (table.layout.columns - len(keys))
+    leaves = [bound + table.column(at) for at, bound in enumerate(bounds)]
+    leaves[index] = bounds[index] + b"".join(slots)
+    layout, root = table.layout.to_bytes(), merkle_root(leaves)
+    top = b"GRUEPIRT" + layout[8:64] + root + layout[96:]
+    fences = b"GRUEPIRF" + layout[8:64] + root + layout[96:] + table.file("fences")[HEADER:]
+    hashes = b"".join(sha256(b"\0" + leaf).digest() for leaf in leaves)
+    return PirColumns(PirLayout.from_bytes(layout[:64] + root + layout[96:]), fences, top + hashes)
+
+
+@pytest.mark.parametrize("at", range(HEADER))
+def test_pir_01_02_a_changed_byte_of_a_layout_is_another_layout_or_none(table: Table, at: int) -> None:
+    changed = bytearray(table.layout.to_bytes())
+    changed[at] ^= 1
+    try:
+        layout = PirLayout.from_bytes(bytes(changed))
+    except PirError:
+        return
+    # Which files fit it not: what it says is in each of them.
+    assert layout.to_bytes() == bytes(changed)
+    with pytest.raises(PirError):
+        PirColumns(layout, table.file("fences"), table.file("top"))
+    with pytest.raises(PirError):
+        PirClient(layout, table.file("hint"))
+
+
+def test_pir_03_04_changed_top_hashes_and_fences_that_are_no_keys_are_refused(table: Table) -> None:
+    fences, top = table.file("fences"), table.file("top")
+    for changed in (top[:-1] + bytes([top[-1] ^ 1]), top[:-32], top + bytes(32)):
+        with pytest.raises(PirError):
+            PirColumns(table.layout, fences, changed)
+    for changed in (fences[:-1], fences + b"\0", fences[:HEADER] + b"\xff" * (len(fences) - HEADER)):
+        with pytest.raises(PirError):
+            PirColumns(table.layout, changed, top)
+
+
+def test_pir_05_another_column_of_the_same_table_is_refused(table: Table) -> None:
+    tag = table.records[0][:16]
+    for index in range(1, table.layout.used):
+        with pytest.raises(PirError):
+            table.columns().open(tag, table.column(index))
+
+
+@pytest.mark.parametrize("wrong", ["swapped", "twice", "of the column before", "of the column behind", "late"])
+def test_pir_06_a_column_that_the_directory_made_wrong_is_refused_though_it_is_under_the_root(
+    table: Table, wrong: str
+) -> None:
+    full = [at for at in range(1, table.layout.used - 1) if EMPTY not in table.column(at)]
+    index = full[0]
+    first, second = (table.column(index)[at : at + 128] for at in (0, 128))
+    slots = {
+        "swapped": [second, first],
+        "twice": [first, first],
+        "of the column before": [table.column(index - 1)[:128], second],
+        "of the column behind": [first, table.column(index + 1)[:128]],
+        "late": [EMPTY, second],
+    }[wrong]
+    honest = _forged(table, index, [first, second])
+    assert honest.open(second[:16], first + second) == second
+    forged = _forged(table, index, slots)
+    for tag in (first[:16], second[:16], second[:15] + bytes([second[15] ^ 1])):
+        with pytest.raises(PirError):
+            forged.open(tag, b"".join(slots))
+
+
+def test_pir_07_08_queries_and_answers_of_another_length_or_number_are_refused(table: Table) -> None:
+    base, size = table.base(), table.layout.query_bytes
+    for queries in ([bytes(size - 1)], [bytes(size + 4)], [bytes(size), b""], [], [bytes(size)] * 9):
+        with pytest.raises(PirError):
+            base.answer(queries, 1)
+    for length in (0, table.layout.answer_bytes - 1, table.layout.answer_bytes + 2):
+        client = table.client()
+        _, pending = client.query(client.material(1), 0)
+        with pytest.raises(PirError):
+            pending.recover(bytes(length))
+
+
+def test_pir_09_material_is_for_one_query_of_a_column_in_use(table: Table) -> None:
+    client = table.client()
+    for column in (table.layout.used, table.layout.columns):
+        with pytest.raises(PirError):
+            client.query(client.material(1), column)
+    stored = client.material(1).to_bytes()
+    for changed in (
+        stored[:-1],
+        stored + b"\0",
+        bytes([stored[0] ^ 1]) + stored[1:],
+        stored[:8] + bytes(32) + stored[40:],
+    ):
+        with pytest.raises(PirError):
+            client.material_from_bytes(changed)
+
+
+def test_pir_09_material_and_an_answer_are_used_once(table: Table) -> None:
     client = table.client()
     material = client.material_from_bytes(client.material(2).to_bytes())
     _, pending = client.query(material, 0)
@@ -181,10 +293,15 @@ def test_a_layout_survives_its_bytes(table: Table) -> None:
     assert (again.to_bytes(), again.count, again.seed) == (table.layout.to_bytes(), 100, SEED)
 
 
-def test_records_that_are_not_sorted_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "records").write_bytes(bytes([2]) * 128 + bytes([1]) * 128)
+@pytest.mark.parametrize("records", [b"\2" * 128 + b"\1" * 128, b"\1" * 256, b"\1" * 127, EMPTY])
+def test_pir_10_records_that_are_not_sorted_or_not_whole_are_refused(tmp_path: Path, records: bytes) -> None:
+    (tmp_path / "records").write_bytes(records)
     with pytest.raises(PirError):
         pir_build(tmp_path / "records", tmp_path, SEED, 1)
+
+
+def test_a_table_of_files_that_are_not_there_or_of_a_short_seed_is_not_built(tmp_path: Path) -> None:
+    (tmp_path / "records").write_bytes(b"\1" * 128)
     with pytest.raises(PirError):
         pir_build(tmp_path / "missing", tmp_path, SEED, 1)
     with pytest.raises(PirError):

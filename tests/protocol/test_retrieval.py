@@ -1,18 +1,22 @@
 """Tier 2 without a network: which tier is taken, the checks on its files, and what retrieving does with an answer."""
 
 import random
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from grue._core import PirBase, pir_build
-from grue.errors import BadDirectory, BadManifest, NotAGrueServer, ProtocolViolation, UsageError
+from grue.errors import BadDirectory, BadManifest, NotAGrueServer, ProtocolViolation, UsageError, VerificationFailed
 from grue.protocol import directory as files
 from grue.protocol import wire
 from grue.protocol.directory import UnverifiedManifest
-from grue.protocol.directory_sync import Fetch, Sync, Synced
+from grue.protocol.directory_sync import Fetch, RecordTable, Sync, Synced
 from grue.protocol.pir import (
     Outcome,
     PrivateFiles,
@@ -29,6 +33,7 @@ from grue.protocol.pir import (
 from tests.protocol.directories import ALICE, BOB, CAROL, NOBODY, NOW, FakeDirectory, a_record
 
 NUMBERS = (ALICE, BOB, CAROL)
+DAVE = "+447700900004"
 
 
 class Published:
@@ -156,6 +161,53 @@ def test_directory_17_files_that_do_not_fit_the_layout_are_refused(published: Pu
     changed = published.private | {name: published.private[name][:-1]}
     with pytest.raises(BadDirectory):
         PrivateTable(published.fake.manifest, PrivateFiles(**changed))
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """One with a record in the overlay as well."""
+    published = Published(tmp_path_factory.mktemp("grown"))
+    published.fake.put(DAVE, a_record(4))
+    return published
+
+
+def listed(published: Published, change: Callable[[str, bytes], bytes]) -> list[bool]:
+    """Which numbers a client says are listed, who gets `change` of every file and answer. Raises what it refuses."""
+    sync = Sync(published.fake.public, NOW, None, lambda manifest: tier_of(manifest, 2))
+    effect: Fetch | Synced = sync.start()
+    while isinstance(effect, Fetch):
+        effect = sync.fetched(change(effect.path.removeprefix("1/"), published.files[effect.path]))
+    assert effect.private is not None
+    assert effect.overlay is not None
+    overlay = RecordTable(b"", effect.overlay)
+    table = PrivateTable(effect.current.manifest.contents, effect.private)
+    tags = [published.tag(number) for number in (*NUMBERS, DAVE, NOBODY)]
+    retrieval = Retrieval(table, tags)
+    answers = published.answer(asked(table, retrieval)).answers
+    base = retrieval.answered(wire.Answers([change("answer", one) for one in answers]))
+    return [(overlay.find(tag) or taken(base[tag])) is not None for tag in tags]
+
+
+def test_a_client_that_gets_everything_as_it_is_finds_who_is_listed(grown: Published) -> None:
+    assert listed(grown, lambda _name, data: data) == [True, True, True, True, False]
+
+
+@given(
+    st.sampled_from(["head", "manifest", "overlay/1", *files.PRIVATE_FILES, "answer"]),
+    st.integers(0, 1 << 20),
+    st.integers(1, 255),
+)
+def test_no_changed_byte_of_anything_that_comes_makes_a_listed_number_absent(
+    grown: Published, spoilt: str, at: int, change: int
+) -> None:
+    def changed(name: str, data: bytes) -> bytes:
+        place = at % len(data)
+        return data[:place] + bytes([data[place] ^ change]) + data[place + 1 :] if name == spoilt else data
+
+    with suppress(VerificationFailed):
+        found = listed(grown, changed)
+        # Of an answer the lower bits are noise: all else is refused at any byte.
+        assert (spoilt, found) == ("answer", [True, True, True, True, False])
 
 
 # --- retrieving -----------------------------------------------------------------------------------

@@ -127,6 +127,20 @@ async def test_a_long_file_takes_little_memory(world: MemoryWorld) -> None:
     assert peak < 10 << 20
 
 
+async def test_a_hundred_thousand_lines_of_which_most_are_no_new_number(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    listed = numbers(10_000, 17)
+    bad = ["999", "112", "911", "88888", "1-800-FLOWERS", "n/a", ""]
+    rows = [f"P{n},{listed[n % len(listed)] if n % 2 else bad[n // 2 % len(bad)]}\n" for n in range(100_000)]
+    imported = await alice.import_contacts(io.BytesIO(("Name,Phone\n" + "".join(rows)).encode()))
+    short, letters, none = (
+        sum(bad[n % len(bad)] in some for n in range(50_000)) for some in (bad[:4], bad[4:6], bad[6:])
+    )
+    assert (imported.imported, imported.duplicates) == (5_000, 45_000)
+    assert imported.skipped == {Skip.SHORT: short, Skip.LETTERS: letters, Skip.NO_NUMBER: none}
+    assert set(await routes(alice)) == set(listed[1::2])
+
+
 # --- looking up -----------------------------------------------------------------------------------
 
 

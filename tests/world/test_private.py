@@ -21,7 +21,6 @@ from tests.world.test_dishonest import flipped, forget_directory
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryWorld]:
     """A world whose directory and clients are of tier 2, at whatever size."""
-    monkeypatch.setattr("grue.client.home.ARGON2_MEMORY_KIB", 64)
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     world = MemoryWorld(tmp_path)

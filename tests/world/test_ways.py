@@ -101,8 +101,7 @@ class RelayedWorld(MemoryWorld):
 
 
 @pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RelayedWorld]:
-    monkeypatch.setattr("grue.client.home.ARGON2_MEMORY_KIB", 64)
+async def world(tmp_path: Path) -> AsyncIterator[RelayedWorld]:
     # The transport checks the key's time by the machine's clock, which the world's need not be near.
     world = RelayedWorld(tmp_path)
     world.clock.now = time.time()

@@ -50,7 +50,9 @@ pub(crate) fn groups<'a>(
 }
 
 impl Base {
-    /// Map a base file. Its header and its length are checked before anything else is read.
+    /// Map a base file.
+    ///
+    /// PIR-02 its header and its length agree, which is checked before anything else is read.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path)?;
         if file.metadata()?.len() < FRONT as u64 {
@@ -90,6 +92,8 @@ impl Base {
     ///
     /// Uses `threads` threads, at least one, each for a part of the rows. Time and memory accesses depend on the
     /// number of queries alone. Source: SimplePIR, section 4, Answer.
+    ///
+    /// PIR-07 there are 1 to 8, and each has the layout's length.
     pub fn answer<Q: AsRef<[u8]>>(&self, queries: &[Q], threads: usize) -> Result<Vec<Vec<u8>>> {
         if !(1..=ANSWERS_AT_ONCE).contains(&queries.len()) {
             return Err(Error::Batch);

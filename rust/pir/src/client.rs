@@ -47,6 +47,8 @@ pub struct Pending {
 
 impl Client {
     /// Take a hint file whose hash is the manifest's: a wrong hint makes queries tell which column they are for.
+    ///
+    /// PIR-02 its header and its length are the layout's.
     pub fn new(layout: &Layout, hint: Vec<u8>) -> Result<Self> {
         let body = layout.body(&hint, File::Hint)?;
         if body.len() != layout.rows() * DIMENSION * 2 {
@@ -122,7 +124,7 @@ impl Client {
         }
     }
 
-    /// Read what [`Material::to_bytes`] wrote; refuses what was made for another hint.
+    /// Read what [`Material::to_bytes`] wrote. PIR-09 it is whole, and was made for this hint.
     pub fn material_from_bytes(&self, bytes: &[u8]) -> Result<Material> {
         let (magic, rest) = bytes.split_first_chunk().ok_or(Error::Material)?;
         let (hint, rest) = rest.split_first_chunk().ok_or(Error::Material)?;
@@ -151,7 +153,9 @@ impl Client {
 
     /// Ask for a column: the query, 4 bytes a column of the table, and what reads its answer.
     ///
-    /// q = A s + e + 2^24 u. Costs one addition a word. A column that no tag belongs to is refused.
+    /// q = A s + e + 2^24 u. Costs one addition a word.
+    ///
+    /// PIR-09 the material is of this hint, and a tag can belong to the column. It is handed over: nobody has it twice.
     pub fn query(&self, mut material: Material, column: u32) -> Result<(Vec<u8>, Pending)> {
         if material.hint != self.digest {
             return Err(Error::Material);
@@ -202,6 +206,8 @@ impl Pending {
     }
 
     /// The column out of the answer: bytes that prove nothing before [`crate::Columns::open`].
+    ///
+    /// PIR-08 the answer has the layout's length.
     pub fn recover(self, answer: &[u8]) -> Result<Vec<u8>> {
         if answer.len() != self.layout.answer_bytes() {
             return Err(Error::Length);

@@ -15,7 +15,9 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Check the files of fence keys and of top hashes against the layout, whose root is in the manifest.
+    /// Check the files of fence keys (PIR-04) and of top hashes against the layout, whose root is in the manifest.
+    ///
+    /// PIR-03 the top hashes are as many as it says, and have its root.
     pub fn new(layout: &Layout, fences: &[u8], top: &[u8]) -> Result<Self> {
         let (top, rest) = layout.body(top, File::Top)?.as_chunks::<HASH>();
         let hashes = layout.columns().div_ceil(1 << paths(layout));
@@ -45,8 +47,10 @@ impl Columns {
 
     /// The record under a tag, or `None` if it is proved that there is none.
     ///
-    /// `column` is what was retrieved of the column that the tag belongs to. It has to lead to the root, together
-    /// with the tags that belong in it; its records have to ascend, between those.
+    /// `column` is what was retrieved of the column that the tag belongs to.
+    ///
+    /// PIR-05 it leads to the root, together with the tags that belong in it.
+    /// PIR-06 its records ascend, between those, and empty slots follow.
     pub fn open(&self, tag: &[u8], column: &[u8]) -> Result<Option<[u8; RECORD]>> {
         let index = self.fences.column(tag)?;
         let (first, last) = self.fences.bounds(index)?;

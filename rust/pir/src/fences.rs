@@ -20,6 +20,7 @@ impl Fences {
 
     /// Read the file of fence keys that belongs to a layout.
     ///
+    /// PIR-04 it is the encoding of as many ascending keys of the layout's width, and nothing more.
     /// It is as good as its hash in the manifest; a key that is wrong all the same shows in its column's leaf.
     pub fn from_bytes(file: &[u8], layout: &Layout) -> Result<Self> {
         let mut bits = Bits::new(layout.body(file, File::Fences)?);

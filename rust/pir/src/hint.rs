@@ -1,14 +1,16 @@
 //! The hint H = D A: what a client needs once to read every answer.
 
-use std::ops::Range;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::answer::{MAX_THREADS, groups};
+use crate::answer::{FRONT, MAX_THREADS, groups};
 use crate::kernel::{Chunk, Line, ROWS};
 use crate::layout::{DIMENSION, LINE, PANEL};
 use crate::stream::{Generator, Row};
-use crate::{Base, Error, Progress, Result};
+use crate::{Error, Kernel, Layout, Progress, Result};
 
 /// Columns of the matrix that are multiplied at a time: 2.5 million words of A, which stay in the caches together.
 const BLOCK: usize = 2048;
@@ -16,23 +18,32 @@ const BLOCK: usize = 2048;
 const GROUP: usize = 252;
 
 /// Some columns of a panel, all rows.
-struct Block<'a> {
+struct Block {
     /// The first of its columns in the matrix.
     first: usize,
-    /// The same, in lines of its panel.
-    lines: Range<usize>,
-    panel: crate::answer::Panel<'a>,
+    /// Lines of each of its rows.
+    width: usize,
+    /// Where its first row begins in the file of the base.
+    start: usize,
+    /// Bytes from one row to the next: a row of its panel.
+    stride: usize,
 }
 
 /// The hint, rounded to 16 bits: a row of 1,280 for each row of the matrix, little-endian.
 ///
-/// Costs one multiplication for each digit and each of the 1,280 columns of A, and 4 bytes a word of the hint for
-/// each thread. Raises `Stopped` when `progress` says so.
-pub(crate) fn compute(base: &Base, threads: usize, progress: &Progress) -> Result<Vec<u8>> {
-    let blocks: Vec<Block<'_>> = blocks(base).collect();
+/// Costs one multiplication for each digit and each of the 1,280 columns of A; and for each thread 4 bytes a word of
+/// the hint, and 11 MB. The base is read block by block: mapped, all of it would stay in memory until the end. Raises
+/// `Stopped` when `progress` says so.
+pub(crate) fn compute(
+    base: &Path,
+    layout: &Layout,
+    threads: usize,
+    progress: &Progress,
+) -> Result<Vec<u8>> {
+    let blocks: Vec<Block> = blocks(layout).collect();
     progress.start(blocks.len());
     let next = AtomicUsize::new(0);
-    let work = || multiply(base, &blocks, &next, progress);
+    let work = || Worker::new(base, layout)?.multiply(&blocks, &next, progress);
     let mut parts = thread::scope(|scope| {
         let others: Vec<_> = (1..threads.clamp(1, blocks.len().clamp(1, MAX_THREADS)))
             .map(|_| scope.spawn(work))
@@ -51,87 +62,112 @@ pub(crate) fn compute(base: &Base, threads: usize, progress: &Progress) -> Resul
             *sum = sum.wrapping_add(part);
         }
     }
-    Ok(rounded(&sum, base.layout().rows()))
+    Ok(rounded(&sum, layout.rows()))
 }
 
-fn blocks(base: &Base) -> impl Iterator<Item = Block<'_>> {
-    base.panels().flat_map(|panel| {
-        (0..panel.width)
-            .step_by(BLOCK / LINE)
-            .map(move |line| Block {
-                first: panel.first + line * LINE,
-                lines: line..panel.width.min(line + BLOCK / LINE),
-                panel,
-            })
+fn blocks(layout: &Layout) -> impl Iterator<Item = Block> {
+    let (rows, columns) = (layout.rows(), layout.columns());
+    (0..columns).step_by(BLOCK).map(move |first| {
+        let panel = first - first % PANEL;
+        Block {
+            first,
+            width: BLOCK.min(columns - first) / LINE,
+            start: FRONT + panel * rows + first - panel,
+            stride: PANEL.min(columns - panel),
+        }
     })
 }
 
-/// Take blocks until there are none: the hint of those, column by column.
-fn multiply(
-    base: &Base,
-    blocks: &[Block<'_>],
-    next: &AtomicUsize,
-    progress: &Progress,
-) -> Result<Vec<u32>> {
-    let rows = base.layout().rows();
-    let mut hint = vec![0_u32; rows * DIMENSION];
-    let mut digits = Vec::new();
-    while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
-        let matrix = columns_of_a(base, block);
-        let width = block.lines.len();
-        for first in (0..rows).step_by(GROUP) {
-            gather(block, first, &mut digits);
-            for (words, hint) in matrix.chunks_exact(width).zip(hint.chunks_exact_mut(rows)) {
-                let hint = hint.get_mut(first..).ok_or(Error::Internal)?;
-                add_products(base, &digits, words, hint);
+/// What a thread works with.
+struct Worker<'a> {
+    base: File,
+    layout: &'a Layout,
+    kernel: Kernel,
+    /// The words of A for a block, column by column, in the kernel's form.
+    matrix: Vec<Chunk>,
+    /// A group of rows of a block, one behind the other.
+    digits: Vec<Line>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(base: &Path, layout: &'a Layout) -> Result<Self> {
+        Ok(Self {
+            base: File::open(base)?,
+            layout,
+            kernel: Kernel::detect(),
+            matrix: Vec::new(),
+            digits: Vec::new(),
+        })
+    }
+
+    /// Take blocks until there are none: the hint of those, column by column.
+    fn multiply(
+        mut self,
+        blocks: &[Block],
+        next: &AtomicUsize,
+        progress: &Progress,
+    ) -> Result<Vec<u32>> {
+        let rows = self.layout.rows();
+        let mut hint = vec![0_u32; rows * DIMENSION];
+        while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            self.columns_of_a(block);
+            for first in (0..rows).step_by(GROUP) {
+                self.gather(block, first)?;
+                let columns = self.matrix.chunks_exact(block.width);
+                for (words, hint) in columns.zip(hint.chunks_exact_mut(rows)) {
+                    let hint = hint.get_mut(first..).ok_or(Error::Internal)?;
+                    self.add_products(words, hint);
+                }
+                progress.check()?;
             }
-            progress.check()?;
+            progress.advance();
         }
-        progress.advance();
+        Ok(hint)
     }
-    Ok(hint)
-}
 
-/// Add the products of a group of rows with one column of A.
-fn add_products(base: &Base, digits: &[Line], words: &[Chunk], hint: &mut [u32]) {
-    let groups = groups(digits.chunks_exact(words.len()));
-    for (rows, sums) in groups.zip(hint.chunks_mut(ROWS)) {
-        let products = base.kernel().products(rows, words);
-        for (sum, product) in sums.iter_mut().zip(products) {
-            *sum = sum.wrapping_add(product);
-        }
-    }
-}
-
-/// A group of rows of a block, one behind the other: in the matrix they are a panel's width apart, and a cache
-/// holds few lines at such distances.
-fn gather(block: &Block<'_>, first: usize, digits: &mut Vec<Line>) {
-    digits.clear();
-    let rows = block.panel.lines.chunks_exact(block.panel.width);
-    for row in rows.skip(first).take(GROUP) {
-        digits.extend_from_slice(row.get(block.lines.clone()).unwrap_or(&[]));
-    }
-}
-
-/// The words of A for a block, column by column, in the kernel's form.
-fn columns_of_a(base: &Base, block: &Block<'_>) -> Vec<Chunk> {
-    let width = block.lines.len();
-    let mut generator = Generator::new(&base.layout().seed, block.first);
-    let mut rows: Vec<Row> = vec![[[0; 4]; DIMENSION]; LINE];
-    let mut chunks = vec![Chunk([0; 2 * LINE]); width * DIMENSION];
-    for line in 0..width {
-        generator.fill(&mut rows);
-        for (column, to) in chunks.iter_mut().skip(line).step_by(width).enumerate() {
-            let mut words = [0; LINE];
-            for (word, row) in words.iter_mut().zip(&rows) {
-                *word = row
-                    .get(column)
-                    .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    /// Add the products of the group of rows with one column of A.
+    fn add_products(&self, words: &[Chunk], hint: &mut [u32]) {
+        let groups = groups(self.digits.chunks_exact(words.len()));
+        for (rows, sums) in groups.zip(hint.chunks_mut(ROWS)) {
+            let products = self.kernel.products(rows, words);
+            for (sum, product) in sums.iter_mut().zip(products) {
+                *sum = sum.wrapping_add(product);
             }
-            *to = base.kernel().chunk(&words);
         }
     }
-    chunks
+
+    /// Read a group of rows: in the file they are a panel's width apart.
+    fn gather(&mut self, block: &Block, first: usize) -> Result<()> {
+        let rows = GROUP.min(self.layout.rows() - first);
+        self.digits.resize(rows * block.width, [0; LINE]);
+        let rows = self.digits.chunks_exact_mut(block.width);
+        for (row, digits) in (first..).zip(rows) {
+            let at = block.start + row * block.stride;
+            self.base.seek(SeekFrom::Start(at as u64))?;
+            self.base.read_exact(digits.as_flattened_mut())?;
+        }
+        Ok(())
+    }
+
+    fn columns_of_a(&mut self, block: &Block) {
+        let mut generator = Generator::new(&self.layout.seed, block.first);
+        let mut rows: Vec<Row> = vec![[[0; 4]; DIMENSION]; LINE];
+        self.matrix
+            .resize(block.width * DIMENSION, Chunk([0; 2 * LINE]));
+        for line in 0..block.width {
+            generator.fill(&mut rows);
+            let to = self.matrix.iter_mut().skip(line).step_by(block.width);
+            for (column, to) in to.enumerate() {
+                let mut words = [0; LINE];
+                for (word, row) in words.iter_mut().zip(&rows) {
+                    *word = row
+                        .get(column)
+                        .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+                }
+                *to = self.kernel.chunk(&words);
+            }
+        }
+    }
 }
 
 /// Turned to rows, each word rounded to its high half.

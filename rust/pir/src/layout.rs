@@ -148,7 +148,9 @@ impl Layout {
         self.header(File::Layout)
     }
 
-    /// Read what `to_bytes` wrote; refuses whatever contradicts itself.
+    /// Read what `to_bytes` wrote.
+    ///
+    /// PIR-01 it has the one form of its numbers: whatever contradicts itself is refused.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let bytes: &[u8; HEADER] = bytes.try_into().map_err(|_| Error::Length)?;
         Self::read(bytes, File::Layout)
@@ -249,7 +251,7 @@ impl Layout {
         }
     }
 
-    /// Split a file into its body and check that its header is this layout's.
+    /// The body of a file. PIR-02 its header is this layout's.
     pub(crate) fn body<'a>(&self, bytes: &'a [u8], file: File) -> Result<&'a [u8]> {
         let (header, body) = bytes.split_at_checked(HEADER).ok_or(Error::Length)?;
         if *header == self.header(file) {

@@ -12,7 +12,7 @@ use crate::column::{EMPTY, tag};
 use crate::fences::cut;
 use crate::layout::{self, HASH, HEADER, LINE, PANEL, RECORD, SEED, SEPARATOR_BITS, Shape};
 use crate::merkle::{self, Tree};
-use crate::{Base, Error, Fences, Kernel, Layout, Result, hint, noise, stream};
+use crate::{Error, Fences, Kernel, Layout, Result, hint, noise, stream};
 
 /// Bytes of records that are read at a time.
 const BUFFER: usize = 1 << 20;
@@ -78,7 +78,10 @@ pub struct Built {
 ///
 /// Writes `packed`, `hint`, `fences` and `top` into the folder `out`, each synced; what is there is overwritten,
 /// and what was written before an error stays. `seed` has to be fresh and random. Memory: a panel of the base (at
-/// most 16,384 columns), a byte a record, and for each thread 4 bytes a word of the hint.
+/// most 16,384 columns), a byte a record, and for each thread 4 bytes a word of the hint and 11 MB.
+///
+/// PIR-10 the records are whole, ascend strictly by tag, and none is an empty slot.
+/// PIR-11 no row's digits make a column fail more often than once in 2^64, masked if that is what it takes.
 pub fn build(
     records: &Path,
     out: &Path,
@@ -102,7 +105,7 @@ pub fn build(
         return Err(Error::Noise);
     }
     drop(source);
-    let hint = hint::compute(&Base::open(&base)?, threads, progress)?;
+    let hint = hint::compute(&base, &layout, threads, progress)?;
     let hashes = tree.top().as_flattened();
     Ok(Built {
         layout,

@@ -41,6 +41,7 @@ fn built_of(records: &[u8]) -> Error {
     build(&path, &folder.0, &SEED, 1, &Progress::default(), None).unwrap_err()
 }
 
+/// PIR-10.
 #[test]
 fn records_that_are_not_whole_or_not_sorted_are_refused() {
     let sorted = records(3);
@@ -85,6 +86,7 @@ fn tables_beyond_the_limits_have_no_shape() {
     assert_eq!(Shape::new(MAX_RECORDS, 1), Err(Error::Records));
 }
 
+/// PIR-02, and PIR-01.
 #[test]
 fn a_base_with_a_changed_front_or_another_length_is_refused() {
     let folder = Folder::new();
@@ -118,6 +120,7 @@ fn a_base_with_a_changed_front_or_another_length_is_refused() {
     }
 }
 
+/// PIR-02.
 #[test]
 fn a_changed_byte_of_the_other_files_headers_is_refused() {
     let table = table();
@@ -136,6 +139,7 @@ fn a_changed_byte_of_the_other_files_headers_is_refused() {
     }
 }
 
+/// PIR-03.
 #[test]
 fn a_changed_top_hash_is_refused_and_every_truncation() {
     let table = tall();
@@ -152,6 +156,7 @@ fn a_changed_top_hash_is_refused_and_every_truncation() {
     }
 }
 
+/// PIR-04, and PIR-05 for those that are keys as well.
 #[test]
 fn changed_fences_are_refused_or_never_hide_a_record() {
     let table = table();
@@ -180,6 +185,7 @@ fn changed_fences_are_refused_or_never_hide_a_record() {
     assert!(hidden > 0, "no change had any effect");
 }
 
+/// PIR-05.
 #[test]
 fn a_changed_byte_of_a_column_is_refused() {
     let table = tall();
@@ -199,6 +205,7 @@ fn a_changed_byte_of_a_column_is_refused() {
     }
 }
 
+/// PIR-05.
 #[test]
 fn another_column_of_the_same_table_proves_nothing() {
     let columns = columns_of(table());
@@ -215,6 +222,7 @@ fn another_column_of_the_same_table_proves_nothing() {
     }
 }
 
+/// PIR-07, PIR-08, and PIR-09 of the column.
 #[test]
 fn lengths_and_numbers_are_exact() {
     let table = table();
@@ -237,6 +245,7 @@ fn lengths_and_numbers_are_exact() {
     }
 }
 
+/// PIR-09.
 #[test]
 fn material_of_another_length_or_kind_is_refused() {
     let client = table().client();
@@ -284,6 +293,7 @@ proptest! {
         prop_assert!(opened == Ok(Some(record)) || opened == Err(Error::Column), "{opened:?}");
     }
 
+    /// PIR-05.
     #[test]
     fn any_column_and_any_tag_give_a_record_or_an_error(
         tag in any::<[u8; 16]>(), column in proptest::collection::vec(any::<u8>(), 256),
@@ -297,6 +307,7 @@ proptest! {
         prop_assert_eq!(pending.recover(&answer).unwrap().len(), 256);
     }
 
+    /// PIR-01.
     #[test]
     fn any_bytes_are_one_layout_or_none(changes in proptest::collection::vec((0..HEADER, any::<u8>()), 0..4)) {
         let mut bytes = table().layout().to_bytes();

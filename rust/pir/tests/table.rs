@@ -88,6 +88,7 @@ fn tags_at_both_ends_of_the_range_are_found() {
     }
 }
 
+/// PIR-11.
 #[test]
 fn a_table_whose_digits_are_as_large_as_can_be_is_whitened() {
     // Bytes of 0 are digits of -128: with so many columns of them, answers would fail too often.
@@ -157,6 +158,7 @@ fn every_kernel_makes_material_that_reads_the_answer() {
     }
 }
 
+/// PIR-09.
 #[test]
 fn material_survives_its_bytes_and_belongs_to_one_hint() {
     let table = Table::new(&records(100), None);

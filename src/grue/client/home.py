@@ -37,9 +37,9 @@ class KeyFile(msgspec.Struct):
     kdf: str
     salt: str
     check: str
-    time: int = ARGON2_TIME
-    memory_kib: int = ARGON2_MEMORY_KIB
-    lanes: int = ARGON2_LANES
+    time: int
+    memory_kib: int
+    lanes: int
 
 
 def default_home() -> Path:
@@ -92,7 +92,8 @@ def _is_new(home: Path) -> bool:
 
 
 def _create(home: Path, passphrase: str | None) -> None:
-    key_file = KeyFile("argon2id" if passphrase else "keyring", secrets.token_hex(16), "")
+    kdf = "argon2id" if passphrase else "keyring"
+    key_file = KeyFile(kdf, secrets.token_hex(16), "", ARGON2_TIME, ARGON2_MEMORY_KIB, ARGON2_LANES)
     if not passphrase:
         _to_keyring(key_file.salt, secrets.token_hex(32))
     if not _keep(home, key_file, passphrase) and not passphrase:
