@@ -1,10 +1,12 @@
 """`vs_*`: a lookup beside those of other programs, over the same records in the same run.
 
-`vs_grue_SIZE` is ours, and `vs_PEER_SIZE` another's: how many times as long as ours one lookup takes server and client
-together, with what a client can do ahead; `..._bytes`: how many times our bytes it carries in an epoch of 42 lookups,
-the first download included. The peers are programs of their own in folders beside this file, built here when they are
-needed and under the versions that their lock files say. One that cannot be built, or does not end within `PATIENCE`,
-is left out, and the bench says so. `RECORDS` in the environment makes it one size.
+`vs_grue_SIZE` is ours, and `vs_PEER_SIZE` another's: how many times our time one lookup takes server and client
+together, with what a client can do ahead. It is time on a core, so that others who use the machine do not count.
+`..._bytes`: how many times our bytes a client carries in an epoch of 42 lookups, the first download included.
+
+The peers are programs of their own in folders beside this file, built here when they are needed and under the versions
+that their lock files say. One that cannot be built, or does not end within `PATIENCE`, is left out, and the bench says
+so. `RECORDS` in the environment makes it one size.
 
 Of ours the bytes are all that a real server and client carry over loopback: requests, tokens, proofs. Of the others
 they are the messages alone.
@@ -39,7 +41,7 @@ from grue.server.keys import open_keys
 HERE: Final = Path(__file__).parent
 SIZES: Final = (10_000, 100_000, 1_000_000)
 LOOKUPS: Final = 11
-PATIENCE: Final = 900
+PATIENCE: Final = 1_800
 """Seconds for one peer at one size, its set-up included."""
 
 
@@ -49,7 +51,7 @@ class NotHereError(Exception):
 
 @dataclass(frozen=True)
 class Cost:
-    """What lookups by one program cost: medians."""
+    """What lookups by one program cost: medians, times on a core."""
 
     setup_s: float
     """Of the server, for a whole new table."""
@@ -95,10 +97,10 @@ def ours(scratch: Path, count: int) -> tuple[Cost, Path]:
     """A lookup in tier 2: an evaluation and a private query. And the file of the records, sorted, that it was in."""
     data = scratch / "data"
     keys = open_keys(data)
-    start = time.perf_counter()
+    start = time.process_time()
     directory = Directory(data, keys)
     directory.put_many(records(count))
-    setup_s, epoch = time.perf_counter() - start, directory.manifest.epoch
+    setup_s, epoch = time.process_time() - start, directory.manifest.epoch
     del directory
     folder = data / "directory" / str(epoch)
     at_server, at_home = evaluation()
@@ -129,25 +131,34 @@ def evaluation() -> tuple[float, float]:
 
 
 def material_ms(folder: Path) -> float:
-    """Milliseconds on all cores for the material of one query."""
+    """A core's milliseconds for the material of one query."""
     client = PirClient(PirBase.open(folder / "packed").layout, (folder / "hint").read_bytes())
     times = []
     for _ in range(LOOKUPS):
-        start = time.perf_counter()
-        client.material(os.cpu_count() or 1)
-        times.append((time.perf_counter() - start) * 1e3)
+        start = time.process_time()
+        client.material(1)
+        times.append((time.process_time() - start) * 1e3)
     return statistics.median(times)
 
 
 # --- the others -----------------------------------------------------------------------------------
 
 
-def chalametpir(base: Path) -> Cost:
+def _in_rust(project: Path, base: Path) -> Cost:
     if shutil.which("cargo") is None:
         raise NotHereError("it needs cargo")
-    project = HERE / "chalametpir"
     _done(["cargo", "build", "--quiet", "--release", "--locked"], project)
-    return _measured([str(project / "target" / "release" / "peer-chalametpir"), str(base), str(LOOKUPS)])
+    program = "peer-" + project.name.replace("_", "-")
+    return _measured([str(project / "target" / "release" / program), str(base), str(LOOKUPS)])
+
+
+def chalametpir(base: Path) -> Cost:
+    return _in_rust(HERE / "chalametpir", base)
+
+
+def simplepir_rs(base: Path) -> Cost:
+    """SimplePIR as the crate `simplepir` has it. Its authors' own, in Go, is not to be had as a module."""
+    return _in_rust(HERE / "simplepir_rs", base)
 
 
 def openmined_psi(base: Path) -> Cost:
@@ -167,15 +178,16 @@ def download(base: Path) -> Cost:
     tags = [table[at : at + TAG_BYTES] for at in range(0, len(table), len(table) // (LOOKUPS * RECORD_BYTES) * 128)]
     times = []
     for tag in tags:
-        start = time.perf_counter()
+        start = time.process_time()
         assert held.find(tag) is not None
-        times.append((time.perf_counter() - start) * 1e3)
+        times.append((time.process_time() - start) * 1e3)
     return Cost(0, 0, 0, statistics.median(times), 0, 0, len(table), os.getloadavg()[0])
 
 
 PEERS: Final[dict[str, Callable[[Path], Cost]]] = {
     "chalametpir": chalametpir,
     "openmined_psi": openmined_psi,
+    "simplepir_rs": simplepir_rs,
     "download": download,
 }
 

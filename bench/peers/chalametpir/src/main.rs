@@ -1,16 +1,16 @@
 //! `peer-chalametpir RECORDS LOOKUPS`: `ChalametPIR` over a file of 128-byte records, the first 16 bytes of each its key.
 //!
-//! Prints one line of JSON: milliseconds of each lookup at server and client, bytes, and the seconds of both set-ups.
+//! Prints one line of JSON: a core's milliseconds for each lookup at server and client, bytes, and its seconds for both set-ups.
 
 use std::collections::HashMap;
 use std::env;
 use std::error::Error;
 use std::fs;
 use std::io;
-use std::time::Instant;
 
 use chalametpir_client::{Client, SEED_BYTE_LEN};
 use chalametpir_server::Server;
+use cpu_time::ProcessTime;
 
 const RECORD: usize = 128;
 const TAG: usize = 16;
@@ -35,14 +35,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("peer-chalametpir RECORDS LOOKUPS".into());
     };
     let file = fs::read(path)?;
-    let records: Vec<(&[u8], &[u8])> = file.chunks_exact(RECORD).map(|record| record.split_at(TAG)).collect();
+    let records: Vec<(&[u8], &[u8])> = file
+        .chunks_exact(RECORD)
+        .map(|record| record.split_at(TAG))
+        .collect();
     let table: HashMap<&[u8], &[u8]> = records.iter().copied().collect();
     let seed = [7; SEED_BYTE_LEN];
 
-    let start = Instant::now();
+    let start = ProcessTime::now();
     let (server, hint, filter) = Server::setup::<ARITY>(&seed, table).map_err(told)?;
     let setup_s = start.elapsed().as_secs_f64();
-    let start = Instant::now();
+    let start = ProcessTime::now();
     let mut client = Client::setup(&seed, &hint, &filter).map_err(told)?;
     let client_setup_s = start.elapsed().as_secs_f64();
 
@@ -63,15 +66,15 @@ fn looked_up(
 ) -> Result<Lookups, Box<dyn Error>> {
     let mut found = Lookups::default();
     for (key, contents) in records.iter().cycle().step_by(STRIDE).take(lookups) {
-        let start = Instant::now();
+        let start = ProcessTime::now();
         let query = client.query(key).map_err(told)?;
         let asking_ms = milliseconds(start);
 
-        let start = Instant::now();
+        let start = ProcessTime::now();
         let answer = server.respond(&query).map_err(told)?;
         found.server_ms.push(milliseconds(start));
 
-        let start = Instant::now();
+        let start = ProcessTime::now();
         let value = client.process_response(key, &answer).map_err(told)?;
         found.client_ms.push(asking_ms + milliseconds(start));
         if value != *contents {
@@ -82,7 +85,7 @@ fn looked_up(
     Ok(found)
 }
 
-fn milliseconds(start: Instant) -> f64 {
+fn milliseconds(start: ProcessTime) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
