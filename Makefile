@@ -48,7 +48,7 @@ dist-check: setup ## Build what is published, and install it where nothing else 
 	CARGO_TARGET_DIR=$(CURDIR)/rust/target dist/venv/bin/pip install --quiet dist/grue-*.tar.gz
 	cd dist && venv/bin/grue --version && venv/bin/python -c 'import grue, grue._core; grue.open'
 
-bench: setup ## Measure; prints a table and writes bench/results.json
+bench: setup ## Measure; prints a table, writes bench/results.json and draws docs/images/lookup-cost.svg
 	$(BIN)/python -m bench
 
 docs: setup ## Write the generated parts of the documents anew

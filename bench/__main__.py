@@ -1,4 +1,4 @@
-"""`python -m bench [NAME...]`: measure, print a table, and write `bench/results.json`.
+"""`python -m bench [NAME...]`: measure, print a table, write `bench/results.json`, and draw the picture of it.
 
 Every module here that has a `measure` is one bench: it returns figures, `{"id", "value", "unit", "reach"}` and
 perhaps `peers`. A bench that cannot run here says why, and the others go on.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import bench
+from bench import picture
 from bench.server import machine
 
 RESULTS: Final = Path(__file__).with_name("results.json")
@@ -43,7 +44,9 @@ def keep(figures: list[Figure]) -> None:
     """Put new figures into the results; those of benches that did not run stay."""
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     merged = {figure["id"]: figure for figure in [*before, *figures]}
-    RESULTS.write_text(json.dumps(sorted(merged.values(), key=lambda figure: str(figure["id"])), indent=1) + "\n")
+    after = sorted(merged.values(), key=lambda figure: str(figure["id"]))
+    RESULTS.write_text(json.dumps(after, indent=1) + "\n")
+    picture.write(after)
 
 
 def table(figures: list[Figure]) -> str:

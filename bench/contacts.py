@@ -1,29 +1,41 @@
 """`import_100k_s`: 100,000 lines of CSV, each another number, from a file into a client's encrypted home.
 `address_book_500_s`: 500 new numbers at 1,000 records, by a client and a server on loopback.
+`address_book_500_1m_*`: the same at a million records, in tier 2, where each number takes a private query besides.
 
 The sync counts from the call to its result: the newest head, tokens (those that registration drew, and the draws for
 the rest), ten requests, the proofs, and all that is stored and searched. Every tenth of the numbers is registered.
+In tier 2 `address_book_500_1m_first_s` ends when the base's word on ten numbers is there, `address_book_500_1m_s` when
+all are evaluated besides, and `..._whole_s` when it is there on all. All is what an allowance of 1,000 tokens pays for,
+an evaluation and a query each: not quite 500.
 """
 
+import asyncio
 import io
 import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 
+from bench.lookup_scale import MILLION, records
 from bench.people import ALICE
 from grue.client.client import Client
 from grue.client.contacts import take_in
-from grue.client.store import Store
+from grue.client.home import DATABASE, unlock
+from grue.client.store import Db, Store
 from grue.lab.fill import fictional_numbers, filled, numbers
+from grue.server.directory import Directory
+from grue.server.keys import open_keys
+from tests.world.memory import PASSPHRASE
 from tests.world.processes import ProcessWorld
 
 LINES: Final = 100_000
 RECORDS: Final = 1000
 NEW: Final = 500
+FIRST: Final = 10
+AIMS: Final = {"address_book_500_1m_s": 2}
 RUNS: Final = 3
 
 
@@ -41,8 +53,7 @@ async def _import(home: Path) -> float:
 
 
 async def _sync(client: Client, people: list[str]) -> float:
-    file = "Name,Phone\n" + "".join(f"Somebody,{number}\n" for number in people)
-    await client.import_contacts(io.BytesIO(file.encode()))
+    await client.import_contacts(_csv(people))
     start = time.perf_counter()
     synced = await client.sync_contacts()
     seconds = time.perf_counter() - start
@@ -53,23 +64,80 @@ async def _sync(client: Client, people: list[str]) -> float:
 async def _address_books(path: Path) -> list[float]:
     """Seconds for one address book of each of some people."""
     world = ProcessWorld(path)
-    registered = await filled(path / "server", RECORDS, 1)
+    people = await _some_people(path / "server")
     await world.start()
     try:
-        others = [number for number in numbers(2 * RECORDS, 2) if number not in set(registered)]
-        people = registered[: NEW // 10] + others[: NEW - NEW // 10]
         # Whoever comes next has an allowance and a home of their own.
         return [await _sync(await world.person(f"{ALICE[:-1]}{n}"), people) for n in range(RUNS)]
     finally:
         await world.close()
 
 
+async def _some_people(data: Path) -> list[str]:
+    """Numbers for an address book, every tenth of which is registered with the server that will run here."""
+    registered = await filled(data, RECORDS, 1)
+    others = [number for number in numbers(2 * RECORDS, 2) if number not in set(registered)]
+    return registered[: NEW // 10] + others[: NEW - NEW // 10]
+
+
+async def _large_address_book(path: Path) -> dict[str, float]:
+    """Seconds until the marks of one address book at `MILLION` records, where a number takes a private query."""
+    world = ProcessWorld(path)
+    people = await _some_people(path / "server")
+    Directory(path / "server", open_keys(path / "server")).put_many(records(MILLION - RECORDS))
+    await world.start()
+    try:
+        client = await world.person(ALICE)
+        await client.import_contacts(_csv(people))
+        return await _marks(client, path / ALICE)
+    finally:
+        await world.close()
+
+
+async def _marks(client: Client, home: Path) -> dict[str, float]:
+    store = await Store.open(home / DATABASE, unlock(home, PASSPHRASE))
+    _, before = await store.read(_counts)
+    start = time.perf_counter()
+    syncing = asyncio.create_task(client.sync_contacts())
+    seen = []
+    while not syncing.done():
+        seen.append((time.perf_counter() - start, *await store.read(_counts)))
+        await asyncio.sleep(0.01)
+    whole, synced = time.perf_counter() - start, await syncing
+    await store.close()
+    # An allowance of 1,000 pays for an evaluation and a query each of not quite 500.
+    assert synced.evaluated >= 9 * NEW // 10, synced
+    most = max(evaluations for _, evaluations, _ in seen)
+    first = [(seconds, evaluations) for seconds, evaluations, answers in seen if answers >= before + FIRST]
+    return {
+        "address_book_500_1m_first_s": first[0][0],
+        "address_book_500_1m_s": next(seconds for seconds, evaluations in first if evaluations == most),
+        "address_book_500_1m_whole_s": whole,
+    }
+
+
+def _counts(db: Db) -> tuple[int, int]:
+    """Numbers that are evaluated, and those on which the base's word is there."""
+    ((evaluations, answers),) = db.rows("SELECT (SELECT count(*) FROM evaluation), (SELECT count(*) FROM retrieved)")
+    return cast("int", evaluations), cast("int", answers)
+
+
+def _csv(people: list[str]) -> io.BytesIO:
+    return io.BytesIO(("Name,Phone\n" + "".join(f"Somebody,{number}\n" for number in people)).encode())
+
+
 def measure() -> list[dict[str, Any]]:
-    """Medians."""
+    """Medians, and at a million records one run."""
     with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as scratch:
         imports = [uvloop.run(_import(Path(scratch) / f"grue{n}.db")) for n in range(RUNS)]
         synced = uvloop.run(_address_books(Path(scratch)))
+    with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as scratch:
+        marks = uvloop.run(_large_address_book(Path(scratch)))
     return [
         {"id": "import_100k_s", "value": round(statistics.median(imports), 2), "unit": "s"},
         {"id": "address_book_500_s", "value": round(statistics.median(synced), 2), "unit": "s"},
+        *(
+            {"id": name, "value": round(value, 2), "unit": "s", "reach": AIMS.get(name)}
+            for name, value in marks.items()
+        ),
     ]

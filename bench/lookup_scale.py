@@ -1,20 +1,25 @@
-"""`lookup_1m_*`, `lookups_per_s_1m`, `build_1m_s`, `build_rss_ratio`: lookups of tier 2 at a million records.
+"""`lookup_*`, `lookups_per_s_*`, `build_*_s`, `overlay_1k_*`: lookups of tier 2, at 10,000 records to 10,000,000.
 
 The records have random tags, which is all that the figures depend on. One real server process, the real client on
-loopback with tokens that are made here. `RECORDS` in the environment makes it another size: then its figures have that
-size in their names, in thousands.
+loopback with tokens that are made here. The two smaller sizes are there for how cost grows, and have fewer figures.
+`RECORDS` in the environment makes it that one size, which its figures have in their names.
+
+`overlay_1k_*`: a client that holds a copy of a million records syncs after 1,000 changes, from the call until they are
+checked and stored.
 """
 
 import asyncio
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypedDict, cast
 
 import uvloop
 
@@ -34,11 +39,34 @@ from grue.server.directory import Directory
 from grue.server.keys import Keys, open_keys
 
 MILLION: Final = 1_000_000
+SIZES: Final = (10_000, 100_000, MILLION, 10 * MILLION)
+LARGE: Final = MILLION
+"""Records from which on all is measured, and not only what one lookup costs."""
+CHANGES: Final = 1_000
+SYNCS: Final = 5
 RUNS: Final = 21
 LOOKUPS: Final = 40
 TOGETHER: Final = 64
 """Queries in flight while answers are counted."""
 ANSWERS: Final = 1_600
+"""At a million records; at more so many fewer."""
+AIMS: Final[dict[str, float]] = {
+    "lookup_1m_server_ms": 10,
+    "lookup_1m_up_kb": 212,
+    "lookup_1m_down_kb": 6,
+    "lookup_1m_client_ms": 5,
+    "lookup_1m_cold_mb": 8,
+    "lookups_per_s_1m": 200,
+    "build_1m_s": 10,
+    "build_rss_ratio": 1.5,
+    "lookup_10m_server_ms": 85,
+    "lookup_10m_up_kb": 660,
+    "lookup_10m_down_kb": 17,
+    "lookup_10m_cold_mb": 23,
+    "build_10m_s": 90,
+    "overlay_1k_ms": 50,
+    "overlay_1k_kb": 140,
+}
 
 _BUILD: Final = """
 import sys, time
@@ -52,9 +80,24 @@ print(seconds, int(peak) << 10)
 """
 
 
-def records(count: int) -> list[bytes]:
-    dice = random.Random(1)
-    return [dice.randbytes(RECORD_BYTES) for _ in range(count)]
+class Used(TypedDict):
+    """What a cold client fetches, and what one lookup takes and carries then."""
+
+    cold_mb: float
+    cold_s: float
+    ms: float
+    up_kb: float
+    down_kb: float
+
+
+def records(count: int, seed: int = 1) -> Iterator[bytes]:
+    dice = random.Random(seed)
+    return (dice.randbytes(RECORD_BYTES) for _ in range(count))
+
+
+def named(count: int) -> str:
+    """A number of records as it stands in a figure's name: `100k`, `1m`."""
+    return f"{count // MILLION}m" if count % MILLION == 0 else f"{count // 1000}k"
 
 
 def built(folder: Path) -> tuple[float, float]:
@@ -66,21 +109,21 @@ def built(folder: Path) -> tuple[float, float]:
 
 
 def answering(folder: Path) -> float:
-    """Milliseconds of a core for one query."""
+    """Milliseconds of a core for one query, so that others who use the machine do not count."""
     base = PirBase.open(folder / "packed")
     client = PirClient(base.layout, (folder / "hint").read_bytes())
     query, _ = client.query(client.material(2), 0)
     base.touch(1)
     times = []
     for _ in range(RUNS):
-        start = time.perf_counter()
+        start = time.process_time()
         base.answer([query], 1)
-        times.append((time.perf_counter() - start) * 1000)
+        times.append((time.process_time() - start) * 1000)
     return statistics.median(times)
 
 
 def at_client(directory: Path, keys: Keys, epoch: int) -> float:
-    """Milliseconds that one query and its answer take a client that has material: all but the network and the store."""
+    """Milliseconds of a core that one query and its answer take a client with material: all but network and store."""
     folder = directory / str(epoch)
     known = restore((folder / "manifest").read_bytes(), (directory / "head").read_bytes(), keys.server_public)
     files = PrivateFiles(**{name: (folder / name).read_bytes() for name in ("hint", "fences", "top")})
@@ -90,22 +133,21 @@ def at_client(directory: Path, keys: Keys, epoch: int) -> float:
         material = table.material(threads=2)
         assert material is not None
         stored = material.to_bytes()
-        start = time.perf_counter()
+        start = time.process_time()
         retrieval = Retrieval(table, [os.urandom(16)])
         read = table.material(stored)
         assert read is not None
         request = retrieval.ask([read])
-        between = time.perf_counter()
+        between = time.process_time()
         answer = wire.Answers(base.answer(request.queries, 2))
-        again = time.perf_counter()
+        again = time.process_time()
         retrieval.answered(answer)
         if n:
-            times.append((time.perf_counter() - again + between - start) * 1000)
+            times.append((time.process_time() - again + between - start) * 1000)
     return statistics.median(times)
 
 
-async def looked_up(home: Path, url: str, keys: Keys) -> dict[str, float]:
-    """What a cold client fetches, and what one lookup takes and carries then."""
+async def looked_up(home: Path, url: str, keys: Keys) -> Used:
     store = await Store.open(home, os.urandom(32))
     async with DirectTransport(url) as transport:
         directory = ClientDirectory(store, transport, keys.server_public, time.time, paying(transport, keys))
@@ -128,12 +170,12 @@ async def looked_up(home: Path, url: str, keys: Keys) -> dict[str, float]:
     }
 
 
-async def per_second(folder: Path, url: str, keys: Keys, epoch: int) -> float:
+async def per_second(folder: Path, url: str, keys: Keys, epoch: int, answers: int) -> float:
     """Answers a second that the server gives when it never waits for clients; those share the machine with it."""
     base = PirBase.open(folder / "packed")
     client = PirClient(base.layout, (folder / "hint").read_bytes())
     query, _ = client.query(client.material(2), 0)
-    requests = iter([paid(keys, wire.Query(epoch, [query])) for _ in range(ANSWERS)])
+    requests = iter([paid(keys, wire.Query(epoch, [query])) for _ in range(answers)])
     async with DirectTransport(url) as transport:
 
         async def ask() -> None:
@@ -143,47 +185,109 @@ async def per_second(folder: Path, url: str, keys: Keys, epoch: int) -> float:
 
         start = time.perf_counter()
         await asyncio.gather(*(ask() for _ in range(TOGETHER)))
-        return ANSWERS / (time.perf_counter() - start)
+        return answers / (time.perf_counter() - start)
 
 
-def measure() -> list[dict[str, Any]]:
-    """Needs 1.5 GB of memory, and 1 GB of disk; some two minutes."""
-    count = int(os.environ.get("RECORDS", MILLION))
-    size = "1m" if count == MILLION else f"{count // 1000}k"
-    reach = (lambda value: value) if count == MILLION else (lambda _value: None)
-    os.environ["GRUE_DIRECTORY_TIER"] = "2"
+async def changed(data: Path, keys: Keys, entries: Iterable[bytes]) -> None:
+    """Add records one by one, as accounts would that come: they are in the overlay then."""
+    directory = Directory(data, keys)
+    await asyncio.gather(*(directory.put(entry) for entry in entries))
+    await directory.close()
+
+
+async def synced(home: Path, secret: bytes, url: str, keys: Keys, changes: int) -> tuple[float, float]:
+    """Milliseconds and kilobytes, both ways, until a client has a directory with so many changes in its store."""
+    store = await Store.open(home, secret)
+    async with DirectTransport(url) as transport:
+        directory = ClientDirectory(store, transport, keys.server_public, time.time, paying(transport, keys))
+        start = time.perf_counter()
+        current = await directory.current()
+        milliseconds, used = (time.perf_counter() - start) * 1000, transport.usage.snapshot()
+    await store.close()
+    assert current.head.contents.length == changes
+    return milliseconds, (used.bytes_up + used.bytes_down) / 1e3
+
+
+def overlay(scratch: Path, data: Path, keys: Keys) -> dict[str, float]:
+    """What `CHANGES` changes cost clients that held the directory as it was before: medians."""
+    secret = os.urandom(32)
+    with ServerProcess(data) as server:
+        uvloop.run(synced(scratch / "before", secret, server.url, keys, 0))
+    uvloop.run(changed(data, keys, records(CHANGES, 2)))
+    homes = [scratch / f"after{run}" for run in range(SYNCS)]
+    for home in homes:
+        shutil.copy(scratch / "before", home)
+    with ServerProcess(data) as server:
+        times, sizes = zip(
+            *(uvloop.run(synced(home, secret, server.url, keys, CHANGES)) for home in homes), strict=True
+        )
+    return {"overlay_1k_ms": round(statistics.median(times), 1), "overlay_1k_kb": round(statistics.median(sizes), 1)}
+
+
+def at_scale(count: int) -> dict[str, float]:
+    """The figures of one size."""
+    size = named(count)
     with tempfile.TemporaryDirectory(prefix="grue-bench-") as scratch:
         data = Path(scratch) / "data"
         keys = open_keys(data)
-        directory = Directory(data, keys)
         start = time.perf_counter()
+        directory = Directory(data, keys)
         directory.put_many(records(count))
         whole, epoch = time.perf_counter() - start, directory.manifest.epoch
         folder = data / "directory" / str(epoch)
         del directory
-        server_ms, client_ms = answering(folder), at_client(data / "directory", keys, epoch)
+        figures = {
+            f"lookup_{size}_server_ms": round(answering(folder), 2),
+            f"lookup_{size}_client_ms": round(at_client(data / "directory", keys, epoch), 2),
+        }
         with ServerProcess(data) as server:
-            url = f"http://127.0.0.1:{server.port}"
-            used = uvloop.run(looked_up(Path(scratch) / "home", url, keys))
-            rate = uvloop.run(per_second(folder, url, keys, epoch))
-        again = Path(scratch) / "again"
-        again.mkdir()
-        (folder / "base").rename(again / "base")
-        build_s, ratio = built(again)
-    figures = [
-        (f"lookup_{size}_server_ms", round(server_ms, 2), "ms", 10),
-        (f"lookup_{size}_up_kb", round(used["up_kb"], 1), "kB", 212),
-        (f"lookup_{size}_down_kb", round(used["down_kb"], 2), "kB", 6),
-        (f"lookup_{size}_client_ms", round(client_ms, 2), "ms", 5),
-        (f"lookup_{size}_cold_mb", round(used["cold_mb"], 2), "MB", 8),
-        (f"lookup_{size}_cold_s", round(used["cold_s"], 2), "s", None),
-        (f"lookup_{size}_ms", round(used["ms"], 1), "ms", None),
-        (f"lookups_per_s_{size}", round(rate), "1/s", 200),
-        (f"build_{size}_s", round(build_s, 2), "s", 10),
-        (f"build_{size}_whole_s", round(whole, 1), "s", None),
-        ("build_rss_ratio" if count == MILLION else f"build_rss_ratio_{size}", round(ratio, 2), "times", 1.5),
-    ]
+            used = uvloop.run(looked_up(Path(scratch) / "home", server.url, keys))
+            figures |= carried(size, used)
+            if count >= LARGE:
+                answers = ANSWERS * MILLION // count
+                rate = uvloop.run(per_second(folder, server.url, keys, epoch, answers))
+                figures |= {f"lookups_per_s_{size}": round(rate), f"lookup_{size}_ms": round(used["ms"], 1)}
+        if count == MILLION:
+            figures |= overlay(Path(scratch), data, keys)
+        if count >= LARGE:
+            figures |= building(size, Path(scratch) / "again", folder) | {f"build_{size}_whole_s": round(whole, 1)}
+    return figures
+
+
+def carried(size: str, used: Used) -> dict[str, float]:
+    return {
+        f"lookup_{size}_up_kb": round(used["up_kb"], 1),
+        f"lookup_{size}_down_kb": round(used["down_kb"], 2),
+        f"lookup_{size}_cold_mb": round(used["cold_mb"], 2),
+        f"lookup_{size}_cold_s": round(used["cold_s"], 2),
+    }
+
+
+def building(size: str, again: Path, folder: Path) -> dict[str, float]:
+    """What the table of a folder's base takes to build once more, with its records encrypted and sorted already."""
+    again.mkdir()
+    (folder / "base").rename(again / "base")
+    seconds, ratio = built(again)
+    return {
+        f"build_{size}_s": round(seconds, 2),
+        "build_rss_ratio" if size == "1m" else f"build_rss_ratio_{size}": round(ratio, 2),
+    }
+
+
+def measure() -> list[dict[str, Any]]:
+    """Needs 16 GB of memory and 6 GB of disk for the largest size; some ten minutes for all."""
+    os.environ["GRUE_DIRECTORY_TIER"] = "2"
+    one = os.environ.get("RECORDS")
+    figures = {name: value for count in ([int(one)] if one else SIZES) for name, value in at_scale(count).items()}
     return [
-        {"id": name, "value": value, "unit": unit, "reach": None if aim is None else reach(aim)}
-        for name, value, unit, aim in figures
+        {"id": name, "value": value, "unit": unit(name), "reach": AIMS.get(name)} for name, value in figures.items()
     ]
+
+
+def unit(name: str) -> str:
+    """The unit that a figure's name ends in."""
+    if name.startswith("lookups_per_s"):
+        return "1/s"
+    if name.startswith("build_rss"):
+        return "times"
+    return {"ms": "ms", "kb": "kB", "mb": "MB", "s": "s"}[name.rpartition("_")[2]]

@@ -34,6 +34,7 @@ HOSTS: Final = frozenset(
         "semver.org",
         "www.apache.org",
         "www.rfc-editor.org",
+        "www.w3.org",
     }
 )
 """Public hosts that the project may name. A package index of one machine or one company is not among them."""

@@ -10,6 +10,7 @@ A part stands between two markers and is replaced whole:
     <!-- tables -->                           what the server stores, column by column, and what each says
     <!-- errors: code code -->                errors; without codes, all of them
     <!-- bench -->                            the measurements in bench/results.json
+    <!-- peers -->                            those of them that set a lookup beside others' programs
     <!-- life -->                             the scores in bench/life.json
     <!-- end -->
 
@@ -290,12 +291,19 @@ def errors(argument: str) -> str:
 # --- measurements ---------------------------------------------------------------------------------
 
 
+PEER: Final = "vs_"
+"""What the names of measurements begin with that set a lookup beside others' programs."""
+
+
 def _figure(value: float) -> str:
     return f"{value:,.4g}" if isinstance(value, float) and value < 1000 else f"{value:,.0f}"
 
 
 def bench(_argument: str) -> str:
-    """The measurements of the last `make bench`, each with its command; the machine once, under the table."""
+    """The measurements of the last `make bench`, each with its command; the machine once, under the table.
+
+    Without those that `peers` shows.
+    """
     path = ROOT / "bench" / "results.json"
     if not path.exists():
         return "Nothing has been measured yet; `make bench` does it.\n"
@@ -309,9 +317,25 @@ def bench(_argument: str) -> str:
             f"`{one['command']}`",
         )
         for one in results
+        if not one["id"].startswith(PEER)
     ]
     machines = "".join(f"\nMeasured on: {machine}.\n" for machine in dict.fromkeys(one["machine"] for one in results))
     return _table(("figure", "measured", "aim", "others", "command"), rows) + machines
+
+
+def peers(_argument: str) -> str:
+    """What a lookup costs us and others, a row for each program and size, by the last `python -m bench peers`."""
+    results = {one["id"]: one for one in json.loads((ROOT / "bench" / "results.json").read_text())}
+    costs = [(*key.removeprefix(PEER).rsplit("_", 1), one) for key, one in results.items() if key.startswith(PEER)]
+    rows = [
+        (size, name, _figure(one["value"]), _figure(results[f"{PEER}{name}_{size}_bytes"]["value"]), one["peers"])
+        for name, size, one in costs
+        if size != "bytes"
+    ]
+    rows.sort(key=lambda row: (len(row[0].replace("m", "000k")), row[1] != "grue", row[1]))
+    columns = list(rows[0][-1]) if rows else []
+    table = [(*row[:-1], *(_figure(row[-1][column]) for column in columns)) for row in rows]
+    return _table(("records", "program", "times our time", "times our bytes", *columns), table)
 
 
 def life(_argument: str) -> str:
@@ -345,6 +369,7 @@ KINDS: Final = {
     "errors": errors,
     "bench": bench,
     "life": life,
+    "peers": peers,
 }
 
 
