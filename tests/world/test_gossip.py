@@ -23,7 +23,6 @@ from tests.world.test_messages import acquainted
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryWorld]:
     """In tier 1, where everything that a directory shows is a file."""
-    monkeypatch.setattr("grue.client.home.ARGON2_MEMORY_KIB", 64)
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
     world = MemoryWorld(tmp_path)
     await world.start()
