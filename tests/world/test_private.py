@@ -198,9 +198,12 @@ async def test_a_hint_that_breaks_off_goes_on_where_it_was(world: MemoryWorld, m
     await forget_directory(alice)
     monkeypatch.setattr(own_directory, "PART", 100_000)
     fetched: list[str] = []
+    shares: list[float | None] = []
 
     def breaking(path: str, file: bytes) -> bytes:
         fetched.append(path)
+        if path.endswith("hint"):
+            shares.append(alice.directory_fetched)
         if len(fetched) == 4:
             raise Unreachable
         return file
@@ -210,7 +213,8 @@ async def test_a_hint_that_breaks_off_goes_on_where_it_was(world: MemoryWorld, m
     assert isinstance(looked_up.error, Unreachable)
     assert await route(alice, NOBODY) is Route.SMS
     # Of 327,808 bytes: one part came, the second broke off, and the second to the fourth came later.
-    assert len([path for path in fetched if path.endswith("hint")]) == 5
+    assert [None if share is None else round(share, 2) for share in shares] == [0, 0.31, 0.31, 0.61, 0.92]
+    assert alice.directory_fetched is None
 
 
 # --- material -------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from grue.cli.opening import opened, typed
+from grue.cli.opening import going_on, opened, typed
 from grue.cli.parameters import ANY_NUMBER, HYPHENS, Injected
 from grue.cli.shell import Shell, spoken
 from grue.errors import GrueError
@@ -32,7 +32,7 @@ async def lookup(
     """Say for each number whether a message would go encrypted or as SMS. No server learns the number or the answer."""
     wanted = [line for argument in (number, *numbers) for line in typed(argument).splitlines() or [""]]
     async with opened(shell) as client:
-        with shell.waiting("Looking up ..."):
+        with shell.waiting(lambda: going_on("Looking up ...", client)):
             results = await client.lookup(*wanted)
     for one in results:
         shell.result(fields(one), lambda one=one: _line(one))  # type: ignore[misc]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from grue.cli import consent
-from grue.cli.opening import opened, typed
+from grue.cli.opening import going_on, opened, typed
 from grue.cli.parameters import ANY_NUMBER, FLAG, HYPHENS, Injected
 from grue.cli.shell import Shell
 from grue.cli.signals import stop_on_sigterm
@@ -50,7 +50,7 @@ async def send(
     to, text = typed(to), typed(text)
     async with opened(shell) as client:
         try:
-            with shell.waiting("Sending ..."):
+            with shell.waiting(lambda: going_on("Sending ...", client)):
                 sent = await client.send(to, text, file=file, sms=sms, accept_key=accept_key)
         except ConsentNeeded as error:
             return await _ask_consent(shell, client, error)

@@ -47,6 +47,12 @@ async def entered(home: Path, *, exists: bool) -> "Client":
         return await Client(home, passphrase=_asked(new=not exists)).__aenter__()
 
 
+def going_on(what: str, client: "Client") -> str:
+    """What to show while this goes on: that the directory is being downloaded, as it is the first time."""
+    fetched = client.directory_fetched
+    return what if fetched is None else f"Downloading the directory, once: {fetched:.0%} ..."
+
+
 def home_of(shell: Shell) -> Path:
     """`--home`, or GRUE_HOME, or the usual place."""
     from grue.client.home import default_home

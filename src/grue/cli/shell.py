@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SPINNER_AFTER: Final = 0.5
 """Seconds of silence that people put up with."""
 
+SPINNER_AGAIN: Final = 0.2
+"""Seconds after which what goes on is said anew."""
+
 Human: TypeAlias = "RenderableType | Callable[[], RenderableType]"
 """Words, or what makes them: only called, and `rich` only imported, when there is somebody to read them."""
 
@@ -111,8 +114,8 @@ class Shell:
         return self._errors
 
     @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Show people that something is going on, once it has taken half a second."""
+    def waiting(self, what: str | Callable[[], str]) -> Iterator[None]:
+        """Show people that something is going on, once it has taken half a second; a function says it ever anew."""
         if self.as_json or not sys.stderr.isatty():
             yield
             return
@@ -131,10 +134,12 @@ class Shell:
             return nullcontext()
         return self.console.status(what)
 
-    def _spin(self, what: str, done: threading.Event) -> None:
+    def _spin(self, what: str | Callable[[], str], done: threading.Event) -> None:
+        say = (lambda: what) if isinstance(what, str) else what
         if not done.wait(SPINNER_AFTER):
-            with self._stderr.status(what):
-                done.wait()
+            with self._stderr.status(say()) as status:
+                while not done.wait(SPINNER_AGAIN):
+                    status.update(say())
 
 
 def write_object(fields: dict[str, Any], out: Any = None) -> None:

@@ -224,6 +224,11 @@ class Client:
         region = region_of(self.number)
         return await self._ready.directory.lookup([parse(number, region) for number in numbers])
 
+    @property
+    def directory_fetched(self) -> float | None:
+        """How much of the directory's large file has come, from 0 to 1; None while it is not being fetched."""
+        return self._ready.directory.fetched
+
     def as_you_type(self, changed: Callable[[Shown], None] | None = None) -> AsYouType:
         """A field that a number is typed into: looked up once it is whole. See `grue.client.asyoutype`."""
         directory = self._ready.directory

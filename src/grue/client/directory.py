@@ -91,6 +91,8 @@ class Directory:
         self._stock = Stock(runtime_folder())
         self._private = Private(store, self._stock, ask)
         self._one_sync = asyncio.Lock()
+        self.fetched: float | None = None
+        """How much of a large file has come, from 0 to 1; None while none is being fetched."""
 
     async def current(self) -> Current:
         """The directory as it is now. Costs one small file, and more when it has changed.
@@ -240,13 +242,17 @@ class Directory:
     async def _resumed(self, fetch: Fetch) -> bytes:
         """A large file, part by part; what has come before stays when it breaks off."""
         file = bytearray(await self._store.read(private.parts, fetch.path))
-        while len(file) < fetch.size:
-            part = await self._transport.file(fetch.path, len(file), min(PART, fetch.size - len(file)))
-            if not part:
-                # Shorter than its manifest says: that is for the check of its hash to refuse.
-                break
-            await self._store.note(private.add_part, fetch.path, len(file), part)
-            file += part
+        try:
+            while len(file) < fetch.size:
+                self.fetched = len(file) / fetch.size
+                part = await self._transport.file(fetch.path, len(file), min(PART, fetch.size - len(file)))
+                if not part:
+                    # Shorter than its manifest says: that is for the check of its hash to refuse.
+                    break
+                await self._store.note(private.add_part, fetch.path, len(file), part)
+                file += part
+        finally:
+            self.fetched = None
         return bytes(file)
 
     def _tier(self, manifest: wire.Manifest) -> int:
