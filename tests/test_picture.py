@@ -21,6 +21,11 @@ def test_up_and_down_are_one_cost_of_a_lookup() -> None:
     assert carried.lines[0] == [(10**6, 206)]
 
 
+def test_a_lookup_takes_the_server_an_evaluation_and_a_query() -> None:
+    at_server, _, _ = picture.panels([*ours("1m", server_ms=5), {"id": "oprf_evaluate_one_us", "value": 500}])
+    assert at_server.lines[0] == [(10**6, 5.5)]
+
+
 def test_a_cost_of_nothing_has_no_place_on_a_scale_of_powers() -> None:
     told = {"server ms": 0, "up kB": 0, "down kB": 0, "cold MB": 128}
     figures = [{"id": "vs_download_1m", "value": 1, "peers": told}]

@@ -232,7 +232,7 @@ def compared(name: str, cost: Cost, own: Cost) -> list[dict[str, Any]]:
 
 
 def measure() -> list[dict[str, Any]]:
-    """Some half an hour, nearly all of it for the others' set-ups."""
+    """Needs 10 GB of memory; some half an hour on two cores, nearly all of it for the others' set-ups."""
     os.environ["GRUE_DIRECTORY_TIER"] = "2"
     one = os.environ.get("RECORDS")
     return [figure for count in ([int(one)] if one else SIZES) for figure in at_size(count)]
