@@ -81,8 +81,8 @@ TIER_1 = [
     Point("grue.client.contacts.take_news", 1, "after", BOOK),
 ]
 TIER_2 = [
-    Point("grue.client.contactsync._evaluate", 2, "after", BATCH, BATCH),
-    Point("grue.client.private._keep", 3, "after", BATCH, 16),
+    Point("grue.client.contactsync._evaluate", 2, "after", BATCH),
+    Point("grue.client.private._keep", 3, "after", BOOK, 16),
     Point("grue.client.contactsync._check_some", 1, "after", BOOK, BOOK),
 ]
 

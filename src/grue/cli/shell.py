@@ -135,7 +135,9 @@ class Shell:
         return self.console.status(what)
 
     def _spin(self, what: str | Callable[[], str], done: threading.Event) -> None:
-        say = (lambda: what) if isinstance(what, str) else what
+        def say() -> str:
+            return what if isinstance(what, str) else what()
+
         if not done.wait(SPINNER_AFTER):
             with self._stderr.status(say()) as status:
                 while not done.wait(SPINNER_AGAIN):

@@ -27,6 +27,9 @@ from grue.protocol.tokens import Purpose
 RESERVE: Final = 50
 """Lookup tokens that a sync leaves, so that a number that is typed can be looked up all the same."""
 
+ROUND: Final = 10
+"""Batches that are evaluated before their numbers are asked for by private queries: an address book of 500 at once."""
+
 CHECKED_AT_ONCE: Final = 500
 """Numbers searched for in one transaction of the store, some 50 ms, so that messages do not wait."""
 
@@ -93,20 +96,36 @@ async def _sync(context: Context, progress: Progress | None) -> tuple[int, GrueE
     left = await context.store.read(_left, current.manifest.contents.oprf_epoch)
     try:
         await _retrieve(context, current)
+        in_row = 0
         while numbers := await context.store.read(_new, current.manifest.contents.oprf_epoch):
             if progress is not None:
                 progress(evaluated, evaluated + left)
+            in_row = in_row or await _batches(context, current, left)
             outputs = await _evaluate(context, current, numbers)
             await context.store.note(remember, current, outputs)
-            evaluated, left = evaluated + len(outputs), max(0, left - len(outputs))
-            # Batch by batch, so that an allowance that ends gives answers and not evaluations alone.
-            await _retrieve(context, current)
+            evaluated, left, in_row = evaluated + len(outputs), max(0, left - len(outputs)), in_row - 1
+            if not in_row:
+                await _retrieve(context, current)
+        await _retrieve(context, current)
     except GrueError as error:
         failure = error
     if progress is not None and evaluated:
         progress(evaluated, evaluated + left)
     await _check(context, current)
     return evaluated, failure
+
+
+async def _batches(context: Context, current: Current, left: int) -> int:
+    """How many batches to evaluate in a row.
+
+    In tier 2 as many as there are tokens for, a query for each of their numbers included: so that an allowance that
+    ends gives answers, and not evaluations alone.
+    """
+    if current.tier != PRIVATE_TIER:
+        return ROUND
+    wanted = min(left, ROUND * BATCH)
+    paid = (await context.purse.gather(Purpose.LOOKUP, 2 * wanted + RESERVE) - RESERVE) // 2
+    return ROUND if paid >= wanted else max(1, paid // BATCH)
 
 
 async def _evaluate(context: Context, current: Current, numbers: list[str]) -> dict[str, bytes]:

@@ -92,6 +92,12 @@ class Purse:
                     for _ in range((stock - count) // wire.TOKEN_BATCH):
                         await self._draw(purpose)
 
+    async def gather(self, purpose: Purpose, count: int) -> int:
+        """Draw until there are so many, as far as may be; returns how many there are. Raises NetworkError, ..."""
+        with suppress(LimitReached):
+            await self.stock(purpose, count)
+        return await self._store.read(_count, purpose)
+
     async def stock(self, purpose: Purpose, count: int) -> None:
         """Draw until there are so many. Raises LimitReached once no more may be drawn, NetworkError, ..."""
         while await self._store.read(_count, purpose) < count:
