@@ -14,7 +14,7 @@ from tests.world.memory import PASSPHRASE
 
 GRUE = Path(sys.executable).with_name("grue")
 READY_SECONDS = 30
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 40
 """Far beyond what anything takes on a busy machine: what waits longer hangs."""
 
 
