@@ -22,7 +22,7 @@ export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
 
 RUST_SOURCES := $(shell find rust \( -name target -o -name fuzz \) -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
-.PHONY: help setup demo lab test check dist-check bench docs format clean \
+.PHONY: help setup demo lab test unit check dist-check bench docs format clean \
 	check-python check-rust check-project test-rust test-python
 
 help: ## Say what the targets do
@@ -38,6 +38,9 @@ lab: setup ## Play a made-up year through a classic directory, a carrier and Gru
 	@$(BIN)/grue lab report dist/lab --html dist/lab/life.html --scores bench/life.json
 
 test: test-rust test-python ## Run every test
+
+unit: setup ## Run the Python tests that start no servers and no browsers and play no many worlds
+	$(BIN)/python -m pytest --numprocesses logical --dist worksteal -m 'not whole'
 
 check: check-python check-rust check-project ## Run every check that is not a test
 

@@ -138,6 +138,15 @@ def test_every_check_of_a_protocol_stands_in_document_code_and_test() -> None:
     assert {place: sorted(known - ids) for place, ids in written.items() if known - ids} == {}
 
 
+def test_what_starts_processes_of_ours_is_left_out_of_the_unit_tests() -> None:
+    starting = re.compile(
+        r"^from tests\.(?:cli\.play|world\.processes) import .*\b(?:Service|Stage|ProcessWorld)\b", re.M
+    )
+    tests = {path: text for path, text in _files().items() if path.name.startswith("test_") and starting.search(text)}
+    assert len(tests) > 5
+    assert [str(path) for path, text in tests.items() if "pytest.mark.whole" not in text] == []
+
+
 def test_no_source_file_is_too_long_to_read() -> None:
     sources = {path: text.count("\n") for path, text in _files().items() if path.suffix in {".py", ".rs", ".ts"}}
     assert {str(path): lines for path, lines in sources.items() if lines > LONGEST} == {}

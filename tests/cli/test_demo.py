@@ -16,6 +16,8 @@ from grue.exposure.linking import ANONYMOUS
 from grue.protocol.oblivious import REQUEST_SIZES
 from tests.cli.play import GRUE, PATIENCE
 
+pytestmark = pytest.mark.whole
+
 SEALING = 1_143
 """Bytes that sealing adds to a request."""
 

@@ -12,6 +12,8 @@ from grue.client import condition
 from grue.errors import CorruptDatabase, KeyChanged, StaleDirectory, Unreachable
 from tests.cli.play import Stage
 
+pytestmark = pytest.mark.whole
+
 ALICE = "+447700900131"
 
 

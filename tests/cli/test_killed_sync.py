@@ -21,6 +21,8 @@ from grue.protocol.addressbook import BATCH, padded
 from grue.server.run import DATABASE
 from tests.cli.play import PASSPHRASE, PATIENCE, Service, Stage
 
+pytestmark = pytest.mark.whole
+
 LISTED = 150
 BOOK = 2 * BATCH + 10
 """Numbers of an address book: two whole batches and one of 16 that is filled up."""

@@ -13,7 +13,7 @@ from tests.cli.play import Service
 
 ALICE, BOB = "+447700900111", "+447700900222"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from grue.lab.seen import make
 from tests.cli.browser import needs_browser, tab
 from tests.cli.pages import Reader
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(240)]
 
 SEED: Final = 3
 SHAPE: Final = Shape(days=100, contacts=60, events=4000)

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from grue.cli.own_page import page
 from grue.exposure.own import own_exposure, sights
 from tests.cli.browser import needs_browser, tab
@@ -40,6 +42,7 @@ def test_a_home_that_gave_nothing() -> None:
     assert "Nothing has been given to anybody yet." in page([], sights(relay=False, proxy=False), [])
 
 
+@pytest.mark.whole
 @needs_browser
 async def test_in_a_browser_it_is_drawn_and_asks_for_nothing(tmp_path: Path) -> None:
     html = tmp_path / "own.html"

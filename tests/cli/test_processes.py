@@ -14,6 +14,8 @@ import pytest
 
 from tests.cli.play import GRUE, PASSPHRASE, PATIENCE, Service, Stage, until
 
+pytestmark = pytest.mark.whole
+
 ALICE, BOB, NOBODY = "+447700900121", "+447700900122", "+447700900129"
 
 

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.cli.play import Service, Stage
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[Stage, str]]:

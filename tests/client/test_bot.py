@@ -7,8 +7,12 @@ import sys
 from asyncio.subprocess import DEVNULL
 from pathlib import Path
 
+import pytest
+
 from tests.world.memory import ALICE, BOB, PASSPHRASE
 from tests.world.processes import ProcessWorld, eventually
+
+pytestmark = pytest.mark.whole
 
 README = Path(__file__).parents[2] / "README.md"
 

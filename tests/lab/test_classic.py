@@ -242,6 +242,7 @@ async def test_it_listens_on_this_machine_only(listen: str) -> None:
 # --- apart from Grue ------------------------------------------------------------------------------
 
 
+@pytest.mark.whole
 def test_it_says_what_it_is_at_every_start_and_ends_cleanly() -> None:
     service = Service("lab", "classic", "--listen", "127.0.0.1:0")
     service.listening()
@@ -249,6 +250,7 @@ def test_it_says_what_it_is_at_every_start_and_ends_cleanly() -> None:
     assert WARNING in " ".join(service.errors)
 
 
+@pytest.mark.whole
 async def test_a_grue_server_has_nothing_of_it(tmp_path: Path) -> None:
     service = Service("serve", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0")
     try:

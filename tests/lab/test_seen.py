@@ -18,7 +18,7 @@ from grue.lab.life import WEEK, Shape
 from grue.lab.seen import CAPTURES, Tags, make, over_seeds, read
 from grue.protocol import wire
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(180)]
 
 SEED = 11
 

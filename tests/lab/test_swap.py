@@ -17,7 +17,7 @@ from grue.server import directory, keypackages, mailboxes
 from grue.server.app import Server
 from grue.server.store import Tx, Value
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
 
 
 class Round(NamedTuple):

@@ -20,6 +20,8 @@ from grue.protocol import wire
 from grue.server.keys import open_keys
 from tests.server.kit import key_hash
 
+pytestmark = pytest.mark.whole
+
 SERVE = """
 import sys
 from pathlib import Path

@@ -18,6 +18,8 @@ from tests.server.relaykit import PATH, REQ, Target, always, ask, http, read, re
 from tests.server.test_http_process import core_limit
 from tests.server.test_relay import ODD, Gate
 
+pytestmark = pytest.mark.whole
+
 
 class Process:
     """A relay, the port it is at, and how it ended."""

@@ -42,12 +42,19 @@ async def people(path: Path) -> AsyncIterator[MemoryWorld]:
         await world.close()
 
 
-@pytest.fixture
-async def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+async def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of a server with these people, stopped."""
-    async with people(tmp_path):
+    path = tmp_path_factory.mktemp("people")
+    async with people(path):
         pass
-    return tmp_path / "server"
+    return path / "server"
+
+
+@pytest.fixture
+def data(stopped: Path, tmp_path: Path) -> Path:
+    """The same for one test, which may change them."""
+    return shutil.copytree(stopped, tmp_path / "server")
 
 
 def said(answer: Answer) -> str:

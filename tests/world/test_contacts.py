@@ -127,6 +127,7 @@ async def test_a_long_file_takes_little_memory(world: MemoryWorld) -> None:
     assert peak < 10 << 20
 
 
+@pytest.mark.whole
 async def test_a_hundred_thousand_lines_of_which_most_are_no_new_number(world: MemoryWorld) -> None:
     alice = await world.person(ALICE)
     listed = numbers(10_000, 17)

@@ -11,6 +11,8 @@ from grue.errors import ConsentNeeded, Unreachable
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY
 from tests.world.processes import PATIENCE_SECONDS, ProcessWorld, eventually, until
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(params=["direct", "oblivious"])
 async def processes(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[ProcessWorld]:
