@@ -19,6 +19,28 @@ MAY_IMPORT: Final = {
     # Another operator runs the relay, so it must not need our server; and what both are started with needs neither.
     "server.relay": frozenset({"errors", "protocol", "server.listening"}),
     "server.listening": frozenset({"errors"}),
+    # A replica holds no account's key and no store: of the server it has what keeps and answers a public table.
+    "server.replica": frozenset(
+        {
+            "errors",
+            "_core",
+            "protocol",
+            "server.listening",
+            "server.mirror",
+            "server.origin",
+            "server.queryqueue",
+            "server.disk",
+            "server.keyfile",
+            "server.reporting",
+        }
+    ),
+    "server.mirror": frozenset({"errors", "_core", "protocol", "server.disk", "server.private"}),
+    "server.origin": frozenset({"errors", "protocol", "server.disk"}),
+    "server.private": frozenset({"errors", "_core", "protocol", "server.disk"}),
+    "server.queryqueue": frozenset({"errors", "_core"}),
+    "server.keyfile": frozenset({"errors", "server.disk"}),
+    "server.disk": frozenset({"errors"}),
+    "server.reporting": frozenset[str](),
     "client": frozenset({"errors", "_core", "protocol"}),
     "calls": frozenset({"errors", "protocol", "client"}),
     "desktop": frozenset({"errors", "protocol", "client"}),

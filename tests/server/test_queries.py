@@ -15,10 +15,10 @@ from grue.errors import BadRequest, CorruptDatabase, EpochEnded, ServerBusy, Tok
 from grue.protocol import wire
 from grue.protocol.directory import PRIVATE_FILES
 from grue.protocol.record import RECORD_BYTES
-from grue.server import private, queries
+from grue.server import private, queryqueue
 from grue.server.directory import Directory
 from grue.server.keys import open_keys
-from grue.server.queries import PASS, Queries
+from grue.server.queryqueue import PASS, Queries
 from tests.protocol.directories import NOW
 from tests.server.kit import TestServer, serving
 
@@ -133,7 +133,7 @@ async def test_query_04_a_full_queue_says_when_to_come_back_and_takes_no_token(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query, _, _ = host.query(bytes(16))
-    monkeypatch.setattr(queries, "QUEUE_BYTES", len(query))
+    monkeypatch.setattr(queryqueue, "QUEUE_BYTES", len(query))
     async with host.serving() as server:
         with server.queries.room([query]):
             answer = await server.ask(wire.Query(host.epoch, [query]))

@@ -62,6 +62,8 @@ class ProcessWorld:
         self._server: Service
         self._clients: list[Client] = []
         self._address = "127.0.0.1:0"
+        self.options: list[str] = []
+        """More of `grue serve`, from its next start on."""
 
     @property
     def url(self) -> str:
@@ -77,7 +79,7 @@ class ProcessWorld:
             await self.carrier.start()
         sms = f"smpp://grue:secret@{self.carrier.address}"
         data = str(self.path / "server")
-        self._server = Service("serve", "--data", data, "--listen", self._address, "--sms", sms)
+        self._server = Service("serve", "--data", data, "--listen", self._address, "--sms", sms, *self.options)
         await self._server.start()
         self._address = self._server.address
         if self._relayed:

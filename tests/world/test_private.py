@@ -1,5 +1,6 @@
 """Lookups of tier 2 in a whole world: the same for hits, misses and spoilt answers, and no material used twice."""
 
+import itertools
 import shutil
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -10,10 +11,12 @@ from msgspec.structs import replace
 
 from grue.client import directory as own_directory
 from grue.client.client import Client
+from grue.client.private import BUSY_SECONDS, BUSY_TRIES
 from grue.client.stock import STOCK, Stock
 from grue.errors import BadDirectory, BadManifest, ServerBusy, TimedOut, Unreachable
 from grue.protocol import wire
 from grue.protocol.fallback import Route
+from grue.protocol.pir import PrivateTable
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld
 from tests.world.test_dishonest import flipped, forget_directory
 
@@ -158,19 +161,108 @@ async def test_an_epoch_that_ends_between_evaluation_and_query_costs_at_most_ano
     ]
 
 
-async def test_a_busy_server_leaves_the_route_unknown_and_is_asked_afresh_later(
+class Waits:
+    """Stands in for sleeping, and notes for how long it would have been."""
+
+    def __init__(self, client: Client) -> None:
+        self.seconds: list[float] = []
+        client.context.directory._private._sleep = self.sleep
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+def refusing(times: int, retry_after: int = 2) -> Callable[[wire.Message, wire.Message], wire.Message]:
+    """What a server does whose queue is full so many times."""
+    left = [times]
+
+    def changed(request: wire.Message, answer: wire.Message) -> wire.Message:
+        if isinstance(request, wire.Query) and left[0]:
+            left[0] -= 1
+            return wire.Refusal(ServerBusy.code, retry_after)
+        return answer
+
+    return changed
+
+
+async def test_a_query_refused_as_busy_is_made_again_with_other_material(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    waits = Waits(alice)
+    world.network.change = refusing(BUSY_TRIES - 1)
+    sent = len(queries(world))
+    assert await route(alice, NOBODY) is Route.SMS
+    tried = queries(world)[sent:]
+    assert len(tried) == BUSY_TRIES
+    assert not any(related(first, second) for first, second in itertools.combinations(tried, 2))
+    assert all(2 <= seconds <= 3 for seconds in waits.seconds)
+    assert len(waits.seconds) == BUSY_TRIES - 1
+
+
+async def test_a_server_that_stays_busy_leaves_the_route_unknown_and_is_asked_afresh_later(
     world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await world.person(ALICE)
+    waits = Waits(alice)
+    sent = len(queries(world))
     with monkeypatch.context() as patched:
-        patched.setattr("grue.server.queries.QUEUE_BYTES", 0)
+        patched.setattr("grue.server.queryqueue.QUEUE_BYTES", 0)
         with world.server.queries.room([b"x"]):
             (looked_up,) = await alice.lookup(NOBODY)
     assert isinstance(looked_up.error, ServerBusy)
     assert looked_up.error.retry_after > 0
+    assert len(queries(world)) - sent == BUSY_TRIES == len(waits.seconds) + 1
     assert await route(alice, NOBODY) is Route.SMS
     refused, again = queries(world)[-2:]
     assert not related(refused, again)
+
+
+async def test_who_is_told_to_come_back_much_later_does_not_wait(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    waits = Waits(alice)
+    world.network.change = refusing(1, BUSY_SECONDS + 1)
+    (looked_up,) = await alice.lookup(NOBODY)
+    assert isinstance(looked_up.error, ServerBusy)
+    assert waits.seconds == []
+
+
+async def test_a_busy_server_is_asked_in_the_same_way_for_hits_and_misses(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    await world.person(BOB)
+    world.server.directory.renew()
+    await alice.lookup("+447700900777")
+    waits = Waits(alice)
+    traces, routes = [], []
+    for number in (BOB, NOBODY):
+        world.network.seen.clear()
+        world.network.change = refusing(1)
+        (looked_up,) = await alice.lookup(number)
+        routes.append(looked_up.route)
+        costs = (looked_up.requests, looked_up.bytes_up, looked_up.bytes_down)
+        traces.append((world.network.requests(), [len(wire.encode(one)) for one in world.network.seen], costs))
+    assert routes == [Route.ENCRYPTED, Route.SMS]
+    assert traces[0] == traces[1]
+    assert traces[0][0] == ["Evaluate", "Query", "Query"]
+    assert len(waits.seconds) == 2
+
+
+async def test_what_was_answered_before_the_server_was_busy_is_not_asked_again(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await world.person(ALICE)
+    Waits(alice)
+    monkeypatch.setattr(PrivateTable, "batch", 1)
+    answered = [0]
+
+    def changed(request: wire.Message, answer: wire.Message) -> wire.Message:
+        answered[0] += isinstance(request, wire.Query)
+        return wire.Refusal(ServerBusy.code, 1) if answered[0] == 2 else answer
+
+    world.network.change = changed
+    sent = len(queries(world))
+    found = await alice.lookup(BOB, CAROL, NOBODY)
+    assert [one.route for one in found] == [Route.SMS] * 3
+    # Three, and the second of them once more.
+    assert len(queries(world)) - sent == 4
 
 
 # --- files ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What runs until it is told to stop: `serve`, `relay`, `carrier`. Their stdout is JSON lines in any case."""
+"""What runs until it is told to stop: `serve`, `replica`, `relay`, `carrier`. Their stdout is JSON lines always."""
 
 import asyncio
 import ssl
@@ -19,6 +19,7 @@ BLOB_GIB = 32
 
 SERVER_ADDRESS = "127.0.0.1:8443"
 RELAY_ADDRESS = "127.0.0.1:8444"
+REPLICA_ADDRESS = "127.0.0.1:8445"
 CARRIER_ADDRESS = "127.0.0.1:2775"
 """SMPP's usual port."""
 
@@ -36,6 +37,14 @@ def serve(
         bool, Parameter(negative="", help="Start although the clock contradicts what was signed last.")
     ] = False,
     blob_limit: Annotated[int, Parameter(help="GiB that attachments may take in DATA, all together.")] = BLOB_GIB,
+    replicas: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="URL of a `grue replica`, or of a load balancer before some: private queries are passed on to it. "
+            "May be given several times. They need a copy of DATA/replica.key, which is made.",
+        ),
+    ] = None,
     shell: Injected,
 ) -> None:
     """Run a server until SIGTERM or Ctrl-C. Prints {"listening": "HOST:PORT"} when it is ready."""
@@ -60,7 +69,36 @@ def serve(
         restored=restored,
         clock_is_right=clock_is_right,
         blob_limit=blob_limit << 30,
+        replicas=replicas or (),
     )
+
+
+def replica(
+    *,
+    of: Annotated[str, Parameter(help="The server's URL: https://, or http:// on this machine.")],
+    key: Annotated[Path, Parameter(help="A copy of the server's DATA/replica.key.")],
+    data: Annotated[Path, Parameter(help="Where the copy of the directory is kept; made when it is not there.")],
+    listen: Annotated[str, Parameter(help="HOST:PORT; port 0 is any free one.")] = REPLICA_ADDRESS,
+    tls_cert: Annotated[Path | None, Parameter(help="Certificate chain (PEM), to serve https://.")] = None,
+    tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM).")] = None,
+    shell: Injected,
+) -> None:
+    """Run a replica: it holds a server's public directory, and answers private queries in its place.
+
+    `grue serve --replicas` passes them on, and nobody else is answered; the directory's files are for anybody. It has
+    nothing of any account, and can be lost without loss. Ends at SIGTERM or Ctrl-C. Prints {"listening": "HOST:PORT"}
+    when it is ready, {"epoch": N, "records": N} whenever it has another base, and {"behind": CODE} when none comes.
+    """
+    from grue.server.replica import run
+
+    tls = _tls(tls_cert, tls_key)
+    scheme = "http" if tls is None else "https"
+
+    def ready(address: str) -> None:
+        write_object({"listening": address})
+        shell.note(f"A replica at {scheme}://{address}. Ctrl-C stops it.")
+
+    run(data, listen, of, key, tls=tls, ready=ready, told=write_object)
 
 
 def relay(

@@ -1,43 +1,70 @@
 """Retrieving records by private queries: what a client of tier 2 does where one of tier 1 searches its own table.
 
 Each tag is asked for once in an epoch, and what came is kept: a record, an absence, and a spoilt answer likewise. So
-what is asked later does not depend on what an answer held.
+what is asked later does not depend on what an answer held. A request that was refused as busy got no answer: its tags
+are asked for again, with fresh material and fresh tokens.
 """
 
 import asyncio
 import os
+import random
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from grue._core import PirMaterial
 from grue.client import rows
 from grue.client.stock import Stock
 from grue.client.store import Db, Store
-from grue.errors import EpochEnded, NotAGrueServer
+from grue.errors import EpochEnded, NotAGrueServer, ServerBusy
 from grue.protocol import wire
 from grue.protocol.directory import PRIVATE_FILES
 from grue.protocol.directory_sync import Known
 from grue.protocol.pir import Outcome, PrivateFiles, PrivateTable, Retrieval, Retrieved, Spoilt, taken
 
+BUSY_TRIES: Final = 3
+"""Times that a lookup's queries are begun, when the server is busy: each costs tokens, and gives it more to do."""
+
+BUSY_SECONDS: Final = 10
+"""The longest that is waited before one of them. A full queue of a server empties in less; who is told to come back
+later than that is told so."""
+
 Ask = Callable[[wire.Query], Awaitable[wire.AnonymousAnswer]]
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Private:
     """Private queries of one client."""
 
-    def __init__(self, store: Store, stock: Stock, ask: Ask) -> None:
+    def __init__(self, store: Store, stock: Stock, ask: Ask, sleep: Sleep = asyncio.sleep) -> None:
         """`ask` makes a request and pays for it."""
         self._store = store
         self._stock = stock
         self._ask = ask
+        self._sleep = sleep
         self._table: tuple[bytes, PrivateTable] | None = None
 
     async def retrieve(self, known: Known, tags: Sequence[bytes]) -> None:
         """Have in the store what the base says of each tag: one query for each that was not asked for in this epoch.
 
-        Raises EpochEnded when another base is to be asked, and what the network and the server do. What was answered
+        Waits where the server is busy, as long as it says, and asks again for what was not answered. Raises EpochEnded
+        when another base is to be asked, ServerBusy, and what else the network and the server do. What was answered
         until then stays.
         """
         table = await self._opened(known)
+        for _ in range(BUSY_TRIES - 1):
+            try:
+                await self._retrieve(table, tags)
+            except ServerBusy as busy:
+                if busy.retry_after > BUSY_SECONDS:
+                    raise
+                # Not all at the same moment, or the queue is full again.
+                wait = max(1, busy.retry_after) * random.uniform(1.0, 1.5)  # noqa: S311 -- spreads load, hides nothing
+            else:
+                return
+            await self._sleep(wait)
+        await self._retrieve(table, tags)
+
+    async def _retrieve(self, table: PrivateTable, tags: Sequence[bytes]) -> None:
         retrieval = Retrieval(table, await self._store.read(missing, table.epoch, tags))
         while retrieval.wanted:
             materials = await self._materials(table, retrieval.wanted)

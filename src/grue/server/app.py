@@ -20,6 +20,8 @@ from grue.server.directory import Directory
 from grue.server.gateway import Gateway
 from grue.server.keys import Keys
 from grue.server.mailboxes import key_hash
+from grue.server.queryqueue import Queries
+from grue.server.replicas import Replicas
 from grue.server.reporting import report as report
 from grue.server.sms import SmsRole
 from grue.server.store import Store, Tx
@@ -57,7 +59,9 @@ class Server:
         self.clock = clock
         self.random = random
         self.gateway = Gateway(keys.signing, clock, random)
-        self.queries = queries.Queries()
+        self.queries = Queries()
+        self.replicas: Replicas | None = None
+        """Those who answer private queries in this server's place, if there are any."""
         self.streams = Hub(_StreamAccess(self))
         self._challenge_key = random(32)
 

@@ -1,12 +1,14 @@
 """Writing so that it outlives a crash, and saying so when there is no room."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from grue.errors import DiskFull
+from grue.errors import DiskFull, UsageError
 
 
 @contextmanager
@@ -28,6 +30,12 @@ def write_file(path: Path, contents: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def sync_file(path: Path) -> None:
+    """Make what was written to a file before outlive a crash."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
 def sync_directory(path: Path) -> None:
     """Make what was created, renamed or removed in a directory outlive a crash."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -35,3 +43,16 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def locked(data: Path, name: str, who: str) -> IO[bytes]:
+    """Hold a directory, made when it is not there, for this process; `who` else holds it is said. Raises UsageError."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.umask(0o077)
+    file = (data / name).open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise UsageError(f"Another {who} is running on this directory.") from None
+    return file

@@ -2,12 +2,11 @@
 
 DATA/server.key signs manifests, overlay heads and inbound SMS, and makes registration codes. The directory's key
 turns tags into phone numbers by trial; it has a file of its own, so that it can lie elsewhere, and no backup of
-DATA has to hold it.
+DATA has to hold it. DATA/replica.key is made when there are replicas, who have a copy of it.
 """
 
 import hmac
 import os
-import stat
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import OprfError, OprfKey
 from grue.errors import UsageError
-from grue.server.disk import sync_directory
+from grue.protocol.replica import KEY_MAGIC, PUBLIC_BYTES, SECRET_BYTES, ReplicaKey
+from grue.server.keyfile import create_key_file, foreign, read_key_file
 
 SERVER_KEY: Final = "server.key"
 DIRECTORY_KEY: Final = "directory.key"
+REPLICA_KEY: Final = "replica.key"
 DIRECTORY: Final = "directory"
 """Where the directory's files are; once it is there, a missing key is a loss and not a first start."""
 
@@ -68,41 +69,26 @@ def open_keys(data: Path, directory_key: Path | None = None) -> Keys:
     try:
         oprf_key = OprfKey.from_bytes(oprf)
     except OprfError:
-        raise _foreign(oprf_path) from None
+        raise foreign(oprf_path) from None
     return Keys(Ed25519PrivateKey.from_private_bytes(server[:_KEY_BYTES]), server[_KEY_BYTES:], oprf_key)
+
+
+def open_replica_key(data: Path, keys: Keys) -> ReplicaKey:
+    """Read what is shared with the replicas, or make it. Raises UsageError, also for that of another server."""
+    path = data / REPLICA_KEY
+    if not path.exists():
+        made = ReplicaKey(keys.server_public, os.urandom(SECRET_BYTES))
+        create_key_file(path, KEY_MAGIC + made.to_bytes())
+    key = ReplicaKey.from_bytes(read_key_file(path, KEY_MAGIC, PUBLIC_BYTES + SECRET_BYTES))
+    if key.server_public != keys.server_public:
+        raise UsageError(f"{path} was made for another server. Remove it, and give the replicas the one that is made.")
+    return key
 
 
 def _read(path: Path, magic: bytes, length: int, may_create: bool) -> bytes:
     if not path.exists():
         if not may_create:
             raise UsageError(f"The key file {path} is missing, and this directory was made with it. Restore it.")
-        _create(path, magic + (OprfKey.generate().to_bytes() if length == _KEY_BYTES else os.urandom(length)))
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(f"Others on this machine can read the key file {path}. Run `chmod 600 {path}`.")
-    contents = path.read_bytes()
-    if not contents.startswith(magic) or len(contents) != len(magic) + length:
-        raise _foreign(path)
-    return contents[len(magic) :]
-
-
-def _create(path: Path, contents: bytes) -> None:
-    """Put the whole file there or nothing, and never replace one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        # Another process made it at the same moment; that one counts.
-        pass
-    finally:
-        temporary.unlink()
-    sync_directory(path.parent)
-
-
-def _foreign(path: Path) -> UsageError:
-    return UsageError(f"{path} is not a key file of this version of Grue.")
+        made = OprfKey.generate().to_bytes() if length == _KEY_BYTES else os.urandom(length)
+        create_key_file(path, magic + made)
+    return read_key_file(path, magic, length)

@@ -1,22 +1,21 @@
 """Run a server until it is told to stop, and stop it without losing anything."""
 
 import asyncio
-import fcntl
-import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from grue.errors import UsageError
+from grue.server import disk
 from grue.server.app import Server
 from grue.server.blobs import MAX_BLOB_BYTES, Blobs
 from grue.server.clock import SteadyClock
 from grue.server.directory import TEND_EVERY, Directory
 from grue.server.http import runner
-from grue.server.keys import open_keys
+from grue.server.keys import Keys, open_keys, open_replica_key
 from grue.server.listening import listening, parse_address, run_fast, set_limits, stop_signal
+from grue.server.replicas import Replicas
 from grue.server.reporting import report
 from grue.server.sms import SmsRole, open_gateway
 from grue.server.sqlite import open_store
@@ -39,6 +38,7 @@ async def serve(
     restored: bool = False,
     clock_is_right: bool = False,
     blob_limit: int = MAX_BLOB_BYTES,
+    replicas: Sequence[str] = (),
     make: Callable[..., Server] = Server,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Calls `ready` with HOST:PORT once requests are answered.
@@ -46,6 +46,7 @@ async def serve(
     restored        the data comes from a backup: clients are told to read again, and old key packages not handed out
     clock_is_right  start although the clock contradicts what was signed last
     blob_limit      bytes that attachments may take on the disk
+    replicas        URLs of replicas, or of what balances load among some: private queries are passed on to them
     make            what makes the server of its parts
 
     Raises UsageError, ClockImplausible, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
@@ -56,7 +57,9 @@ async def serve(
     asyncio.get_running_loop().set_exception_handler(_report_from_loop)
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(data))
-        server = await stack.enter_async_context(_server(data, sms, directory_key, clock_is_right, blob_limit, make))
+        server = await stack.enter_async_context(
+            _server(data, sms, directory_key, clock_is_right, blob_limit, replicas, make)
+        )
         if restored:
             await server.after_restore()
         stack.enter_context(_chores(server))
@@ -77,6 +80,7 @@ async def _server(
     directory_key: Path | None,
     clock_is_right: bool = False,
     blob_limit: int = MAX_BLOB_BYTES,
+    replicas: Sequence[str] = (),
     make: Callable[..., Server] = Server,
 ) -> AsyncIterator[Server]:
     """All parts of a server, in the order in which they need each other, and left in the opposite one."""
@@ -90,12 +94,22 @@ async def _server(
         try:
             blobs = Blobs(data / BLOBS, blob_limit)
             server = make(store, keys=keys, directory=directory, blobs=blobs, sms=role, clock=clock)
-            async with _sms(server, role):
+            async with _replicas(server, data, keys, replicas), _sms(server, role):
                 yield server
         finally:
             await directory.close()
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def _replicas(server: Server, data: Path, keys: Keys, urls: Sequence[str]) -> AsyncIterator[None]:
+    if not urls:
+        yield
+        return
+    server.replicas = Replicas(urls, open_replica_key(data, keys))
+    async with server.replicas.connected():
+        yield
 
 
 @asynccontextmanager
@@ -140,13 +154,5 @@ def _report_from_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any])
 
 
 def locked(data: Path) -> IO[bytes]:
-    """Hold the directory for this process. Two servers would not see each other's streams."""
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.umask(0o077)
-    file = (data / LOCK).open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise UsageError("Another server is running on this directory.") from None
-    return file
+    """Hold the directory for this process. Two servers would not see each other's streams. Raises UsageError."""
+    return disk.locked(data, LOCK, "server")
