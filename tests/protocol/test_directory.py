@@ -57,7 +57,15 @@ def test_directory_01_a_head_is_no_manifest() -> None:
         UnverifiedManifest(wire.encode(wire.SignedFile(body, signature))).verify(FAKE.public)
 
 
-@pytest.mark.parametrize("changes", [{"layout": "columns"}, {"count": directory.MAX_RECORDS + 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"layout": "columns"},
+        {"count": directory.MAX_RECORDS + 1},
+        {"ended": bytes(32), "ended_length": directory.MAX_OVERLAY + 1},
+        {"ended": bytes(31)},
+    ],
+)
 def test_directory_02_a_layout_or_size_that_we_cannot_read_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(BadManifest):
         manifest_of(copy(FAKE, manifest_changes=changes))

@@ -1,5 +1,6 @@
 """Head gossip: a server that shows two people two directories is caught by what they write to each other."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -248,6 +249,40 @@ async def test_a_few_heads_may_wait_and_no_more(world: MemoryWorld, monkeypatch:
     assert (await bob.heads()).waiting == 3
     assert await route(bob, NOBODY) is Route.SMS
     assert (await bob.heads()).waiting == 0
+
+
+async def test_a_process_that_was_overtaken_does_not_set_the_copy_back(world: MemoryWorld) -> None:
+    """Two processes of one home fetch at a time: what the slower one has found is not taken for what follows."""
+    alice, bob = await acquainted(world)
+    other = await world.open(ALICE)
+    await a_day(world, alice, bob)
+    slow, fetched = asyncio.Event(), asyncio.Event()
+    honest = alice.context.transport.file
+
+    async def slowly(path: str, start: int = 0, most: int | None = None) -> bytes:
+        file = await honest(path, start, most)
+        if path.endswith("manifest") and not fetched.is_set():
+            fetched.set()
+            await slow.wait()
+        return file
+
+    alice.context.transport.file = slowly  # type: ignore[method-assign]
+    await world.server.directory.put(os.urandom(RECORD_BYTES))
+    world.server.directory.renew()
+    looking = asyncio.create_task(alice.lookup(NOBODY))
+    await fetched.wait()
+    await world.server.directory.put(os.urandom(RECORD_BYTES))
+    world.server.directory.renew()
+    assert await route(other, NOBODY) is Route.SMS
+    slow.set()
+    assert (await looking)[0].route is Route.SMS
+    own = (await alice.heads()).own
+    assert own is not None
+    assert own.contents.epoch == 3
+    # What is kept of the epochs that ended is what a contact was shown of them.
+    await bob.send(ALICE, "all the same")
+    assert await take(alice) == ["all the same"]
+    assert (await alice.notices(), (await alice.heads()).split) == ([], None)
 
 
 # --- the own record, at each head -----------------------------------------------------------------

@@ -34,7 +34,7 @@ from grue.protocol.record import RECORD_BYTES, TAG_BYTES
 T = TypeVar("T")
 
 RESTARTS: Final = 3
-"""Times that a lookup is begun, when bases are cut while it runs."""
+"""Times that a lookup, or bringing the copy up to date, is begun when bases are cut while it runs."""
 
 PART: Final = CHUNK
 """Bytes of a large file that are fetched at once, and are safe then: what one sealed response holds."""
@@ -102,8 +102,7 @@ class Directory:
         """
         async with self._one_sync:
             await self._store.read(gossip.check_whole)
-            known = await self.known()
-            current = await self._sync(known)
+            known, current = await self._synced()
         if self._own is not None and (known is None or current.head.file != known.head.file):
             await self._look_at(self._own, current)
         return current
@@ -206,31 +205,47 @@ class Directory:
             raise NotAGrueServer
         return answer
 
-    async def _sync(self, known: Known | None) -> Current:
-        for attempt in range(3):
+    async def _synced(self) -> tuple[Known | None, Current]:
+        """What was known before, and the directory as it is now, which is in the store."""
+        for _ in range(RESTARTS):
+            known = await self.known()
+            synced = await self._fetched(known)
+            changed = known is None or synced.current.head.file != known.head.file or synced.current.tier != known.tier
+            if not changed and not await self._store.read(gossip.is_waiting):
+                return known, synced.current
+            if await self._store.transact(self._take_up, known, synced, changed):
+                await self._store.read(gossip.check_whole)
+                return known, synced.current
+        raise ServerBusy("(another process of this home was faster)")
+
+    async def _fetched(self, known: Known | None) -> Synced:
+        for _ in range(RESTARTS):
             try:
-                synced = await self._run(Sync(self._server_public, int(self._clock()), known, self._tier))
-                break
+                return await self._run(Sync(self._server_public, int(self._clock()), known, self._tier))
             except NotAGrueServer:
                 # A new base was cut between two files; the next head names the new one.
-                if attempt == 2:
-                    raise ServerBusy from None
+                continue
             except VerificationFailed:
                 # Parts that were kept may be what is wrong.
                 await self._store.note(private.drop_parts)
                 raise
-        changed = known is None or synced.current.head.file != known.head.file or synced.current.tier != known.tier
-        if changed or await self._store.read(gossip.is_waiting):
-            await self._store.transact(self._take_up, known, synced, changed)
-            await self._store.read(gossip.check_whole)
-        return synced.current
+        raise ServerBusy
 
-    def _take_up(self, db: Db, known: Known | None, synced: Synced, changed: bool) -> None:
-        """Store what is new, and hold it against what contacts were shown. Raises ShrunkDirectory, storing nothing."""
+    def _take_up(self, db: Db, known: Known | None, synced: Synced, changed: bool) -> bool:
+        """Store what is new, and hold it against what contacts were shown. Raises ShrunkDirectory, storing nothing.
+
+        False, and nothing is stored, when another process has brought the copy further meanwhile: it has to stay one
+        that only goes on.
+        """
+        before = None if known is None else (known.head.file, known.tier)
+        head = rows.get_meta(db, "head", bytes)
+        if (None if head is None else (head, _tier(db))) != before:
+            return False
         if changed:
             _keep_ended(db, known, synced)
             _save(db, self._stock, synced)
         self.gossip.settle(db, int(self._clock()))
+        return True
 
     async def _run(self, sync: Sync) -> Synced:
         effect: Effect = sync.start()

@@ -104,7 +104,7 @@ class UnverifiedManifest:
         """Raises BadManifest.
 
         DIRECTORY-01 the server's key signed it, as a manifest.
-        DIRECTORY-02 its layout and its count are ones that we can read.
+        DIRECTORY-02 its layout and its count are ones that we can read, and the epoch before ended possibly.
         DIRECTORY-15 its table for private queries, if it has one, is of as many records, and has its files' hashes.
         """
         body = _signed_body(self.file, MANIFEST_CONTEXT, server_public)
@@ -114,6 +114,8 @@ class UnverifiedManifest:
             raise BadManifest from None
         if contents.layout != LAYOUT or (contents.count > MAX_RECORDS and not contents.pir):
             raise BadManifest("(a layout that this version cannot read)")
+        if contents.ended_length > MAX_OVERLAY or len(contents.ended) not in (0, sha256().digest_size):
+            raise BadManifest("(an impossible end of the epoch before)")
         _check_private(contents)
         return Manifest(contents, sha256(body).digest(), self.file)
 
