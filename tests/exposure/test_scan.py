@@ -40,6 +40,7 @@ async def test_nothing_is_at_rest_at_any_time(tmp_path: Path) -> None:
 # --- leaks on purpose -----------------------------------------------------------------------------
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
 async def test_a_server_that_leaks_is_caught_where_it_does(tmp_path: Path, mutant: Mutant) -> None:
     async with running(tmp_path, mutant) as world:

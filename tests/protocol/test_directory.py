@@ -165,7 +165,7 @@ def test_directory_10_a_base_out_of_order_or_with_a_tag_twice_is_refused() -> No
 
 def test_directory_11_a_base_with_another_root_is_refused() -> None:
     with pytest.raises(BadDirectory, match="root"):
-        directory.check_base(FAKE.base[:-1] + b"x", manifest_of(FAKE))
+        directory.check_base(FAKE.base[:-1] + bytes([FAKE.base[-1] ^ 1]), manifest_of(FAKE))
 
 
 def test_directory_12_an_overlay_of_another_length_is_refused() -> None:
