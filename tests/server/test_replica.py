@@ -377,6 +377,17 @@ async def test_replica_05_the_one_before_is_answered_while_the_next_is_built(
     assert await answered(site, before)
 
 
+async def test_a_table_is_not_begun_once_the_replica_is_to_stop(site: Site) -> None:
+    before = site.host.epoch
+    site.host.directory.renew()
+    # While the base is fetched or checked, say.
+    site.mirror.stop()
+    with pytest.raises(PirError):
+        await site.look()
+    assert await answered(site, before)
+    assert site.mirror.private_base(site.host.epoch) is None
+
+
 async def test_replica_06_after_a_restart_it_answers_what_it_has_without_the_server(host: Host, tmp_path: Path) -> None:
     async with replicating(host, tmp_path / "replica") as site:
         await site.look()

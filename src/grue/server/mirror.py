@@ -43,8 +43,7 @@ class Mirror:
         """Take what is there and checks: the newest epochs. Raises DiskFull, OSError."""
         self._path = data / DIRECTORY
         self._server_public = server_public
-        self.progress: PirProgress | None = None
-        """Of the table that is being built now."""
+        self._progress = PirProgress()
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._epochs: dict[int, Epoch] = {}
         for epoch in self._stored()[-KEPT_EPOCHS:]:
@@ -80,6 +79,10 @@ class Mirror:
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder / "base"
 
+    def stop(self) -> None:
+        """Let a table that is being built be given up, in about a second, and none be begun; for any thread."""
+        self._progress.stop()
+
     def drop_incoming(self) -> None:
         """What came is no good, or there is no room for it."""
         for folder in self._path.glob(f"{_NEW}*"):
@@ -88,7 +91,7 @@ class Mirror:
     def add(self, manifest: Manifest, head: Head) -> Epoch:
         """Check the base that came, build the table of it, and have both answer from now on.
 
-        Takes 8 s on two cores at a million records. Whatever it raises, what is here stays as it is.
+        Whatever it raises, what is here stays as it is; so it does once `stop` was called.
 
         REPLICA-03 the base is the manifest's: DIRECTORY-09 to -11. Raises BadDirectory.
         REPLICA-04 so is the table that is made of it, file by file. Raises BadDirectory, PirError, DiskFull, OSError.
@@ -119,11 +122,7 @@ class Mirror:
         if not manifest.contents.pir:
             return
         layout = PirLayout.from_bytes(manifest.contents.pir)
-        self.progress = PirProgress()
-        try:
-            built = private.build(folder, self.progress, layout.seed, layout.slots)
-        finally:
-            self.progress = None
+        built = private.build(folder, self._progress, layout.seed, layout.slots)
         if private.described(manifest.contents, built) != manifest.contents:
             raise BadDirectory("(a table of other records than the base's)")
 

@@ -100,8 +100,7 @@ class Replica:
         try:
             yield
         finally:
-            if (progress := self._mirror.progress) is not None:
-                progress.stop()
+            self._mirror.stop()
             following.cancel()
             with suppress(asyncio.CancelledError):
                 await following
