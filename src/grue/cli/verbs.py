@@ -30,7 +30,10 @@ VERBS: Final = {
         "Run a server, a relay, a carrier and two clients here, and show who learned what.",
     ),
     "serve": ("servers", "Run a server."),
-    "replica": ("servers", "Run a replica: it holds a server's public directory, and answers private queries in its place."),
+    "replica": (
+        "servers",
+        "Run a replica: it holds a server's public directory, and answers private queries in its place.",
+    ),
     "relay": ("servers", "Run an oblivious relay to somebody else's server; to your own it would hide nothing."),
     "directory": ("directories", "A server's directory: make a new base, list its files, check them."),
     "subpoena": ("subpoena", "Show what a server could hand over about a number, and what it could not."),
