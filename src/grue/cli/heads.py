@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 START_OVER = "Forget what was seen of the directory, and begin with what the server shows now."
 
 PROOF = """The server signed both of these, and only one can be true:
-  here         {ours}
-  at {contact}  {theirs}
+  {ours}, here
+  {theirs}, at {contact}
 Somebody was shown a directory of their own: the operator, or whoever holds the server's key, lies to one of you; or the
 server was set back to a backup and did not say so. Numbers are not looked up, and nothing goes out as SMS. Messages in
 conversations that you have go on. Ask {contact} and the operator, not through this server. `--json` prints both heads,
