@@ -39,7 +39,7 @@ def test_what_is_in_it_stays_data_and_nothing_is_fetched() -> None:
 
 
 def test_a_home_that_gave_nothing() -> None:
-    assert "Nothing has been given to anybody yet." in page([], sights(relay=False, proxy=False), [])
+    assert "Nothing was given to anybody since this home was made." in page([], sights(relay=False, proxy=False), [])
 
 
 @pytest.mark.whole

@@ -62,19 +62,74 @@ async def test_a_live_push_is_not_read_back_from_the_store(server: TestServer, b
     reader = Reader(server)
     await reader.subscribe(box)
     await reader.live()
-    pages = 0
-    page = server.streams.mailboxes.page
-
-    def counted(*args: object) -> object:
-        nonlocal pages
-        pages += 1
-        return page(*args)  # type: ignore[arg-type]
-
-    server.streams.mailboxes.page = counted  # type: ignore[assignment,method-assign]
+    pages = counted_pages(server)
     await asyncio.gather(*(box.post() for _ in range(50)))
     await reader.until(51)
     assert reader.seqs(box) == list(range(1, 51))
-    assert pages == 0
+    assert pages == []
+
+
+def counted_pages(server: TestServer) -> list[bytes]:
+    """The mailbox of each page that streams read from now on."""
+    page = server.streams.mailboxes.page
+    read: list[bytes] = []
+
+    def counted(mailbox: bytes, read_hash: bytes, after: int, limit: int) -> object:
+        read.append(mailbox)
+        return page(mailbox, read_hash, after, limit)
+
+    server.streams.mailboxes.page = counted  # type: ignore[assignment,method-assign]
+    return read
+
+
+async def test_who_has_everything_is_live_with_one_look(server: TestServer, box: Box) -> None:
+    for _ in range(3):
+        await box.post()
+    pages = counted_pages(server)
+    reader = Reader(server)
+    await reader.subscribe(box, after=3)
+    assert pages == [box.id]
+    await box.post()
+    await reader.until(2)
+    assert reader.seqs(box) == [4]
+    assert pages == [box.id]
+
+
+@pytest.mark.parametrize("known", [0, 2])
+async def test_what_is_posted_while_a_subscription_is_confirmed_comes(server: TestServer, box: Box, known: int) -> None:
+    for _ in range(2):
+        await box.post()
+    reader = Reader(server)
+    reader.slow()
+    subscribing = asyncio.create_task(reader.subscribe(box, after=known))
+    await reader.until(1)
+    await box.post()
+    reader.fast()
+    await subscribing
+    await reader.until(4 - known)
+    assert reader.seqs(box) == list(range(known + 1, 4))
+
+
+async def test_a_mailbox_that_goes_while_a_subscription_is_confirmed_leaves_none(server: TestServer, box: Box) -> None:
+    reader = Reader(server)
+    reader.slow()
+    subscribing = asyncio.create_task(reader.subscribe(box))
+    await reader.until(1)
+    server.streams.gone(box.id)
+    reader.fast()
+    await subscribing
+    assert len(server.streams) == 0
+
+
+async def test_a_stream_that_is_closed_while_it_subscribes_leaves_nothing_behind(server: TestServer, box: Box) -> None:
+    reader = Reader(server)
+    reader.slow()
+    subscribing = asyncio.create_task(reader.subscribe(box))
+    await reader.until(1)
+    reader.stream.close()
+    reader.fast()
+    await subscribing
+    assert len(server.streams) == 0
 
 
 @pytest.mark.parametrize("backlog", [0, 1, 15, 16, 17, 40])

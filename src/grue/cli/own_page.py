@@ -2,29 +2,34 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import date
 from html import escape
 from typing import Final
 
 from grue.cli.charts import bars
 from grue.cli.page import Listing, Row, document, many
-from grue.exposure.own import CAVEAT, Sight
+from grue.exposure.own import CAVEAT, Sight, when
 from grue.exposure.own import Row as Given
 
 TITLE: Final = "What this home has given to whom"
 
 
-def page(rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str, int]]) -> str:
+def page(
+    rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str, int]], first: date | None = None
+) -> str:
     """The whole file.
 
-    rows  what was given, to whom, how often
-    seen  who sees what with the present settings
-    days  dates, each with how many requests went out
+    rows   what was given, to whom, how often
+    seen   who sees what with the present settings
+    days   dates, each with how many requests went out
+    first  the day from which on the rows and days are; None since the home was made
     """
-    return document(TITLE, _body(rows, seen, days))
+    return document(TITLE, _body(rows, seen, days, when(first)))
 
 
-def _body(rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str, int]]) -> Iterator[str]:
+def _body(rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str, int]], period: str) -> Iterator[str]:
     yield f"<header><h1>{TITLE}</h1>"
+    yield f"<p><strong>What was given {period}.</strong></p>"
     yield (
         "<p>From the record that this home keeps of its own requests. It counts them by kind and day, and has no "
         "numbers, names or hours in it, so that whoever finds it learns no more than this page says: there is no "
@@ -39,7 +44,7 @@ def _body(rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str
         "What was given, to whom, and what they cannot tell by it", head, lines, "given", style="whole"
     ).lines()
     if not rows:
-        yield "<p>Nothing has been given to anybody yet.</p>"
+        yield f"<p>Nothing was given to anybody {period}.</p>"
     yield f"<p>{escape(CAVEAT)}</p></section>"
     yield from _parties(rows)
     yield from _days(days)

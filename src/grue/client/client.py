@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -386,15 +387,15 @@ class Client:
         await attachments.get(self._ready, attachment, into)
         return File(attachment.name, attachment.length)
 
-    async def exposure(self) -> list[tuple[str, str, int]]:
-        """What this client has given to whom so far: (party, fact, count)."""
+    async def exposure(self, since: date | None = None) -> list[tuple[str, str, int]]:
+        """What this client has given to whom, from a day on (by UTC) or so far: (party, fact, count)."""
         await self._note_exposure()
-        return await self._opened.read(rows.exposure)
+        return await self._opened.read(rows.exposure, _day(since))
 
-    async def exposure_days(self) -> list[tuple[int, int]]:
+    async def exposure_days(self, since: date | None = None) -> list[tuple[int, int]]:
         """The same by day: (days since 1970 by UTC, how many requests)."""
         await self._note_exposure()
-        return await self._opened.read(rows.exposure_days)
+        return await self._opened.read(rows.exposure_days, _day(since))
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -464,6 +465,11 @@ class Client:
 def open(home: str | Path | None = None, *, passphrase: str | None = None) -> Client:
     """A client of this home (default: `GRUE_HOME`), to be used with `async with`."""
     return Client(Path(home) if home is not None else None, passphrase=passphrase)
+
+
+def _day(one: date | None) -> int:
+    """Days since 1970; of none the first there could be."""
+    return 0 if one is None else (one - date(1970, 1, 1)).days
 
 
 def _settings(db: Db) -> TransportSettings:

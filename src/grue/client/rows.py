@@ -539,17 +539,18 @@ def count_exposure(db: Db, day: int, counts: dict[tuple[str, str], int]) -> None
         )
 
 
-def exposure(db: Db) -> list[tuple[str, str, int]]:
-    rows = db.rows("SELECT party, fact, sum(count) FROM exposure GROUP BY party, fact ORDER BY party, fact")
+def exposure(db: Db, first: int) -> list[tuple[str, str, int]]:
+    """What each party was given from a day on, in days since 1970."""
+    rows = db.rows(
+        "SELECT party, fact, sum(count) FROM exposure WHERE day >= ?1 GROUP BY party, fact ORDER BY party, fact", first
+    )
     return [(as_str(party), as_str(fact), as_int(count)) for party, fact, count in rows]
 
 
-def exposure_days(db: Db) -> list[tuple[int, int]]:
-    """Days since 1970, each with how many requests went out."""
-    return [
-        (as_int(day), as_int(count))
-        for day, count in db.rows("SELECT day, sum(count) FROM exposure GROUP BY day ORDER BY day")
-    ]
+def exposure_days(db: Db, first: int) -> list[tuple[int, int]]:
+    """Days since 1970 from one on, each with how many requests went out."""
+    rows = db.rows("SELECT day, sum(count) FROM exposure WHERE day >= ?1 GROUP BY day ORDER BY day", first)
+    return [(as_int(day), as_int(count)) for day, count in rows]
 
 
 # --- columns --------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ itself, so that nothing is left out.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 SERVER: Final = "server"
@@ -79,6 +80,11 @@ CAVEAT: Final = (
     "come together; what comes by a relay it sees without the address, one at a time. It keeps none of these."
 )
 """What every row leaves out, said once."""
+
+
+def when(first: date | None) -> str:
+    """From which day on a record is shown; None is its beginning."""
+    return "since this home was made" if first is None else f"since {first.isoformat()}, by UTC"
 
 
 def own_exposure(counts: Iterable[tuple[str, str, int]]) -> list[Row]:

@@ -10,7 +10,7 @@ import apsw
 
 from grue.client.client import Client
 from grue.client.home import make_key
-from grue.client.transport import Stream, Usage, refusal
+from grue.client.transport import Stream, Usage, kind_of, refusal
 from grue.errors import NotAGrueServer, UsageError
 from grue.protocol import wire
 from grue.server.app import Server
@@ -94,7 +94,7 @@ class CallingTransport:
 
     async def _ask(self, request: wire.Message, role: Callable[[bytes], Awaitable[bytes]]) -> bytes:
         data = wire.encode(request)
-        self.usage.sent(type(request).__name__, len(data))
+        self.usage.sent(kind_of(request), len(data))
         answer = await role(data)
         self.usage.bytes_down += len(answer)
         return answer

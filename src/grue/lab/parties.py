@@ -285,8 +285,9 @@ class Party:
             await self.acknowledge()
             return
         key = box.read_keys[self.number]
-        await self._anonymous(wire.Fetch(box.id, key, after, wait=wire.MAX_WAIT), wire.Fetched, earlier=waited)
-        await self._anonymous(wire.Ack(box.id, key, box.seq), wire.Done)
+        poll = wire.Fetch(box.id, key, after, wait=wire.MAX_WAIT)
+        if (await self._anonymous(poll, wire.Fetched, earlier=waited)).envelopes:
+            await self._anonymous(wire.Ack(box.id, key, box.seq), wire.Done)
 
     async def _anonymous(self, request: wire.Message, expect: type[Answer], earlier: float = 0) -> Answer:
         """Ask, and pay. `earlier` is for how many seconds a poll had waited when it was answered."""
@@ -299,7 +300,9 @@ class Party:
             self._tap.relayed(number, True, data, sealed, earlier=earlier)
             _, answered = await self.world.server.relayed("POST", oblivious.ANONYMOUS_PATH, data)
             answer = wire.ANONYMOUS_ANSWER.decode(answered)
-            self._tap.relayed(number, False, answered, _sealed(answer))
+            # A poll that brings nothing ran out; one that brings something is answered now.
+            ran = wire.MAX_WAIT if isinstance(answer, wire.Fetched) and not answer.envelopes else 0
+            self._tap.relayed(number, False, answered, _sealed(answer), earlier=-ran)
         else:
             self._tap.direct("anonymous", ANONYMOUS, True, data, sealed)
             answered = await self.world.server.anonymous(data)

@@ -169,19 +169,33 @@ class Stream:
     async def _subscribe(self, request: wire.Subscribe) -> None:
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise BadRequest
+        self._forget(request.mailbox)
         read_hash = key_hash(request.read_key)
+        subscription = Subscription(self, request.mailbox, read_hash, 0)
+        # Before the page is read: so nothing that is published after it goes unnoticed.
+        self._subscriptions[request.mailbox] = subscription
+        self._hub.add(subscription)
         try:
             page = await self._hub.mailboxes.page(request.mailbox, read_hash, 0, 0)
         except GrueError as error:
-            await self._sink.send(wire.encode(wire.NotSubscribed(request.mailbox, error.code)))
+            if self._current(subscription):
+                self._forget(request.mailbox)
+                await self._sink.send(wire.encode(wire.NotSubscribed(request.mailbox, error.code)))
             return
-        await self._sink.send(wire.encode(wire.Subscribed(request.mailbox, page.incarnation, page.head)))
-        self._forget(request.mailbox)
+        if self._current(subscription):
+            await self._sink.send(wire.encode(wire.Subscribed(request.mailbox, page.incarnation, page.head)))
+        if self._current(subscription):
+            self._begin(subscription, request.after, page.head)
+
+    def _begin(self, subscription: Subscription, after: int, head: int) -> None:
+        """Live at once when there is nothing to catch up on, as for most mailboxes of a client that comes back."""
         # A cursor beyond the head is from before a restore; it must not make the subscription wait for ever.
-        subscription = Subscription(self, request.mailbox, read_hash, min(request.after, page.head))
-        self._subscriptions[request.mailbox] = subscription
-        self._hub.add(subscription)
-        self._fall_behind(subscription)
+        subscription.last = min(after, head)
+        if subscription.last >= max(head, subscription.newest):
+            subscription.newest = subscription.last
+            subscription.behind = False
+        else:
+            self._fall_behind(subscription)
 
     async def _ack(self, request: wire.Ack) -> None:
         subscription = self._subscriptions.get(request.mailbox)
