@@ -23,7 +23,10 @@ VERBS: Final = {
     "save": ("messages", "Download the file that came with a message, and check that it is what was sent."),
     "transport": ("transports", "Say how this home reaches its server, and who sees what by it; or change it."),
     "heads": ("heads", "Say which state of the directory this home holds, and whether contacts were shown the same."),
-    "exposure": ("exposed", "Show what this home has given to whom so far."),
+    "exposure": (
+        "exposed",
+        "Show what each party was given by this home this week, and what they could not see by it.",
+    ),
     "doctor": ("doctor", "Say what is wrong here, and how to mend it."),
     "demo": (
         "laboratory",
