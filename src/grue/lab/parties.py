@@ -281,11 +281,15 @@ class Party:
                 await reader._read(box, before, 1 + os.urandom(1)[0] / 256 * (POLLED - 1))
 
     async def _read(self, box: Mailbox, after: int, waited: float) -> None:
+        """The poll that had waited so many seconds, or the first one of a mailbox, which does not wait.
+
+        Only the first may bring nothing: what it comes for can have expired.
+        """
         if not self.oblivious:
             await self.acknowledge()
             return
         key = box.read_keys[self.number]
-        poll = wire.Fetch(box.id, key, after, wait=wire.MAX_WAIT)
+        poll = wire.Fetch(box.id, key, after, wait=wire.MAX_WAIT if waited else 0)
         if (await self._anonymous(poll, wire.Fetched, earlier=waited)).envelopes:
             await self._anonymous(wire.Ack(box.id, key, box.seq), wire.Done)
 
@@ -300,9 +304,7 @@ class Party:
             self._tap.relayed(number, True, data, sealed, earlier=earlier)
             _, answered = await self.world.server.relayed("POST", oblivious.ANONYMOUS_PATH, data)
             answer = wire.ANONYMOUS_ANSWER.decode(answered)
-            # A poll that brings nothing ran out; one that brings something is answered now.
-            ran = wire.MAX_WAIT if isinstance(answer, wire.Fetched) and not answer.envelopes else 0
-            self._tap.relayed(number, False, answered, _sealed(answer), earlier=-ran)
+            self._tap.relayed(number, False, answered, _sealed(answer))
         else:
             self._tap.direct("anonymous", ANONYMOUS, True, data, sealed)
             answered = await self.world.server.anonymous(data)

@@ -203,12 +203,6 @@ class _LifeWorld(World):
         super().__init__(folder, now)
         self._codes = gateway
 
-    async def __aenter__(self) -> "_LifeWorld":
-        await super().__aenter__()
-        # The clock stands still while a poll waits, and nobody else is let run: what is not there will not come.
-        self.server.streams.let_go()
-        return self
-
     async def _open_store(self, path: Path) -> Store:
         return await open_quick(path)
 
