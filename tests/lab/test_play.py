@@ -1,12 +1,18 @@
 """A life through Grue, event by event: what the light clients of a whole life meet that two of them do not."""
 
+import pytest
+
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import messages
 from grue.exposure.lives import DAY, Kind, Life, Person, Role, Stay
 from grue.exposure.lives import Event as Happening
-from grue.lab.life import BEGUN
+from grue.exposure.views import from_server
+from grue.lab import parties
+from grue.lab.life import BEGUN, Shape, generate
 from grue.lab.play import play_grue
 from grue.protocol import wire
+from grue.protocol.tokens import Purpose
+from grue.server import streams, tokens
 
 ALICE, BOB = "+61755506588", "+12435550132"
 HOMES = {ALICE: "2001:db8::a", BOB: "2001:db8::b"}
@@ -47,3 +53,25 @@ async def test_a_poll_that_waits_brings_something_and_the_first_one_does_not_wai
     assert len(waited) > 2
     assert all(1 <= seconds < wait == wire.MAX_WAIT and envelopes == 1 for wait, seconds, envelopes in waited)
     assert {event.address for event in tapes.server if event.where.endswith("/anonymous")} == {RELAYED}
+
+
+@pytest.mark.whole
+@pytest.mark.timeout(120)
+async def test_more_contacts_than_a_stream_reads_and_an_allowance_pays_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a life with 10,000 contacts meets, with both bounds lower: everything is played, and seen, all the same."""
+    monkeypatch.setattr(streams, "MAX_SUBSCRIPTIONS", 4)
+    monkeypatch.setattr(parties, "MAX_SUBSCRIPTIONS", 4)
+    monkeypatch.setattr(parties, "STOCK", dict.fromkeys(Purpose, 50))
+    monkeypatch.setattr(tokens, "WEEKLY_POSTS", 50)
+    life = generate(1, Shape(days=3, contacts=60, events=400))
+    tapes = (await play_grue(life, oblivious=False)).tapes
+    read = [one.message for one in messages(tapes.server)]
+    refused = {message.code for message in read if isinstance(message, wire.Refusal)}
+    assert refused == {"challenge", "limit_reached"}
+    assert not [message for message in read if isinstance(message, wire.NotSubscribed)]
+    grue = {one.number for one in life.people if one.grue}
+    written = {one.whom for one in life.events if one.kind is Kind.TEXT and one.who == life.subject} & grue
+    sighted = {one.whom for one in from_server(tapes.server) if one.who == life.subject}
+    assert sighted & grue == written
+    assert len(written) > 4 * 3
+    assert [one for one in tapes.server if " stream 4 " in one.connection]

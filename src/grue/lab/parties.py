@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, TypeVar
@@ -16,6 +17,8 @@ from typing import Final, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import MlsSession
+from grue.client.transport import refusal
+from grue.errors import LimitReached
 from grue.lab.inprocess import World
 from grue.lab.mint import paid
 from grue.lab.taps import ACCOUNT, ANONYMOUS, STREAM, Tap, Tapes
@@ -25,7 +28,7 @@ from grue.protocol.lookup import blind
 from grue.protocol.smsseal import SECRET_BYTES, public_of
 from grue.protocol.tokens import Draw, Purpose
 from grue.server.directory import OPRF_EPOCH
-from grue.server.streams import Stream, memory_sink
+from grue.server.streams import MAX_SUBSCRIPTIONS, Stream, memory_sink
 
 KEY_PACKAGES: Final = 4
 """Kept at the server by a light client; the real one keeps 20."""
@@ -93,7 +96,9 @@ class Party:
         self._device = self._mls.new_identity()
         self._intro_key = os.urandom(32)
         self._stock = dict.fromkeys(STOCK, 0)
-        self._stream: Stream | None = None
+        self._streams: list[Stream] = []
+        self._stream_of: dict[bytes, int] = {}
+        """Which stream reads a mailbox: each takes `MAX_SUBSCRIPTIONS`."""
         self._intro_stream: Stream | None = None
         self._streams_from = ""
         self._keys: dict[bytes, bytes] = {}
@@ -139,12 +144,14 @@ class Party:
         await self._signed(wire.SendSms(os.urandom(16), self.number, to, text), wire.SmsState)
 
     async def _fill(self) -> None:
+        """As far as may be, as the real client. What is spent beyond is minted, and owed until more may be drawn."""
+        keys = self.world.server.directory.manifest.token_keys
         for purpose, stock in STOCK.items():
             if self._stock[purpose] <= stock // 2:
-                for _ in range((stock - self._stock[purpose]) // wire.TOKEN_BATCH):
-                    keys = self.world.server.directory.manifest.token_keys
-                    drawn = await self._signed(Draw(purpose, keys, os.urandom).request(), wire.Drawn)
-                    self._stock[purpose] += len(drawn.elements)
+                with suppress(LimitReached):
+                    for _ in range((stock - self._stock[purpose]) // wire.TOKEN_BATCH):
+                        drawn = await self._signed(Draw(purpose, keys, os.urandom).request(), wire.Drawn)
+                        self._stock[purpose] += len(drawn.elements)
 
     async def _account(self, request: wire.Message, expect: type[Answer]) -> Answer:
         answer = await self._ask_account(request)
@@ -153,6 +160,7 @@ class Party:
         return answer
 
     async def _signed(self, request: wire.Message, expect: type[Answer]) -> Answer:
+        """Raises what the server refuses it for."""
         body = wire.encode(request)
         answer: wire.Message = wire.Done()
         challenge = b""
@@ -162,6 +170,8 @@ class Party:
             if isinstance(answer, expect):
                 return answer
             challenge = answer.detail if isinstance(answer, wire.Refusal) else b""
+        if isinstance(answer, wire.Refusal):
+            raise refusal(answer)
         raise TypeError(f"the server answered {wire.encode(answer)!r}")
 
     async def _ask_account(self, request: wire.Message) -> wire.Message:
@@ -178,13 +188,12 @@ class Party:
         if self._streams_from == self.address():
             return
         self._streams_from = self.address()
-        for stream in (self._stream, self._intro_stream):
-            if stream is not None:
-                stream.close()
+        for stream in (*self._streams, *filter(None, [self._intro_stream])):
+            stream.close()
+        self._streams, self._stream_of = [], {}
         self._intro_stream = self.world.server.stream(memory_sink(lambda frame: self._pushed("intro", frame)))
-        await self._frame("intro", wire.Subscribe(self.intro, self._intro_key, 0))
+        await self._frame("intro", self._intro_stream, wire.Subscribe(self.intro, self._intro_key, 0))
         if not self.oblivious:
-            self._stream = self.world.server.stream(memory_sink(lambda frame: self._pushed("stream", frame)))
             for box in self.conversations.values():
                 if self.number in box.read_keys:
                     await self._subscribe(box, box.seq)
@@ -193,14 +202,17 @@ class Party:
 
     async def _subscribe(self, box: Mailbox, after: int) -> None:
         key = self._keys[box.id] = box.read_keys[self.number]
-        if not self.oblivious:
-            await self._frame("stream", wire.Subscribe(box.id, key, after))
+        if self.oblivious:
+            return
+        n = self._stream_of.setdefault(box.id, len(self._stream_of) // MAX_SUBSCRIPTIONS)
+        if n == len(self._streams):
+            kind = _kind(n)
+            self._streams.append(self.world.server.stream(memory_sink(lambda frame: self._pushed(kind, frame))))
+        await self._frame(_kind(n), self._streams[n], wire.Subscribe(box.id, key, after))
 
-    async def _frame(self, kind: str, request: wire.Message) -> None:
+    async def _frame(self, kind: str, stream: Stream, request: wire.Message) -> None:
         data = wire.encode(request)
         self._tap.direct(kind, STREAM, True, data)
-        stream = self._intro_stream if kind == "intro" else self._stream
-        assert stream is not None
         await stream.received(data)
 
     def _pushed(self, kind: str, frame: bytes) -> None:
@@ -213,10 +225,13 @@ class Party:
         """Whatever was pushed is on disk here."""
         due, self.due = self.due, []
         for delivery in due:
-            if delivery.mailbox == self.intro:
-                await self._frame("intro", wire.Ack(self.intro, self._intro_key, delivery.seq))
+            mailbox = delivery.mailbox
+            if mailbox == self.intro:
+                assert self._intro_stream is not None
+                await self._frame("intro", self._intro_stream, wire.Ack(mailbox, self._intro_key, delivery.seq))
             else:
-                await self._frame("stream", wire.Ack(delivery.mailbox, self._keys[delivery.mailbox], delivery.seq))
+                n = self._stream_of[mailbox]
+                await self._frame(_kind(n), self._streams[n], wire.Ack(mailbox, self._keys[mailbox], delivery.seq))
 
     # --- anonymous --------------------------------------------------------------------------------
 
@@ -313,6 +328,11 @@ class Party:
         if not isinstance(answer, expect):
             raise TypeError(f"the server answered {answered!r}")
         return answer
+
+
+def _kind(n: int) -> str:
+    """How a client's streams are told apart; all but a few have one."""
+    return f"stream {n + 1}" if n else "stream"
 
 
 def _sealed(message: wire.Message) -> list[bytes]:
