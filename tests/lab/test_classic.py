@@ -101,6 +101,28 @@ def test_overlapping_orders_each_have_all_of_theirs(world: World) -> None:
     assert len(world.directory.produce(second).records()) == 16
 
 
+def test_overlapping_orders_each_have_all_of_theirs_when_the_log_has_none_of_it(world: World) -> None:
+    first = world.directory.order(ALICE, BEGUN)
+    world.days(10)
+    second = world.directory.order(ALICE, BEGUN)
+    world.directory.extend(second, 60)
+    world.days(140)
+    assert len(world.directory.produce(world.directory.order(ALICE, BEGUN)).records()) == 31
+    times = [[one.at for one in world.directory.produce(order).records()] for order in (first, second)]
+    assert times[0] == [BEGUN + n * DAY for n in range(1, 30)]
+    assert times[1] == [BEGUN + n * DAY for n in range(1, 100)]
+
+
+@pytest.mark.parametrize(("late", "lost"), [(10, 0), (40, 10)])
+def test_an_order_that_ran_out_goes_on_from_there_as_far_as_is_kept(world: World, late: int, lost: int) -> None:
+    order = world.directory.order(ALICE, BEGUN)
+    world.days(30 + late)
+    world.directory.extend(order, 60)
+    world.days(90)
+    _, second = world.directory.produce(order).snapshots
+    assert [one.at for one in second.records] == [BEGUN + n * DAY for n in range(30 + lost, 90)]
+
+
 def test_an_order_for_a_number_never_seen_has_an_empty_return_that_fills(world: World) -> None:
     order = world.directory.order(CAROL, BEGUN)
     assert not world.directory.produce(order).responsive
@@ -229,6 +251,12 @@ async def test_a_refusal_reaches_whoever_ordered() -> None:
             await classic_http.order(server, ALICE, 9e9, 30)
         with pytest.raises(UsageError, match="no order 3"):
             await classic_http.produced(server, 3)
+        order = await classic_http.order(server, ALICE, 0, 30)
+        until = (await classic_http.produced(server, order)).until
+        for days in (-30, 0):
+            with pytest.raises(UsageError, match="30 or 60"):
+                await classic_http.extend(server, order, days)
+        assert (await classic_http.produced(server, order)).until == until
     with pytest.raises(Unreachable):
         await classic_http.produced(server, 3)
 

@@ -248,6 +248,11 @@ def test_a_life_without_events_is_played_and_has_no_answers(tmp_path: Path) -> N
     found = make(1, tmp_path, Shape(days=2, contacts=8, events=0))
     assert [one.answers for one in found.views] == [[]] * len(View)
     assert len(load(tmp_path / "tags.json", Tags).numbers) > 8
+    assert read(tmp_path) == found
+
+
+def test_seeds_without_events_have_no_scores() -> None:
+    assert over_seeds([1, 2], Shape(days=2, contacts=8, events=0)) == []
 
 
 def test_scores_over_seeds_have_every_view_and_question() -> None:
