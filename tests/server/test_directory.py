@@ -5,10 +5,13 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from grue._core import OprfBlind, OprfKey, oprf_finalize
 from grue.errors import BadRequest, CorruptDatabase, DiskFull, ServerBusy, UsageError
@@ -214,6 +217,35 @@ async def test_a_new_base_says_how_the_epoch_before_ended(host: Host) -> None:
     head = files.UnverifiedHead(ended).verify(host.keys.server_public).contents
     manifest = host.directory.manifest
     assert (manifest.epoch, manifest.ended, manifest.ended_length) == (head.epoch + 1, head.chain, 1)
+
+
+def as_before_ends_were_named(host: Host) -> None:
+    """Write the manifest on disk as it was signed when it said nothing of the epoch before."""
+    fields = msgspec.msgpack.decode(wire.encode(host.directory.manifest))[:-2]
+    body = msgspec.msgpack.encode(fields)
+    signature = host.keys.signing.sign(files.MANIFEST_CONTEXT + body)
+    start = files.chain_start(sha256(body).digest())
+    head = replace(host.directory.head, manifest_hash=sha256(body).digest(), length=0, chain=start)
+    folder = host.data / "directory"
+    (folder / f"{head.epoch}" / "manifest").write_bytes(wire.encode(wire.SignedFile(body, signature)))
+    (folder / "head").write_bytes(files.sign_head(head, host.keys.signing))
+    (folder / f"{head.epoch}" / "overlay").write_bytes(b"")
+
+
+def test_a_manifest_of_an_earlier_version_stays_the_one_that_heads_name(host: Host) -> None:
+    as_before_ends_were_named(host)
+    host.open()
+    host.sync()
+    assert host.directory.manifest.epoch == 1
+
+
+async def test_who_has_the_epoch_before_an_end_was_named_is_not_told_of_a_lie(host: Host) -> None:
+    await host.put(record())
+    host.sync()
+    host.directory.renew()
+    as_before_ends_were_named(host)
+    host.open()
+    assert host.sync().current.manifest.contents.epoch == 3
 
 
 async def test_a_larger_base_takes_a_larger_overlay(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,19 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from grue.client import gossip, rows
 from grue.client.client import Client
-from grue.errors import ShrunkDirectory, SplitDirectory
+from grue.client.store import Db
+from grue.errors import ServerBusy, ShrunkDirectory, SplitDirectory
 from grue.protocol import wire
 from grue.protocol.conversation import Notice
 from grue.protocol.directory import HEAD_PATH, UnverifiedHead, sign_head
+from grue.protocol.directory_sync import Current
 from grue.protocol.fallback import Route
 from grue.protocol.record import RECORD_BYTES
 from grue.server.directory import Directory, tag_of
@@ -285,6 +287,148 @@ async def test_a_process_that_was_overtaken_does_not_set_the_copy_back(world: Me
     assert (await alice.notices(), (await alice.heads()).split) == ([], None)
 
 
+async def test_a_flood_of_one_does_not_drop_the_head_of_another(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gossip, "MAX_WAITING", 3)
+    alice, bob = await acquainted(world)
+    mallory = await world.person("+447700900006")
+    await mallory.send(BOB, "do you know me?")
+    await take(bob)
+    await bob.send("+447700900006", "no")
+    await take(mallory)
+    await a_day(world, alice, bob, mallory)
+    face, behind = other_face(world), other_face(world, "behind")
+    await face.put(os.urandom(RECORD_BYTES))
+    for n in range(5):
+        await world.server.directory.put(os.urandom(RECORD_BYTES))
+        await round_of(mallory)
+        await mallory.send(BOB, f"{n}")
+    show(bob, behind)
+    await take(bob)
+    assert (await bob.heads()).waiting == 3
+    show(alice, face)
+    await round_of(alice)
+    await alice.send(BOB, "hello again")
+    await take(bob)
+    show(bob, world.server.directory)
+    assert isinstance((await bob.lookup(NOBODY))[0].error, SplitDirectory)
+
+
+async def test_a_chat_that_becomes_part_of_another_one_takes_its_heads_along(world: MemoryWorld) -> None:
+    """Somebody whose number could not be verified at first, and whom we then look up."""
+    alice, bob = await acquainted(world)
+    await a_day(world, alice, bob)
+    await world.server.directory.put(os.urandom(RECORD_BYTES))
+    await round_of(alice)
+    await alice.send(BOB, "hello again")
+    await take(bob)
+    assert (await bob.heads()).waiting == 1
+
+    def apart_and_together(db: Db) -> list[object]:
+        chat = rows.chat_of_number(db, ALICE)
+        assert chat is not None
+        db.execute("UPDATE chat SET number = NULL WHERE id = ?", chat.id)
+        rows.chat_for_number(db, ALICE)
+        whole = rows.bind_chat(db, ALICE, chat.identity)
+        return [chat.id, whole.id, *(row[0] for row in db.rows("SELECT chat FROM gossip"))]
+
+    before, after, of_head = await bob.context.store.transact(apart_and_together)
+    assert before != after == of_head
+
+
+async def test_a_contact_who_showed_another_face_keeps_the_name_when_chats_become_one(world: MemoryWorld) -> None:
+    alice, bob, _ = await lied_to(world)
+    await alice.send(BOB, "hello again")
+    await take(bob)
+
+    def apart_and_together(db: Db) -> None:
+        chat = rows.chat_of_number(db, ALICE)
+        assert chat is not None
+        db.execute("UPDATE chat SET number = NULL WHERE id = ?", chat.id)
+        rows.chat_for_number(db, ALICE)
+        rows.bind_chat(db, ALICE, chat.identity)
+
+    await bob.context.store.transact(apart_and_together)
+    assert (await bob.heads()).contact == ALICE
+
+
+async def test_a_server_that_refuses_an_account_its_chores_does_not_keep_its_head_from_contacts(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = await acquainted(world)
+    await a_day(world, alice, bob)
+    told = await alice.context.store.read(rows.told_head)
+
+    async def refused(_request: wire.AccountRequest) -> wire.AccountAnswer:
+        raise ServerBusy
+
+    monkeypatch.setattr(alice.context.transport, "account", refused)
+    with pytest.raises(ServerBusy):
+        await a_day(world, alice)
+    assert told != await alice.context.store.read(rows.told_head)
+
+
+async def test_what_a_contact_was_shown_while_a_head_was_fetched_is_not_held_against_it(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    await a_day(world, alice, bob)
+    await world.server.directory.put(os.urandom(RECORD_BYTES))
+    other = await world.open(BOB)
+    honest, began, go_on = bob.context.transport.file, asyncio.Event(), asyncio.Event()
+
+    async def slowly(path: str, start: int = 0, most: int | None = None) -> bytes:
+        file = await honest(path, start, most)
+        if path != HEAD_PATH:
+            began.set()
+            await go_on.wait()
+        return file
+
+    bob.context.transport.file = slowly  # type: ignore[method-assign]
+    looking = asyncio.create_task(route(bob, NOBODY))
+    await began.wait()
+    await world.server.directory.put(os.urandom(RECORD_BYTES))
+    await round_of(alice)
+    await alice.send(BOB, "hello again")
+    await take(other)
+    assert (await bob.heads()).waiting == 1
+    go_on.set()
+    assert await looking is Route.SMS
+    assert (await bob.heads()).waiting == 1
+    assert await route(bob, NOBODY) is Route.SMS
+    assert (await bob.heads()).waiting == 0
+
+
+async def test_two_faces_that_show_while_a_number_is_looked_up_end_the_lookup(world: MemoryWorld) -> None:
+    alice, bob, _ = await lied_to(world)
+    await alice.send(BOB, "hello again")
+    other, retrieve = await world.open(BOB), bob.context.directory.retrieve
+
+    async def meanwhile(current: Current, tags: Sequence[bytes]) -> None:
+        await retrieve(current, tags)
+        await take(other)
+
+    bob.context.directory.retrieve = meanwhile  # type: ignore[method-assign]
+    (looked_up,) = await bob.lookup(NOBODY)
+    assert isinstance(looked_up.error, SplitDirectory)
+
+
+async def test_after_starting_over_what_was_signed_before_is_held_against_nobody(world: MemoryWorld) -> None:
+    """A server that was set back: contacts tell the head from before until they have started over as well."""
+    alice, bob, face = await lied_to(world)
+    await alice.send(BOB, "hello again")
+    await take(bob)
+    await bob.forget_directory()
+    assert await route(bob, NOBODY) is Route.SMS
+    await alice.send(BOB, "still the old one")
+    await take(bob)
+    assert (await bob.heads()).split is None
+    # Who goes on to show another face is caught all the same.
+    await a_day(world, alice, bob, face=face)
+    await alice.send(BOB, "a day later")
+    await take(bob)
+    assert (await bob.heads()).split is not None
+
+
 # --- the own record, at each head -----------------------------------------------------------------
 
 
@@ -346,3 +490,13 @@ async def test_the_head_is_the_only_file_that_gossip_needs(world: MemoryWorld) -
     await alice.send(BOB, "hello again")
     await take(bob)
     assert set(asked) <= {HEAD_PATH}
+
+
+async def test_starting_over_does_not_forget_that_the_own_number_was_listed(world: MemoryWorld) -> None:
+    alice, bob = await acquainted(world)
+    await a_day(world, alice, bob)
+    await alice.notices()
+    await alice.forget_directory()
+    await world.server.directory.remove(tag_of(world.server, ALICE))
+    await a_day(world, alice)
+    assert await alice.notices() == [(ALICE, Notice.NUMBER_MISSING)]

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from grue._core import MlsSession
-from grue.client import contacts, directory, rows
+from grue.client import contacts, directory, listing, rows
 from grue.client.context import Account, Context, Random, load_account, save_account
 from grue.client.store import Db, Store
 from grue.client.transport import Challenge, Transport
@@ -132,6 +132,7 @@ def forget(db: Db) -> None:
     for key in ("account", "registration", "tended", "checked_in"):
         rows.drop_meta(db, key)
     directory.forget(db)
+    listing.forget(db)
     contacts.know_nothing(db)
     for table in ("token", "mls", "intent", "outbox", "conversation"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own

@@ -365,8 +365,7 @@ class Client:
 
         For after two heads have disagreed, and it is known why. Contacts and messages stay.
         """
-        await self._opened.transact(own_directory.forget)
-        await self._opened.transact(contacts.know_nothing)
+        await self._opened.transact(_start_over, int(self._clock()))
 
     async def chats(self) -> list[ChatInfo]:
         """All chats, the latest first."""
@@ -530,6 +529,11 @@ def _last(db: Db, message: StoredMessage) -> str:
     """What the list of chats shows of a message: its text, or else its file's name."""
     attachment = None if message.text else rows.attached(db, message.n)
     return message.text if attachment is None else attachment.name
+
+
+def _start_over(db: Db, now: int) -> None:
+    own_directory.start_over(db, now)
+    contacts.know_nothing(db)
 
 
 def _chats(db: Db) -> list[ChatInfo]:

@@ -197,7 +197,7 @@ class Directory:
 
     async def _search(self, lookup: Lookup) -> dict[str, Result]:
         now = int(self._clock())
-        return await self._store.read(lambda db: lookup.search(lambda tag: find(db, tag), now))
+        return await self._store.read(_search, lookup, now)
 
     async def _evaluate(self, request: wire.Evaluate) -> wire.Evaluated:
         answer = await self._ask(request)
@@ -208,12 +208,12 @@ class Directory:
     async def _synced(self) -> tuple[Known | None, Current]:
         """What was known before, and the directory as it is now, which is in the store."""
         for _ in range(RESTARTS):
-            known = await self.known()
+            known, waiting = await self._store.read(self._before)
             synced = await self._fetched(known)
             changed = known is None or synced.current.head.file != known.head.file or synced.current.tier != known.tier
-            if not changed and not await self._store.read(gossip.is_waiting):
+            if not changed and not waiting:
                 return known, synced.current
-            if await self._store.transact(self._take_up, known, synced, changed):
+            if await self._store.transact(self._take_up, known, synced, waiting):
                 await self._store.read(gossip.check_whole)
                 return known, synced.current
         raise ServerBusy("(another process of this home was faster)")
@@ -231,7 +231,11 @@ class Directory:
                 raise
         raise ServerBusy
 
-    def _take_up(self, db: Db, known: Known | None, synced: Synced, changed: bool) -> bool:
+    def _before(self, db: Db) -> tuple[Known | None, frozenset[bytes]]:
+        """What is known before a head is asked for, and the contacts' heads which that one has to reach."""
+        return _known(db, self._server_public), gossip.waiting(db)
+
+    def _take_up(self, db: Db, known: Known | None, synced: Synced, waiting: frozenset[bytes]) -> bool:
         """Store what is new, and hold it against what contacts were shown. Raises ShrunkDirectory, storing nothing.
 
         False, and nothing is stored, when another process has brought the copy further meanwhile: it has to stay one
@@ -241,10 +245,10 @@ class Directory:
         head = rows.get_meta(db, "head", bytes)
         if (None if head is None else (head, _tier(db))) != before:
             return False
-        if changed:
+        if before != (synced.current.head.file, synced.current.tier):
             _keep_ended(db, known, synced)
             _save(db, self._stock, synced)
-        self.gossip.settle(db, int(self._clock()))
+        self.gossip.settle(db, waiting, int(self._clock()))
         return True
 
     async def _run(self, sync: Sync) -> Synced:
@@ -272,6 +276,12 @@ class Directory:
 
     def _tier(self, manifest: wire.Manifest) -> int:
         return tier_of(manifest, self._wanted)
+
+
+def _search(db: Db, lookup: Lookup, now: int) -> dict[str, Result]:
+    # A message that was read since the head came may have shown another one.
+    gossip.check_whole(db)
+    return lookup.search(lambda tag: find(db, tag), now)
 
 
 def find(db: Db, tag: bytes) -> bytes | None:
@@ -322,7 +332,15 @@ def forget(db: Db) -> None:
     for table in ("evaluation", "record", "overlay", "private", "part", "retrieved", "material"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
     gossip.forget(db)
-    listing.forget(db)
+
+
+def start_over(db: Db, now: int) -> None:
+    """As for the first time, except that it is known whether the own number was listed.
+
+    What contacts were shown before this moment, Unix seconds, is held against nothing any more.
+    """
+    forget(db)
+    gossip.start_over(db, now)
 
 
 def _replace(db: Db, table: str, data: bytes) -> None:

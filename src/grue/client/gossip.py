@@ -4,7 +4,7 @@ A contradiction is kept as evidence, and while it is there no number is looked u
 be trusted with the decision to send an SMS. Conversations that exist go on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 import msgspec
@@ -23,8 +23,8 @@ class Split(msgspec.Struct, array_like=True, frozen=True):
     ours: bytes
     """Our newest of that epoch, as a `SignedFile`."""
     theirs: bytes
-    chat: int
-    """The contact who was shown it."""
+    identity: bytes
+    """The contact who was shown it; a chat may become part of another one."""
     found: int
     """Unix seconds."""
 
@@ -53,7 +53,7 @@ class Gossip:
     def heads(self, db: Db) -> Heads:
         """What there is to show."""
         own, found = _own_head(db), split(db)
-        chat = rows.chat_by_id(db, found.chat) if found is not None else None
+        chat = rows.chat_of_identity(db, found.identity) if found is not None else None
         head = None if own is None else read_head(own, self._server_public)
         return Heads(head, len(_waiting(db)), found, chat.name if chat is not None else "")
 
@@ -70,22 +70,24 @@ class Gossip:
             if file != own and not self._agrees(own, file):
                 self._compare(db, own, file, chat, now)
 
-    def settle(self, db: Db, now: int) -> None:
-        """Hold what waited against the copy that has just been brought up to date.
+    def settle(self, db: Db, before: Set[bytes], now: int) -> None:
+        """Hold what waits against the copy that has just been brought up to date.
+
+        before  what waited when its head was asked for; the copy need not reach what came meanwhile
 
         GOSSIP-03 the server shows us no less than it has shown a contact. Raises ShrunkDirectory.
         """
-        waiting = _waiting(db)
-        if not waiting:
+        all_waiting = _waiting(db)
+        if not all_waiting:
             return
         history, ahead = self._history(db), False
-        for file, chat in waiting:
+        for file, chat in all_waiting:
             head = read_head(file, self._server_public)
             verdict = Verdict.UNKNOWN if head is None else history.compare(head)
             if head is not None and verdict is Verdict.CONTRADICTS:
                 _keep_split(db, head, chat, now)
             if verdict is Verdict.AHEAD:
-                ahead = True
+                ahead = ahead or file in before
             else:
                 db.execute("DELETE FROM gossip WHERE head = ?", file)
         if ahead and split(db) is None:
@@ -93,7 +95,7 @@ class Gossip:
 
     def _compare(self, db: Db, own: bytes, file: bytes, chat: int, now: int) -> None:
         head = read_head(file, self._server_public)
-        if head is None:
+        if head is None or _is_over(db, head, now):
             return
         verdict = self._history(db).compare(head)
         if verdict is Verdict.CONTRADICTS:
@@ -132,9 +134,9 @@ def split(db: Db) -> Split | None:
     return rows.get_meta(db, "split", Split)
 
 
-def is_waiting(db: Db) -> bool:
-    """Whether heads of contacts wait for the own copy to reach them."""
-    return db.row("SELECT 1 FROM gossip") is not None
+def waiting(db: Db) -> frozenset[bytes]:
+    """The heads of contacts that wait for the own copy to reach them."""
+    return frozenset(file for file, _ in _waiting(db))
 
 
 def tell(db: Db) -> None:
@@ -154,10 +156,23 @@ def keep_ended(db: Db, head: Head, overlay: bytes) -> None:
 
 def forget(db: Db) -> None:
     """Nothing is known of any directory any more."""
-    for key in ("split", "told"):
+    for key in ("split", "told", "started_over"):
         rows.drop_meta(db, key)
     for table in ("gossip", "ended"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of ours
+
+
+def start_over(db: Db, now: int) -> None:
+    """The user knows why heads disagreed: those that were signed before `now`, Unix seconds, prove nothing new.
+
+    Contacts go on to tell them until they have started over as well, and messages that were sent before hold them.
+    """
+    rows.put_meta(db, "started_over", now)
+
+
+def _is_over(db: Db, head: Head, now: int) -> bool:
+    # Not when the clock was ahead then: that would end all comparing.
+    return head.contents.issued < (rows.get_meta(db, "started_over", int) or 0) <= now
 
 
 def _own_head(db: Db) -> bytes | None:
@@ -170,8 +185,15 @@ def _waiting(db: Db) -> Sequence[tuple[bytes, int]]:
 
 
 def _wait(db: Db, file: bytes, chat: int) -> None:
-    if len(_waiting(db)) < MAX_WAITING:
-        db.execute("INSERT OR IGNORE INTO gossip VALUES (?, ?)", file, chat)
+    """Where there is no more room, another one of those of whom most are here gives way: no stranger's flood drops a
+    contact's."""
+    db.execute("INSERT OR IGNORE INTO gossip VALUES (?, ?)", file, chat)
+    if len(_waiting(db)) > MAX_WAITING:
+        db.execute(
+            "DELETE FROM gossip WHERE head = (SELECT head FROM gossip WHERE head != ?1 AND chat ="
+            " (SELECT chat FROM gossip WHERE head != ?1 GROUP BY chat ORDER BY count(*) DESC LIMIT 1) LIMIT 1)",
+            file,
+        )
 
 
 def _keep_split(db: Db, theirs: Head, chat: int, now: int) -> None:
@@ -180,5 +202,7 @@ def _keep_split(db: Db, theirs: Head, chat: int, now: int) -> None:
         row = db.row("SELECT head FROM ended WHERE epoch = ?", theirs.contents.epoch)
         ours = as_bytes(row[0]) if row is not None else _own_head(db)
         assert ours is not None
-        rows.put_meta(db, "split", Split(ours, theirs.file, chat, now))
+        found = rows.chat_by_id(db, chat)
+        assert found is not None
+        rows.put_meta(db, "split", Split(ours, theirs.file, found.identity, now))
         rows.notify(db, chat, [Notice.SPLIT])

@@ -177,6 +177,7 @@ def bind_chat(db: Db, number: str, identity: bytes) -> Chat:
         db.execute("UPDATE notice SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
         db.execute("UPDATE message SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
         db.execute("UPDATE conversation SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
+        db.execute("UPDATE gossip SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
         db.execute("DELETE FROM chat WHERE id = ?", by_identity.id)
         by_identity = None
     chat = by_number or by_identity or chat_for_number(db, number)

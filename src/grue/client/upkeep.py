@@ -1,5 +1,6 @@
 """What an account needs now and then, whoever opens its home: it is done at most once a day, by whoever comes first."""
 
+from contextlib import suppress
 from typing import Final
 
 from grue._core import MlsSession
@@ -45,10 +46,14 @@ async def tend(context: Context) -> None:
 
 
 async def _round(context: Context, now: int) -> None:
-    # First, since it looks ourselves up: a clock that is years ahead does not pass that, and what comes after it would
-    # take everything for old.
+    # Before anything that names the account: by refusing that to one person, a server would keep what it shows them
+    # from their contacts. What is wrong with the directory ends the round further down.
+    with suppress(GrueError):
+        await context.directory.current()
+        await context.store.note(gossip.tell)
+    # Then this, since it looks ourselves up: a clock that is years ahead does not pass that, and what comes after it
+    # would take everything for old.
     await accounts.upkeep(context)
-    await context.store.note(gossip.tell)
     if await context.store.transact(_due, "checked_in", CHECK_IN_EVERY, now):
         await accounts.check_in(context)
     await context.directory.prepare()

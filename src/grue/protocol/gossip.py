@@ -15,7 +15,8 @@ from grue.protocol.directory import Head, UnverifiedHead, chain, chain_start, en
 LINK_BYTES: Final = 32
 
 MAX_WAITING: Final = 256
-"""Heads of contacts that may wait for the own copy to reach them; more are passed over, since anybody can send them."""
+"""Heads of contacts that may wait for the own copy to reach them. Anybody can send them, so beyond it those of whom
+most wait lose one."""
 
 KEPT_ENDED: Final = 2
 """Ended epochs whose links are kept to compare with: 2 MB each at a million records."""

@@ -220,7 +220,9 @@ class Directory:
         """Whether the manifest lacks what it should say by now."""
         manifest = self._view.manifest
         lacks_table = not manifest.pir and private.is_wanted(manifest.count, self._tier)
-        return lacks_table or manifest.token_keys != self._token_keys()
+        # One that was cut before manifests named it: who still holds the epoch before would take it for a lie.
+        lacks_end = manifest.epoch > 1 and not manifest.ended
+        return lacks_table or lacks_end or manifest.token_keys != self._token_keys()
 
     def _token_keys(self) -> list[wire.TokenKey]:
         """The keys in use: those of this token epoch, and of the one before for who has not spent theirs."""
@@ -342,7 +344,7 @@ class Directory:
             self._issued = 0 if self._set_back else head.contents.issued
             overlay = (folder / "overlay").read_bytes()[: head.contents.length * RECORD_BYTES]
             directory.check_overlay(overlay, head)
-        return self._first_view(manifest.contents, manifest.file, base, overlay, opened)
+        return self._first_view(manifest, base, overlay, opened)
 
     def _check_clock(self, manifest: wire.Manifest, head: Head | None) -> None:
         """The clock against all that was signed by one: the newest head, and the epoch of the newest token key.
@@ -364,14 +366,11 @@ class Directory:
             return None
         return UnverifiedHead(file).verify(self._keys.server_public)
 
-    def _first_view(
-        self, manifest: wire.Manifest, manifest_file: bytes, base: bytes, overlay: bytes, opened: Private | None
-    ) -> _View:
-        manifest_hash = directory.manifest_hash(manifest)
-        length, chain = len(overlay) // RECORD_BYTES, directory.chain(directory.chain_start(manifest_hash), overlay)
-        unsigned = wire.OverlayHead(manifest.epoch, manifest_hash, length, chain, 0, 0)
+    def _first_view(self, manifest: Manifest, base: bytes, overlay: bytes, opened: Private | None) -> _View:
+        length, chain = len(overlay) // RECORD_BYTES, directory.chain(directory.chain_start(manifest.hash), overlay)
+        unsigned = wire.OverlayHead(manifest.contents.epoch, manifest.hash, length, chain, 0, 0)
         table = RecordTable(base, overlay)
-        return self._signed(_View(manifest, manifest_file, base, overlay, unsigned, b"", table, opened))
+        return self._signed(_View(manifest.contents, manifest.file, base, overlay, unsigned, b"", table, opened))
 
     def _written(self, view: _View, entries: list[bytes]) -> _View:
         """Append to the overlay, then sign and store the head; nobody sees it before."""
@@ -444,7 +443,8 @@ class Directory:
         with writing():
             self._store_epoch(manifest.epoch, {"manifest": file, "overlay": rest})
         opened = private.opened(self._folder(manifest.epoch), manifest)
-        view = self._first_view(manifest, file, cut.base, rest, opened)
+        signed = Manifest(manifest, directory.manifest_hash(manifest), file)
+        view = self._first_view(signed, cut.base, rest, opened)
         if before is not None and before.private is not None:
             self._earlier_private = {before.manifest.epoch: before.private.base}
         for old in self._epochs()[:-KEPT_EPOCHS]:
