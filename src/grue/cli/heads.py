@@ -20,7 +20,8 @@ PROOF = """The server signed both of these, and only one can be true:
 Somebody was shown a directory of their own: the operator, or whoever holds the server's key, lies to one of you; or the
 server was set back to a backup and did not say so. Numbers are not looked up, and nothing goes out as SMS. Messages in
 conversations that you have go on. Ask {contact} and the operator, not through this server. `--json` prints both heads:
-anybody who has the server's public key and its public files can check them. When you know what it was: grue heads --start-over"""
+anybody who has the server's public key and its public files can check them. When you know what it was:
+grue heads --start-over"""
 
 
 async def heads(
