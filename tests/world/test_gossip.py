@@ -444,6 +444,16 @@ async def test_a_server_that_hides_a_number_is_noticed_by_its_owner_at_the_next_
     assert await bob.notices() == []
 
 
+async def test_a_server_that_hides_a_number_behind_a_record_that_does_not_open_is_noticed(world: MemoryWorld) -> None:
+    alice, _ = await acquainted(world)
+    await a_day(world, alice)
+    tag = tag_of(world.server, ALICE)
+    await world.server.directory.put(tag + os.urandom(RECORD_BYTES - len(tag)))
+    for _ in range(2):
+        await alice.lookup(NOBODY)
+    assert await alice.notices() == [(ALICE, Notice.NUMBER_MISSING)]
+
+
 async def test_a_server_that_lists_another_identity_is_noticed_at_the_next_head(world: MemoryWorld) -> None:
     from grue.protocol.record import Record, seal
     from grue.server.directory import record_key

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from grue.client import rows
 from grue.client.store import Db, as_bytes
-from grue.errors import GrueError
+from grue.errors import BadRecord, GrueError
 from grue.protocol.conversation import Notice
 from grue.protocol.directory_sync import Current
 from grue.protocol.record import RecordKey, derive, open_record
@@ -51,7 +51,7 @@ def note(db: Db, current: Current, own: Own, find: Find) -> None:
     try:
         now = _listed(find(db, key.tag), key, own)
     except GrueError:
-        # A spoilt answer, or a record that does not open: lookups of the own number say so.
+        # A spoilt answer, or one that has not come: that says nothing of what is listed.
         return
     before = rows.get_meta(db, "listing", Listing)
     if now is before or (before is None and now is Listing.MISSING):
@@ -68,7 +68,11 @@ def forget(db: Db) -> None:
 def _listed(record: bytes | None, key: RecordKey, own: Own) -> Listing:
     if record is None:
         return Listing.MISSING
-    same = open_record(record, key).identity_public == own.identity_public
+    try:
+        same = open_record(record, key).identity_public == own.identity_public
+    except BadRecord:
+        # With what does not open, a server hides a number as well as with nothing.
+        return Listing.MISSING
     return Listing.LISTED if same else Listing.TAKEN
 
 
