@@ -140,6 +140,19 @@ async def test_after_two_faces_no_number_is_looked_up_and_no_sms_goes(world: Mem
     assert await take(alice) == ["still here"]
 
 
+async def test_after_two_faces_the_account_lives_on(world: MemoryWorld) -> None:
+    """The server drops an account that has not checked in for a year."""
+    alice, bob, _ = await lied_to(world)
+    await alice.send(BOB, "hello again")
+    await take(bob)
+    before = await bob.context.store.read(rows.get_meta, "checked_in", int)
+    await world.pass_days(8)
+    await bob.upkeep()
+    after = await bob.context.store.read(rows.get_meta, "checked_in", int)
+    assert before is not None
+    assert after == int(world.clock()) != before
+
+
 async def test_whoever_starts_over_looks_up_again(world: MemoryWorld) -> None:
     alice, bob, _ = await lied_to(world)
     await alice.send(BOB, "hello again")

@@ -8,7 +8,7 @@ from grue.client import account as accounts
 from grue.client import contactsync, gossip, rows
 from grue.client.context import Context
 from grue.client.store import Db
-from grue.errors import GrueError, NetworkError
+from grue.errors import GrueError, NetworkError, SplitDirectory
 from grue.protocol.conversation import (
     SUPERSEDED_FOR_MS,
     ConversationEvent,
@@ -53,13 +53,22 @@ async def _round(context: Context, now: int) -> None:
         await context.store.note(gossip.tell)
     # Then this, since it looks ourselves up: a clock that is years ahead does not pass that, and what comes after it
     # would take everything for old.
-    await accounts.upkeep(context)
-    if await context.store.transact(_due, "checked_in", CHECK_IN_EVERY, now):
-        await accounts.check_in(context)
+    try:
+        await accounts.upkeep(context)
+    except SplitDirectory:
+        # Messages go on for as long as it takes to find out, and so has the account.
+        await _check_in(context, now)
+        raise
+    await _check_in(context, now)
     await context.directory.prepare()
     await context.store.transact(_leave_superseded, context)
     await context.store.note(rows.forget_old, context.now_ms)
     await contactsync.resume(context)
+
+
+async def _check_in(context: Context, now: int) -> None:
+    if await context.store.transact(_due, "checked_in", CHECK_IN_EVERY, now):
+        await accounts.check_in(context)
 
 
 def _due(db: Db, what: str, every: int, now: int) -> bool:
