@@ -153,8 +153,8 @@ async def test_a_fault_of_ours_outside_a_request_is_answered_and_logged_likewise
 
 
 async def test_a_directory_file_with_its_cache_rules(site: Site) -> None:
-    for path, rule in [("head", http.DIRECTORY_CACHE), ("1/manifest", http.IMMUTABLE_CACHE),
-                       ("1/overlay/0", http.DIRECTORY_CACHE)]:  # fmt: skip
+    for path, rule in [("head", http.HEAD_CACHE), ("1/manifest", http.IMMUTABLE_CACHE),
+                       ("1/overlay/0", http.OVERLAY_CACHE)]:  # fmt: skip
         async with site.session.get(f"{site.url}/1/directory/{path}") as response:
             assert response.status == 200
             assert response.headers["Cache-Control"] == rule

@@ -76,6 +76,24 @@ async def test_an_allowance_that_ends_has_given_answers(world: MemoryWorld, monk
     assert Route.UNKNOWN not in (await routes(alice)).values()
 
 
+@pytest.mark.parametrize("bases", [1, 2, 3])
+async def test_a_sync_goes_on_in_the_base_that_was_cut_meanwhile(world: MemoryWorld, bases: int) -> None:
+    people = numbers(20, 35)
+    await listed(world, people[::2])
+    alice = await with_book(world, people)
+    left = [bases]
+
+    def renewing(request: wire.Message, answer: wire.Message) -> wire.Message:
+        if isinstance(request, wire.Evaluate):
+            for _ in range(left.pop() if left else 0):
+                world.server.directory.renew()
+        return answer
+
+    world.network.change = renewing
+    synced = await alice.sync_contacts()
+    assert (synced.evaluated, synced.encrypted, synced.sms, synced.left) == (20, 10, 10, 0)
+
+
 async def test_what_was_known_stays_on_the_list_until_it_is_asked_for_in_the_new_epoch(
     world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

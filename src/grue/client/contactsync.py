@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from grue.client import contacts, private, rows
+from grue.client import contacts, gossip, private, rows
 from grue.client.contacts import SYNCING, Contact
 from grue.client.context import Context
-from grue.client.directory import find, remember
+from grue.client.directory import RESTARTS, find, remember
 from grue.client.store import Db
 from grue.errors import BadDirectory, BadRecord, EpochEnded, GrueError, LimitReached, NotAGrueServer
 from grue.protocol import wire
@@ -89,30 +89,58 @@ async def resume(context: Context) -> None:
             raise failure
 
 
+@dataclass
+class _Run:
+    """How far a sync has come with the numbers that are new."""
+
+    progress: Progress | None
+    evaluated: int = 0
+    left: int = 0
+
+    def tell(self) -> None:
+        if self.progress is not None:
+            self.progress(self.evaluated, self.evaluated + self.left)
+
+    def took(self, count: int) -> None:
+        self.evaluated, self.left = self.evaluated + count, max(0, self.left - count)
+
+
 async def _sync(context: Context, progress: Progress | None) -> tuple[int, GrueError | None]:
     """How many were evaluated, and what ended it early."""
-    current = await context.directory.current()
-    evaluated, failure = 0, None
-    left = await context.store.read(_left, current.manifest.contents.oprf_epoch)
-    try:
-        await _retrieve(context, current)
-        in_row = 0
-        while numbers := await context.store.read(_new, current.manifest.contents.oprf_epoch):
-            if progress is not None:
-                progress(evaluated, evaluated + left)
-            in_row = in_row or await _batches(context, current, left)
-            outputs = await _evaluate(context, current, numbers)
-            await context.store.note(remember, current, outputs)
-            evaluated, left, in_row = evaluated + len(outputs), max(0, left - len(outputs)), in_row - 1
-            if not in_row:
-                await _retrieve(context, current)
-        await _retrieve(context, current)
-    except GrueError as error:
-        failure = error
-    if progress is not None and evaluated:
-        progress(evaluated, evaluated + left)
+    run = _Run(progress)
+    failure: GrueError | None = None
+    for _ in range(RESTARTS):
+        current, failure = await context.directory.current(), None
+        try:
+            await _ask(context, current, run)
+        except EpochEnded as ended:
+            # The base that was asked is there no more; what was evaluated serves in the next.
+            failure = ended
+            continue
+        except GrueError as error:
+            failure = error
+        break
+    if run.evaluated:
+        run.tell()
     await _check(context, current)
-    return evaluated, failure
+    return run.evaluated, failure
+
+
+async def _ask(context: Context, current: Current, run: _Run) -> None:
+    """Evaluate what is new; and in tier 2 ask for all that was not asked for in this epoch."""
+    epoch = current.manifest.contents.oprf_epoch
+    run.left, in_row = await context.store.read(_left, epoch), 0
+    await _retrieve(context, current)
+    while numbers := await context.store.read(_new, epoch):
+        run.tell()
+        in_row = in_row or await _batches(context, current, run.left)
+        outputs = await _evaluate(context, current, numbers)
+        await context.store.note(remember, current, outputs)
+        run.took(len(outputs))
+        in_row -= 1
+        if not in_row:
+            await _retrieve(context, current)
+    await _retrieve(context, current)
 
 
 async def _batches(context: Context, current: Current, left: int) -> int:
@@ -201,7 +229,11 @@ def _new(db: Db, epoch: int) -> list[str]:
 
 
 def _check_some(db: Db, current: Current, after: str, now: int) -> str | None:
-    """Check some numbers in their order, and note what was found; returns the last one, None at the end."""
+    """Check some numbers in their order, and note what was found; returns the last one, None at the end.
+
+    Raises SplitDirectory, when a message that was read meanwhile has shown another face of the directory.
+    """
+    gossip.check_whole(db)
     found = cast(
         "list[tuple[str, str, bytes]]",
         db.rows(

@@ -51,7 +51,7 @@ _NODE: Final = b"\x01"
 TOMBSTONE: Final = bytes(RECORD_BYTES - TAG_BYTES)
 
 HEAD_PATH: Final = "head"
-"""The newest overlay head: the one file that changes under its name. All others may be cached for ever."""
+"""The newest overlay head: the one file that changes under its name, and that no cache keeps."""
 
 _PATH: Final = re.compile(r"(0|[1-9][0-9]{0,18})/(manifest|base|hint|fences|top|overlay/(?:0|[1-9][0-9]{0,9}))")
 

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType, web
 
 from grue.errors import BadRequest, GrueError, OtherVersion, TooLarge
 from grue.protocol import wire
-from grue.protocol.directory import PRIVATE_FILES
+from grue.protocol.directory import HEAD_PATH, PRIVATE_FILES
 from grue.server import gateway, listening
 from grue.server.app import Server
 from grue.server.reporting import report
@@ -32,8 +32,11 @@ HIGH_WATER: Final = 256 * 1024
 KEEPALIVE_IDLE, KEEPALIVE_EVERY, KEEPALIVE_TRIES = 120, 30, 4
 """Seconds, seconds and probes until the kernel finds out that a silent client is gone."""
 
-DIRECTORY_CACHE: Final = "public, max-age=60"
-"""A head is valid for hours, so a minute in a cache does no harm."""
+HEAD_CACHE: Final = "no-store"
+"""Contacts tell each other which head they were shown: one that was kept somewhere would look held back."""
+
+OVERLAY_CACHE: Final = "public, max-age=60"
+"""For who fetches the overlay that a head has just named. Not for ever: what is restored from a backup goes on anew."""
 
 IMMUTABLE_CACHE: Final = "public, max-age=31536000, immutable"
 
@@ -139,15 +142,17 @@ async def _directory_file(request: web.Request) -> web.Response:
     if body is None:
         return web.Response(status=404)
     response = _ranged(request, body)
-    response.headers["Cache-Control"] = IMMUTABLE_CACHE if _is_immutable(path) else DIRECTORY_CACHE
+    response.headers["Cache-Control"] = _cache_rule(path)
     response.headers["Accept-Ranges"] = "bytes"
     return response
 
 
-def _is_immutable(path: str) -> bool:
-    """An epoch's files never change, but for its overlay, which grows."""
+def _cache_rule(path: str) -> str:
+    """An epoch's files never change, but for its overlay, which grows; and the head is ever another."""
+    if path == HEAD_PATH:
+        return HEAD_CACHE
     epoch, _, name = path.partition("/")
-    return epoch.isdecimal() and name in ("manifest", "base", *PRIVATE_FILES)
+    return IMMUTABLE_CACHE if epoch.isdecimal() and name in ("manifest", "base", *PRIVATE_FILES) else OVERLAY_CACHE
 
 
 def _ranged(request: web.Request, body: bytes) -> web.Response:
