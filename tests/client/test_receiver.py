@@ -52,7 +52,7 @@ async def test_a_mailbox_that_another_process_is_only_making_is_read_when_it_is_
 
     task = asyncio.create_task(follow())
     # The follower's stream is there before the conversation is.
-    await until(lambda: following._receiver is not None and following._receiver._pushes is not None)
+    await until(lambda: following._receiver is not None and following._receiver._streams)
     sending = asyncio.create_task(writing.send(BOB, "we have not met"))
     await refused.wait()
     made.set()
@@ -86,3 +86,43 @@ async def test_what_went_wrong_is_told_once_and_not_for_ever(
     broken = False
     async with asyncio.timeout(30):
         assert (await anext(bob.receive())).text == "hello"
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_more_conversations_than_one_stream_reads_are_all_followed(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """Whether they are there when receiving begins, or come while it goes on."""
+    monkeypatch.setattr(wire, "MAX_SUBSCRIPTIONS", 2)
+    alice, others = await world.person(ALICE), [await world.person(f"+44770090010{n}") for n in range(5)]
+    received: list[str] = []
+
+    async def follow() -> None:
+        async for message in alice.receive():
+            received.append(message.text)  # noqa: PERF401 -- as they come
+
+    if before:
+        for other in others:
+            await other.send(ALICE, f"hello from {other.number}")
+        await alice.poll()
+        for other in others:
+            await alice.send(other.number, "hello")
+    task = asyncio.create_task(follow())
+    if not before:
+        for other in others:
+            await other.send(ALICE, f"hello from {other.number}")
+        await until(lambda: len(received) == 5)
+        for other in others:
+            await alice.send(other.number, "hello")
+    for other in others:
+        await other.poll()
+        await other.send(ALICE, f"and again from {other.number}")
+    await until(lambda: len(received) == 10)
+    assert sorted(received) == sorted(
+        f"{what} from {other.number}" for other in others for what in ("hello", "and again")
+    )
+    assert alice._receiver is not None
+    assert len(alice._receiver._streams) == 3
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -12,7 +12,7 @@ from grue.lab.life import BEGUN, Shape, generate
 from grue.lab.play import play_grue
 from grue.protocol import wire
 from grue.protocol.tokens import Purpose
-from grue.server import streams, tokens
+from grue.server import tokens
 
 ALICE, BOB = "+61755506588", "+12435550132"
 HOMES = {ALICE: "2001:db8::a", BOB: "2001:db8::b"}
@@ -59,8 +59,7 @@ async def test_a_poll_that_waits_brings_something_and_the_first_one_does_not_wai
 @pytest.mark.timeout(120)
 async def test_more_contacts_than_a_stream_reads_and_an_allowance_pays_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a life with 10,000 contacts meets, with both bounds lower: everything is played, and seen, all the same."""
-    monkeypatch.setattr(streams, "MAX_SUBSCRIPTIONS", 4)
-    monkeypatch.setattr(parties, "MAX_SUBSCRIPTIONS", 4)
+    monkeypatch.setattr(wire, "MAX_SUBSCRIPTIONS", 4)
     monkeypatch.setattr(parties, "STOCK", dict.fromkeys(Purpose, 50))
     monkeypatch.setattr(tokens, "WEEKLY_POSTS", 50)
     life = generate(1, Shape(days=3, contacts=60, events=400))

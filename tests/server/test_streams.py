@@ -345,7 +345,7 @@ async def test_bytes_that_are_no_request_are_a_bad_request(server: TestServer) -
 
 
 async def test_too_many_subscriptions_are_refused(server: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "MAX_SUBSCRIPTIONS", 2)
+    monkeypatch.setattr(wire, "MAX_SUBSCRIPTIONS", 2)
     reader = Reader(server)
     for _ in range(2):
         await reader.subscribe(await Box.create(server))

@@ -71,7 +71,7 @@ class Purse:
                     await self._store.note(_forget, cost[0], min(token.epoch for token in tokens))
             except (NetworkError, NotAGrueServer, *UNASKED) as error:
                 if seen is None and isinstance(error, UNASKED):
-                    await self._store.note(_put, cost[0], tokens)
+                    await self._store.note(put, cost[0], tokens)
                 elif cost[0] is Purpose.POST:
                     self._keep(name, tokens)
                 raise
@@ -113,7 +113,7 @@ class Purse:
             tokens = await self._drawn(purpose, await self._keys(False))
         except TokenExpired:
             tokens = await self._drawn(purpose, await self._keys(True))
-        await self._store.note(_put, purpose, tokens)
+        await self._store.note(put, purpose, tokens)
 
     async def _drawn(self, purpose: Purpose, keys: list[wire.TokenKey]) -> list[StoredToken]:
         draw = Draw(purpose, keys, self._random)
@@ -128,7 +128,8 @@ def _count(db: Db, purpose: Purpose) -> int:
     return int(cast("int", row[0])) if row is not None else 0
 
 
-def _put(db: Db, purpose: Purpose, tokens: list[StoredToken]) -> None:
+def put(db: Db, purpose: Purpose, tokens: list[StoredToken]) -> None:
+    """Keep these for later."""
     rows = ((token.nonce, purpose.value, token.epoch, token.output) for token in tokens)
     db.many("INSERT OR IGNORE INTO token VALUES (?, ?, ?, ?)", rows)
 

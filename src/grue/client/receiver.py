@@ -66,7 +66,11 @@ class Receiver:
         self._messenger = messenger
         self._tasks: list[asyncio.Task[None]] = []
         self._to_send = asyncio.Event()
-        self._pushes: Pushes | None = None
+        self._streams: list[Pushes] = []
+        self._followed: dict[bytes, Pushes] = {}
+        """By mailbox, the stream that reads it."""
+        self._wanted = 1
+        """How many streams there are to be: each reads `wire.MAX_SUBSCRIPTIONS`."""
         self._failures: dict[str, Exception] = {}
         self.arrived = asyncio.Event()
 
@@ -117,9 +121,9 @@ class Receiver:
             self._to_send.clear()
             await self._messenger.resume()
             await self._outbox.flush()
-            if self._outbox.opened and self._pushes is not None:
+            if self._outbox.opened and self._streams:
                 self._outbox.opened = False
-                self._pushes.nudge()
+                self._nudge()
             await self._to_send.wait()
 
     async def _confirm(self) -> None:
@@ -136,8 +140,7 @@ class Receiver:
             if (now := await self._context.store.version()) != seen:
                 seen = now
                 self.wake()
-                if self._pushes is not None:
-                    self._pushes.nudge()
+                self._nudge()
 
     async def _chores(self) -> None:
         while True:
@@ -168,23 +171,45 @@ class Receiver:
 
     async def _conversations(self) -> None:
         async with aclosing(Pushes(await self._context.transport.stream())) as pushes:
-            self._pushes = pushes
-            subscribed: dict[bytes, bytes] = {}
-            await self._subscribe(pushes.stream, subscribed)
-            while True:
-                for mailbox, deliveries in await pushes.batch():
-                    if mailbox in subscribed:
-                        await self._read(pushes, mailbox, subscribed[mailbox], deliveries)
-                await self._refused(pushes, subscribed)
-                if pushes.take_nudge():
-                    await self._subscribe(pushes.stream, subscribed)
+            self._streams.append(pushes)
+            try:
+                await self._follow(pushes)
+            finally:
+                self._streams.remove(pushes)
+                self._followed = {mailbox: by for mailbox, by in self._followed.items() if by is not pushes}
 
-    async def _subscribe(self, stream: Stream, subscribed: dict[bytes, bytes]) -> None:
+    async def _follow(self, pushes: "Pushes") -> None:
+        subscribed: dict[bytes, bytes] = {}
+        await self._subscribe(pushes, subscribed)
+        while True:
+            for mailbox, deliveries in await pushes.batch():
+                if mailbox in subscribed:
+                    await self._read(pushes, mailbox, subscribed[mailbox], deliveries)
+            await self._refused(pushes, subscribed)
+            if pushes.take_nudge():
+                await self._subscribe(pushes, subscribed)
+
+    async def _subscribe(self, pushes: "Pushes", subscribed: dict[bytes, bytes]) -> None:
+        """Read what no other stream reads, as far as this one may; when all are full there is to be another."""
         for conversation, _ in await self._context.store.read(rows.reading_conversations):
             log_ = conversation.log
-            if log_.state is ReaderState.READING and subscribed.get(log_.mailbox) != conversation.read_key:
-                subscribed[log_.mailbox] = conversation.read_key
-                await stream.send(wire.Subscribe(log_.mailbox, conversation.read_key, log_.cursor))
+            by = self._followed.get(log_.mailbox, pushes)
+            if by is not pushes or log_.state is not ReaderState.READING:
+                continue
+            if log_.mailbox not in subscribed and len(subscribed) >= wire.MAX_SUBSCRIPTIONS:
+                self._another()
+            elif subscribed.get(log_.mailbox) != conversation.read_key:
+                subscribed[log_.mailbox], self._followed[log_.mailbox] = conversation.read_key, pushes
+                await pushes.stream.send(wire.Subscribe(log_.mailbox, conversation.read_key, log_.cursor))
+
+    def _another(self) -> None:
+        if len(self._followed) >= self._wanted * wire.MAX_SUBSCRIPTIONS:
+            self._wanted += 1
+            self._tasks.append(asyncio.create_task(self._again(self._conversations)))
+
+    def _nudge(self) -> None:
+        for pushes in self._streams:
+            pushes.nudge()
 
     async def _read(self, pushes: "Pushes", mailbox: bytes, read_key: bytes, deliveries: list[wire.Delivery]) -> None:
         incarnation = pushes.incarnations.get(mailbox, b"")
@@ -206,6 +231,7 @@ class Receiver:
             read_key = subscribed.pop(mailbox, None)
             if read_key is None:
                 continue
+            self._followed.pop(mailbox, None)
             if await self._context.store.read(_is_being_made, mailbox):
                 asyncio.get_running_loop().call_later(OTHERS_SECONDS, pushes.nudge)
             elif isinstance(error, (NoSuchMailbox, NotPermitted)):

@@ -28,7 +28,7 @@ from grue.protocol.lookup import blind
 from grue.protocol.smsseal import SECRET_BYTES, public_of
 from grue.protocol.tokens import Draw, Purpose
 from grue.server.directory import OPRF_EPOCH
-from grue.server.streams import MAX_SUBSCRIPTIONS, Stream, memory_sink
+from grue.server.streams import Stream, memory_sink
 
 KEY_PACKAGES: Final = 4
 """Kept at the server by a light client; the real one keeps 20."""
@@ -98,7 +98,7 @@ class Party:
         self._stock = dict.fromkeys(STOCK, 0)
         self._streams: list[Stream] = []
         self._stream_of: dict[bytes, int] = {}
-        """Which stream reads a mailbox: each takes `MAX_SUBSCRIPTIONS`."""
+        """Which stream reads a mailbox: each takes `wire.MAX_SUBSCRIPTIONS`."""
         self._intro_stream: Stream | None = None
         self._streams_from = ""
         self._keys: dict[bytes, bytes] = {}
@@ -204,7 +204,7 @@ class Party:
         key = self._keys[box.id] = box.read_keys[self.number]
         if self.oblivious:
             return
-        n = self._stream_of.setdefault(box.id, len(self._stream_of) // MAX_SUBSCRIPTIONS)
+        n = self._stream_of.setdefault(box.id, len(self._stream_of) // wire.MAX_SUBSCRIPTIONS)
         if n == len(self._streams):
             kind = _kind(n)
             self._streams.append(self.world.server.stream(memory_sink(lambda frame: self._pushed(kind, frame))))

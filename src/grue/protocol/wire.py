@@ -50,6 +50,9 @@ MAX_KEY_PACKAGES: Final = 100
 MAX_FETCH: Final = 64
 """Envelopes in one `Fetch`: 4 MiB at the largest bucket."""
 
+MAX_SUBSCRIPTIONS: Final = 1000
+"""Mailboxes that one stream reads; a client with more conversations opens another."""
+
 MAX_WAIT: Final = 30
 """Seconds that a `Fetch` may wait: less than what proxies on the way allow."""
 

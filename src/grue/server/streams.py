@@ -17,9 +17,6 @@ from grue.protocol import wire
 from grue.server.mailboxes import Page, key_hash
 from grue.server.reporting import report
 
-MAX_SUBSCRIPTIONS: Final = 1000
-"""Mailboxes read by one stream: more conversations than a person keeps."""
-
 MAX_POLLS: Final = 20_000
 """Requests that may wait for an envelope at once: some 100 MB with the connections that they hold."""
 
@@ -167,9 +164,9 @@ class Stream:
         self._behind = {}
 
     async def _subscribe(self, request: wire.Subscribe) -> None:
-        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
-            raise BadRequest
         self._forget(request.mailbox)
+        if len(self._subscriptions) >= wire.MAX_SUBSCRIPTIONS:
+            raise BadRequest
         read_hash = key_hash(request.read_key)
         subscription = Subscription(self, request.mailbox, read_hash, 0)
         # Before the page is read: so nothing that is published after it goes unnoticed.
