@@ -11,7 +11,7 @@ import pytest
 
 from grue.protocol import wire
 from grue.protocol.directory import UnverifiedHead
-from tests.world.memory import ALICE, BOB, PASSPHRASE, MemoryWorld, take
+from tests.world.memory import ALICE, BOB, PASSPHRASE, MemoryWorld, running, take
 from tests.world.test_gossip import lied_to
 
 MAIN = "from grue.cli.main import main; main()"
@@ -20,10 +20,8 @@ MAIN = "from grue.cli.main import main; main()"
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryWorld]:
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
-    world = MemoryWorld(tmp_path)
-    await world.start()
-    yield world
-    await world.close()
+    async with running(tmp_path) as world:
+        yield world
 
 
 def heads(home: Path, *arguments: str) -> tuple[int, str]:

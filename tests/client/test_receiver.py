@@ -10,16 +10,14 @@ import pytest
 
 from grue.errors import DiskFull, NoSuchMailbox
 from grue.protocol import wire
-from tests.world.memory import ALICE, BOB, MemoryWorld, inner, take
+from tests.world.memory import ALICE, BOB, MemoryWorld, inner, running, take
 from tests.world.processes import until
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[MemoryWorld]:
-    world = MemoryWorld(tmp_path)
-    await world.start()
-    yield world
-    await world.close()
+    async with running(tmp_path) as world:
+        yield world
 
 
 async def test_a_mailbox_that_another_process_is_only_making_is_read_when_it_is_there(

@@ -3,13 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.world.memory import MemoryWorld
+from tests.world.memory import MemoryWorld, running
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[MemoryWorld]:
     """A world in memory."""
-    world = MemoryWorld(tmp_path)
-    await world.start()
-    yield world
-    await world.close()
+    async with running(tmp_path) as world:
+        yield world

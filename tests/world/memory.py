@@ -7,6 +7,7 @@ delay or change them.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
@@ -251,6 +252,17 @@ class MemoryWorld:
     def texts(self, number: str) -> list[str]:
         """The SMS that this number's telephone has shown, codes left out."""
         return [sms.text for sms in self.carrier.delivered if sms.to == number and "Grue code" not in sms.text]
+
+
+@asynccontextmanager
+async def running(path: Path) -> AsyncIterator[MemoryWorld]:
+    """A world that is there for as long as it is needed."""
+    world = MemoryWorld(path)
+    await world.start()
+    try:
+        yield world
+    finally:
+        await world.close()
 
 
 async def take(client: Client) -> list[str]:

@@ -19,7 +19,7 @@ from grue.protocol.directory_sync import Current
 from grue.protocol.fallback import Route
 from grue.protocol.record import RECORD_BYTES
 from grue.server.directory import Directory, tag_of
-from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, running, take
 from tests.world.test_messages import acquainted
 
 
@@ -27,10 +27,8 @@ from tests.world.test_messages import acquainted
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryWorld]:
     """In tier 1, where everything that a directory shows is a file."""
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
-    world = MemoryWorld(tmp_path)
-    await world.start()
-    yield world
-    await world.close()
+    async with running(tmp_path) as world:
+        yield world
 
 
 def other_face(world: MemoryWorld, name: str = "other") -> Directory:

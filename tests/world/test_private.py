@@ -17,7 +17,7 @@ from grue.errors import BadDirectory, BadManifest, ServerBusy, TimedOut, Unreach
 from grue.protocol import wire
 from grue.protocol.fallback import Route
 from grue.protocol.pir import PrivateTable
-from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, running
 from tests.world.test_dishonest import flipped, forget_directory
 
 
@@ -26,10 +26,8 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     """A world whose directory and clients are of tier 2, at whatever size."""
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    world = MemoryWorld(tmp_path)
-    await world.start()
-    yield world
-    await world.close()
+    async with running(tmp_path) as world:
+        yield world
 
 
 async def route(client: Client, number: str) -> Route:
