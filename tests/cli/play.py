@@ -19,6 +19,7 @@ from typing import Any
 from grue.cli.run import run
 from grue.protocol import wire
 from tests.cli.transcript import Outcome, Step
+from tests.damage import flipped
 
 PASSPHRASE = "a passphrase for tests"
 PATIENCE = 20
@@ -234,7 +235,7 @@ class Stage:
     def damage_parts(self) -> None:
         """Every part of an attachment that the server has, at its end."""
         for path in (self.path / self._data / "blobs").iterdir():
-            path.write_bytes(path.read_bytes()[:-1] + b"?")
+            path.write_bytes(flipped(path.read_bytes()))
 
     def copy_home(self, name: str, to: str) -> None:
         shutil.copytree(self.path / name, self.path / to)

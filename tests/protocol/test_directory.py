@@ -13,6 +13,7 @@ from grue.errors import BadDirectory, BadManifest, ShrunkDirectory, StaleDirecto
 from grue.protocol import directory, wire
 from grue.protocol.directory import Head, Manifest, UnverifiedHead, UnverifiedManifest
 from grue.protocol.record import RECORD_BYTES
+from tests.damage import flipped
 from tests.protocol.directories import ALICE, BOB, CAROL, NOW, FakeDirectory, a_record, run, synced
 
 FAKE = FakeDirectory().with_base({ALICE: a_record(1), BOB: a_record(2)})
@@ -106,7 +107,7 @@ def test_directory_06_a_head_behind_the_one_known_is_refused() -> None:
         "an earlier epoch": copy(FAKE, epoch=0),
         "a shorter overlay": copy(FAKE, overlay=FAKE.overlay[:RECORD_BYTES]),
         "an earlier issue": copy(FAKE, now=NOW - 1),
-        "another overlay of the same length": copy(FAKE, overlay=FAKE.overlay[:-1] + b"x"),
+        "another overlay of the same length": copy(FAKE, overlay=flipped(FAKE.overlay)),
         "another manifest of the same epoch": copy(FAKE, base=b""),
     }
     for fake in behind.values():
@@ -165,7 +166,7 @@ def test_directory_10_a_base_out_of_order_or_with_a_tag_twice_is_refused() -> No
 
 def test_directory_11_a_base_with_another_root_is_refused() -> None:
     with pytest.raises(BadDirectory, match="root"):
-        directory.check_base(FAKE.base[:-1] + bytes([FAKE.base[-1] ^ 1]), manifest_of(FAKE))
+        directory.check_base(flipped(FAKE.base), manifest_of(FAKE))
 
 
 def test_directory_12_an_overlay_of_another_length_is_refused() -> None:
@@ -177,7 +178,7 @@ def test_directory_12_an_overlay_of_another_length_is_refused() -> None:
 
 def test_directory_13_an_overlay_with_another_chain_is_refused() -> None:
     first, second = directory.entries(FAKE.overlay)
-    for overlay in (second + first, first + first, FAKE.overlay[:-1] + b"x"):
+    for overlay in (second + first, first + first, flipped(FAKE.overlay)):
         with pytest.raises(BadDirectory, match="chain"):
             directory.check_overlay(overlay, head_of(FAKE))
 

@@ -5,6 +5,7 @@ import pytest
 from grue.errors import BadDirectory, BadManifest, ProtocolViolation, ShrunkDirectory, StaleDirectory
 from grue.protocol import directory
 from grue.protocol.directory_sync import RecordTable, Sync, SyncState, restore
+from tests.damage import flipped
 from tests.protocol.directories import ALICE, BOB, CAROL, NOW, FakeDirectory, a_record, run, run_all, synced
 
 
@@ -81,7 +82,7 @@ def test_directory_18_an_end_before_what_was_seen_or_another_file_for_it_is_refu
     with pytest.raises(BadDirectory):
         run(fake.files | {path: b""}, fake.public, NOW, known.current)
     with pytest.raises(ShrunkDirectory):
-        run(fake.files | {path: fake.ended[1][:-1] + b"?"}, fake.public, NOW, known.current)
+        run(fake.files | {path: flipped(fake.ended[1])}, fake.public, NOW, known.current)
     start = directory.chain_start(fake.ended[0].manifest_hash)
     fake.manifest_changes = {"ended": start, "ended_length": 0}
     with pytest.raises(ShrunkDirectory):
@@ -153,7 +154,7 @@ def test_a_failed_check_ends_the_run() -> None:
 @pytest.mark.parametrize("path", ["head", "1/manifest", "1/base", "1/overlay/1"])
 def test_a_bad_file_at_any_step_is_refused(path: str) -> None:
     fake = a_directory()
-    files = fake.files | {path: fake.files[path][:-1] + bytes([fake.files[path][-1] ^ 1])}
+    files = fake.files | {path: flipped(fake.files[path])}
     with pytest.raises((BadManifest, BadDirectory)):
         run(files, fake.public)
 

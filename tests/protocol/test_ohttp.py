@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grue._core import CoreError, OhttpError, OhttpExchange, OhttpGateway, OhttpRequest
+from tests.damage import flipped
 
 SEED = bytes(range(32))
 GATEWAY = OhttpGateway.from_seed(SEED, 7)
@@ -144,10 +145,6 @@ def test_any_changed_byte_is_refused(at: int, change: int) -> None:
     response = GATEWAY.open(sealed)[0].seal(200, b"answer", SIZE)
     with pytest.raises(OhttpError):
         request.open(flipped(response, at % len(response), change))
-
-
-def flipped(data: bytes, at: int, change: int) -> bytes:
-    return data[:at] + bytes([data[at] ^ change]) + data[at + 1 :]
 
 
 # --- a second implementation ----------------------------------------------------------------------

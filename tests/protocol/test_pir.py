@@ -20,6 +20,7 @@ from grue._core import (
     pir_build,
 )
 from grue.protocol.directory import merkle_root
+from tests.damage import flipped
 
 SEED: Final = bytes(range(16))
 WORDS: Final = 1280
@@ -154,7 +155,7 @@ def test_every_record_is_retrieved_and_a_gap_is_proved(table: Table) -> None:
         column = pending.recover(answer)
         assert (pending.column, column) == (index, table.column(index))
         assert columns.open(record[:16], column) == record
-        absent = record[:15] + bytes([record[15] ^ 1])
+        absent = flipped(record[:16])
         assert columns.open(absent, column) is None
 
 
@@ -196,7 +197,7 @@ def test_pir_01_02_a_changed_byte_of_a_layout_is_another_layout_or_none(table: T
 
 def test_pir_03_04_changed_top_hashes_and_fences_that_are_no_keys_are_refused(table: Table) -> None:
     fences, top = table.file("fences"), table.file("top")
-    for changed in (top[:-1] + bytes([top[-1] ^ 1]), top[:-32], top + bytes(32)):
+    for changed in (flipped(top), top[:-32], top + bytes(32)):
         with pytest.raises(PirError):
             PirColumns(table.layout, fences, changed)
     for changed in (fences[:-1], fences + b"\0", fences[:HEADER] + b"\xff" * (len(fences) - HEADER)):
@@ -228,7 +229,7 @@ def test_pir_06_a_column_that_the_directory_made_wrong_is_refused_though_it_is_u
     honest = _forged(table, index, [first, second])
     assert honest.open(second[:16], first + second) == second
     forged = _forged(table, index, slots)
-    for tag in (first[:16], second[:16], second[:15] + bytes([second[15] ^ 1])):
+    for tag in (first[:16], second[:16], flipped(second[:16])):
         with pytest.raises(PirError):
             forged.open(tag, b"".join(slots))
 

@@ -30,6 +30,7 @@ from grue.protocol.pir import (
     tier_of,
     tier_wanted,
 )
+from tests.damage import flipped
 from tests.protocol.directories import ALICE, BOB, CAROL, NOBODY, NOW, FakeDirectory, a_record
 
 NUMBERS = (ALICE, BOB, CAROL)
@@ -202,7 +203,7 @@ def test_no_changed_byte_of_anything_that_comes_makes_a_listed_number_absent(
 ) -> None:
     def changed(name: str, data: bytes) -> bytes:
         place = at % len(data)
-        return data[:place] + bytes([data[place] ^ change]) + data[place + 1 :] if name == spoilt else data
+        return flipped(data, place, change) if name == spoilt else data
 
     with suppress(VerificationFailed):
         found = listed(grown, changed)

@@ -23,6 +23,7 @@ from grue.server import directory as role
 from grue.server.directory import Directory
 from grue.server.keys import Keys, open_keys
 from grue.server.store import TABLES, Tx
+from tests.damage import flipped
 from tests.protocol.directories import NOW
 from tests.protocol.directories import run as download
 from tests.server.kit import serving
@@ -438,7 +439,7 @@ async def test_a_damaged_file_stops_the_start(host: Host, name: str, damage: str
     if damage == "gone":
         path.unlink()
     else:
-        path.write_bytes(contents[:-1] if damage == "cut" else contents[:-1] + bytes([contents[-1] ^ 1]))
+        path.write_bytes(contents[:-1] if damage == "cut" else flipped(contents))
     with pytest.raises(CorruptDatabase):
         host.open()
 

@@ -19,6 +19,7 @@ from grue.server import private, queryqueue
 from grue.server.directory import Directory
 from grue.server.keys import open_keys
 from grue.server.queryqueue import PASS, Queries
+from tests.damage import flipped
 from tests.protocol.directories import NOW
 from tests.server.kit import TestServer, serving
 
@@ -218,7 +219,7 @@ async def test_a_damaged_table_stops_the_start(host: Host, name: str, damage: st
     if damage == "gone":
         path.unlink()
     else:
-        path.write_bytes(contents[:-1] if damage == "cut" else contents[:40] + b"\xff" + contents[41:])
+        path.write_bytes(contents[:-1] if damage == "cut" else flipped(contents, 40))
     with pytest.raises(CorruptDatabase):
         host.open()
 

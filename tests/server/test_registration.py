@@ -21,6 +21,7 @@ from grue.server.app import Server
 from grue.server.directory import Directory, record_key
 from grue.server.keys import Keys, open_keys
 from grue.server.store import Tx
+from tests.damage import flipped
 from tests.server.kit import TestServer, key_hash, serving
 
 NUMBER, OTHER = "+447700900123", "+447700900124"
@@ -311,7 +312,7 @@ async def test_registration_05_a_device_list_that_its_identity_did_not_sign_is_r
     forged = sign_device_list(
         wire.DeviceList(1, person.public, b"hpke" * 8, mallory.intro, mallory.devices), mallory.identity
     )
-    for bad in (b"", b"nonsense", forged, person.device_list[:-1] + b"x"):
+    for bad in (b"", b"nonsense", forged, flipped(person.device_list)):
         request = wire.RegisterFinish(NUMBER, world.phones.code(), bad, key_hash(b""), True)
         assert (await world.refused(request)).code == "bad_request"
     assert await world.rows("SELECT account FROM account") == []

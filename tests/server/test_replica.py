@@ -38,6 +38,7 @@ from grue.server import replica as replicas
 from grue.server.keys import Keys, open_keys, open_replica_key
 from grue.server.mirror import Mirror
 from grue.server.replica import open_key
+from tests.damage import flipped
 from tests.server.replicakit import Host, Site, replicating
 
 
@@ -129,10 +130,6 @@ def resigned(host: Host, keys: Keys, **changes: Any) -> Callable[[str, bytes], b
 
 def spoilt(name: str, change: Callable[[bytes], bytes]) -> Callable[[str, bytes], bytes]:
     return lambda path, file: change(file) if path.endswith(name) else file
-
-
-def flipped(file: bytes) -> bytes:
-    return file[:-1] + bytes([file[-1] ^ 1])
 
 
 @pytest.mark.parametrize("name", ["head", "manifest"])

@@ -25,6 +25,7 @@ from grue.protocol import wire
 from grue.protocol.blobs import MAX_ATTACHMENT, PART_BYTES, PART_ROOM, Sealing
 from grue.protocol.contents import ATTACHMENT, Attachment
 from grue.server import tokens
+from tests.damage import flipped
 from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld
 
 NOTHING = b""
@@ -241,7 +242,7 @@ async def test_blob_03_a_server_that_changes_or_swaps_a_part_is_caught_and_nothi
     alice = await world.person(ALICE)
     attachment = await put(alice.context, THREE_PARTS)
     parts = puts(world)
-    lies = [parts[0].blob, parts[1].blob[:-1] + bytes([parts[1].blob[-1] ^ 1]), parts[1].blob[: PART_BYTES // 2]]
+    lies = [parts[0].blob, flipped(parts[1].blob), parts[1].blob[: PART_BYTES // 2]]
     for lie in lies:
 
         def lying(request: wire.Message, answer: wire.Message, lie: bytes = lie) -> wire.Message:
