@@ -184,6 +184,7 @@ def pir_build(
     """Build a table of a file of 128-byte records, sorted by tag.
 
     Writes `packed`, `hint`, `fences` and `top` into the folder, each synced. `seed` is 16 fresh random bytes.
+    OSError (ENOSPC) when there is no room; PirError for anything else.
     The number of slots follows from that of the records unless it is given.
     """
 

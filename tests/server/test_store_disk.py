@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from grue.errors import DiskFull
+from grue.protocol.record import RECORD_BYTES
+from grue.server.directory import Directory
+from grue.server.keys import open_keys
 from grue.server.sqlite import SqliteStore, open_store
 from grue.server.store import Tx
+from tests.protocol.directories import NOW
 
 
 @pytest.fixture
@@ -70,3 +74,20 @@ async def test_no_room_for_a_new_database_is_said(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(4096 * os.statvfs(small_disk).f_bavail))
     with pytest.raises(DiskFull):
         await open_store(small_disk / "server.db")
+
+
+def test_a_table_that_finds_no_room_says_so_and_leaves_it_to_the_rest(small_disk: Path) -> None:
+    data = small_disk / "data"
+    keys = open_keys(data)
+
+    def opened() -> Directory:
+        return Directory(data, keys, lambda: NOW, environment={"GRUE_DIRECTORY_TIER": "2"})
+
+    before = opened()
+    free = os.statvfs(small_disk).f_bavail
+    with pytest.raises(DiskFull):
+        before.put_many(os.urandom(RECORD_BYTES) for _ in range(1000))
+    assert os.statvfs(small_disk).f_bavail == free
+    after = opened()
+    assert after.manifest.count == before.manifest.count == 0
+    assert after.private_base(after.manifest.epoch) is not None

@@ -1,5 +1,7 @@
 //! Why a call was refused.
 
+use std::io::ErrorKind;
+
 /// What every function here returns.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -38,7 +40,10 @@ pub enum Error {
     Noise,
     /// A file that cannot be read or written.
     #[error("a file cannot be read or written: {0}")]
-    File(std::io::ErrorKind),
+    File(ErrorKind),
+    /// A file for which there is no room.
+    #[error("the disk is full")]
+    Full,
     /// The caller stopped it.
     #[error("stopped")]
     Stopped,
@@ -52,6 +57,9 @@ pub enum Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::File(error.kind())
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
+            kind => Self::File(kind),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use grue_pir::{Base, Built, Client, Columns, Error, Layout, Material, Pending, Progress, Result};
-use pyo3::{prelude::*, pybacked::PyBackedBytes, types::PyBytes};
+use pyo3::{exceptions::PyOSError, prelude::*, pybacked::PyBackedBytes, types::PyBytes};
 
 use crate::errors::{CoreError, contained};
 
@@ -14,6 +14,9 @@ pyo3::create_exception!(
     CoreError,
     "A file, query, answer, column or material that is refused, or records that no table can be built of."
 );
+
+/// "No space left on device", as Linux and macOS number it.
+const ENOSPC: i32 = 28;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PirError", module.py().get_type::<PirError>())?;
@@ -29,7 +32,10 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 fn raise(error: Error) -> PyErr {
-    PirError::new_err(error.to_string())
+    match error {
+        Error::Full => PyOSError::new_err((ENOSPC, error.to_string())),
+        _ => PirError::new_err(error.to_string()),
+    }
 }
 
 /// Run a part of the core without the GIL.

@@ -422,9 +422,14 @@ class Directory:
         with writing():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o700)
-            write_file(folder / "base", base)
-            if private.is_wanted(manifest.count, self._tier):
-                manifest = private.described(manifest, self._built(folder))
+            try:
+                write_file(folder / "base", base)
+                if private.is_wanted(manifest.count, self._tier):
+                    manifest = private.described(manifest, self._built(folder))
+            except Exception:
+                # On a disk that is full it would keep everything else from being written.
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         return _Cut(manifest, base)
 
     def _built(self, folder: Path) -> PirBuilt:

@@ -44,7 +44,10 @@ def is_wanted(count: int, tier: int | None) -> bool:
 
 
 def build(folder: Path, progress: PirProgress, seed: bytes, slots: int | None = None) -> PirBuilt:
-    """Build the table of a folder's `base` beside it; 5 s on two cores at a million records. Raises PirError."""
+    """Build the table of a folder's `base` beside it; 5 s on two cores at a million records.
+
+    Raises PirError, OSError.
+    """
     built = pir_build(folder / "base", folder, seed, threads(), progress, slots)
     sync_directory(folder)
     return built
