@@ -23,7 +23,7 @@ export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
 RUST_SOURCES := $(shell find rust \( -name target -o -name fuzz \) -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
 .PHONY: help setup demo lab test unit check dist-check bench docs format clean \
-	check-python check-rust check-project test-rust test-python
+	check-python check-rust check-project test-rust test-python test-arm
 
 help: ## Say what the targets do
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -96,6 +96,13 @@ $(VENV)/.core: $(VENV)/.packages $(RUST_SOURCES)
 # `grue-py` has no tests of its own and cannot link without a Python around it.
 test-rust:
 	$(CARGO) test --locked --workspace --exclude grue-py
+
+# The private query's vector instructions for 64-bit ARM, on any machine: with Rust's standard library for that target,
+# Debian's gcc-aarch64-linux-gnu, libc6:arm64 and qemu-user. Emulated, so it says whether they are right, not how fast.
+test-arm: ## Run the tests of the private query as on 64-bit ARM, in an emulator
+	$(CARGO) test --locked --package grue-pir --target aarch64-unknown-linux-gnu \
+		--config 'target.aarch64-unknown-linux-gnu.linker="aarch64-linux-gnu-gcc"' \
+		--config 'target.aarch64-unknown-linux-gnu.runner="qemu-aarch64 -cpu max,pauth-impdef=on"'
 
 test-python: setup
 	$(BIN)/python -m pytest --numprocesses logical --dist worksteal

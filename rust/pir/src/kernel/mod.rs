@@ -1,13 +1,15 @@
 //! The arithmetic, in the widest instructions that this processor has.
 //!
 //! `Kernel` is the choice, made at run time. The inner products of digits and words, where the time goes, are
-//! written by hand for AVX2 and AVX-512 (`x86`); the portable ones here, and all else, are plain loops that the
-//! compiler makes into vectors, once for each choice. Every choice gives the same results.
+//! written by hand for AVX2 and AVX-512 (`x86`) and for NEON (`arm`); the portable ones here, and all else, are
+//! plain loops that the compiler makes into vectors, once for each choice. Every choice gives the same results.
 
 // Calling a function that was compiled for a processor's features is unsafe where the compiler cannot see that
 // they are there. `Kernel::detect` and `Kernel::all` are what saw it; nothing else makes a `Kernel`.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -24,7 +26,7 @@ pub(crate) const ROWS: usize = 6;
 /// The words for the 64 columns of a line, in the form that a kernel multiplies with.
 ///
 /// Either 64 low halves with a sign, then 64 high halves, so that word = low + high * 2^16 modulo 2^32; or, two in
-/// an element, their 64 lowest bytes, then the next ones up to the highest.
+/// an element, their 64 lowest bytes, then the next ones up to the highest; with a sign where that is said.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct Chunk(pub(crate) [i16; 2 * LINE]);
@@ -40,6 +42,8 @@ enum Kind {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 /// Define methods that run a plain loop, compiled for each kind of instructions.
@@ -67,6 +71,9 @@ macro_rules! widest {
                     // SAFETY: as above.
                     unsafe { avx512($($argument),*) }
                 }
+                // Every processor of the kind has NEON, so that is what the loops are made into.
+                #[cfg(target_arch = "aarch64")]
+                Kind::Neon => plain::$name($($argument),*),
             }
         }
     )*};
@@ -85,7 +92,10 @@ impl Kernel {
     /// All that this processor has, the slowest first.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
+        #[cfg_attr(
+            not(any(target_arch = "x86_64", target_arch = "aarch64")),
+            allow(unused_mut)
+        )]
         let mut all = vec![Self(Kind::Portable)];
         #[cfg(target_arch = "x86_64")]
         {
@@ -99,6 +109,10 @@ impl Kernel {
                 all.push(Self(Kind::Avx512));
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("dotprod") {
+            all.push(Self(Kind::Neon));
+        }
         all
     }
 
@@ -111,6 +125,8 @@ impl Kernel {
             Kind::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512-vnni",
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => "neon-dotprod",
         }
     }
 
@@ -119,6 +135,8 @@ impl Kernel {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => self.planes(words),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => self.signed_planes(words),
             _ => self.halves(words),
         }
     }
@@ -135,6 +153,9 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Kind::Avx512 => unsafe { x86::products_avx512(rows, words) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above.
+            Kind::Neon => unsafe { arm::products(rows, words) },
         }
     }
 
@@ -152,7 +173,11 @@ impl Kernel {
         /// Words as low and high halves.
         fn halves(words: &[u32; LINE]) -> Chunk;
         /// Words as four planes of bytes.
+        #[cfg(target_arch = "x86_64")]
         fn planes(words: &[u32; LINE]) -> Chunk;
+        /// Words as four planes of bytes with a sign.
+        #[cfg(target_arch = "aarch64")]
+        fn signed_planes(words: &[u32; LINE]) -> Chunk;
         /// The inner product of a row of A with a secret, modulo 2^32.
         fn product_32(row: &[[u8; 4]], secret: &[u32]) -> u32;
         /// The inner product of a row of the hint with a secret, modulo 2^16.

@@ -15,6 +15,7 @@ pub(super) fn halves(words: &[u32; LINE]) -> Chunk {
     chunk
 }
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 pub(super) fn planes(words: &[u32; LINE]) -> Chunk {
     let mut chunk = Chunk([0; 2 * LINE]);
@@ -31,6 +32,15 @@ pub(super) fn planes(words: &[u32; LINE]) -> Chunk {
         }
     }
     chunk
+}
+
+/// As `planes`, of bytes with a sign: 128 is added to every byte, with its carry, and taken from each alone.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub(super) fn signed_planes(words: &[u32; LINE]) -> Chunk {
+    const MIDDLE: u32 = 0x8080_8080;
+    // In two's complement a byte less 128 is the byte with its highest bit changed.
+    planes(&words.map(|word| word.wrapping_add(MIDDLE) ^ MIDDLE))
 }
 
 pub(super) fn products(rows: [&[Line]; ROWS], words: &[Chunk]) -> [u32; ROWS] {
