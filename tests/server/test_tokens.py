@@ -22,7 +22,7 @@ from grue.errors import (
 from grue.lab.mint import mint
 from grue.protocol import wire
 from grue.protocol.tokens import EPOCH_WEEKS, Purpose, epoch_of, spend
-from grue.server import tokens
+from grue.server import clock, tokens
 from grue.server.app import DAY
 from grue.server.directory import Directory
 from grue.server.keys import open_keys
@@ -253,6 +253,65 @@ async def test_spent_tokens_and_allowances_go_when_they_are_due(server: TestServ
 async def sweep(server: TestServer) -> None:
     for first_byte in range(256):
         await server.store.transact(tokens.expire, first_byte, server.week)
+
+
+async def test_a_token_that_was_spent_stays_so_when_the_clock_steps_back_into_its_time(server: TestServer) -> None:
+    token = mint(server.keys, Purpose.LOOKUP, epoch_of(server.week))
+    good_until = (epoch_of(server.week) + 2) * EPOCH_WEEKS * 7 * DAY
+    server.clock.now = good_until - 30.0
+    assert await code(server, spend(evaluation(), [token])) == "done"
+    for step in (60, clock.MAX_BEHIND):
+        server.clock.now = good_until + step - 60.0
+        await sweep(server)
+        server.clock.now -= step
+        assert await code(server, spend(evaluation(), [token])) == TokenSpent.code
+    server.clock.now = good_until + tokens.STEP_WEEKS * 7 * DAY
+    await sweep(server)
+    assert await rows(server, "token_spent") == 0
+
+
+@pytest.mark.parametrize("step", [60, 3600, clock.MAX_BEHIND])
+async def test_token_04_a_week_that_comes_twice_brings_its_allowance_once(server: TestServer, step: int) -> None:
+    monday = server.clock.now + 7 * DAY
+    assert await draw_all(server) == tokens.FIRST_LOOKUPS
+    for drawn in (tokens.DAILY_LOOKUPS, 0, 0):
+        server.clock.now = monday + 1
+        assert await draw_all(server) == drawn
+        server.clock.now -= step
+        await sweep(server)
+        assert await draw_all(server) == 0
+    with pytest.raises(LimitReached) as limit:
+        await draw(server)
+    server.clock.now += limit.value.retry_after
+    assert server.clock.now == monday + DAY
+    assert await draw_all(server) == tokens.DAILY_LOOKUPS
+
+
+@pytest.mark.parametrize("step", [60, 3600, clock.MAX_BEHIND])
+async def test_token_04_a_first_week_that_comes_twice_is_one(server: TestServer, step: int) -> None:
+    for purpose, allowance in (("lookup", tokens.FIRST_LOOKUPS), ("post", tokens.WEEKLY_POSTS)):
+        server.clock.now += 1
+        assert await draw_all(server, purpose) == allowance
+        server.clock.now -= step
+        await sweep(server)
+        assert await draw_all(server, purpose) == 0
+        server.clock.now += step
+
+
+async def test_token_04_an_allowance_of_a_far_future_keeps_nobody_waiting_for_it(server: TestServer) -> None:
+    server.clock.days(7 * (tokens.STEP_WEEKS + 1))
+    await draw_all(server)
+    server.clock.days(-7 * (tokens.STEP_WEEKS + 1))
+    assert await draw_all(server) == tokens.DAILY_LOOKUPS, "it is no first week"
+    await draw(server, "post")
+
+
+async def test_a_sweep_forgets_what_was_spent_and_drawn(server: TestServer) -> None:
+    await draw(server)
+    assert await code(server, paying(server, evaluation())) == "done"
+    server.clock.days(7 * (3 * EPOCH_WEEKS))
+    await server.sweep()
+    assert (await rows(server, "token_spent"), await rows(server, "token_quota")) == (0, 0)
 
 
 # --- a crawler ------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The token issuer: allowances belong to numbers, and what was spent is known by its hash.
 
 Nothing here links a draw to a spending: the evaluated elements are blinded. Token keys are derived from the server's
-secret, so they need no table, outlive a restart, and are gone for everybody once their epoch has passed.
+secret, so they need no table and outlive a restart. Who has that secret can make every one of them again, for ever: it
+forges tokens, which are good in their time only, and unblinds nothing.
 """
 
 import asyncio
@@ -29,6 +30,11 @@ WEEKLY_POSTS: Final = 1000
 QUOTA_WEEKS: Final = 4
 """Weeks without a draw until a number's row is forgotten. Three whole weeks of 50 a day that were not drawn are more
 than the 1,000 that a forgotten number may draw anew, so the bound of 1,000 and 50 a day holds all the same."""
+
+STEP_WEEKS: Final = 1
+"""Weeks that a server's clock may go back: a day at once while it is believed (`clock.MAX_BEHIND`), perhaps more often.
+So long spent tokens are remembered beyond the last week in which they are good, and so far ahead an allowance's week is
+believed: what was spent or drawn before a step is so after it too."""
 
 INLINE_TOKENS: Final = 2
 """Tokens checked without a thread: 0.1 ms, about what handing over costs."""
@@ -80,16 +86,20 @@ async def take_allowance(tx: "Tx", account: bytes, purpose: Purpose, now: int) -
     owner = await tx.row("SELECT phone_tag FROM account WHERE account = $1", account)
     if owner is None:
         raise NotPermitted
-    tag, week = cast("bytes", owner[0]), now // DAY // 7
+    tag, day = cast("bytes", owner[0]), now // DAY
     row = await tx.row("SELECT week, first, lookups, posts FROM token_quota WHERE phone_tag = $1", tag)
-    known_week, first, lookups, posts = cast("tuple[int, int, int, int]", row or (week, 1, 0, 0))
+    known_week, first, lookups, posts = cast("tuple[int, int, int, int]", row or (day // 7, 1, 0, 0))
+    if day // 7 < known_week <= day // 7 + STEP_WEEKS:
+        # The clock went back. What was drawn in the week that is to come again counts there, as on its first day.
+        day = known_week * 7
+    week = day // 7
     if known_week != week:
         first, lookups, posts = 0, 0, 0
     if purpose is Purpose.LOOKUP:
         lookups += wire.TOKEN_BATCH
     else:
         posts += wire.TOKEN_BATCH
-    _check_allowance(purpose, lookups if purpose is Purpose.LOOKUP else posts, bool(first), now)
+    _check_allowance(purpose, lookups if purpose is Purpose.LOOKUP else posts, bool(first), day, now)
     await tx.run(
         "INSERT INTO token_quota (phone_tag, week, first, lookups, posts) VALUES ($1, $2, $3, $4, $5) ON CONFLICT"
         " (phone_tag) DO UPDATE SET week = $2, first = $3, lookups = $4, posts = $5",
@@ -97,15 +107,14 @@ async def take_allowance(tx: "Tx", account: bytes, purpose: Purpose, now: int) -
     )  # fmt: skip
 
 
-def _check_allowance(purpose: Purpose, drawn: int, first: bool, now: int) -> None:
-    day = now // DAY
+def _check_allowance(purpose: Purpose, drawn: int, first: bool, day: int, now: int) -> None:
     next_week = (day // 7 + 1) * 7 * DAY - now
     if purpose is Purpose.POST:
         allowed, wait = WEEKLY_POSTS, next_week
     elif first:
         allowed, wait = FIRST_LOOKUPS, next_week
     else:
-        allowed, wait = DAILY_LOOKUPS * (day % 7 + 1), DAY - now % DAY
+        allowed, wait = DAILY_LOOKUPS * (day % 7 + 1), (day + 1) * DAY - now
     if drawn > allowed:
         raise LimitReached(retry_after=wait)
 
@@ -166,12 +175,13 @@ async def take(tx: "Tx", tokens: Sequence[Spent]) -> bool:
 
 
 async def expire(tx: "Tx", first_byte: int, week: int) -> None:
-    """Forget a slice of what was spent under keys that are not in use any more, and of allowances long not used."""
+    """Forget a slice of what was spent under keys that no step of the clock brings into use again, and of allowances
+    long not used, or of a week that the clock can only have come from by being quite wrong.
+    """
     above, below = bytes([first_byte]), bytes([first_byte, *b"\xff" * 64])
-    await tx.run(
-        "DELETE FROM token_spent WHERE key >= $1 AND key <= $2 AND epoch < $3", above, below, epoch_of(week) - 1
-    )
+    in_use = epoch_of(week - STEP_WEEKS) - 1
+    await tx.run("DELETE FROM token_spent WHERE key >= $1 AND key <= $2 AND epoch < $3", above, below, in_use)
     await tx.run(
         "DELETE FROM token_quota WHERE phone_tag >= $1 AND phone_tag <= $2 AND (week <= $3 OR week > $4)",
-        above, below, week - QUOTA_WEEKS, week,
+        above, below, week - QUOTA_WEEKS, week + STEP_WEEKS,
     )  # fmt: skip
