@@ -23,7 +23,7 @@ async def changed(data: Path, change: Callable[[Tx], Any]) -> None:
 
 def counted(data: Path, table: str) -> int:
     with opened_to_read(data / "server.db", served=True) as connection:
-        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608 -- our own names
+        return len(connection.execute(f"SELECT 1 FROM {table}").fetchall())  # noqa: S608 -- our own names
 
 
 async def test_what_fell_due_while_a_server_was_down_goes_when_it_starts(tmp_path: Path) -> None:

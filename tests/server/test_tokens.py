@@ -26,7 +26,7 @@ from grue.server import clock, tokens
 from grue.server.app import DAY
 from grue.server.directory import Directory
 from grue.server.keys import open_keys
-from tests.server.kit import BLOB, TestServer, serving
+from tests.server.kit import BLOB, TestServer, key_hash, serving
 
 ACCOUNT, TAG = b"a" * 16, b"t" * 16
 INTRO = b"i" * 32
@@ -227,6 +227,17 @@ async def test_a_claim_that_is_repeated_takes_no_second_package(server: TestServ
     claim = paying(server, wire.Claim(INTRO), Purpose.POST)
     assert await code(server, claim) == "no_key_packages"
     assert await code(server, claim) == "no_key_packages", "what was refused has cost nothing"
+
+
+async def test_a_creation_that_is_repeated_makes_no_mailbox_that_was_removed_again(server: TestServer) -> None:
+    creation = wire.CreateMailbox(b"m" * 32, b"w" * 32, key_hash(b"r" * 32), [])
+    payment = paying(server, creation, Purpose.POST)
+    assert await code(server, payment) == "done"
+    assert await code(server, payment) == "done", "its answer may have been lost"
+    assert await code(server, wire.RemoveReader(b"m" * 32, b"r" * 32)) == "done"
+    assert await code(server, payment) == TokenSpent.code
+    assert await code(server, wire.Fetch(b"m" * 32, b"r" * 32, 0)) == NoSuchMailbox.code
+    assert await code(server, paying(server, creation, Purpose.POST)) == "done"
 
 
 # --- forgetting -----------------------------------------------------------------------------------

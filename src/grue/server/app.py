@@ -295,8 +295,10 @@ async def _paid_post(
 async def _paid_creation(
     tx: Tx, paid: list[tokens.Spent], request: wire.CreateMailbox, incarnation: bytes, today: int
 ) -> None:
-    await tokens.take(tx, paid)
-    await mailboxes.create(tx, request, incarnation, today)
+    repeated = await tokens.take(tx, paid)
+    if await mailboxes.create(tx, request, incarnation, today) and repeated:
+        # A replay whose mailbox was left by its last reader, or has expired.
+        raise TokenSpent
 
 
 async def _paid_claim(tx: Tx, paid: list[tokens.Spent], request: wire.Claim, week: int) -> wire.Claimed:
