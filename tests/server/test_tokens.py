@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from grue._core import OprfBlind
+from grue._core import OprfBlind, OprfKey
 from grue.errors import (
     BadRequest,
     BadToken,
@@ -25,8 +25,27 @@ from grue.protocol.tokens import EPOCH_WEEKS, Purpose, epoch_of, spend
 from grue.server import clock, tokens
 from grue.server.app import DAY
 from grue.server.directory import Directory
-from grue.server.keys import open_keys
+from grue.server.keys import Keys, open_keys
 from tests.server.kit import BLOB, TestServer, key_hash, serving
+
+
+class CountedKeys(Keys):
+    """Keys that count how often a token key is used: each time is work that takes a core for a while."""
+
+    used = 0
+
+    def token_key(self, purpose: str, epoch: int) -> OprfKey:
+        self.used += 1
+        return super().token_key(purpose, epoch)
+
+
+@pytest.fixture
+async def counted(server: TestServer) -> CountedKeys:
+    """The same server with counted keys."""
+    keys = server.keys
+    server.keys = CountedKeys(keys.signing, keys.code_key, keys.oprf)
+    return server.keys
+
 
 ACCOUNT, TAG = b"a" * 16, b"t" * 16
 INTRO = b"i" * 32
@@ -139,6 +158,17 @@ async def test_token_04_the_allowance_is_the_numbers_and_outlives_its_account(se
 async def test_token_04_draws_at_once_are_counted_one_after_the_other(server: TestServer) -> None:
     drawn = await asyncio.gather(*(draw(server) for _ in range(30)), return_exceptions=True)
     assert sum(isinstance(one, wire.Drawn) for one in drawn) == tokens.FIRST_LOOKUPS // wire.TOKEN_BATCH
+
+
+async def test_token_04_a_draw_above_the_limit_is_refused_before_the_work(
+    server: TestServer, counted: CountedKeys
+) -> None:
+    await draw_all(server)
+    before = counted.used
+    for _ in range(5):
+        with pytest.raises(LimitReached):
+            await draw(server)
+    assert counted.used == before
 
 
 @pytest.mark.parametrize("element", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31)])

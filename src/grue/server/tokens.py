@@ -63,14 +63,16 @@ async def draw(server: "Server", account: bytes, request: wire.DrawTokens) -> wi
     TOKEN-04 the number's allowance is not used up (LimitReached, with the time to wait).
     TOKEN-05 every element is canonical and not the identity (BadRequest); that uses up no allowance.
     """
-    purpose = _purpose(request.purpose)
+    purpose, now = _purpose(request.purpose), int(server.clock())
     _check_epoch(server, request.epoch)
+    # Looked at before, so that what is refused costs nothing; counted after, so that a bad element uses nothing up.
+    await server.store.read(_with_one_more, account, purpose, now)
     key = server.keys.token_key(purpose, request.epoch)
     try:
         elements, proof = await asyncio.to_thread(key.evaluate, request.blinded)
     except OprfError:
         raise BadRequest from None
-    await server.store.transact(take_allowance, account, purpose, int(server.clock()))
+    await server.store.transact(_take_allowance, account, purpose, now)
     return wire.Drawn(elements, proof)
 
 
@@ -81,8 +83,27 @@ def _purpose(name: str) -> Purpose:
         raise BadRequest from None
 
 
-async def take_allowance(tx: "Tx", account: bytes, purpose: Purpose, now: int) -> None:
+class _Quota(NamedTuple):
+    """A row of `token_quota`."""
+
+    phone_tag: bytes
+    week: int
+    first: int
+    lookups: int
+    posts: int
+
+
+async def _take_allowance(tx: "Tx", account: bytes, purpose: Purpose, now: int) -> None:
     """Count a batch. Raises LimitReached, NotPermitted."""
+    await tx.run(
+        "INSERT INTO token_quota (phone_tag, week, first, lookups, posts) VALUES ($1, $2, $3, $4, $5) ON CONFLICT"
+        " (phone_tag) DO UPDATE SET week = $2, first = $3, lookups = $4, posts = $5",
+        *await _with_one_more(tx, account, purpose, now),
+    )
+
+
+async def _with_one_more(tx: "Tx", account: bytes, purpose: Purpose, now: int) -> _Quota:
+    """What is counted for a number with one more batch. Raises LimitReached, NotPermitted."""
     owner = await tx.row("SELECT phone_tag FROM account WHERE account = $1", account)
     if owner is None:
         raise NotPermitted
@@ -100,11 +121,7 @@ async def take_allowance(tx: "Tx", account: bytes, purpose: Purpose, now: int) -
     else:
         posts += wire.TOKEN_BATCH
     _check_allowance(purpose, lookups if purpose is Purpose.LOOKUP else posts, bool(first), day, now)
-    await tx.run(
-        "INSERT INTO token_quota (phone_tag, week, first, lookups, posts) VALUES ($1, $2, $3, $4, $5) ON CONFLICT"
-        " (phone_tag) DO UPDATE SET week = $2, first = $3, lookups = $4, posts = $5",
-        tag, week, first, lookups, posts,
-    )  # fmt: skip
+    return _Quota(tag, week, first, lookups, posts)
 
 
 def _check_allowance(purpose: Purpose, drawn: int, first: bool, day: int, now: int) -> None:
