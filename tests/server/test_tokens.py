@@ -15,6 +15,7 @@ from grue.errors import (
     LimitReached,
     NoSuchMailbox,
     NotPermitted,
+    ServerBusy,
     TokenExpired,
     TokenNeeded,
     TokenSpent,
@@ -230,12 +231,61 @@ async def test_a_token_cut_short_is_no_request(server: TestServer) -> None:
         assert answer.code in (BadRequest.code, BadToken.code)
 
 
+def creation(mailbox: bytes = b"m" * 32) -> wire.CreateMailbox:
+    return wire.CreateMailbox(mailbox, b"w" * 32, key_hash(b"r" * 32), [])
+
+
 async def test_token_09_a_token_is_spent_once_and_the_same_request_again_costs_nothing(server: TestServer) -> None:
-    token = mint(server.keys, Purpose.LOOKUP, epoch_of(server.week))
-    first = spend(evaluation(), [token])
+    token = mint(server.keys, Purpose.POST, epoch_of(server.week))
+    first = spend(creation(), [token])
     assert await code(server, first) == "done"
     assert await code(server, first) == "done"
-    assert await code(server, spend(evaluation(), [token])) == TokenSpent.code
+    assert await code(server, spend(creation(b"n" * 32), [token])) == TokenSpent.code
+
+
+@pytest.mark.parametrize("count", [1, 40])
+async def test_evaluate_03_the_same_evaluation_again_is_refused_before_any_work(
+    server: TestServer, counted: CountedKeys, count: int
+) -> None:
+    payment = paying(server, evaluation(count), count=count)
+    assert await code(server, payment) == "done"
+    before = counted.used
+    turned = wire.Spend(payment.tokens[::-1], payment.body)
+    for again in (payment, turned):
+        assert await code(server, again) == TokenSpent.code
+    assert counted.used == before
+
+
+async def test_token_10_the_same_evaluation_many_times_at_once_is_checked_once(
+    server: TestServer, counted: CountedKeys
+) -> None:
+    payment = paying(server, evaluation(40), count=40)
+    before = counted.used
+    codes = await asyncio.gather(*(code(server, payment) for _ in range(20)))
+    assert sorted(codes) == ["done"] + [TokenSpent.code] * 19
+    assert counted.used == before + 40
+    assert server.spending == set()
+
+
+async def test_token_11_good_tokens_are_spent_with_a_bad_one_so_that_no_work_is_for_nothing(
+    server: TestServer, counted: CountedKeys
+) -> None:
+    request = evaluation(40)
+    payment = paying(server, request, count=40)
+    forged = wire.Token(payment.tokens[-1].epoch, os.urandom(32), os.urandom(32))
+    with_a_bad_one = wire.Spend([*payment.tokens[:-1], forged], payment.body)
+    assert await code(server, with_a_bad_one) == BadToken.code
+    before = counted.used
+    for again in (with_a_bad_one, payment):
+        assert await code(server, again) == TokenSpent.code
+    assert counted.used == before
+    assert await rows(server, "token_spent") == 39
+
+
+async def test_an_evaluation_for_another_lookup_key_spends_nothing(server: TestServer) -> None:
+    other = wire.Evaluate(2, evaluation().blinded)
+    assert await code(server, paying(server, other)) == ServerBusy.code
+    assert await rows(server, "token_spent") == 0
 
 
 async def test_token_09_of_many_spendings_at_once_one_is_done(server: TestServer) -> None:
@@ -260,14 +310,13 @@ async def test_a_claim_that_is_repeated_takes_no_second_package(server: TestServ
 
 
 async def test_a_creation_that_is_repeated_makes_no_mailbox_that_was_removed_again(server: TestServer) -> None:
-    creation = wire.CreateMailbox(b"m" * 32, b"w" * 32, key_hash(b"r" * 32), [])
-    payment = paying(server, creation, Purpose.POST)
+    payment = paying(server, creation(), Purpose.POST)
     assert await code(server, payment) == "done"
     assert await code(server, payment) == "done", "its answer may have been lost"
     assert await code(server, wire.RemoveReader(b"m" * 32, b"r" * 32)) == "done"
     assert await code(server, payment) == TokenSpent.code
     assert await code(server, wire.Fetch(b"m" * 32, b"r" * 32, 0)) == NoSuchMailbox.code
-    assert await code(server, paying(server, creation, Purpose.POST)) == "done"
+    assert await code(server, paying(server, creation(), Purpose.POST)) == "done"
 
 
 # --- forgetting -----------------------------------------------------------------------------------
@@ -371,7 +420,7 @@ async def test_a_crawler_gets_no_more_than_a_thousand_lookups_and_fifty_a_day(se
             assert await code(server, old) == "done"
             looked_up += 1
             again = wire.Spend(old.tokens, wire.encode(evaluation()))
-            assert await code(server, again) == BadToken.code
+            assert await code(server, again) == TokenSpent.code
             assert await code(server, evaluation(20)) == TokenNeeded.code
             assert await code(server, wire.Spend(old.tokens, wire.encode(evaluation(20)))) == BadToken.code
         days = int(server.clock.now // DAY - began // DAY)

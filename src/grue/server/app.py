@@ -63,6 +63,8 @@ class Server:
         self.replicas: Replicas | None = None
         """Those who answer private queries in this server's place, if there are any."""
         self.streams = Hub(_StreamAccess(self))
+        self.spending: set[bytes] = set()
+        """Nonces of tokens that are being checked and spent now."""
         self._challenge_key = random(32)
 
     @property
@@ -142,7 +144,8 @@ class Server:
                 seq, new = await self.store.transact(mailboxes.post, request, self.blurred_day())
                 return self._posted(request, seq, new)
             case wire.Spend() as request:
-                return await self._paid(*await tokens.check(self, request))
+                with tokens.one_at_a_time(self, request):
+                    return await self._paid(*await tokens.check(self, request))
             case wire.Ack() as request:
                 await self.ack(request)
                 return wire.Done()
@@ -158,11 +161,13 @@ class Server:
                 raise TokenNeeded
 
     async def _paid(self, request: wire.Priced, paid: list[tokens.Spent]) -> wire.AnonymousAnswer:
-        """Do what was paid for. Spending and effect are one transaction; the same request again costs nothing more."""
+        """Do what was paid for. Spending and effect are one transaction.
+
+        The same request again costs nothing more, and changes nothing; a lookup, which is all work, is refused then.
+        """
         match request:
             case wire.Evaluate():
-                await self.store.transact(tokens.take, paid)
-                return await directory.evaluate(self, request)
+                return await directory.evaluate(self, request, paid)
             case wire.Query():
                 return await queries.answer(self, request, paid)
             case wire.Post() | wire.PostIntro():

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from grue.errors import (
     BadRequest,
     CorruptDatabase,
     ServerBusy,
+    TokenSpent,
     UsageError,
     VerificationFailed,
 )
@@ -34,7 +35,7 @@ from grue.protocol.directory_sync import RecordTable
 from grue.protocol.pir import tier_wanted
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES, RecordKey, derive
 from grue.protocol.tokens import Purpose, epoch_of, first_second
-from grue.server import private
+from grue.server import private, tokens
 from grue.server.clock import check_clock
 from grue.server.disk import sync_directory, write_file, writing
 from grue.server.keys import DIRECTORY, Keys
@@ -475,14 +476,17 @@ class Directory:
         return _overlay_part(contents, name) if name.startswith("overlay/") else contents
 
 
-async def evaluate(server: "Server", request: wire.Evaluate) -> wire.Evaluated:
+async def evaluate(server: "Server", request: wire.Evaluate, paid: "Sequence[tokens.Spent]") -> wire.Evaluated:
     """Evaluate blinded numbers; it is never known which. Some 75 us an element and 100 us a request.
 
     EVALUATE-01 the request is for the present lookup key (ServerBusy: look at the head again).
-    EVALUATE-02 every element is a canonical one and not the identity (BadRequest).
+    EVALUATE-02 every element is a canonical one and not the identity (BadRequest). The tokens are spent all the same.
+    EVALUATE-03 it was not evaluated before for the same tokens (TokenSpent).
     """
     if request.oprf_epoch != server.directory.manifest.oprf_epoch:
         raise ServerBusy("(another lookup key)", retry_after=1)
+    if await server.store.transact(tokens.take, paid):
+        raise TokenSpent
     key = server.keys.oprf
     try:
         if len(request.blinded) <= INLINE_EVALUATIONS:

@@ -7,7 +7,8 @@ forges tokens, which are good in their time only, and unblinds nothing.
 
 import asyncio
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from grue._core import OprfError
@@ -144,30 +145,63 @@ async def check(server: "Server", spend: wire.Spend) -> tuple[wire.Priced, list[
 
     TOKEN-06 there are as many tokens as the request costs, all different (BadToken).
     TOKEN-07 they are of a key in use (TokenExpired). TOKEN-08 they were made with it, for this very request (BadToken).
+    TOKEN-10 for a lookup, which is never repeated, none is spent at all: seen before any work is done (TokenSpent).
+    TOKEN-11 where some are bad, those that were found good before are spent with them: no work is for nothing.
     """
     request = wire.PRICED.decode(spend.body)
-    cost = fare(request)
-    if len(spend.tokens) != cost[1] or len({token.nonce for token in spend.tokens}) != cost[1]:
+    purpose, count = fare(request)
+    if len(spend.tokens) != count or len({token.nonce for token in spend.tokens}) != count:
         raise BadToken
     for token in spend.tokens:
         _check_epoch(server, token.epoch)
-    if len(spend.tokens) <= INLINE_TOKENS and len(spend.body) <= INLINE_BYTES:
-        _check_made(server, cost[0], spend)
+    paid = [Spent(spent_key(token.nonce), token.mac[:16], token.epoch) for token in spend.tokens]
+    if purpose is Purpose.LOOKUP:
+        await server.store.read(_check_unspent, paid)
+    if count <= INLINE_TOKENS and len(spend.body) <= INLINE_BYTES:
+        good = _good(server, purpose, spend)
     else:
-        await asyncio.to_thread(_check_made, server, cost[0], spend)
-    return request, [Spent(spent_key(token.nonce), token.mac[:16], token.epoch) for token in spend.tokens]
+        good = await asyncio.to_thread(_good, server, purpose, spend)
+    if good < count:
+        if good:
+            await server.store.transact(take, paid[:good])
+        raise BadToken
+    return request, paid
 
 
-def _check_made(server: "Server", purpose: Purpose, spend: wire.Spend) -> None:
-    for token in spend.tokens:
+@contextmanager
+def one_at_a_time(server: "Server", spend: wire.Spend) -> Iterator[None]:
+    """Keep tokens of a large request from being checked again while they are: a hundred at once would all find them
+    unspent. Raises TokenSpent.
+    """
+    nonces = {token.nonce for token in spend.tokens} if len(spend.tokens) > INLINE_TOKENS else set()
+    if nonces & server.spending:
+        raise TokenSpent
+    server.spending |= nonces
+    try:
+        yield
+    finally:
+        server.spending -= nonces
+
+
+def _good(server: "Server", purpose: Purpose, spend: wire.Spend) -> int:
+    """How many tokens were made with the purpose's key for this request, up to the first that was not."""
+    for n, token in enumerate(spend.tokens):
         (output,) = server.keys.token_key(purpose, token.epoch).output([token.nonce])
         if not hmac.compare_digest(use_of(output, spend.body), token.mac):
-            raise BadToken
+            return n
+    return len(spend.tokens)
 
 
 def _check_epoch(server: "Server", epoch: int) -> None:
     if not 0 <= epoch_of(server.week) - epoch <= 1:
         raise TokenExpired
+
+
+async def _check_unspent(tx: "Tx", tokens: Sequence[Spent]) -> None:
+    """Some 5 us a token."""
+    for token in tokens:
+        if await tx.row("SELECT 1 FROM token_spent WHERE key = $1", token.key) is not None:
+            raise TokenSpent
 
 
 async def take(tx: "Tx", tokens: Sequence[Spent]) -> bool:
