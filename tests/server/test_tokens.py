@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,12 @@ from grue.errors import (
 )
 from grue.lab.mint import mint
 from grue.protocol import wire
-from grue.protocol.tokens import EPOCH_WEEKS, Purpose, epoch_of, spend
+from grue.protocol.tokens import EPOCH_WEEKS, Purpose, StoredToken, epoch_of, spend
 from grue.server import clock, tokens
 from grue.server.app import DAY
 from grue.server.directory import Directory
 from grue.server.keys import Keys, open_keys
-from tests.server.kit import BLOB, TestServer, key_hash, serving
+from tests.server.kit import BLOB, Clock, TestServer, key_hash, serving
 
 
 class CountedKeys(Keys):
@@ -319,6 +321,59 @@ async def test_a_creation_that_is_repeated_makes_no_mailbox_that_was_removed_aga
     assert await code(server, paying(server, creation(), Purpose.POST)) == "done"
 
 
+# --- after a restore ------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def restarted(data: Path) -> AsyncIterator[TestServer]:
+    """A server on a folder, with its keys read and its directory opened anew."""
+    keys = open_keys(data)
+    clock = Clock()
+    async with serving(data / "server.db", keys=keys, directory=Directory(data, keys, clock), clock=clock) as server:
+        yield server
+        await server.directory.close()
+
+
+def drawn(server: TestServer, purpose: Purpose = Purpose.LOOKUP) -> StoredToken:
+    """A token of the newest key that the manifest names."""
+    return mint(server.keys, purpose, max(key.epoch for key in server.directory.manifest.token_keys))
+
+
+async def test_after_a_restore_no_token_from_before_is_good(tmp_path: Path) -> None:
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    async with restarted(data) as server:
+        spent, kept = drawn(server), drawn(server)
+    shutil.copytree(data, backup)
+    async with restarted(data) as server:
+        assert await code(server, spend(evaluation(), [spent])) == "done"
+    voided = [spent, kept]
+    for _ in range(2):
+        shutil.rmtree(data)
+        shutil.copytree(backup, data)
+        async with restarted(data) as server:
+            await server.after_restore()
+            voided.append(drawn(server))
+            assert await code(server, spend(evaluation(), [voided[-1]])) == "done"
+            for token in voided[:-1]:
+                assert await code(server, spend(evaluation(), [token])) == TokenExpired.code
+        async with restarted(data) as server:
+            assert await code(server, spend(evaluation(), [kept])) == TokenExpired.code, "nor after the next start"
+            assert await code(server, spend(evaluation(), [voided[-1]])) == TokenSpent.code
+            await server.sweep()
+            assert await code(server, spend(evaluation(), [voided[-1]])) == TokenSpent.code, "nor after a sweep"
+
+
+async def test_a_second_restore_voids_what_was_drawn_after_the_first(tmp_path: Path) -> None:
+    async with restarted(tmp_path) as server:
+        voided = []
+        for _ in range(3):
+            voided.append(drawn(server))
+            await server.after_restore()
+        for token in voided:
+            assert await code(server, spend(evaluation(), [token])) == TokenExpired.code
+        assert await code(server, spend(evaluation(), [drawn(server)])) == "done"
+
+
 # --- forgetting -----------------------------------------------------------------------------------
 
 
@@ -342,7 +397,7 @@ async def test_spent_tokens_and_allowances_go_when_they_are_due(server: TestServ
 
 async def sweep(server: TestServer) -> None:
     for first_byte in range(256):
-        await server.store.transact(tokens.expire, first_byte, server.week)
+        await server.store.transact(tokens.expire, first_byte, server.week, 0)
 
 
 async def test_a_token_that_was_spent_stays_so_when_the_clock_steps_back_into_its_time(server: TestServer) -> None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from grue.errors import BadRequest, GrueError, NetworkError, NotPermitted, Refused, TokenNeeded, TokenSpent
 from grue.protocol import wire
+from grue.protocol.tokens import epoch_of
 from grue.server import blobs, directory, gateway, keypackages, mailboxes, queries, registration, sms, tokens
 from grue.server.blobs import Blobs
 from grue.server.directory import Directory
@@ -75,6 +76,11 @@ class Server:
     @property
     def week(self) -> int:
         return self.today // 7
+
+    @property
+    def token_epoch(self) -> int:
+        """The epoch of the tokens that are drawn now; they are good in the next one too."""
+        return epoch_of(self.week, self.keys.token_generation)
 
     def blurred_day(self) -> int:
         """Today or tomorrow, by chance: what expires by it does not tell on which of two days it was stored."""
@@ -234,7 +240,11 @@ class Server:
         return wire.Done()
 
     async def after_restore(self) -> None:
-        """The store comes from a backup: what happened since is not in it, and everybody has to know."""
+        """The store comes from a backup: what happened since is not in it, and everybody has to know.
+
+        To be called before anybody is served. What tokens were spent on since is not known either, so none is good now.
+        """
+        await self.directory.void_tokens()
         await self.store.transact(mailboxes.renew_incarnation, self.random(16))
         await self.store.transact(keypackages.after_restore)
 
@@ -247,7 +257,7 @@ class Server:
                 self.streams.gone(mailbox)
         for first_byte in range(256):
             await self.store.transact(mailboxes.forget_posted, first_byte, self.today)
-            await self.store.transact(tokens.expire, first_byte, self.week)
+            await self.store.transact(tokens.expire, first_byte, self.week, self.keys.token_generation)
         await self.store.transact(keypackages.expire, self.week)
         await registration.expire(self)
         await blobs.expire(self)

@@ -193,7 +193,7 @@ def _good(server: "Server", purpose: Purpose, spend: wire.Spend) -> int:
 
 
 def _check_epoch(server: "Server", epoch: int) -> None:
-    if not 0 <= epoch_of(server.week) - epoch <= 1:
+    if not 0 <= server.token_epoch - epoch <= 1:
         raise TokenExpired
 
 
@@ -225,12 +225,12 @@ async def take(tx: "Tx", tokens: Sequence[Spent]) -> bool:
 # --- forgetting -----------------------------------------------------------------------------------
 
 
-async def expire(tx: "Tx", first_byte: int, week: int) -> None:
-    """Forget a slice of what was spent under keys that no step of the clock brings into use again, and of allowances
-    long not used, or of a week that the clock can only have come from by being quite wrong.
+async def expire(tx: "Tx", first_byte: int, week: int, generation: int) -> None:
+    """Forget a slice of what was spent under keys that no step of the clock brings into use again, of any generation
+    before, and of allowances long not used, or of a week that the clock was in only by being quite wrong.
     """
     above, below = bytes([first_byte]), bytes([first_byte, *b"\xff" * 64])
-    in_use = epoch_of(week - STEP_WEEKS) - 1
+    in_use = epoch_of(week - STEP_WEEKS, generation) - 1
     await tx.run("DELETE FROM token_spent WHERE key >= $1 AND key <= $2 AND epoch < $3", above, below, in_use)
     await tx.run(
         "DELETE FROM token_quota WHERE phone_tag >= $1 AND phone_tag <= $2 AND (week <= $3 OR week > $4)",
