@@ -296,15 +296,6 @@ async def test_token_09_of_many_spendings_at_once_one_is_done(server: TestServer
     assert sorted(codes) == ["done"] + [TokenSpent.code] * 19
 
 
-async def test_token_09_what_was_spent_stays_spent_after_a_crash(tmp_path: Path) -> None:
-    keys = open_keys(tmp_path)
-    token = None
-    for expected in ("done", TokenSpent.code):
-        async with serving(tmp_path / "server.db", keys=keys, directory=Directory(tmp_path, keys)) as server:
-            token = token or mint(keys, Purpose.LOOKUP, epoch_of(server.week))
-            assert await code(server, spend(evaluation(), [token])) == expected
-
-
 async def test_a_claim_that_is_repeated_takes_no_second_package(server: TestServer) -> None:
     claim = paying(server, wire.Claim(INTRO), Purpose.POST)
     assert await code(server, claim) == "no_key_packages"
