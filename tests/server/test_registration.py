@@ -458,6 +458,41 @@ async def test_a_check_in_keeps_the_account_alive(world: World) -> None:
     assert world.record() is None
 
 
+async def add_accounts(world: World, count: int, expires_week: int) -> None:
+    """Accounts that nobody can find, with nothing to them."""
+
+    async def add(tx: Tx) -> None:
+        for _ in range(count):
+            await tx.run(
+                "INSERT INTO account VALUES ($1, $2, $3, $3, $3, $4, 0, NULL, $5)",
+                os.urandom(16), os.urandom(16), b"k" * 32, os.urandom(32), expires_week,
+            )  # fmt: skip
+
+    await world.server.store.transact(add)
+
+
+async def test_a_sweep_deletes_every_account_that_is_due_however_many_there_are(world: World) -> None:
+    week = world.server.week
+    due = 2 * registration.EXPIRED_AT_ONCE + 1
+    await add_accounts(world, due, week)
+    await add_accounts(world, 3, week + 1)
+    await world.server.sweep()
+    assert await world.rows("SELECT expires_week, count(*) FROM account GROUP BY 1") == [(week + 1, 3)]
+    world.server.clock.days(7)
+    await world.server.sweep()
+    assert await world.rows("SELECT 1 FROM account") == []
+
+
+async def test_who_checks_in_while_the_sweep_is_at_work_stays(world: World) -> None:
+    person = Person()
+    account = await world.register(person)
+    world.server.clock.days(7 * registration.ACCOUNT_WEEKS)
+    _, answer = await asyncio.gather(registration.expire(world.server), world.check_in(account, person))
+    assert answer == "done"
+    assert await world.rows("SELECT account FROM account") == [(account,)]
+    assert world.record() == person.record
+
+
 async def test_registration_09_a_check_in_with_another_number_or_identity_is_refused(world: World) -> None:
     person, other = Person(), Person(OTHER)
     account = await world.register(person)

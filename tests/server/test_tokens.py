@@ -2,31 +2,53 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from grue._core import OprfBlind
+from grue._core import OprfBlind, OprfKey
 from grue.errors import (
     BadRequest,
     BadToken,
     LimitReached,
     NoSuchMailbox,
     NotPermitted,
+    ServerBusy,
     TokenExpired,
     TokenNeeded,
     TokenSpent,
 )
 from grue.lab.mint import mint
 from grue.protocol import wire
-from grue.protocol.tokens import EPOCH_WEEKS, Purpose, epoch_of, spend
-from grue.server import tokens
+from grue.protocol.tokens import EPOCH_WEEKS, Purpose, StoredToken, epoch_of, spend
+from grue.server import clock, tokens
 from grue.server.app import DAY
 from grue.server.directory import Directory
-from grue.server.keys import open_keys
-from tests.server.kit import BLOB, TestServer, serving
+from grue.server.keys import Keys, open_keys
+from tests.server.kit import BLOB, Clock, TestServer, key_hash, serving
+
+
+class CountedKeys(Keys):
+    """Keys that count how often a token key is used: each time is work that takes a core for a while."""
+
+    used = 0
+
+    def token_key(self, purpose: str, epoch: int) -> OprfKey:
+        self.used += 1
+        return super().token_key(purpose, epoch)
+
+
+@pytest.fixture
+async def counted(server: TestServer) -> CountedKeys:
+    """The same server with counted keys."""
+    keys = server.keys
+    server.keys = CountedKeys(keys.signing, keys.code_key, keys.oprf)
+    return server.keys
+
 
 ACCOUNT, TAG = b"a" * 16, b"t" * 16
 INTRO = b"i" * 32
@@ -141,6 +163,17 @@ async def test_token_04_draws_at_once_are_counted_one_after_the_other(server: Te
     assert sum(isinstance(one, wire.Drawn) for one in drawn) == tokens.FIRST_LOOKUPS // wire.TOKEN_BATCH
 
 
+async def test_token_04_a_draw_above_the_limit_is_refused_before_the_work(
+    server: TestServer, counted: CountedKeys
+) -> None:
+    await draw_all(server)
+    before = counted.used
+    for _ in range(5):
+        with pytest.raises(LimitReached):
+            await draw(server)
+    assert counted.used == before
+
+
 @pytest.mark.parametrize("element", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31)])
 async def test_token_05_what_is_no_element_is_refused_and_uses_nothing_up(server: TestServer, element: bytes) -> None:
     good = OprfBlind.blind(b"x").element
@@ -200,12 +233,61 @@ async def test_a_token_cut_short_is_no_request(server: TestServer) -> None:
         assert answer.code in (BadRequest.code, BadToken.code)
 
 
+def creation(mailbox: bytes = b"m" * 32) -> wire.CreateMailbox:
+    return wire.CreateMailbox(mailbox, b"w" * 32, key_hash(b"r" * 32), [])
+
+
 async def test_token_09_a_token_is_spent_once_and_the_same_request_again_costs_nothing(server: TestServer) -> None:
-    token = mint(server.keys, Purpose.LOOKUP, epoch_of(server.week))
-    first = spend(evaluation(), [token])
+    token = mint(server.keys, Purpose.POST, epoch_of(server.week))
+    first = spend(creation(), [token])
     assert await code(server, first) == "done"
     assert await code(server, first) == "done"
-    assert await code(server, spend(evaluation(), [token])) == TokenSpent.code
+    assert await code(server, spend(creation(b"n" * 32), [token])) == TokenSpent.code
+
+
+@pytest.mark.parametrize("count", [1, 40])
+async def test_evaluate_03_the_same_evaluation_again_is_refused_before_any_work(
+    server: TestServer, counted: CountedKeys, count: int
+) -> None:
+    payment = paying(server, evaluation(count), count=count)
+    assert await code(server, payment) == "done"
+    before = counted.used
+    turned = wire.Spend(payment.tokens[::-1], payment.body)
+    for again in (payment, turned):
+        assert await code(server, again) == TokenSpent.code
+    assert counted.used == before
+
+
+async def test_token_10_the_same_evaluation_many_times_at_once_is_checked_once(
+    server: TestServer, counted: CountedKeys
+) -> None:
+    payment = paying(server, evaluation(40), count=40)
+    before = counted.used
+    codes = await asyncio.gather(*(code(server, payment) for _ in range(20)))
+    assert sorted(codes) == ["done"] + [TokenSpent.code] * 19
+    assert counted.used == before + 40
+    assert server.spending == set()
+
+
+async def test_token_11_good_tokens_are_spent_with_a_bad_one_so_that_no_work_is_for_nothing(
+    server: TestServer, counted: CountedKeys
+) -> None:
+    request = evaluation(40)
+    payment = paying(server, request, count=40)
+    forged = wire.Token(payment.tokens[-1].epoch, os.urandom(32), os.urandom(32))
+    with_a_bad_one = wire.Spend([*payment.tokens[:-1], forged], payment.body)
+    assert await code(server, with_a_bad_one) == BadToken.code
+    before = counted.used
+    for again in (with_a_bad_one, payment):
+        assert await code(server, again) == TokenSpent.code
+    assert counted.used == before
+    assert await rows(server, "token_spent") == 39
+
+
+async def test_an_evaluation_for_another_lookup_key_spends_nothing(server: TestServer) -> None:
+    other = wire.Evaluate(2, evaluation().blinded)
+    assert await code(server, paying(server, other)) == ServerBusy.code
+    assert await rows(server, "token_spent") == 0
 
 
 async def test_token_09_of_many_spendings_at_once_one_is_done(server: TestServer) -> None:
@@ -214,19 +296,73 @@ async def test_token_09_of_many_spendings_at_once_one_is_done(server: TestServer
     assert sorted(codes) == ["done"] + [TokenSpent.code] * 19
 
 
-async def test_token_09_what_was_spent_stays_spent_after_a_crash(tmp_path: Path) -> None:
-    keys = open_keys(tmp_path)
-    token = None
-    for expected in ("done", TokenSpent.code):
-        async with serving(tmp_path / "server.db", keys=keys, directory=Directory(tmp_path, keys)) as server:
-            token = token or mint(keys, Purpose.LOOKUP, epoch_of(server.week))
-            assert await code(server, spend(evaluation(), [token])) == expected
-
-
 async def test_a_claim_that_is_repeated_takes_no_second_package(server: TestServer) -> None:
     claim = paying(server, wire.Claim(INTRO), Purpose.POST)
     assert await code(server, claim) == "no_key_packages"
     assert await code(server, claim) == "no_key_packages", "what was refused has cost nothing"
+
+
+async def test_a_creation_that_is_repeated_makes_no_mailbox_that_was_removed_again(server: TestServer) -> None:
+    payment = paying(server, creation(), Purpose.POST)
+    assert await code(server, payment) == "done"
+    assert await code(server, payment) == "done", "its answer may have been lost"
+    assert await code(server, wire.RemoveReader(b"m" * 32, b"r" * 32)) == "done"
+    assert await code(server, payment) == TokenSpent.code
+    assert await code(server, wire.Fetch(b"m" * 32, b"r" * 32, 0)) == NoSuchMailbox.code
+    assert await code(server, paying(server, creation(), Purpose.POST)) == "done"
+
+
+# --- after a restore ------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def restarted(data: Path) -> AsyncIterator[TestServer]:
+    """A server on a folder, with its keys read and its directory opened anew."""
+    keys = open_keys(data)
+    clock = Clock()
+    async with serving(data / "server.db", keys=keys, directory=Directory(data, keys, clock), clock=clock) as server:
+        yield server
+        await server.directory.close()
+
+
+def drawn(server: TestServer, purpose: Purpose = Purpose.LOOKUP) -> StoredToken:
+    """A token of the newest key that the manifest names."""
+    return mint(server.keys, purpose, max(key.epoch for key in server.directory.manifest.token_keys))
+
+
+async def test_after_a_restore_no_token_from_before_is_good(tmp_path: Path) -> None:
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    async with restarted(data) as server:
+        spent, kept = drawn(server), drawn(server)
+    shutil.copytree(data, backup)
+    async with restarted(data) as server:
+        assert await code(server, spend(evaluation(), [spent])) == "done"
+    voided = [spent, kept]
+    for _ in range(2):
+        shutil.rmtree(data)
+        shutil.copytree(backup, data)
+        async with restarted(data) as server:
+            await server.after_restore()
+            voided.append(drawn(server))
+            assert await code(server, spend(evaluation(), [voided[-1]])) == "done"
+            for token in voided[:-1]:
+                assert await code(server, spend(evaluation(), [token])) == TokenExpired.code
+        async with restarted(data) as server:
+            assert await code(server, spend(evaluation(), [kept])) == TokenExpired.code, "nor after the next start"
+            assert await code(server, spend(evaluation(), [voided[-1]])) == TokenSpent.code
+            await server.sweep()
+            assert await code(server, spend(evaluation(), [voided[-1]])) == TokenSpent.code, "nor after a sweep"
+
+
+async def test_a_second_restore_voids_what_was_drawn_after_the_first(tmp_path: Path) -> None:
+    async with restarted(tmp_path) as server:
+        voided = []
+        for _ in range(3):
+            voided.append(drawn(server))
+            await server.after_restore()
+        for token in voided:
+            assert await code(server, spend(evaluation(), [token])) == TokenExpired.code
+        assert await code(server, spend(evaluation(), [drawn(server)])) == "done"
 
 
 # --- forgetting -----------------------------------------------------------------------------------
@@ -252,7 +388,66 @@ async def test_spent_tokens_and_allowances_go_when_they_are_due(server: TestServ
 
 async def sweep(server: TestServer) -> None:
     for first_byte in range(256):
-        await server.store.transact(tokens.expire, first_byte, server.week)
+        await server.store.transact(tokens.expire, first_byte, server.week, 0)
+
+
+async def test_a_token_that_was_spent_stays_so_when_the_clock_steps_back_into_its_time(server: TestServer) -> None:
+    token = mint(server.keys, Purpose.LOOKUP, epoch_of(server.week))
+    good_until = (epoch_of(server.week) + 2) * EPOCH_WEEKS * 7 * DAY
+    server.clock.now = good_until - 30.0
+    assert await code(server, spend(evaluation(), [token])) == "done"
+    for step in (60, clock.MAX_BEHIND):
+        server.clock.now = good_until + step - 60.0
+        await sweep(server)
+        server.clock.now -= step
+        assert await code(server, spend(evaluation(), [token])) == TokenSpent.code
+    server.clock.now = good_until + tokens.STEP_WEEKS * 7 * DAY
+    await sweep(server)
+    assert await rows(server, "token_spent") == 0
+
+
+@pytest.mark.parametrize("step", [60, 3600, clock.MAX_BEHIND])
+async def test_token_04_a_week_that_comes_twice_brings_its_allowance_once(server: TestServer, step: int) -> None:
+    monday = server.clock.now + 7 * DAY
+    assert await draw_all(server) == tokens.FIRST_LOOKUPS
+    for drawn in (tokens.DAILY_LOOKUPS, 0, 0):
+        server.clock.now = monday + 1
+        assert await draw_all(server) == drawn
+        server.clock.now -= step
+        await sweep(server)
+        assert await draw_all(server) == 0
+    with pytest.raises(LimitReached) as limit:
+        await draw(server)
+    server.clock.now += limit.value.retry_after
+    assert server.clock.now == monday + DAY
+    assert await draw_all(server) == tokens.DAILY_LOOKUPS
+
+
+@pytest.mark.parametrize("step", [60, 3600, clock.MAX_BEHIND])
+async def test_token_04_a_first_week_that_comes_twice_is_one(server: TestServer, step: int) -> None:
+    for purpose, allowance in (("lookup", tokens.FIRST_LOOKUPS), ("post", tokens.WEEKLY_POSTS)):
+        server.clock.now += 1
+        assert await draw_all(server, purpose) == allowance
+        server.clock.now -= step
+        await sweep(server)
+        assert await draw_all(server, purpose) == 0
+        server.clock.now += step
+
+
+async def test_token_04_an_allowance_of_a_far_future_keeps_nobody_waiting_for_it(server: TestServer) -> None:
+    server.clock.days(7 * (tokens.STEP_WEEKS + 1))
+    await draw_all(server)
+    server.clock.days(-7 * (tokens.STEP_WEEKS + 1))
+    assert await draw_all(server) == tokens.DAILY_LOOKUPS, "it is no first week"
+    await draw(server, "post")
+
+
+async def test_a_sweep_forgets_what_was_spent_and_drawn(server: TestServer) -> None:
+    await draw(server)
+    assert await code(server, paying(server, evaluation())) == "done"
+    server.clock.days(7 * (3 * EPOCH_WEEKS))
+    await server.sweep()
+    assert (await rows(server, "token_spent"), await rows(server, "token_quota")) == (0, 0)
 
 
 # --- a crawler ------------------------------------------------------------------------------------
@@ -271,7 +466,7 @@ async def test_a_crawler_gets_no_more_than_a_thousand_lookups_and_fifty_a_day(se
             assert await code(server, old) == "done"
             looked_up += 1
             again = wire.Spend(old.tokens, wire.encode(evaluation()))
-            assert await code(server, again) == BadToken.code
+            assert await code(server, again) == TokenSpent.code
             assert await code(server, evaluation(20)) == TokenNeeded.code
             assert await code(server, wire.Spend(old.tokens, wire.encode(evaluation(20)))) == BadToken.code
         days = int(server.clock.now // DAY - began // DAY)

@@ -189,6 +189,24 @@ async def test_after_a_restored_backup_new_people_are_still_reached(world: Memor
     assert isinstance(claimed, wire.Claimed)
 
 
+async def test_after_a_restored_backup_clients_draw_new_tokens_and_notice_nothing(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where a lookup costs one token.
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    before = await epochs_of_tokens(alice)
+    await world.server.after_restore()
+    assert [one.route.value for one in await alice.lookup(BOB)] == ["encrypted"]
+    await alice.send(BOB, "hello")
+    assert await take(bob) == ["hello"]
+    assert before.isdisjoint(await epochs_of_tokens(alice))
+
+
+async def epochs_of_tokens(client: Client) -> set[object]:
+    return {row[0] for row in await client.context.store.read(lambda db: db.rows("SELECT epoch FROM token"))}
+
+
 async def test_who_was_away_for_longer_than_envelopes_live_is_told_and_hears_again(world: MemoryWorld) -> None:
     alice, bob = await acquainted(world)
     for _ in range(3):

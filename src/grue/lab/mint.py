@@ -23,5 +23,5 @@ def paid(keys: Keys, request: wire.Message, now: float | None = None) -> wire.Me
     cost = price(request)
     if cost is None:
         return request
-    epoch = epoch_of(int(time.time() if now is None else now) // WEEK)
+    epoch = epoch_of(int(time.time() if now is None else now) // WEEK, keys.token_generation)
     return spend(cast("wire.Priced", request), [mint(keys, cost[0], epoch) for _ in range(cost[1])])

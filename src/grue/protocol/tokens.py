@@ -20,6 +20,10 @@ from grue.protocol import wire
 EPOCH_WEEKS: Final = 4
 """Weeks of one token key. A token is good in its epoch and the next, so four weeks at least."""
 
+EPOCH_BITS: Final = 16
+"""Of an epoch's number, those that count time, for 5,000 years. Above them is the generation, which a restore from a
+backup begins: no epoch from before it is in use any more."""
+
 NONCE_BYTES: Final = 32
 
 _USE: Final = b"grue token use v1"
@@ -42,14 +46,19 @@ class StoredToken(msgspec.Struct, array_like=True, frozen=True):
         return "StoredToken()"
 
 
-def epoch_of(week: int) -> int:
-    """The token epoch of a week since 1970."""
-    return week // EPOCH_WEEKS
+def epoch_of(week: int, generation: int = 0) -> int:
+    """The token epoch of a week since 1970, in a generation of the server's keys."""
+    return generation << EPOCH_BITS | week // EPOCH_WEEKS
+
+
+def generation_of(epoch: int) -> int:
+    """0, or another number since a restore; a later one is greater."""
+    return epoch >> EPOCH_BITS
 
 
 def first_second(epoch: int) -> int:
     """When a token epoch begins, in Unix seconds."""
-    return epoch * EPOCH_WEEKS * 7 * 86_400
+    return (epoch & (1 << EPOCH_BITS) - 1) * EPOCH_WEEKS * 7 * 86_400
 
 
 def price(request: wire.Message) -> tuple[Purpose, int] | None:

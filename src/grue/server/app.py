@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from grue.errors import BadRequest, GrueError, NetworkError, NotPermitted, Refused, TokenNeeded, TokenSpent
 from grue.protocol import wire
+from grue.protocol.tokens import epoch_of
 from grue.server import blobs, directory, gateway, keypackages, mailboxes, queries, registration, sms, tokens
 from grue.server.blobs import Blobs
 from grue.server.directory import Directory
@@ -63,6 +64,8 @@ class Server:
         self.replicas: Replicas | None = None
         """Those who answer private queries in this server's place, if there are any."""
         self.streams = Hub(_StreamAccess(self))
+        self.spending: set[bytes] = set()
+        """Nonces of tokens that are being checked and spent now."""
         self._challenge_key = random(32)
 
     @property
@@ -73,6 +76,11 @@ class Server:
     @property
     def week(self) -> int:
         return self.today // 7
+
+    @property
+    def token_epoch(self) -> int:
+        """The epoch of the tokens that are drawn now; they are good in the next one too."""
+        return epoch_of(self.week, self.keys.token_generation)
 
     def blurred_day(self) -> int:
         """Today or tomorrow, by chance: what expires by it does not tell on which of two days it was stored."""
@@ -142,7 +150,8 @@ class Server:
                 seq, new = await self.store.transact(mailboxes.post, request, self.blurred_day())
                 return self._posted(request, seq, new)
             case wire.Spend() as request:
-                return await self._paid(*await tokens.check(self, request))
+                with tokens.one_at_a_time(self, request):
+                    return await self._paid(*await tokens.check(self, request))
             case wire.Ack() as request:
                 await self.ack(request)
                 return wire.Done()
@@ -158,11 +167,13 @@ class Server:
                 raise TokenNeeded
 
     async def _paid(self, request: wire.Priced, paid: list[tokens.Spent]) -> wire.AnonymousAnswer:
-        """Do what was paid for. Spending and effect are one transaction; the same request again costs nothing more."""
+        """Do what was paid for. Spending and effect are one transaction.
+
+        The same request again costs nothing more, and changes nothing; a lookup, which is all work, is refused then.
+        """
         match request:
             case wire.Evaluate():
-                await self.store.transact(tokens.take, paid)
-                return await directory.evaluate(self, request)
+                return await directory.evaluate(self, request, paid)
             case wire.Query():
                 return await queries.answer(self, request, paid)
             case wire.Post() | wire.PostIntro():
@@ -229,7 +240,11 @@ class Server:
         return wire.Done()
 
     async def after_restore(self) -> None:
-        """The store comes from a backup: what happened since is not in it, and everybody has to know."""
+        """The store comes from a backup: what happened since is not in it, and everybody has to know.
+
+        To be called before anybody is served. What tokens were spent on since is not known either, so none is good now.
+        """
+        await self.directory.void_tokens()
         await self.store.transact(mailboxes.renew_incarnation, self.random(16))
         await self.store.transact(keypackages.after_restore)
 
@@ -242,7 +257,7 @@ class Server:
                 self.streams.gone(mailbox)
         for first_byte in range(256):
             await self.store.transact(mailboxes.forget_posted, first_byte, self.today)
-            await self.store.transact(tokens.expire, first_byte, self.week)
+            await self.store.transact(tokens.expire, first_byte, self.week, self.keys.token_generation)
         await self.store.transact(keypackages.expire, self.week)
         await registration.expire(self)
         await blobs.expire(self)
@@ -295,8 +310,10 @@ async def _paid_post(
 async def _paid_creation(
     tx: Tx, paid: list[tokens.Spent], request: wire.CreateMailbox, incarnation: bytes, today: int
 ) -> None:
-    await tokens.take(tx, paid)
-    await mailboxes.create(tx, request, incarnation, today)
+    repeated = await tokens.take(tx, paid)
+    if await mailboxes.create(tx, request, incarnation, today) and repeated:
+        # A replay whose mailbox was left by its last reader, or has expired.
+        raise TokenSpent
 
 
 async def _paid_claim(tx: Tx, paid: list[tokens.Spent], request: wire.Claim, week: int) -> wire.Claimed:

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from grue.errors import (
     BadRequest,
     CorruptDatabase,
     ServerBusy,
+    TokenSpent,
     UsageError,
     VerificationFailed,
 )
@@ -33,8 +34,8 @@ from grue.protocol.directory import HEAD_PATH, Head, Manifest, UnverifiedHead, U
 from grue.protocol.directory_sync import RecordTable
 from grue.protocol.pir import tier_wanted
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES, RecordKey, derive
-from grue.protocol.tokens import Purpose, epoch_of, first_second
-from grue.server import private
+from grue.protocol.tokens import Purpose, epoch_of, first_second, generation_of
+from grue.server import private, tokens
 from grue.server.clock import check_clock
 from grue.server.disk import sync_directory, write_file, writing
 from grue.server.keys import DIRECTORY, Keys
@@ -60,6 +61,9 @@ MIN_CUT: Final = 256
 
 KEPT_EPOCHS: Final = 2
 """Epochs on disk: a client that is in the middle of a download finishes it."""
+
+GENERATION_CHANCE_BYTES: Final = 2
+"""Of a generation of token keys: two restores of one day hit the same once in 65,536."""
 
 INLINE_EVALUATIONS: Final = 2
 """Elements evaluated without a thread: 0.3 ms, about what handing over costs."""
@@ -133,6 +137,7 @@ class Directory:
         epochs = self._epochs()
         self._set_back = False
         self._view = self._load(epochs) if epochs else self._cut(b"", 1)
+        keys.token_generation = max((generation_of(key.epoch) for key in self.manifest.token_keys), default=0)
         for half_made in self._path.glob(".new-*"):
             shutil.rmtree(half_made)
         # A new base too when the clock was set right: whoever believed a head of the future takes one of a later epoch.
@@ -208,6 +213,20 @@ class Directory:
         if self._is_outdated():
             await self._renewal()
 
+    async def void_tokens(self) -> None:
+        """Put every token that was ever drawn out of use: token keys of a new generation, on disk on return.
+
+        To be called before anybody is served. Raises PirError, DiskFull.
+        """
+        # The day, so that it is greater than the last, and a number by chance: what is restored twice from one backup
+        # must not come upon the same keys again, under which tokens were spent in between.
+        chance = int.from_bytes(os.urandom(GENERATION_CHANCE_BYTES), "big")
+        generation = int(self._clock()) // 86_400 << 8 * GENERATION_CHANCE_BYTES | chance
+        self._keys.token_generation = max(generation, self._keys.token_generation + 1)
+        await self.settled()
+        async with self._lock:
+            self._view = await asyncio.to_thread(self._merged, self._view)
+
     def put_many(self, records: Iterable[bytes]) -> None:
         """Add or replace many records at once, in a new base; for who has the directory to itself."""
         self._view = self._merged(self._view, b"".join(records))
@@ -226,7 +245,7 @@ class Directory:
 
     def _token_keys(self) -> list[wire.TokenKey]:
         """The keys in use: those of this token epoch, and of the one before for who has not spent theirs."""
-        now = epoch_of(int(self._clock()) // 86_400 // 7)
+        now = epoch_of(int(self._clock()) // 86_400 // 7, self._keys.token_generation)
         return [
             wire.TokenKey(purpose, epoch, self._keys.token_key(purpose, epoch).public)
             for epoch in (now - 1, now)
@@ -475,14 +494,17 @@ class Directory:
         return _overlay_part(contents, name) if name.startswith("overlay/") else contents
 
 
-async def evaluate(server: "Server", request: wire.Evaluate) -> wire.Evaluated:
+async def evaluate(server: "Server", request: wire.Evaluate, paid: "Sequence[tokens.Spent]") -> wire.Evaluated:
     """Evaluate blinded numbers; it is never known which. Some 75 us an element and 100 us a request.
 
     EVALUATE-01 the request is for the present lookup key (ServerBusy: look at the head again).
-    EVALUATE-02 every element is a canonical one and not the identity (BadRequest).
+    EVALUATE-02 every element is a canonical one and not the identity (BadRequest). The tokens are spent all the same.
+    EVALUATE-03 it was not evaluated before for the same tokens (TokenSpent).
     """
     if request.oprf_epoch != server.directory.manifest.oprf_epoch:
         raise ServerBusy("(another lookup key)", retry_after=1)
+    if await server.store.transact(tokens.take, paid):
+        raise TokenSpent
     key = server.keys.oprf
     try:
         if len(request.blinded) <= INLINE_EVALUATIONS:

@@ -37,6 +37,8 @@ class Keys:
         """32 bytes; registration codes are HMACs under it."""
         self.oprf = oprf
         self.server_public = signing.public_key().public_bytes_raw()
+        self.token_generation = 0
+        """Of the token epochs in use. The directory sets it, whose manifest says it."""
         self._token_keys: dict[tuple[str, int], OprfKey] = {}
 
     def token_key(self, purpose: str, epoch: int) -> OprfKey:

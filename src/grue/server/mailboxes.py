@@ -81,17 +81,19 @@ def mailbox_expiry(today: int) -> int:
 # --- creating -------------------------------------------------------------------------------------
 
 
-async def create(tx: Tx, request: wire.CreateMailbox, incarnation: bytes, today: int) -> None:
-    """Create a conversation's mailbox; the same again changes nothing.
+async def create(tx: Tx, request: wire.CreateMailbox, incarnation: bytes, today: int) -> bool:
+    """Create a conversation's mailbox; the same again changes nothing. Returns whether it is new.
 
     Raises MailboxConflict (MAILBOX-01) when the id is in use with other contents.
     """
     created = sha256(b"".join([request.write_hash, request.read_hash, *request.slots])).digest()
     _check_distinct([request.read_hash, *request.slots])
-    if await _insert_mailbox(tx, request.mailbox, request.write_hash, created, incarnation, today, 0):
-        await _insert_reader(tx, request.mailbox, request.read_hash, 0, 0)
-        for slot in request.slots:
-            await _insert_reader(tx, request.mailbox, slot, 1, 0)
+    if not await _insert_mailbox(tx, request.mailbox, request.write_hash, created, incarnation, today, 0):
+        return False
+    await _insert_reader(tx, request.mailbox, request.read_hash, 0, 0)
+    for slot in request.slots:
+        await _insert_reader(tx, request.mailbox, slot, 1, 0)
+    return True
 
 
 async def create_intro(

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 ACCOUNT_WEEKS: Final = 52
 """Weeks an account lives after a check-in; its number may have another owner by then."""
 
+EXPIRED_AT_ONCE: Final = 200
+"""Accounts that one step of the sweep reads, a few milliseconds; it goes on until none is due."""
+
 SMS_TEXT: Final = "{code} is your Grue code. Nobody from Grue will ask you for it."
 """One SMS of GSM-7 characters."""
 
@@ -115,16 +118,24 @@ async def delete_account(server: "Server", account: bytes) -> wire.Done:
     tag = await server.store.read(_tag_of_account, account)
     if tag is not None:
         async with _one_at_a_time(server, tag):
-            # The record first: after a crash in between, the account is still there to be deleted again.
-            await server.directory.remove(tag)
-            await server.store.transact(_delete, account)
+            await _remove(server, account, tag)
     return wire.Done()
 
 
 async def expire(server: "Server") -> None:
-    """Delete the accounts that have not checked in for `ACCOUNT_WEEKS`. Once a day is enough."""
-    for account in await server.store.read(_expired, server.week):
-        await delete_account(server, account)
+    """Delete the accounts that have not checked in for `ACCOUNT_WEEKS`, a transaction each. Once a day is enough."""
+    while due := await server.store.read(_expired, server.week):
+        for account, tag in due:
+            async with _one_at_a_time(server, tag):
+                # It may have checked in while those before it were deleted.
+                if await server.store.read(_is_due, account, server.week):
+                    await _remove(server, account, tag)
+
+
+async def _remove(server: "Server", account: bytes, tag: bytes) -> None:
+    # The record first: after a crash in between, the account is still there to be deleted again.
+    await server.directory.remove(tag)
+    await server.store.transact(_delete, account)
 
 
 _LOCKS: Final[WeakValueDictionary[tuple[int, bytes], asyncio.Lock]] = WeakValueDictionary()
@@ -316,6 +327,11 @@ async def _tag_of_account(tx: "Tx", account: bytes) -> bytes | None:
     return cast("bytes", row[0]) if row else None
 
 
-async def _expired(tx: "Tx", week: int) -> list[bytes]:
-    rows = await tx.rows("SELECT account FROM account WHERE expires_week <= $1 LIMIT 1000", week)
-    return [cast("bytes", row[0]) for row in rows]
+async def _expired(tx: "Tx", week: int) -> list[tuple[bytes, bytes]]:
+    """Some accounts that are due, with their tags."""
+    sql = "SELECT account, phone_tag FROM account WHERE expires_week <= $1 LIMIT $2"
+    return cast("list[tuple[bytes, bytes]]", await tx.rows(sql, week, EXPIRED_AT_ONCE))
+
+
+async def _is_due(tx: "Tx", account: bytes, week: int) -> bool:
+    return await tx.row("SELECT 1 FROM account WHERE account = $1 AND expires_week <= $2", account, week) is not None

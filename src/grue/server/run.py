@@ -43,7 +43,7 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT. Calls `ready` with HOST:PORT once requests are answered.
 
-    restored        the data comes from a backup: clients are told to read again, and old key packages not handed out
+    restored        the data comes from a backup: clients are told to read again, old key packages and tokens are void
     clock_is_right  start although the clock contradicts what was signed last
     blob_limit      bytes that attachments may take on the disk
     replicas        URLs of replicas, or of what balances load among some: private queries are passed on to them
