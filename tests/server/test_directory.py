@@ -285,6 +285,37 @@ async def test_a_base_is_cut_before_the_overlay_is_longer_than_clients_read(
     host.sync()
 
 
+async def test_an_overlay_without_room_takes_no_more_until_a_base_is_made(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_overlays(monkeypatch, 12)
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    entries = [record() for _ in range(20)]
+    with monkeypatch.context() as patched:
+        patched.setattr(Directory, "_store_epoch", full)
+        results = await asyncio.gather(*map(host.directory.put, entries), return_exceptions=True)
+        await host.directory.settled()
+        refused = [result for result in results if result is not None]
+        assert len(refused) == 8
+        assert all(isinstance(one, ServerBusy) and one.retry_after == role.FULL_SECONDS for one in refused)
+        with pytest.raises(ServerBusy):
+            await host.directory.remove(entries[0][:16])
+        await host.directory.settled()
+        host.sync()
+        host.open()
+    host.sync()
+    taken = [entry for entry, result in zip(entries, results, strict=True) if result is None]
+    assert all(host.table.find(entry[:16]) == entry for entry in taken)
+    # Nobody has to come first: it is made when it can be.
+    await host.directory.tend()
+    assert (host.directory.manifest.epoch, host.directory.head.length) == (2, 0)
+    await host.put(record())
+    host.sync()
+
+
 async def test_who_is_in_the_middle_of_a_download_finishes_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cutting, "MIN_CUT", 4)
     for _ in range(3):

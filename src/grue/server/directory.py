@@ -52,6 +52,9 @@ RESIGN_AFTER: Final = directory.VALID_FOR // 2
 TEND_EVERY: Final = 300
 """Seconds between two calls of `tend`."""
 
+FULL_SECONDS: Final = 60
+"""Seconds after which somebody is to try again for whom the overlay has no room: about what a new base takes."""
+
 KEPT_EPOCHS: Final = 2
 """Epochs on disk: a client that is in the middle of a download finishes it."""
 
@@ -186,7 +189,10 @@ class Directory:
     # --- changes ----------------------------------------------------------------------------------
 
     async def put(self, record: bytes) -> None:
-        """Add a record, or replace the one under its tag; on disk and signed on return. Raises DiskFull."""
+        """Add a record, or replace the one under its tag; on disk and signed on return.
+
+        Raises DiskFull, and ServerBusy when the overlay is as long as clients read one: a new base has to come first.
+        """
         await self._append(record)
 
     async def remove(self, tag: bytes) -> None:
@@ -261,12 +267,17 @@ class Directory:
             self._writer = None
 
     async def _commit(self, entries: list[bytes], waiting: "list[asyncio.Future[None]]") -> None:
+        """Write those that have room, and refuse the others: an overlay that is too long could be read by nobody."""
+        room = directory.MAX_OVERLAY - self._view.head.length
+        _settle(waiting[room:], ServerBusy("(the directory is being made anew)", retry_after=FULL_SECONDS))
+        fitting = waiting[:room]
         try:
-            self._view = await asyncio.to_thread(self._written, self._view, entries)
+            if fitting:
+                self._view = await asyncio.to_thread(self._written, self._view, entries[:room])
         except Exception as error:  # noqa: BLE001 -- every one that waits gets it
-            _settle(waiting, error)
+            _settle(fitting, error)
             return
-        _settle(waiting, None)
+        _settle(fitting, None)
         if self._is_due():
             self._renewal()
 
