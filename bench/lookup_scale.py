@@ -1,11 +1,16 @@
-"""`lookup_*`, `lookups_per_s_*`, `build_*_s`, `overlay_1k_*`: lookups of tier 2, at 10,000 records to 10,000,000.
+"""`lookup_*`, `lookups_per_s_*`, `build_*`, `overlay_*`: lookups of tier 2, at 10,000 records to 10,000,000.
 
 The records have random tags, which is all that the figures depend on. One real server process, the real client on
 loopback with tokens that are made here. The two smaller sizes are there for how cost grows, and have fewer figures.
 `RECORDS` in the environment makes it that one size, which its figures have in their names.
 
-`overlay_1k_*`: a client that holds a copy of a million records syncs after 1,000 changes, from the call until they are
-checked and stored.
+`overlay_1k_*`: a client that holds a copy of a million records syncs after 1,000 changes, the first since the base was
+cut, from the call until they are checked and stored. `overlay_half_*`: the same when the overlay is half as long then
+as it becomes, which it is on average: all changes since the base was cut are fetched, and not the last 1,000 alone.
+`lookup_*_cold_*` are with an empty overlay.
+
+`build_rss_ratio`: the peak memory of a process that builds the table, over the packed base and hint.
+`build_verb_rss_ratio`: that of `grue directory build`, all of it, less what an idle interpreter with its modules has.
 """
 
 import asyncio
@@ -35,6 +40,7 @@ from grue.protocol import wire
 from grue.protocol.directory_sync import restore
 from grue.protocol.pir import PrivateFiles, PrivateTable, Retrieval
 from grue.protocol.record import RECORD_BYTES
+from grue.server.cutting import cut_at
 from grue.server.directory import Directory
 from grue.server.keys import Keys, open_keys
 
@@ -59,6 +65,7 @@ AIMS: Final[dict[str, float]] = {
     "lookups_per_s_1m": 200,
     "build_1m_s": 10,
     "build_rss_ratio": 1.5,
+    "build_verb_rss_ratio": 1.5,
     "lookup_10m_server_ms": 85,
     "lookup_10m_up_kb": 660,
     "lookup_10m_down_kb": 17,
@@ -73,10 +80,21 @@ import sys, time
 from grue._core import pir_build
 start = time.perf_counter()
 pir_build(sys.argv[1] + "/base", sys.argv[1], bytes(16), 2)
-seconds = time.perf_counter() - start
+print(time.perf_counter() - start)
+"""
+
+_PEAK: Final = """
 # And not ru_maxrss, in which a process begins with what its parent had.
 (peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
-print(seconds, int(peak) << 10)
+print(int(peak) << 10)
+"""
+
+_VERB: Final = """
+import sys
+from grue.cli.run import run
+from grue.server import inspection
+if sys.argv[1:]:
+    assert run(["--json", "directory", "build", "--data", sys.argv[1]]) == 0
 """
 
 
@@ -100,12 +118,28 @@ def named(count: int) -> str:
     return f"{count // MILLION}m" if count % MILLION == 0 else f"{count // 1000}k"
 
 
+def peak_of(code: str, *arguments: str) -> tuple[list[str], int]:
+    """What a process prints that runs the code, line by line, and its peak memory in bytes."""
+    command = [sys.executable, "-c", code + _PEAK, *arguments]
+    *lines, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return lines, int(peak)
+
+
+def kept(folder: Path) -> int:
+    """Bytes of an epoch's packed base and hint."""
+    return sum((folder / name).stat().st_size for name in ("packed", "hint"))
+
+
 def built(folder: Path) -> tuple[float, float]:
     """Seconds to build a table in a process of its own, and its peak memory over the packed base and hint."""
-    code = [sys.executable, "-c", _BUILD, str(folder)]
-    seconds, peak = map(float, subprocess.run(code, check=True, capture_output=True, text=True).stdout.split())
-    kept = sum((folder / name).stat().st_size for name in ("packed", "hint"))
-    return seconds, peak / kept
+    (seconds,), peak = peak_of(_BUILD, str(folder))
+    return float(seconds), peak / kept(folder)
+
+
+def verb(data: Path, folder: Path) -> float:
+    """The peak memory of `grue directory build`, less the idle interpreter's, over the packed base and hint."""
+    (_, idle), (_, peak) = peak_of(_VERB), peak_of(_VERB, str(data))
+    return (peak - idle) / kept(folder)
 
 
 def answering(folder: Path) -> float:
@@ -208,20 +242,33 @@ async def synced(home: Path, secret: bytes, url: str, keys: Keys, changes: int) 
     return milliseconds, (used.bytes_up + used.bytes_down) / 1e3
 
 
-def overlay(scratch: Path, data: Path, keys: Keys) -> dict[str, float]:
-    """What `CHANGES` changes cost clients that held the directory as it was before: medians."""
+def grown(scratch: Path, data: Path, keys: Keys, begin: int) -> tuple[float, float]:
+    """What `CHANGES` changes cost clients that held the directory with an overlay of `begin` entries: medians."""
     secret = os.urandom(32)
+    scratch.mkdir()
     with ServerProcess(data) as server:
-        uvloop.run(synced(scratch / "before", secret, server.url, keys, 0))
-    uvloop.run(changed(data, keys, records(CHANGES, 2)))
+        uvloop.run(synced(scratch / "before", secret, server.url, keys, begin))
+    uvloop.run(changed(data, keys, records(CHANGES, begin + 2)))
     homes = [scratch / f"after{run}" for run in range(SYNCS)]
     for home in homes:
         shutil.copy(scratch / "before", home)
     with ServerProcess(data) as server:
-        times, sizes = zip(
-            *(uvloop.run(synced(home, secret, server.url, keys, CHANGES)) for home in homes), strict=True
-        )
-    return {"overlay_1k_ms": round(statistics.median(times), 1), "overlay_1k_kb": round(statistics.median(sizes), 1)}
+        synced_all = [uvloop.run(synced(home, secret, server.url, keys, begin + CHANGES)) for home in homes]
+    times, sizes = zip(*synced_all, strict=True)
+    return round(statistics.median(times), 1), round(statistics.median(sizes), 1)
+
+
+def overlay(scratch: Path, data: Path, keys: Keys, due: int) -> dict[str, float]:
+    """The first `CHANGES` after a base was cut, and those with which the overlay is half of what it becomes."""
+    first = grown(scratch / "1k", data, keys, 0)
+    begin = due // 2 - CHANGES
+    uvloop.run(changed(data, keys, records(begin - CHANGES, 3)))
+    half = grown(scratch / "half", data, keys, begin)
+    return {
+        f"overlay_{name}_{what}": value
+        for name, figures in (("1k", first), ("half", half))
+        for what, value in zip(("ms", "kb"), figures, strict=True)
+    }
 
 
 def at_scale(count: int) -> dict[str, float]:
@@ -233,7 +280,7 @@ def at_scale(count: int) -> dict[str, float]:
         start = time.perf_counter()
         directory = Directory(data, keys)
         directory.put_many(records(count))
-        whole, epoch = time.perf_counter() - start, directory.manifest.epoch
+        whole, epoch, due = time.perf_counter() - start, directory.manifest.epoch, cut_at(directory.manifest)
         folder = data / "directory" / str(epoch)
         del directory
         figures = {
@@ -248,7 +295,7 @@ def at_scale(count: int) -> dict[str, float]:
                 rate = uvloop.run(per_second(folder, server.url, keys, epoch, answers))
                 figures |= {f"lookups_per_s_{size}": round(rate), f"lookup_{size}_ms": round(used["ms"], 1)}
         if count == MILLION:
-            figures |= overlay(Path(scratch), data, keys)
+            figures |= overlay(Path(scratch), data, keys, due) | {"build_verb_rss_ratio": round(verb(data, folder), 2)}
         if count >= LARGE:
             figures |= building(size, Path(scratch) / "again", folder) | {f"build_{size}_whole_s": round(whole, 1)}
     return figures
@@ -288,6 +335,6 @@ def unit(name: str) -> str:
     """The unit that a figure's name ends in."""
     if name.startswith("lookups_per_s"):
         return "1/s"
-    if name.startswith("build_rss"):
+    if "_rss_" in name:
         return "times"
     return {"ms": "ms", "kb": "kB", "mb": "MB", "s": "s"}[name.rpartition("_")[2]]

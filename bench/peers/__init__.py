@@ -8,8 +8,8 @@ The peers are programs of their own in folders beside this file, built here when
 that their lock files say. One that cannot be built, or does not end within `PATIENCE`, is left out, and the bench says
 so. `RECORDS` in the environment makes it one size.
 
-Of ours the bytes are all that a real server and client carry over loopback: requests, tokens, proofs. Of the others
-they are the messages alone.
+Of ours the bytes are all that a real server and client carry over loopback: requests, tokens, proofs; the first
+download is with an empty overlay, and none is fetched after it. Of the others they are the messages alone.
 """
 
 import json

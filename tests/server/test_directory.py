@@ -19,6 +19,7 @@ from grue.protocol import directory as files
 from grue.protocol import wire
 from grue.protocol.directory_sync import Known, RecordTable, Synced
 from grue.protocol.record import RECORD_BYTES
+from grue.server import cutting
 from grue.server import directory as role
 from grue.server.directory import Directory
 from grue.server.keys import Keys, open_keys
@@ -198,7 +199,7 @@ async def test_a_clock_that_is_set_back_does_not_look_like_a_shrunk_directory(ho
 
 
 async def test_a_new_base_is_cut_when_the_overlay_has_grown(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(role, "MIN_CUT", 10)
+    monkeypatch.setattr(cutting, "MIN_CUT", 10)
     entries = [record() for _ in range(25)]
     for entry in entries:
         await host.put(entry)
@@ -250,17 +251,73 @@ async def test_who_has_the_epoch_before_an_end_was_named_is_not_told_of_a_lie(ho
 
 
 async def test_a_larger_base_takes_a_larger_overlay(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(role, "MIN_CUT", 10)
-    host.directory.put_many(record() for _ in range(20 * role.CUT_SHARE))
-    for _ in range(19):
+    monkeypatch.setattr(cutting, "MIN_CUT", 10)
+    host.directory.put_many(record() for _ in range(1_000))
+    due = cutting.cut_at(host.directory.manifest)
+    assert due > 40
+    for _ in range(due - 1):
         await host.directory.put(record())
     assert host.directory.manifest.epoch == 2
     await host.put(record())
     assert host.directory.manifest.epoch == 3
 
 
+def short_overlays(monkeypatch: pytest.MonkeyPatch, longest: int) -> None:
+    """As if clients read so many entries; a base is due with half of them."""
+    monkeypatch.setattr(files, "MAX_OVERLAY", longest)
+    monkeypatch.setattr(cutting, "MAX_CUT", longest // 2)
+    monkeypatch.setattr(cutting, "MIN_CUT", 1)
+
+
+async def test_a_base_is_cut_before_the_overlay_is_longer_than_clients_read(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_overlays(monkeypatch, 40)
+    # The formula alone would let it grow to 44.
+    host.directory.put_many(record() for _ in range(1_000))
+    for n in range(60):
+        entry = record()
+        await host.put(entry)
+        host.sync()
+        assert host.table.find(entry[:16]) == entry
+        assert host.directory.head.length < 20, n
+    host.open()
+    host.sync()
+
+
+async def test_an_overlay_without_room_takes_no_more_until_a_base_is_made(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_overlays(monkeypatch, 12)
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    entries = [record() for _ in range(20)]
+    with monkeypatch.context() as patched:
+        patched.setattr(Directory, "_store_epoch", full)
+        results = await asyncio.gather(*map(host.directory.put, entries), return_exceptions=True)
+        await host.directory.settled()
+        refused = [result for result in results if result is not None]
+        assert len(refused) == 8
+        assert all(isinstance(one, ServerBusy) and one.retry_after == role.FULL_SECONDS for one in refused)
+        with pytest.raises(ServerBusy):
+            await host.directory.remove(entries[0][:16])
+        await host.directory.settled()
+        host.sync()
+        host.open()
+    host.sync()
+    taken = [entry for entry, result in zip(entries, results, strict=True) if result is None]
+    assert all(host.table.find(entry[:16]) == entry for entry in taken)
+    # Nobody has to come first: it is made when it can be.
+    await host.directory.tend()
+    assert (host.directory.manifest.epoch, host.directory.head.length) == (2, 0)
+    await host.put(record())
+    host.sync()
+
+
 async def test_who_is_in_the_middle_of_a_download_finishes_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(role, "MIN_CUT", 4)
+    monkeypatch.setattr(cutting, "MIN_CUT", 4)
     for _ in range(3):
         await host.put(record())
     paths = ("1/manifest", "1/base", "1/overlay/3")
@@ -322,7 +379,7 @@ def crashing(after: int, real: Callable[..., Any]) -> Callable[..., Any]:
 async def test_a_crash_at_any_point_loses_nothing_that_was_answered(
     host: Host, monkeypatch: pytest.MonkeyPatch, place: str, after: int
 ) -> None:
-    monkeypatch.setattr(role, "MIN_CUT", 3)
+    monkeypatch.setattr(cutting, "MIN_CUT", 3)
     answered: dict[bytes, bytes | None] = {}
     with monkeypatch.context() as patched:
         if place == "fsync":
@@ -403,7 +460,7 @@ async def test_a_full_disk_is_said_so_and_loses_nothing(host: Host, monkeypatch:
 
 
 async def test_a_base_that_cannot_be_cut_costs_nobody_their_record(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(role, "MIN_CUT", 2)
+    monkeypatch.setattr(cutting, "MIN_CUT", 2)
 
     def full(*_arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -256,7 +256,7 @@ async def test_what_changes_while_a_table_is_built_is_in_the_next_overlay(
         return real(*arguments)
 
     first, meanwhile = os.urandom(RECORD_BYTES), os.urandom(RECORD_BYTES)
-    monkeypatch.setattr("grue.server.directory.MIN_CUT", 1)
+    monkeypatch.setattr("grue.server.cutting.MIN_CUT", 1)
     monkeypatch.setattr(private, "build", slow)
     await host.directory.put(first)
     assert await asyncio.to_thread(building.wait, 30)

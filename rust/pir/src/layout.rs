@@ -18,8 +18,9 @@ pub const HEADER: usize = 128;
 pub(crate) const HASH: usize = 32;
 /// Records of a table: above it, answers would fail more often than the bound.
 pub const MAX_RECORDS: u64 = 1 << 25;
-/// Columns of a table: beyond what noise allows, and a bound on what a header can make a reader allocate.
-const MAX_COLUMNS: u64 = 1 << 19;
+/// Columns of a table: its query, 960 KiB, goes into one request of a mebibyte, with tokens and what seals it. And a
+/// bound on what a header can make a reader allocate.
+const MAX_COLUMNS: u64 = 15 << 14;
 /// Columns that the matrix is padded to a multiple of: a cache line of digits.
 pub(crate) const LINE: usize = 64;
 /// Columns of a panel; within it the matrix is stored row by row.
@@ -79,7 +80,9 @@ pub fn slots(count: u64) -> u32 {
             slots = low + ((at - from) * (high - low) * 2 / (to - from)).div_ceil(2);
         }
     }
-    u32::try_from(slots).unwrap_or(u32::MAX)
+    // From some 22 million records on a query would be too long.
+    let fewest = (count.min(MAX_RECORDS) * 20).div_ceil(FILL * MAX_COLUMNS);
+    u32::try_from(slots.max(fewest)).unwrap_or(u32::MAX)
 }
 
 /// The dimensions of a table.
@@ -297,6 +300,17 @@ mod tests {
                 (rows, u32::next_multiple_of(columns, 64))
             );
         }
+    }
+
+    #[test]
+    fn the_query_of_no_table_is_longer_than_a_request_carries() {
+        for count in [10, 20, 21, 22, 23, 25, 30].map(|millions| millions * 1_000_000) {
+            let shape = Shape::new(count, slots(count)).unwrap();
+            assert!(shape.columns * 4 <= (1 << 20) - (1 << 16), "{shape:?}");
+        }
+        assert!(Shape::new(MAX_RECORDS, slots(MAX_RECORDS)).is_ok());
+        // One slot fewer would not do, and is refused at builders and readers alike.
+        assert!(Shape::new(MAX_RECORDS, slots(MAX_RECORDS) - 1).is_err());
     }
 
     #[test]

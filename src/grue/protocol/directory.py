@@ -30,7 +30,7 @@ PRIVATE_FILES: Final = ("hint", "fences", "top")
 """What a client needs of the table for private queries; each has its hash in the manifest."""
 
 MAX_OVERLAY: Final = 1 << 17
-"""Entries of an overlay, 16 MiB: a server cuts a new base long before."""
+"""Entries of an overlay, 16 MiB. A server makes a new base at half of it, and takes no more changes at the whole."""
 
 VALID_FOR: Final = 6 * 3600
 """Seconds an overlay head is good for: how long a server could hide a new registration, at most."""

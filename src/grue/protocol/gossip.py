@@ -19,7 +19,7 @@ MAX_WAITING: Final = 256
 most wait lose one."""
 
 KEPT_ENDED: Final = 2
-"""Ended epochs whose links are kept to compare with: 2 MB each at a million records."""
+"""Ended epochs whose links are kept to compare with: 0.3 MB each at a million records."""
 
 
 class Verdict(StrEnum):

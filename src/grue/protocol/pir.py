@@ -29,7 +29,8 @@ PRIVATE_FROM: Final = 20_000
 """Records from which on a server builds the table for private queries: about where `tier_of` begins to take it."""
 
 EPOCH_LOOKUPS: Final = 42
-"""Queries that a client is reckoned to make while a base is in use: three a day for two weeks."""
+"""Queries that a client is reckoned to make while a base is in use: three a day for two weeks, which is how long one is
+where the choice is close (`grue.server.cutting`)."""
 
 HINT_ROW_BYTES: Final = 2560
 """Bytes of the hint for each row of the table: 1,280 words of 16 bits."""

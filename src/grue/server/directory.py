@@ -37,6 +37,7 @@ from grue.protocol.record import RECORD_BYTES, TAG_BYTES, RecordKey, derive
 from grue.protocol.tokens import Purpose, epoch_of, first_second, generation_of
 from grue.server import private, tokens
 from grue.server.clock import check_clock
+from grue.server.cutting import cut_at
 from grue.server.disk import sync_directory, write_file, writing
 from grue.server.keys import DIRECTORY, Keys
 from grue.server.private import Private
@@ -52,12 +53,8 @@ RESIGN_AFTER: Final = directory.VALID_FOR // 2
 TEND_EVERY: Final = 300
 """Seconds between two calls of `tend`."""
 
-CUT_SHARE: Final = 16
-"""A new base is cut when the overlay has a sixteenth of the base's records: about where the daily download of a
-client that looks in a few times a day is smallest, at 0.3 % changes a day."""
-
-MIN_CUT: Final = 256
-"""Overlay entries (32 KiB) that a small directory gathers before it cuts."""
+FULL_SECONDS: Final = 60
+"""Seconds after which somebody is to try again for whom the overlay has no room: about what a new base takes."""
 
 KEPT_EPOCHS: Final = 2
 """Epochs on disk: a client that is in the middle of a download finishes it."""
@@ -197,7 +194,10 @@ class Directory:
     # --- changes ----------------------------------------------------------------------------------
 
     async def put(self, record: bytes) -> None:
-        """Add a record, or replace the one under its tag; on disk and signed on return. Raises DiskFull."""
+        """Add a record, or replace the one under its tag; on disk and signed on return.
+
+        Raises DiskFull, and ServerBusy when the overlay is as long as clients read one: a new base has to come first.
+        """
         await self._append(record)
 
     async def remove(self, tag: bytes) -> None:
@@ -206,11 +206,11 @@ class Directory:
             await self._append(directory.tombstone(tag))
 
     async def tend(self) -> None:
-        """Sign the head again when it is due. To be called every `TEND_EVERY` seconds."""
+        """Sign the head again when it is due, and make a base that is. To be called every `TEND_EVERY` seconds."""
         async with self._lock:
             if self._clock() >= self._view.head.issued + RESIGN_AFTER:
                 self._view = await asyncio.to_thread(self._signed, self._view)
-        if self._is_outdated():
+        if self._is_outdated() or self._is_due():
             await self._renewal()
 
     async def void_tokens(self) -> None:
@@ -286,14 +286,23 @@ class Directory:
             self._writer = None
 
     async def _commit(self, entries: list[bytes], waiting: "list[asyncio.Future[None]]") -> None:
+        """Write those that have room, and refuse the others: an overlay that is too long could be read by nobody."""
+        room = directory.MAX_OVERLAY - self._view.head.length
+        _settle(waiting[room:], ServerBusy("(the directory is being made anew)", retry_after=FULL_SECONDS))
+        fitting = waiting[:room]
         try:
-            self._view = await asyncio.to_thread(self._written, self._view, entries)
+            if fitting:
+                self._view = await asyncio.to_thread(self._written, self._view, entries[:room])
         except Exception as error:  # noqa: BLE001 -- every one that waits gets it
-            _settle(waiting, error)
+            _settle(fitting, error)
             return
-        _settle(waiting, None)
-        if self._view.head.length >= max(MIN_CUT, self._view.manifest.count // CUT_SHARE):
+        _settle(fitting, None)
+        if self._is_due():
             self._renewal()
+
+    def _is_due(self) -> bool:
+        """Whether the overlay is so long that the next base is to be made."""
+        return self._view.head.length >= cut_at(self._view.manifest)
 
     def _renewal(self) -> asyncio.Task[None]:
         """A new base that is being made, or is begun now."""
@@ -309,7 +318,7 @@ class Directory:
             async with self._lock:
                 rest = self._view.overlay[len(view.overlay) :]
                 self._view = await asyncio.to_thread(self._switched, cut, rest, self._view)
-        except Exception as error:  # noqa: BLE001 -- the next change tries again
+        except Exception as error:  # noqa: BLE001 -- the next change tries again, or `tend`
             # What was put is safe where it is.
             log.warning("no new base: %s", type(error).__name__)
         finally:
