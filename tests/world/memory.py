@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from grue.client.client import Client
-from grue.client.transport import Stream, Usage, refusal
+from grue.client.transport import Stream, Usage, kind_of, refusal
 from grue.errors import GrueError, NotAGrueServer, TimedOut, Unreachable
 from grue.protocol import wire
 from grue.server.app import Server
@@ -86,11 +86,19 @@ class Network:
         self.change: Callable[[wire.Message, wire.Message], wire.Message] = lambda _request, answer: answer
         """What a dishonest server answers."""
         self.change_file: Callable[[str, bytes], bytes] = lambda _path, file: file
+        self.meanwhile: Callable[[wire.Message], Awaitable[None]] = _nothing
+        """What else happens before the answer to a request is there."""
         self.seen: list[wire.Message] = []
         """Every request, in order."""
+        self.trace: list[tuple[str, int]] = []
+        """Every request by its name and bytes, and every file by its path, part and bytes, in order: what whoever
+        looks on can tell."""
 
     def requests(self) -> list[str]:
         return [type(request).__name__ for request in self.seen]
+
+
+async def _nothing(_request: wire.Message) -> None: ...
 
 
 class MemoryTransport:
@@ -123,11 +131,15 @@ class MemoryTransport:
 
     async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
         self._check_up()
+        self.usage.sent("file", 0)
+        end = None if most is None else start + most
         file = self._world.server.directory.file(path)
+        self._world.network.trace.append((f"{path}[{start}:{end}]", 0))
         if file is None:
             raise NotAGrueServer
-        end = None if most is None else start + most
-        return self._world.network.change_file(path, file)[start:end]
+        part = self._world.network.change_file(path, file)[start:end]
+        self.usage.bytes_down += len(part)
+        return part
 
     async def stream(self) -> Stream:
         self._check_up()
@@ -147,9 +159,11 @@ class MemoryTransport:
         data = wire.encode(request)
         self.usage.sent(type(inner(request)).__name__, len(data))
         self._world.network.seen.append(inner(request))
+        self._world.network.trace.append((kind_of(request), len(data)))
         answer = await role(data)
         if self._world.network.lose(inner(request)):
             raise TimedOut
+        await self._world.network.meanwhile(inner(request))
         self.usage.bytes_down += len(answer)
         return answer
 

@@ -86,6 +86,7 @@ async def test_a_registered_number_is_found_and_another_is_not(world: MemoryWorl
 async def test_a_hit_and_a_miss_make_the_same_requests(world: MemoryWorld) -> None:
     alice = await world.person(ALICE)
     await world.person(BOB)
+    await alice.lookup("+447700900777")
     traces = []
     for number in (BOB, NOBODY):
         world.network.seen.clear()

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
-from grue._core import MlsSession
+from grue._core import MlsMissing, MlsSession
 from grue.client import contacts, directory, listing, rows
 from grue.client.context import Account, Context, Random, load_account, save_account
 from grue.client.store import Db, Store
@@ -201,7 +201,11 @@ def _registered(db: Db, registration: Registration) -> Account:
 
 def _sign(db: Db, account: Account, challenge: bytes, body: bytes) -> wire.Signed:
     session = MlsSession(rows.mls_entries(db, b"s"))
-    signature = session.sign(wire.signed_bytes(account.id, challenge, body))
+    try:
+        signature = session.sign(wire.signed_bytes(account.id, challenge, body))
+    except MlsMissing:
+        # Another process of this home has left the server meanwhile.
+        raise NotRegistered from None
     return wire.Signed(account.id, account.device_public, challenge, body, signature)
 
 

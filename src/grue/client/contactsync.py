@@ -12,7 +12,7 @@ from typing import Final, cast
 from grue.client import contacts, gossip, private, rows
 from grue.client.contacts import SYNCING, Contact
 from grue.client.context import Context
-from grue.client.directory import RESTARTS, find, remember
+from grue.client.directory import RESTARTS, Copy, copy_of, remember
 from grue.client.store import Db
 from grue.errors import BadDirectory, BadRecord, EpochEnded, GrueError, LimitReached, NotAGrueServer
 from grue.protocol import wire
@@ -180,8 +180,15 @@ async def _retrieve(context: Context, current: Current) -> None:
 async def _check(context: Context, current: Current) -> None:
     """Search the copy for every number whose output is known. Asks nobody."""
     after: str | None = ""
-    while after is not None:
-        after = await context.store.note(_check_some, current, after, int(context.clock()))
+    for left in reversed(range(RESTARTS)):
+        try:
+            while after is not None:
+                after = await context.store.note(_check_some, current, after, int(context.clock()))
+        except EpochEnded:
+            # Another process of this home was faster: what is evaluated serves in its copy, if the key is the same.
+            if not left:
+                raise
+            current = await context.directory.current()
 
 
 async def _oprf_epoch(context: Context) -> int:
@@ -231,7 +238,8 @@ def _new(db: Db, epoch: int) -> list[str]:
 def _check_some(db: Db, current: Current, after: str, now: int) -> str | None:
     """Check some numbers in their order, and note what was found; returns the last one, None at the end.
 
-    Raises SplitDirectory, when a message that was read meanwhile has shown another face of the directory.
+    Raises SplitDirectory, when a message that was read meanwhile has shown another face of the directory; EpochEnded,
+    when the store holds another copy by now.
     """
     gossip.check_whole(db)
     found = cast(
@@ -243,16 +251,17 @@ def _check_some(db: Db, current: Current, after: str, now: int) -> str | None:
             current.manifest.contents.oprf_epoch, after, CHECKED_AT_ONCE,
         ),
     )  # fmt: skip
+    copy = copy_of(db, current)
     for number, before, output in found:
-        if (route := _route(db, current, number, output, now)) is not None:
+        if (route := _route(copy, number, output, now)) is not None:
             _note(db, number, Route(before), route, now)
     return found[-1][0] if found else None
 
 
-def _route(db: Db, current: Current, number: str, output: bytes, now: int) -> Route | None:
+def _route(copy: Copy, number: str, output: bytes, now: int) -> Route | None:
     """None where the list keeps what it knew."""
     try:
-        return look(current, number, output, lambda tag: find(db, tag), now).route
+        return look(copy.current, number, output, copy.find, now).route
     except (BadRecord, BadDirectory):
         # Of this number nothing is known; the others are as they are.
         return Route.UNKNOWN

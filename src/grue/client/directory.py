@@ -18,9 +18,9 @@ from grue.client.gossip import Gossip
 from grue.client.listing import Own
 from grue.client.private import Private
 from grue.client.stock import Stock, runtime_folder
-from grue.client.store import Db, Store
+from grue.client.store import Db, Store, as_bytes, as_int
 from grue.client.transport import Transport
-from grue.errors import EpochEnded, GrueError, NotAGrueServer, ServerBusy, VerificationFailed
+from grue.errors import BadDirectory, EpochEnded, GrueError, NotAGrueServer, ServerBusy, VerificationFailed
 from grue.protocol import wire
 from grue.protocol.contents import Transcript
 from grue.protocol.directory import is_tombstone
@@ -29,7 +29,7 @@ from grue.protocol.fallback import Route
 from grue.protocol.lookup import Lookup, Result, SelfLookup
 from grue.protocol.oblivious import CHUNK
 from grue.protocol.pir import PRIVATE_TIER, TABLE_TIER, tier_of, tier_wanted
-from grue.protocol.record import RECORD_BYTES, TAG_BYTES
+from grue.protocol.record import RECORD_BYTES, TAG_BYTES, Record, derive, open_record
 
 T = TypeVar("T")
 
@@ -171,10 +171,10 @@ class Directory:
         lookup = Lookup(current, [number], {number: output})
         lookup.start()
         await self.retrieve(current, lookup.tags())
-        results = await self._search(lookup)
+        results = await self._search(current, lookup)
         await self._store.note(remember, current, {number: output})
         if self._own is not None:
-            await self._store.transact(listing.note, current, self._own, find)
+            await self._store.transact(_note_listing, current, self._own)
         return results[number], transcript
 
     async def _look_at(self, own: Own, current: Current) -> None:
@@ -182,7 +182,8 @@ class Directory:
         tag = await self._store.read(listing.own_tag, current, own)
         with suppress(GrueError):
             await self.retrieve(current, [tag] if tag is not None else [])
-        await self._store.transact(listing.note, current, own, find)
+        with suppress(EpochEnded):
+            await self._store.transact(_note_listing, current, own)
 
     async def _lookup(self, numbers: Sequence[str]) -> dict[str, Result]:
         current = await self.current()
@@ -193,11 +194,11 @@ class Directory:
         if lookup.learned:
             await self._store.note(remember, current, lookup.learned)
         await self.retrieve(current, lookup.tags())
-        return await self._search(lookup)
+        return await self._search(current, lookup)
 
-    async def _search(self, lookup: Lookup) -> dict[str, Result]:
+    async def _search(self, current: Current, lookup: Lookup) -> dict[str, Result]:
         now = int(self._clock())
-        return await self._store.read(_search, lookup, now)
+        return await self._store.read(_search, current, lookup, now)
 
     async def _evaluate(self, request: wire.Evaluate) -> wire.Evaluated:
         answer = await self._ask(request)
@@ -278,25 +279,76 @@ class Directory:
         return tier_of(manifest, self._wanted)
 
 
-def _search(db: Db, lookup: Lookup, now: int) -> dict[str, Result]:
-    # A message that was read since the head came may have shown another one.
-    gossip.check_whole(db)
-    return lookup.search(lambda tag: find(db, tag), now)
+@dataclass(frozen=True)
+class Copy:
+    """The copy of a directory, within the transaction that has found it in the store: `copy_of` makes one."""
+
+    db: Db
+    current: Current
+
+    def find(self, tag: bytes) -> bytes | None:
+        """The record under a tag: the overlay's newest entry, or else what the base says.
+
+        In tier 2 that has to be retrieved before; raises EpochEnded if it was not, BadDirectory if it was spoilt.
+        """
+        return _find(self.db, self.current.manifest.contents.epoch, self.current.tier, tag)
 
 
-def find(db: Db, tag: bytes) -> bytes | None:
-    """The record under a tag: the overlay's newest entry, or else what the base says.
+def copy_of(db: Db, current: Current) -> Copy:
+    """What the store holds, once it is found to be this directory, or to have gone on in its epoch.
 
-    In tier 2 that has to be retrieved before; raises EpochEnded if it was not, BadDirectory if it was spoilt.
+    Since it was brought up to date, another process of this home may have taken up another base, with another lookup
+    key, or have forgotten all; what is not found in that proves nothing.
+
+    LOOKUP-09 the copy has this very manifest, of this tier, and no fewer overlay entries. Raises EpochEnded.
     """
+    row = db.row("SELECT coalesce(max(seq) + 1, 0) FROM overlay")
+    assert row is not None
+    same = rows.get_meta(db, "manifest", bytes) == current.manifest.file and _tier(db) == current.tier
+    if not same or as_int(row[0]) < current.head.contents.length:
+        raise EpochEnded
+    return Copy(db, current)
+
+
+def record_before(db: Db, number: str) -> Record | None:
+    """A number's record in the copy as it is, however old, if the number was looked up in it. None proves nothing.
+
+    Raises BadRecord.
+    """
+    file = rows.get_meta(db, "manifest", bytes)
+    if file is None:
+        return None
+    manifest = _contents(file)
+    output = _output(db, manifest.oprf_epoch, number)
+    if output is None:
+        return None
+    key = derive(output)
+    try:
+        sealed = _find(db, manifest.epoch, _tier(db), key.tag)
+    except (EpochEnded, BadDirectory):
+        return None
+    return None if sealed is None else open_record(sealed, key)
+
+
+def _find(db: Db, epoch: int, tier: int, tag: bytes) -> bytes | None:
     entry = db.row("SELECT entry FROM overlay WHERE tag = ? ORDER BY seq DESC LIMIT 1", tag)
     if entry is not None:
         assert isinstance(entry[0], bytes)
         return None if is_tombstone(entry[0]) else entry[0]
-    if _tier(db) == PRIVATE_TIER:
-        return private.find(db, tag)
+    if tier == PRIVATE_TIER:
+        return private.find(db, epoch, tag)
     record = db.row("SELECT record FROM record WHERE tag = ?", tag)
     return record[0] if record is not None and isinstance(record[0], bytes) else None
+
+
+def _search(db: Db, current: Current, lookup: Lookup, now: int) -> dict[str, Result]:
+    # A message that was read since the head came may have shown another one.
+    gossip.check_whole(db)
+    return lookup.search(copy_of(db, current).find, now)
+
+
+def _note_listing(db: Db, current: Current, own: Own) -> None:
+    listing.note(db, current, own, copy_of(db, current).find)
 
 
 def _known(db: Db, server_public: bytes) -> Known | None:
@@ -312,7 +364,7 @@ def _tier(db: Db) -> int:
 def _save(db: Db, stock: Stock, synced: Synced) -> None:
     if synced.base is not None or synced.private is not None:
         _replace(db, "record", synced.base or b"")
-        private.save(db, stock, synced.current.manifest.contents.epoch, synced.private)
+        private.save(db, stock, synced.private)
         rows.put_meta(db, "tier", synced.current.tier)
     if synced.overlay is not None:
         _replace(db, "overlay", synced.overlay)
@@ -327,7 +379,7 @@ def _keep_ended(db: Db, known: Known | None, synced: Synced) -> None:
 
 def forget(db: Db) -> None:
     """Nothing is known of the directory any more; what was evaluated neither, since its key may be another."""
-    for key in ("manifest", "head", "tier", "epoch"):
+    for key in ("manifest", "head", "tier"):
         rows.drop_meta(db, key)
     for table in ("evaluation", "record", "overlay", "private", "part", "retrieved", "material"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
@@ -356,16 +408,27 @@ def _replace(db: Db, table: str, data: bytes) -> None:
 
 def _outputs(db: Db, current: Current, numbers: Sequence[str]) -> dict[str, bytes]:
     epoch = current.manifest.contents.oprf_epoch
-    known: dict[str, bytes] = {}
-    for number in numbers:
-        row = db.row("SELECT output FROM evaluation WHERE number = ? AND oprf_epoch = ?", number, epoch)
-        if row is not None and isinstance(row[0], bytes):
-            known[number] = row[0]
-    return known
+    return {number: output for number in numbers if (output := _output(db, epoch, number)) is not None}
+
+
+def _output(db: Db, oprf_epoch: int, number: str) -> bytes | None:
+    row = db.row("SELECT output FROM evaluation WHERE number = ? AND oprf_epoch = ?", number, oprf_epoch)
+    return None if row is None else as_bytes(row[0])
 
 
 def remember(db: Db, current: Current, outputs: dict[str, bytes]) -> None:
-    """Keep PRF outputs for this OPRF epoch: with them a lookup asks nobody."""
-    epoch = current.manifest.contents.oprf_epoch
+    """Keep PRF outputs for this OPRF epoch: with them a lookup asks nobody.
+
+    Raises EpochEnded when the copy is of another lookup key by now, or gone: each server counts its keys from one.
+    """
+    file, contents = rows.get_meta(db, "manifest", bytes), current.manifest.contents
+    held = None if file is None else _contents(file)
+    if held is None or (held.oprf_epoch, held.oprf_public) != (contents.oprf_epoch, contents.oprf_public):
+        raise EpochEnded
     for number, output in outputs.items():
-        db.execute("INSERT OR REPLACE INTO evaluation VALUES (?, ?, ?)", number, epoch, output)
+        db.execute("INSERT OR REPLACE INTO evaluation VALUES (?, ?, ?)", number, contents.oprf_epoch, output)
+
+
+def _contents(manifest: bytes) -> wire.Manifest:
+    """What a manifest says that was checked when it came."""
+    return wire.MANIFEST.decode(wire.SIGNED_FILE.decode(manifest).body)

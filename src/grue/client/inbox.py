@@ -289,9 +289,8 @@ class Inbox:
             return False
         identity, now = result.device_list.identity_public, int(self._context.clock())
         try:
-            found, output = check_transcript(
-                current, result.number, identity, result.transcript, lambda tag: own_directory.find(db, tag), now
-            )
+            find = own_directory.copy_of(db, current).find
+            found, output = check_transcript(current, result.number, identity, result.transcript, find, now)
         except GrueError:
             return False
         # Kept, so that a new key under this number is noticed later.

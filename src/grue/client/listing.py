@@ -1,6 +1,5 @@
 """The own record, as each head of the directory lists it: a server that hides it, or lists another, is noticed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,10 +8,8 @@ from grue.client.store import Db, as_bytes
 from grue.errors import BadRecord, GrueError
 from grue.protocol.conversation import Notice
 from grue.protocol.directory_sync import Current
+from grue.protocol.lookup import Find
 from grue.protocol.record import RecordKey, derive, open_record
-
-Find = Callable[[Db, bytes], bytes | None]
-"""The record under a tag, as `grue.client.directory.find`."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def note(db: Db, current: Current, own: Own, find: Find) -> None:
     if key is None:
         return
     try:
-        now = _listed(find(db, key.tag), key, own)
+        now = _listed(find(key.tag), key, own)
     except GrueError:
         # A spoilt answer, or one that has not come: that says nothing of what is listed.
         return

@@ -14,16 +14,14 @@ from grue._core import MlsSession
 from grue.client import rows
 from grue.client.account import signed
 from grue.client.context import Context
-from grue.client.directory import LookedUp, find
+from grue.client.directory import LookedUp, record_before
 from grue.client.inbox import Inbox
 from grue.client.outbox import Outbox
 from grue.client.rows import CHAT_PREFIX, Chat
 from grue.client.store import Db
 from grue.errors import (
-    BadDirectory,
     BadRequest,
     EncryptedContact,
-    EpochEnded,
     ForkedLog,
     GrueError,
     KeyChanged,
@@ -62,7 +60,7 @@ from grue.protocol.fallback import Route, decide
 from grue.protocol.first_contact import Peer, accept_all, check_claimed, found
 from grue.protocol.lookup import Found
 from grue.protocol.numbers import parse, region_of
-from grue.protocol.record import Record, derive, open_record
+from grue.protocol.record import Record
 
 ME: Final = "me"
 """Send to this to keep a note for oneself."""
@@ -160,7 +158,7 @@ class Messenger:
         chat = chat_named(db, target, "") if target.startswith(CHAT_PREFIX) else rows.chat_of_number(db, target)
         if chat is None or not chat.identity:
             return None
-        record = _known_record(db, chat.number)
+        record = record_before(db, chat.number)
         changed = record is not None and record.identity_public != chat.identity
         if changed and not accept_key:
             raise KeyChanged
@@ -405,19 +403,3 @@ def chat_named(db: Db, name: str, own_number: str) -> Chat:
 def _give_up(db: Db, message: bytes) -> None:
     if rows.take_intent(db, message):
         rows.fire(db, message, MessageEvent.REFUSED)
-
-
-def _known_record(db: Db, number: str) -> Record | None:
-    """A number's record in the copy here, when the number was looked up before; however old the copy is.
-
-    None also in tier 2, if the number was not looked up in this epoch.
-    """
-    row = db.row("SELECT output FROM evaluation WHERE number = ? ORDER BY oprf_epoch DESC LIMIT 1", number)
-    if row is None or not isinstance(row[0], bytes):
-        return None
-    key = derive(row[0])
-    try:
-        sealed = find(db, key.tag)
-    except (EpochEnded, BadDirectory):
-        return None
-    return None if sealed is None else open_record(sealed, key)

@@ -53,7 +53,7 @@ class Private:
         table = await self._opened(known)
         for _ in range(BUSY_TRIES - 1):
             try:
-                await self._retrieve(table, tags)
+                await self._retrieve(known, table, tags)
             except ServerBusy as busy:
                 if busy.retry_after > BUSY_SECONDS:
                     raise
@@ -62,9 +62,9 @@ class Private:
             else:
                 return
             await self._sleep(wait)
-        await self._retrieve(table, tags)
+        await self._retrieve(known, table, tags)
 
-    async def _retrieve(self, table: PrivateTable, tags: Sequence[bytes]) -> None:
+    async def _retrieve(self, known: Known, table: PrivateTable, tags: Sequence[bytes]) -> None:
         retrieval = Retrieval(table, await self._store.read(missing, table.epoch, tags))
         while retrieval.wanted:
             materials = await self._materials(table, retrieval.wanted)
@@ -72,7 +72,7 @@ class Private:
             if not isinstance(answer, wire.Answers):
                 raise NotAGrueServer
             outcomes = await asyncio.to_thread(retrieval.answered, answer)
-            await self._store.note(_keep, table.epoch, outcomes)
+            await self._store.note(_keep, known, outcomes)
 
     async def prepare(self, known: Known) -> None:
         """Make the material that the stock lacks, once half of it is gone; some 40 ms each at a million records."""
@@ -83,7 +83,7 @@ class Private:
         for _ in range(missing):
             material = await asyncio.to_thread(table.material)
             assert material is not None
-            await self._store.note(self._put, table.epoch, material.to_bytes())
+            await self._store.note(self._put, known, material.to_bytes())
 
     async def _materials(self, table: PrivateTable, count: int) -> list[PirMaterial]:
         """Material for so many queries, which is in no store any more."""
@@ -92,13 +92,13 @@ class Private:
 
     async def _opened(self, known: Known) -> PrivateTable:
         if self._table is None or self._table[0] != known.manifest.hash:
-            files = await self._store.read(_files, known.manifest.contents.epoch)
+            files = await self._store.read(_files, known)
             opened = await asyncio.to_thread(PrivateTable, known.manifest.contents, files)
             self._table = known.manifest.hash, opened
         return self._table[1]
 
-    def _put(self, db: Db, epoch: int, material: bytes) -> None:
-        if rows.get_meta(db, "epoch", int) == epoch:
+    def _put(self, db: Db, known: Known, material: bytes) -> None:
+        if _is_held(db, known):
             self._stock.put(db, material)
 
 
@@ -114,31 +114,31 @@ def _materials(table: PrivateTable, stored: list[bytes], count: int) -> list[Pir
 # --- in transactions ------------------------------------------------------------------------------
 
 
-def save(db: Db, stock: Stock, epoch: int, files: PrivateFiles | None) -> None:
+def save(db: Db, stock: Stock, files: PrivateFiles | None) -> None:
     """Replace what is held for queries by another epoch's files, or by nothing. What was asked before goes."""
     stock.drop(db)
     for table in ("private", "part", "retrieved"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of ours
-    rows.put_meta(db, "epoch", epoch)
     if files is not None:
         for name in PRIVATE_FILES:
             db.execute("INSERT INTO private VALUES (?, ?)", name, getattr(files, name))
 
 
-def find(db: Db, tag: bytes) -> bytes | None:
-    """The record under a tag in the present base, as it was retrieved.
+def find(db: Db, epoch: int, tag: bytes) -> bytes | None:
+    """The record under a tag in this epoch's base, as it was retrieved.
 
     Raises BadDirectory for a spoilt answer, EpochEnded for what was not asked for in this epoch.
     """
-    row = db.row("SELECT spoilt, record FROM retrieved WHERE tag = ? AND epoch = ?", tag, _epoch(db))
+    row = db.row("SELECT spoilt, record FROM retrieved WHERE tag = ? AND epoch = ?", tag, epoch)
     if row is None:
         raise EpochEnded
     spoilt, record = row
     return taken(Spoilt() if spoilt else Retrieved(record if isinstance(record, bytes) else None))
 
 
-def _epoch(db: Db) -> int:
-    return rows.get_meta(db, "epoch", int) or 0
+def _is_held(db: Db, known: Known) -> bool:
+    """Whether the store holds this very base; another process may have gone on to a later one, or have begun anew."""
+    return rows.get_meta(db, "manifest", bytes) == known.manifest.file
 
 
 def missing(db: Db, epoch: int, tags: Sequence[bytes]) -> list[bytes]:
@@ -147,18 +147,18 @@ def missing(db: Db, epoch: int, tags: Sequence[bytes]) -> list[bytes]:
     return [tag for tag in tags if db.row(sql, tag, epoch) is None]
 
 
-def _keep(db: Db, epoch: int, outcomes: dict[bytes, Outcome]) -> None:
-    # Another process may have gone on to a later base meanwhile.
-    if _epoch(db) != epoch:
+def _keep(db: Db, known: Known, outcomes: dict[bytes, Outcome]) -> None:
+    if not _is_held(db, known):
         return
+    epoch = known.manifest.contents.epoch
     for tag, outcome in outcomes.items():
         spoilt, record = isinstance(outcome, Spoilt), outcome.record if isinstance(outcome, Retrieved) else None
         db.execute("INSERT OR REPLACE INTO retrieved VALUES (?, ?, ?, ?)", tag, epoch, int(spoilt), record)
 
 
-def _files(db: Db, epoch: int) -> PrivateFiles:
+def _files(db: Db, known: Known) -> PrivateFiles:
     held = {str(name): data for name, data in db.rows("SELECT name, data FROM private") if isinstance(data, bytes)}
-    if _epoch(db) != epoch or len(held) != len(PRIVATE_FILES):
+    if not _is_held(db, known) or len(held) != len(PRIVATE_FILES):
         raise EpochEnded
     return PrivateFiles(**held)
 
