@@ -1,6 +1,7 @@
 """The address book in words: nothing in a name is obeyed, and a limit is explained."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -17,7 +18,7 @@ from grue.protocol.fallback import Route
 from tests.cli.test_output import NASTY
 
 NUMBER = "+12025550101"
-LIMITED = Synced(300, 100, 40, 60, 200, 200, 125_706, [])
+LIMITED = Synced(300, 100, 40, 60, 200, 200, 0, 125_706, [])
 
 
 def plain(renderable: Any) -> str:
@@ -46,7 +47,11 @@ def test_a_limit_says_how_many_are_left_and_when_it_goes_on() -> None:
     assert contacts._left(LIMITED).startswith("200 could not be looked up yet: your allowance is used up.")
     assert "goes on in 35 hours by itself" in contacts._left(LIMITED)
     assert contacts._synced_fields(LIMITED)["retry_after"] == 125_706
-    assert "retry_after" not in contacts._synced_fields(Synced(1, 1, 1, 0, 0, 0, 0, []))
+    earlier = replace(LIMITED, left=0, earlier=150)
+    assert contacts._left(earlier).startswith("150 could not be looked up again, and are listed as they were then: ")
+    assert contacts._synced_fields(earlier)["earlier"] == 150
+    assert "retry_after" in contacts._synced_fields(earlier)
+    assert "retry_after" not in contacts._synced_fields(Synced(1, 1, 1, 0, 0, 0, 0, 0, []))
 
 
 def test_every_reason_for_leaving_something_out_has_words() -> None:

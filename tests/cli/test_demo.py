@@ -14,6 +14,7 @@ from grue.exposure.captures import CARRIER, CONTACT, NETWORK, RELAY, RELAYED, SE
 from grue.exposure.decode import messages
 from grue.exposure.linking import ANONYMOUS
 from grue.protocol.oblivious import REQUEST_SIZES
+from grue.protocol.pir import TABLE_TIER, TIER_VARIABLE
 from tests.cli.play import GRUE, PATIENCE
 
 pytestmark = pytest.mark.whole
@@ -63,6 +64,8 @@ def test_the_demo_ends_well_and_shows_what_is_promised_and_admitted(tmp_path: Pa
     assert names == [
         "start", "register", "verify", "lookup", "send", "reply", "consent", "sms", "sms_reply", "exposure"
     ]  # fmt: skip
+    (lookups,) = [step["results"] for step in steps if step["step"] == "lookup"]
+    assert {one["tier"] for one in lookups} == {int(os.environ.get(TIER_VARIABLE) or TABLE_TIER)}
     found = {(row["fact"], row["observer"]): row["learned"] for row in steps[-1]["rows"]}
     assert {fact: tuple(found[fact, observer] for observer in OBSERVERS) for fact in EXPECTED} == EXPECTED
     assert len(found) == len(EXPECTED) * len(OBSERVERS)

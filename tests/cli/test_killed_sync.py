@@ -189,7 +189,9 @@ def test_killed_from_outside_again_and_again_it_gets_on(tier: int, home: Home) -
         # 0 if it was faster than the signal.
         assert syncing.stop(signal.SIGKILL) in (-signal.SIGKILL, 0)
     evaluated, _ = home.sync()
-    assert evaluated in range(BOOK - kills * BATCH + 1)
+    # In tier 2 the second run asks for what the first has evaluated, before it evaluates more.
+    batches = kills if tier == 1 else 1
+    assert evaluated in range(BOOK - batches * BATCH + 1)
     assert home.sync() == (0, 0)
     once = cost(tier, Point("", 0, "", 0))
     assert once <= home.spent() - before <= once + kills * BATCH

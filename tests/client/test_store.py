@@ -150,7 +150,8 @@ async def test_a_newer_schema_is_foreign(tmp_path: Path) -> None:
         await Store.open(path, KEY)
 
 
-SINCE_6 = ["gossip", "ended"]
+SINCE_7 = ["asked"]
+SINCE_6 = ["gossip", "ended", *SINCE_7]
 SINCE_5 = ["private", "part", "retrieved", "material", *SINCE_6]
 
 
@@ -162,6 +163,7 @@ SINCE_5 = ["private", "part", "retrieved", "material", *SINCE_6]
         (3, ["contact", *SINCE_5]),
         (4, SINCE_5),
         (5, SINCE_6),
+        (6, SINCE_7),
     ],
 )
 async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(
@@ -179,7 +181,7 @@ async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(
         store = await Store.open(path, KEY)
         assert await store.read(lambda db: db.rows("SELECT * FROM token, attachment, contact")) == []
         assert await store.read(lambda db: db.rows("SELECT * FROM private, part, retrieved, material")) == []
-        assert await store.read(lambda db: db.rows("SELECT * FROM gossip, ended")) == []
+        assert await store.read(lambda db: db.rows("SELECT * FROM gossip, ended, asked")) == []
         await store.close()
 
 

@@ -73,7 +73,7 @@ async def sync(*, shell: Injected) -> None:
             f"{_name(contact)} {word}.",
         )
     shell.result(_synced_fields(synced), lambda: _outcome(synced))
-    if synced.left:
+    if synced.left or synced.earlier:
         shell.note(_left(synced))
 
 
@@ -163,8 +163,9 @@ def _synced_fields(synced: "Synced") -> dict[str, Any]:
         "sms": synced.sms,
         "unknown": synced.unknown,
         "left": synced.left,
+        "earlier": synced.earlier,
     }
-    return counts | ({"retry_after": synced.retry_after} if synced.left else {})
+    return counts | ({"retry_after": synced.retry_after} if synced.left or synced.earlier else {})
 
 
 def _outcome(synced: "Synced") -> str:
@@ -177,9 +178,14 @@ def _outcome(synced: "Synced") -> str:
 def _left(synced: "Synced") -> str:
     hours = -(-synced.retry_after // 3600)
     when = f"{hours} hours" if hours < 48 else f"{-(-hours // 24)} days"
+    behind = []
+    if synced.left:
+        behind.append(f"{synced.left:,} could not be looked up yet")
+    if synced.earlier:
+        behind.append(f"{synced.earlier:,} could not be looked up again, and are listed as they were then")
     return (
-        f"{synced.left:,} could not be looked up yet: your allowance is used up. It goes on in {when} by itself, "
-        "whenever `receive` runs, some 50 numbers a day."
+        f"{'; '.join(behind)}: your allowance is used up. It goes on in {when} by itself, whenever `receive` runs: "
+        "some 50 numbers a day, and in a large directory, where a new one counts twice, some 25."
     )
 
 
@@ -209,9 +215,9 @@ def _progress(shell: Shell) -> "Iterator[Progress]":
     from time import monotonic
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("Looking up"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("Looking up"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     bar, begun = Progress(*columns, console=Console(stderr=True), transient=True), monotonic()
     task = bar.add_task("")
 

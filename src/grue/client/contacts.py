@@ -146,3 +146,4 @@ def know_nothing(db: Db) -> None:
     """Keep names and numbers, and forget what a directory said of them: it is not ours any more."""
     rows.put_meta(db, SYNCING, False)
     db.execute("UPDATE contact SET route = 'unknown', checked = 0, changed = 0, news = 0")
+    db.execute("DELETE FROM asked")

@@ -1,13 +1,14 @@
 """Look the whole address book up: new numbers evaluated in batches, all of them searched for in the own copy.
 
-The server sees how many batches there are, and how large; in tier 2 also how many queries, one a number and epoch.
-They depend on how many numbers there are and are new here, and on nothing that is found: everything is asked before
+The server sees how many batches there are, and how large; in tier 2 also how many queries, one a number and epoch as
+far as the allowance goes: for new numbers first, and then for those that were asked for longest ago. They depend on how
+many numbers there are, are new here, and were asked for, and on nothing that is found: everything is asked before
 anything is searched for, and the search asks nobody.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from grue.client import contacts, gossip, private, rows
 from grue.client.contacts import SYNCING, Contact
@@ -34,7 +35,7 @@ CHECKED_AT_ONCE: Final = 500
 """Numbers searched for in one transaction of the store, some 50 ms, so that messages do not wait."""
 
 Progress = Callable[[int, int], None]
-"""Told how many of how many new numbers have been evaluated."""
+"""Told how many of how many steps are done: each new number's evaluation, and in tier 2 each number's private query."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,13 @@ class Synced:
     sms: int
     unknown: int
     left: int
-    """Numbers that could not be evaluated yet, or in tier 2 not be asked for in this epoch of the directory."""
+    """Numbers of which nothing is known, for they could not be asked for yet."""
+    earlier: int
+    """Numbers whose earlier result still stands, with its date, for they could not be asked for again yet: in tier 2 in
+    this epoch of the directory, in either after a change of the server's key for lookups."""
     retry_after: int
-    """Seconds until the server allows more; 0 when none are left. It goes on by itself, with the daily round."""
+    """Seconds until the server allows more; 0 when none are left and no check is an earlier one. It goes on by itself,
+    with the daily round."""
     news: list[Contact]
     """Whose route is another one than when it was checked before, each told once."""
 
@@ -65,8 +70,7 @@ async def sync(context: Context, progress: Progress | None = None) -> Synced:
     evaluated, failure = await _sync(context, progress)
     if failure is not None and not isinstance(failure, LimitReached):
         raise failure
-    epoch = await _oprf_epoch(context)
-    left = await context.store.read(_left, epoch) + await context.store.read(_unasked, await context.directory.known())
+    left, earlier = await context.store.read(_behind, await context.directory.known())
     news = await context.store.transact(contacts.take_news)
     routes = [contact.route for contact in await context.store.read(contacts.everybody)]
     return Synced(
@@ -76,7 +80,8 @@ async def sync(context: Context, progress: Progress | None = None) -> Synced:
         sms=routes.count(Route.SMS),
         unknown=routes.count(Route.UNKNOWN),
         left=left,
-        retry_after=failure.retry_after if failure is not None and left else 0,
+        earlier=earlier,
+        retry_after=failure.retry_after if failure is not None and left + earlier else 0,
         news=news,
     )
 
@@ -91,18 +96,25 @@ async def resume(context: Context) -> None:
 
 @dataclass
 class _Run:
-    """How far a sync has come with the numbers that are new."""
+    """How far a sync has come."""
 
     progress: Progress | None
     evaluated: int = 0
+    done: int = 0
     left: int = 0
 
-    def tell(self) -> None:
-        if self.progress is not None:
-            self.progress(self.evaluated, self.evaluated + self.left)
+    def begin(self, left: int) -> None:
+        self.left = left
+        if left:
+            self._tell()
 
     def took(self, count: int) -> None:
-        self.evaluated, self.left = self.evaluated + count, max(0, self.left - count)
+        self.done, self.left = self.done + count, max(0, self.left - count)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.progress is not None:
+            self.progress(self.done, self.done + self.left)
 
 
 async def _sync(context: Context, progress: Progress | None) -> tuple[int, GrueError | None]:
@@ -120,30 +132,33 @@ async def _sync(context: Context, progress: Progress | None) -> tuple[int, GrueE
         except GrueError as error:
             failure = error
         break
-    if run.evaluated:
-        run.tell()
     await _check(context, current)
     return run.evaluated, failure
 
 
 async def _ask(context: Context, current: Current, run: _Run) -> None:
-    """Evaluate what is new; and in tier 2 ask for all that was not asked for in this epoch."""
-    epoch = current.manifest.contents.oprf_epoch
-    run.left, in_row = await context.store.read(_left, epoch), 0
-    await _retrieve(context, current)
+    """Evaluate what is new; and in tier 2 ask for it, and then again for all that was not asked for in this epoch.
+
+    In this order, since an epoch's allowance may be less than a large address book takes: what was looked up once keeps
+    its result meanwhile, and what was not has none.
+    """
+    epoch, in_row = current.manifest.contents.oprf_epoch, 0
+    run.begin(await context.store.read(_todo, current))
+    await _retrieve(context, current, run, again=False)
     while numbers := await context.store.read(_new, epoch):
-        run.tell()
-        in_row = in_row or await _batches(context, current, run.left)
+        in_row = in_row or await _batches(context, current)
         outputs = await _evaluate(context, current, numbers)
-        await context.store.note(remember, current, outputs)
+        await context.store.note(_learn, current, outputs)
+        run.evaluated += len(outputs)
         run.took(len(outputs))
         in_row -= 1
         if not in_row:
-            await _retrieve(context, current)
-    await _retrieve(context, current)
+            await _retrieve(context, current, run, again=False)
+    await _retrieve(context, current, run, again=False)
+    await _retrieve(context, current, run, again=True)
 
 
-async def _batches(context: Context, current: Current, left: int) -> int:
+async def _batches(context: Context, current: Current) -> int:
     """How many batches to evaluate in a row.
 
     In tier 2 as many as there are tokens for, a query for each of their numbers included: so that an allowance that
@@ -151,7 +166,7 @@ async def _batches(context: Context, current: Current, left: int) -> int:
     """
     if current.tier != PRIVATE_TIER:
         return ROUND
-    wanted = min(left, ROUND * BATCH)
+    wanted = min(await context.store.read(_left, current.manifest.contents.oprf_epoch), ROUND * BATCH)
     paid = (await context.purse.gather(Purpose.LOOKUP, 2 * wanted + RESERVE) - RESERVE) // 2
     return ROUND if paid >= wanted else max(1, paid // BATCH)
 
@@ -165,16 +180,20 @@ async def _evaluate(context: Context, current: Current, numbers: list[str]) -> d
     return batch.evaluated(answer)
 
 
-async def _retrieve(context: Context, current: Current) -> None:
-    """In tier 2: ask for every number whose output is known, once in each of the directory's epochs."""
+async def _retrieve(context: Context, current: Current, run: _Run, *, again: bool) -> None:
+    """In tier 2: ask for every number whose output is known, once in each of the directory's epochs.
+
+    again  those too that were asked for in an epoch before, those first for which that is longest ago
+    """
     if current.tier != PRIVATE_TIER:
         return
-    tags = await context.store.read(_tags, current)
-    for at in range(0, len(tags), wire.MAX_QUERIES):
-        some = tags[at : at + wire.MAX_QUERIES]
-        if await context.store.read(private.missing, current.manifest.contents.epoch, some):
-            await context.purse.stock(Purpose.LOOKUP, len(some) + RESERVE)
-            await context.directory.retrieve(current, some)
+    unasked = await context.store.read(_unasked, current, again)
+    for at in range(0, len(unasked), wire.MAX_QUERIES):
+        some = unasked[at : at + wire.MAX_QUERIES]
+        await context.purse.stock(Purpose.LOOKUP, len(some) + RESERVE)
+        await context.directory.retrieve(current, [one.tag for one in some])
+        await context.store.note(_asked, [one.number for one in some], int(context.clock()))
+        run.took(len(some))
 
 
 async def _check(context: Context, current: Current) -> None:
@@ -191,9 +210,14 @@ async def _check(context: Context, current: Current) -> None:
             current = await context.directory.current()
 
 
-async def _oprf_epoch(context: Context) -> int:
-    known = await context.directory.known()
-    return known.manifest.contents.oprf_epoch if known is not None else 0
+class _Evaluated(NamedTuple):
+    """A number whose output is known."""
+
+    asked: int
+    """Unix seconds of the private query for it; 0: none yet. Kept apart from when it was checked, which depends on
+    whether the overlay has it."""
+    tag: bytes
+    number: str
 
 
 # --- in transactions ------------------------------------------------------------------------------
@@ -208,27 +232,69 @@ def _left(db: Db, epoch: int) -> int:
     return cast("int", row[0]) if row is not None else 0
 
 
-def _unasked(db: Db, known: Known | None) -> int:
-    """How many are evaluated, and in tier 2 not asked for in this epoch."""
-    if known is None or known.tier != PRIVATE_TIER:
-        return 0
-    return len(private.missing(db, known.manifest.contents.epoch, _tags(db, known)))
+def _todo(db: Db, current: Known) -> int:
+    """How many steps there are: evaluations, and in tier 2 a query for each number."""
+    left = _left(db, current.manifest.contents.oprf_epoch)
+    return 2 * left + len(_unasked(db, current, again=True)) if current.tier == PRIVATE_TIER else left
 
 
-def _tags(db: Db, current: Known) -> list[bytes]:
-    """Of all numbers whose output is known, in the order of the tags, which says nothing."""
-    found = db.rows(
-        "SELECT output FROM contact JOIN evaluation AS e ON e.number = contact.number AND e.oprf_epoch = ?",
-        current.manifest.contents.oprf_epoch,
+def _behind(db: Db, known: Known | None) -> tuple[int, int]:
+    """How many numbers are yet to be asked for: those of which nothing is known, and those that were checked before."""
+    if known is None:
+        return contacts.count(db), 0
+    epoch = known.manifest.contents.oprf_epoch
+    unasked = {one.number for one in _unasked(db, known, again=True)} if known.tier == PRIVATE_TIER else set()
+    everybody = db.rows(
+        "SELECT contact.number, checked, output FROM contact LEFT JOIN evaluation AS e"
+        " ON e.number = contact.number AND e.oprf_epoch = ?",
+        epoch,
     )
-    return sorted(derive(cast("bytes", row[0])).tag for row in found)
+    behind = [checked for number, checked, output in everybody if output is None or number in unasked]
+    earlier = sum(1 for checked in behind if checked)
+    return len(behind) - earlier, earlier
+
+
+def _unasked(db: Db, current: Known, again: bool) -> list[_Evaluated]:
+    """What is evaluated and was not asked for in this epoch: what never was, and with `again` the rest.
+
+    What was asked for longest ago comes first; else in the order of the tags, which says nothing.
+    """
+    found = cast(
+        "list[tuple[str, bytes, int]]",
+        db.rows(
+            "SELECT contact.number, output, ifnull(asked.time, 0) FROM contact JOIN evaluation AS e"
+            " ON e.number = contact.number AND e.oprf_epoch = ? LEFT JOIN asked ON asked.number = contact.number"
+            " WHERE ? OR asked.time IS NULL",
+            current.manifest.contents.oprf_epoch, again,
+        ),
+    )  # fmt: skip
+    evaluated = sorted(_Evaluated(asked, derive(output).tag, number) for number, output, asked in found)
+    missing = set(private.missing(db, current.manifest.contents.epoch, [one.tag for one in evaluated]))
+    return [one for one in evaluated if one.tag in missing]
+
+
+def _asked(db: Db, numbers: Sequence[str], now: int) -> None:
+    # What was forgotten meanwhile stays so.
+    for number in numbers:
+        db.execute("INSERT OR REPLACE INTO asked SELECT number, ? FROM contact WHERE number = ?", now, number)
+
+
+def _learn(db: Db, current: Current, outputs: dict[str, bytes]) -> None:
+    """Keep PRF outputs. Under a new key a number has another tag, which nobody was asked for."""
+    remember(db, current, outputs)
+    for number in outputs:
+        db.execute("DELETE FROM asked WHERE number = ?", number)
 
 
 def _new(db: Db, epoch: int) -> list[str]:
-    """The next batch, by chance: so two processes of this home that are at it hardly pay for the same numbers."""
+    """The next batch: what never was asked for, then what longest ago was, under a key that has ended.
+
+    By chance where that is the same: so two processes of this home that are at it hardly pay for the same numbers.
+    """
     found = db.rows(
         "SELECT contact.number FROM contact LEFT JOIN evaluation AS e ON e.number = contact.number"
-        " AND e.oprf_epoch = ? WHERE e.number IS NULL ORDER BY random() LIMIT ?",
+        " AND e.oprf_epoch = ? LEFT JOIN asked ON asked.number = contact.number WHERE e.number IS NULL"
+        " ORDER BY ifnull(asked.time, 0), random() LIMIT ?",
         epoch,
         BATCH,
     )

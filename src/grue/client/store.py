@@ -19,7 +19,7 @@ from grue.errors import CorruptDatabase, DiskFailed, DiskFull, ForeignDatabase, 
 
 APPLICATION_ID: Final = 0x67727565
 """`grue` in ASCII, in the database's header."""
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 
 PLAIN_HEADER: Final = b"SQLite format 3\0"
 """What an unencrypted database begins with."""
@@ -108,12 +108,22 @@ CREATE TABLE ended (
 """
 """What a home of version 5 lacks."""
 
+SINCE_7: Final = """
+-- Numbers of the address book that the base was asked for by a private query, each under its present tag.
+CREATE TABLE asked (
+    number TEXT PRIMARY KEY REFERENCES contact ON DELETE CASCADE,
+    time INTEGER NOT NULL                   -- Unix seconds of the last query
+) WITHOUT ROWID;
+"""
+"""What a home of version 6 lacks."""
+
 LACKS: Final = {
-    1: SINCE_2 + SINCE_3 + SINCE_4 + SINCE_5 + SINCE_6,
-    2: SINCE_3 + SINCE_4 + SINCE_5 + SINCE_6,
-    3: SINCE_4 + SINCE_5 + SINCE_6,
-    4: SINCE_5 + SINCE_6,
-    5: SINCE_6,
+    1: SINCE_2 + SINCE_3 + SINCE_4 + SINCE_5 + SINCE_6 + SINCE_7,
+    2: SINCE_3 + SINCE_4 + SINCE_5 + SINCE_6 + SINCE_7,
+    3: SINCE_4 + SINCE_5 + SINCE_6 + SINCE_7,
+    4: SINCE_5 + SINCE_6 + SINCE_7,
+    5: SINCE_6 + SINCE_7,
+    6: SINCE_7,
 }
 """By the version of a home."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from grue.errors import GrueError
+from grue.protocol.pir import TIER_VARIABLE
 
 READY_SECONDS: Final = 30.0
 """For a process to say that it is ready, and for one command, on a machine that is busy with other things."""
@@ -151,7 +152,8 @@ async def _spawn(arguments: tuple[str, ...], env: Mapping[str, str], stderr: Any
 
 
 def _clean(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if not name.startswith("GRUE_")}
+    """Nobody's home and nobody's passphrase; the directory's tier stays, which whoever starts it may force."""
+    return {name: value for name, value in env.items() if name == TIER_VARIABLE or not name.startswith("GRUE_")}
 
 
 def _objects(output: bytes) -> list[dict[str, Any]]:
