@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grue._core import OhttpGateway, OhttpRequest
-from grue.errors import BadGatewayKey, NotAGrueServer, TooLarge
+from grue._core import OhttpGateway, OhttpRequest, OprfBlind
+from grue.errors import BadGatewayKey, NotAGrueServer, ServerBusy, TooLarge
 from grue.protocol import oblivious, wire
 from grue.protocol.directory import HEAD_PATH
 from grue.protocol.oblivious import check_key, open_response, seal_file, seal_request, sign_key
@@ -19,6 +19,7 @@ from grue.server import gateway, streams
 from grue.server.directory import Directory
 from grue.server.gateway import KEY_REQUESTS, KEY_SECONDS, Gateway, Replays, Reply
 from grue.server.keys import open_keys
+from grue.server.listening import Room
 from tests.server.kit import BLOB, TestServer, key_hash, serving
 
 MAILBOX, READ, WRITE = b"m" * 32, b"r" * 32, b"w" * 32
@@ -38,9 +39,14 @@ def config(server: TestServer) -> bytes:
     return check_key(server.gateway.key_file(), server.keys.server_public, int(server.clock())).config
 
 
+async def answered(server: TestServer, sealed: bytes) -> Reply:
+    with Room(1 << 30).place() as place:
+        return await gateway.answer(server, sealed, place)
+
+
 async def through(server: TestServer, request: wire.Message) -> wire.AnonymousAnswer:
     sealed = seal_request(config(server), wire.encode(request))
-    reply = await gateway.answer(server, sealed.data)
+    reply = await answered(server, sealed.data)
     assert (reply.status, reply.media) == (200, "message/ohttp-res")
     status, body = open_response(sealed.request, reply.body)
     assert status == 200
@@ -89,7 +95,7 @@ async def test_files_come_in_parts(server: TestServer, monkeypatch: pytest.Monke
     statuses: list[int] = []
     while not statuses or statuses[-1] == oblivious.MORE:
         sealed = seal_file(config(server), HEAD_PATH, len(got))
-        status, part = open_response(sealed.request, (await gateway.answer(server, sealed.data)).body)
+        status, part = open_response(sealed.request, (await answered(server, sealed.data)).body)
         statuses.append(status)
         got += part
     assert got == whole
@@ -114,7 +120,25 @@ async def test_only_anonymous_requests_and_files_come_through(
     server: TestServer, method: str, path: str, status: int
 ) -> None:
     request, data = OhttpRequest.seal(config(server), method, path, b"", 1_536)
-    assert open_response(request, (await gateway.answer(server, data)).body) == (status, b"")
+    assert open_response(request, (await answered(server, data)).body) == (status, b"")
+
+
+async def test_without_room_only_what_reads_goes_unanswered(server: TestServer) -> None:
+    """What was paid for is answered: its tokens are spent."""
+    for n in range(2):
+        await server.ask(wire.Post(MAILBOX, WRITE, n.to_bytes(16, "big"), bytes(65_536)))
+    elements = [OprfBlind.blind(str(n).encode()).element for n in range(wire.MAX_EVALUATIONS)]
+    evaluate = server.paid(wire.Evaluate(server.directory.manifest.oprf_epoch, elements))
+    room = Room(gateway.RESERVED)
+    for request, status in ((wire.Fetch(MAILBOX, READ, 0), None), (post(3), 200), (evaluate, 200)):
+        sealed = seal_request(config(server), wire.encode(request))
+        with room.place() as place:
+            if status is None:
+                with pytest.raises(ServerBusy):
+                    await gateway.answer(server, sealed.data, place)
+            else:
+                assert (await gateway.answer(server, sealed.data, place)).status == status
+        assert room.bytes == 0
 
 
 # --- sizes ----------------------------------------------------------------------------------------
@@ -158,13 +182,11 @@ async def test_a_whole_page_of_a_mailbox_fits_a_response(server: TestServer) -> 
 
 async def test_hits_and_misses_have_the_same_sizes(server: TestServer) -> None:
     """A relay sees of a lookup two sizes, whatever number it is for."""
-    from grue._core import OprfBlind
-
     sizes = set()
     for number in (b"+447700900001", b"+15005550006"):
         ask = wire.Evaluate(server.directory.manifest.oprf_epoch, [OprfBlind.blind(number).element])
         sealed = seal_request(config(server), wire.encode(server.paid(ask)))
-        sizes.add((len(sealed.data), len((await gateway.answer(server, sealed.data)).body)))
+        sizes.add((len(sealed.data), len((await answered(server, sealed.data)).body)))
     assert sizes == {(1_536 + SEALING, 1_536 + 48)}
 
 
@@ -173,17 +195,17 @@ async def test_hits_and_misses_have_the_same_sizes(server: TestServer) -> None:
 
 async def test_gateway_06_a_request_opens_once(server: TestServer) -> None:
     sealed = seal_request(config(server), wire.encode(post()))
-    assert (await gateway.answer(server, sealed.data)).status == 200
-    assert is_refused(await gateway.answer(server, sealed.data))
+    assert (await answered(server, sealed.data)).status == 200
+    assert is_refused(await answered(server, sealed.data))
     assert await held(server) == 1
 
 
 async def test_gateway_06_a_poll_cannot_be_repeated_to_see_whether_something_came(server: TestServer) -> None:
     sealed = seal_request(config(server), wire.encode(wire.Fetch(MAILBOX, READ, 0)))
-    first = await gateway.answer(server, sealed.data)
+    first = await answered(server, sealed.data)
     for n in range(3):
         await server.ask(post(n))
-    again = await gateway.answer(server, sealed.data)
+    again = await answered(server, sealed.data)
     assert first.status == 200
     assert is_refused(again)
 
@@ -206,7 +228,7 @@ async def test_gateway_05_what_was_changed_on_the_way_does_nothing(server: TestS
             data[-1] ^= 1
         case "middle":
             data[700] ^= 1
-    assert is_refused(await gateway.answer(server, bytes(data)))
+    assert is_refused(await answered(server, bytes(data)))
     assert await held(server) == 0
 
 
@@ -220,13 +242,13 @@ async def test_gateway_04_another_key_or_a_wrong_key_id_is_refused(server: TestS
     wrong = bytes([right[0] ^ 1]) + right[1:]
     stranger = seal_request(OhttpGateway.from_seed(b"s" * 32, right[0]).config, wire.encode(post())).data
     for data in (wrong, stranger):
-        assert is_refused(await gateway.answer(server, data))
+        assert is_refused(await answered(server, data))
     assert await held(server) == 0
 
 
 async def test_gateway_03_a_response_of_somebody_else_does_not_open(server: TestServer) -> None:
     one, other = (seal_request(config(server), wire.encode(post(n))) for n in (1, 2))
-    answer = (await gateway.answer(server, one.data)).body
+    answer = (await answered(server, one.data)).body
     with pytest.raises(NotAGrueServer):
         open_response(other.request, answer)
 
@@ -407,8 +429,8 @@ async def test_a_download_goes_on_after_a_new_base_was_cut(server: TestServer, m
     got = b""
     for status in (206, 206, 206, 200):
         sealed = seal_file(config(server), f"{epoch}/base", len(got))
-        answered, part = open_response(sealed.request, (await gateway.answer(server, sealed.data)).body)
-        assert answered == status
+        said, part = open_response(sealed.request, (await answered(server, sealed.data)).body)
+        assert said == status
         got += part
     assert got == base
     assert server.directory.part(f"{epoch}/base", 10_000, 200) == (b"", False)

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import io
 import os
+import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,19 +15,21 @@ import pytest
 from aiohttp import web
 
 from grue.protocol import wire
-from grue.server import http
+from grue.server import gateway, http
 from grue.server.directory import Directory
 from grue.server.keys import Keys
+from grue.server.listening import Room
 from tests.server.kit import BLOB, Box, Clock, TestServer, key_hash, serving
 
 
 class Site:
     """A server, and a client session that points at it."""
 
-    def __init__(self, server: TestServer, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, server: TestServer, session: aiohttp.ClientSession, url: str, room: Room) -> None:
         self.server = server
         self.session = session
         self.url = url
+        self.room = room
 
     async def anonymous(self, body: bytes | io.BytesIO) -> Any:
         async with self.session.post(f"{self.url}/1/anonymous", data=body) as response:
@@ -36,16 +40,48 @@ class Site:
         return self.session.ws_connect(f"{self.url}{path}", max_msg_size=2 * wire.MAX_REQUEST)
 
 
+class Shelf(Directory):
+    """A directory that counts what it gives, and can be made to wait."""
+
+    given = 0
+    slow: threading.Event | None = None
+    waits: threading.Event = threading.Event()
+
+    def file(self, path: str, query: str = "") -> bytes | None:
+        return self._counted(super().file(path, query))
+
+    def part(self, path: str, start: int, length: int) -> tuple[bytes, bool] | None:
+        if self.slow is not None:
+            self.waits.set()
+            assert self.slow.wait(60), "the event loop stands still, and nobody lets go"
+        found = super().part(path, start, length)
+        self._counted(found and found[0])
+        return found
+
+    def _counted(self, file: bytes | None) -> bytes | None:
+        self.given += len(file or b"")
+        return file
+
+
+def narrow() -> socket.socket:
+    """Where to listen; of what is not read, this machine's kernel keeps little."""
+    listens = socket.socket()
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        listens.setsockopt(socket.SOL_SOCKET, option, 16_384)
+    listens.bind(("127.0.0.1", 0))
+    return listens
+
+
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     keys = Keys.generate()
     clock = Clock()
-    async with serving(keys=keys, directory=Directory(tmp_path, keys, clock), clock=clock) as server:
+    async with serving(keys=keys, directory=Shelf(tmp_path, keys, clock), clock=clock) as server:
         runner = http.runner(server)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.SockSite(runner, narrow()).start()
         async with aiohttp.ClientSession() as session:
-            yield Site(server, session, f"http://127.0.0.1:{runner.addresses[0][1]}")
+            yield Site(server, session, f"http://127.0.0.1:{runner.addresses[0][1]}", runner.app[http.ROOM])
         await runner.cleanup()
 
 
@@ -189,6 +225,58 @@ async def test_a_broken_download_goes_on_where_it_was(site: Site, range_: str, s
             assert response.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{len(whole)}"
 
 
+def ended_base(site: Site) -> tuple[str, bytes]:
+    """The path of a base that another has taken the place of, and what is in it: several pieces."""
+    directory = site.server.directory
+    directory.put_many(os.urandom(128) for _ in range(5_000))
+    epoch, base = directory.manifest.epoch, directory.file(f"{directory.manifest.epoch}/base")
+    directory.put_many([os.urandom(128)])
+    assert base is not None
+    assert directory.manifest.epoch != epoch
+    assert len(base) > 2 * http.PIECE
+    return f"{site.url}/1/directory/{epoch}/base", base
+
+
+async def test_files_of_several_pieces_arrive_whole(site: Site) -> None:
+    ended, base = ended_base(site)
+    epoch = site.server.directory.manifest.epoch
+    present = site.server.directory.file(f"{epoch}/base")
+    for url, whole in ((ended, base), (f"{site.url}/1/directory/{epoch}/base", present)):
+        assert whole is not None
+        for start in (0, 1, http.PIECE, len(whole) - 1):
+            async with site.session.get(url, headers={"Range": f"bytes={start}-"} if start else {}) as response:
+                assert response.content_length == len(whole) - start
+                assert await response.read() == whole[start:]
+        async with site.session.head(url) as response:
+            assert (response.content_length, await response.read()) == (len(whole), b"")
+    assert site.room.bytes == 0
+
+
+@pytest.mark.parametrize(("range_", "part"), [("bytes=0-0", slice(0, 1)), ("bytes=-1", slice(-1, None))])
+async def test_a_byte_of_an_ended_base_is_read_and_not_all_of_it(site: Site, range_: str, part: slice) -> None:
+    url, base = ended_base(site)
+    assert isinstance(site.server.directory, Shelf)
+    site.server.directory.given = 0
+    async with site.session.get(url, headers={"Range": range_}) as response:
+        assert response.headers["Content-Range"].endswith(f"/{len(base)}")
+        assert await response.read() == base[part]
+    assert site.server.directory.given < 100
+
+
+async def test_others_are_answered_while_an_ended_base_is_read(site: Site) -> None:
+    url, base = ended_base(site)
+    directory = site.server.directory
+    assert isinstance(directory, Shelf)
+    directory.waits, directory.slow = threading.Event(), threading.Event()
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(site.session.get(url))
+        assert await asyncio.to_thread(directory.waits.wait, 60)
+        await test_hello_says_protocol_and_key(site)
+        assert not reading.done()
+        directory.slow.set()
+    assert await reading.result().read() == base
+
+
 # --- the anonymous socket -------------------------------------------------------------------------
 
 
@@ -244,6 +332,97 @@ async def test_a_client_that_hangs_up_mid_request_harms_nobody(site: Site, caplo
     await asyncio.sleep(0.1)
     assert await box.post() >= 1
     assert [record for record in caplog.records if record.name.startswith("grue")] == []
+
+
+LARGE = b"L" * wire.ENVELOPE_BUCKETS[-1]
+
+
+async def full_box(site: Site) -> Box:
+    """A mailbox of which one page is as large as an answer gets."""
+    box = await Box.create(site.server)
+    for _ in range(15):
+        await box.post(blob=LARGE)
+    return box
+
+
+class Together:
+    """Lets requests begin when all of them have come, and knows when all were answered."""
+
+    def __init__(self, server: TestServer, count: int) -> None:
+        self._anonymous = server.anonymous
+        self._begin = asyncio.Barrier(count)
+        self._missing = count
+        self.answered = asyncio.Event()
+        server.anonymous = self  # type: ignore[method-assign]
+
+    async def __call__(self, body: bytes) -> bytes:
+        await self._begin.wait()
+        answer = await self._anonymous(body)
+        self._missing -= 1
+        if not self._missing:
+            self.answered.set()
+        return answer
+
+
+async def test_answers_that_nobody_reads_are_held_within_one_bound_for_all_sockets(site: Site) -> None:
+    box = await full_box(site)
+    fetch = wire.encode(wire.Fetch(box.id, box.read_key, 0))
+    together = Together(site.server, 3 * http.MAX_IN_FLIGHT)
+    site.room.most_bytes = bound = 8 << 20
+    answers = []
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(site.socket("/1/anonymous")) for _ in range(3)]
+        for one in sockets:
+            for n in range(http.MAX_IN_FLIGHT):
+                await one.send_bytes(wire.encode(wire.Framed(n, fetch)))
+        await together.answered.wait()
+        for one in sockets:
+            for _ in range(http.MAX_IN_FLIGHT):
+                assert site.room.bytes <= bound
+                answers.append(wire.FRAMED.decode(await one.receive_bytes()).body)
+    kinds = [type(wire.ANONYMOUS_ANSWER.decode(answer)) for answer in answers]
+    assert 0 < kinds.count(wire.Fetched) < len(kinds) // 2
+    assert kinds.count(wire.Refusal) == len(kinds) - kinds.count(wire.Fetched)
+    assert wire.encode(wire.Refusal("busy")) in answers
+    assert (site.room.bytes, site.room.requests) == (0, 0)
+
+
+async def test_answers_to_posts_that_nobody_reads_are_held_within_the_same_bound(site: Site) -> None:
+    box = await full_box(site)
+    fetch = wire.encode(wire.Fetch(box.id, box.read_key, 0))
+    together = Together(site.server, 30)
+    site.room.most_bytes = bound = 8 << 20
+    head = (
+        f"POST /1/anonymous HTTP/1.1\r\nHost: x\r\nContent-Length: {len(fetch)}\r\nConnection: close\r\n\r\n".encode()
+    )
+    port = int(site.url.rpartition(":")[2])
+    lines = [await asyncio.open_connection("127.0.0.1", port, limit=1024) for _ in range(30)]
+    for _, writer in lines:
+        writer.write(head + fetch)
+    await together.answered.wait()
+    answers = []
+    for reader, writer in lines:
+        assert site.room.bytes <= bound
+        answers.append((await reader.read()).partition(b"\r\n\r\n")[2])
+        writer.close()
+    kinds = [type(wire.ANONYMOUS_ANSWER.decode(answer)) for answer in answers]
+    assert 0 < kinds.count(wire.Fetched) < 30
+    assert kinds.count(wire.Refusal) == 30 - kinds.count(wire.Fetched)
+    assert (site.room.bytes, site.room.requests) == (0, 0)
+
+
+async def test_what_there_is_no_room_for_is_refused_before_it_is_done_and_what_is_done_is_answered(site: Site) -> None:
+    box = await Box.create(site.server)
+    posting = wire.encode(box.posting())
+    site.room.most_bytes = len(posting) + gateway.RESERVED - 1
+    assert await site.anonymous(posting) == wire.Refusal("busy")
+    async with site.socket("/1/anonymous") as socket:
+        await socket.send_bytes(wire.encode(wire.Framed(7, posting)))
+        framed = wire.FRAMED.decode(await socket.receive_bytes())
+        assert (framed.n, wire.ANONYMOUS_ANSWER.decode(framed.body)) == (7, wire.Refusal("busy"))
+    assert await box.seqs() == []
+    site.room.most_bytes += 1
+    assert await site.anonymous(posting) == wire.Posted(1)
 
 
 # --- streams --------------------------------------------------------------------------------------

@@ -443,10 +443,8 @@ async def test_relay_10_a_copy_that_has_run_out_is_not_handed_out(front: Front) 
 # --- limits ---------------------------------------------------------------------------------------
 
 
-async def test_relay_11_more_requests_than_there_is_room_for_are_refused(
-    front: Front, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(relay, "MAX_IN_FLIGHT", 2)
+async def test_relay_11_more_requests_than_there_is_room_for_are_refused(front: Front) -> None:
+    front.relay.room.most_requests = 2
     gate = front.target.answer = Gate(http(b"done"))
     polls = [asyncio.create_task(front.ask(request(b"poll"))) for _ in range(2)]
     await front.target.asked(2)
@@ -458,10 +456,8 @@ async def test_relay_11_more_requests_than_there_is_room_for_are_refused(
     assert (await front.ask(request())).body == b"done"
 
 
-async def test_relay_11_more_bytes_than_there_is_room_for_are_refused(
-    front: Front, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(relay, "MAX_HELD", 100_000)
+async def test_relay_11_more_bytes_than_there_is_room_for_are_refused(front: Front) -> None:
+    front.relay.room.most_bytes = 100_000
     assert (await front.ask(request(bytes(100_001)))).status == 503
     assert front.target.requests == []
     front.target.answer = always(http(bytes(60_000)))

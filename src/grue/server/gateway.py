@@ -4,6 +4,7 @@ Its keys are in memory only, and each goes after two hours: what somebody record
 found on the disk. A request opens once; what a relay repeats is refused, so that it learns nothing from the answer.
 """
 
+import asyncio
 import os
 from collections.abc import Callable
 from hashlib import sha256
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grue._core import OhttpError, OhttpExchange, OhttpGateway
 from grue.errors import TooLarge
 from grue.protocol import oblivious, wire
+from grue.server.listening import Place
 from grue.server.reporting import report
 
 if TYPE_CHECKING:
@@ -30,6 +32,13 @@ FILTER_BITS: Final = 1 << 24
 client seals it once more."""
 
 FILTER_HASHES: Final = 4
+
+RESERVED: Final = 4_096
+"""Bytes that are held for the answer of every request before anything is done, so that one that was carried out is
+never taken back for want of room. What answers with more only reads, or was paid for."""
+
+_SPEND: Final = wire.encode(wire.Spend([], b""))[:2]
+"""How a request that is paid for begins."""
 
 _PROBLEM: Final = '{"type":"%s"}'
 _UNKNOWN_KEY: Final = "https://iana.org/assignments/http-problem-types#ohttp-key"
@@ -120,13 +129,32 @@ class Gateway:
         return present
 
 
-async def answer(server: "Server", request: bytes) -> Reply:
-    """Open one sealed request, answer it, and seal the answer; some 220 us beside the answer itself."""
+def keep_answer(place: Place, request: bytes, answer: bytes) -> None:
+    """Hold what an answer has beyond `RESERVED`. Raises ServerBusy for one that only read: it can be asked again.
+
+    One that was paid for stays in any case. Tokens bound how many of those there are.
+    """
+    more = len(answer) - RESERVED
+    if more <= 0:
+        return
+    if request.startswith(_SPEND):
+        place.keep(more)
+    else:
+        place.hold(more)
+
+
+async def answer(server: "Server", request: bytes, place: Place) -> Reply:
+    """Open one sealed request, answer it, and seal the answer; some 220 us beside the answer itself.
+
+    Raises ServerBusy when there is no room for the request or its answer; nothing was done then.
+    """
+    place.hold(RESERVED)
     opened = server.gateway.open(request)
     if isinstance(opened, Reply):
         return opened
     exchange, method, path, body = opened
     status, inner = await server.relayed(method, path, body)
+    keep_answer(place, body, inner)
     try:
         sealed = oblivious.seal_response(exchange, status, inner)
     except TooLarge as error:
@@ -142,12 +170,12 @@ async def relayed(server: "Server", method: str, path: str, body: bytes) -> tupl
     wanted = oblivious.parse_file_path(path)
     if method != "GET" or wanted is None:
         return oblivious.BAD, b""
-    return _file(server, *wanted)
+    return await _file(server, *wanted)
 
 
-def _file(server: "Server", name: str, start: int) -> tuple[int, bytes]:
-    """A part of a public file, and whether more follows."""
-    found = server.directory.part(name, start, oblivious.CHUNK)
+async def _file(server: "Server", name: str, start: int) -> tuple[int, bytes]:
+    """A part of a public file, and whether more follows. In a thread, since it may have to be read from disk."""
+    found = await asyncio.to_thread(server.directory.part, name, start, oblivious.CHUNK)
     if found is None:
         return oblivious.NOT_FOUND, b""
     part, more = found

@@ -5,16 +5,20 @@ No access log, no header that names a version of anything, no compression (it wo
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Final
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, Protocol
 
 from aiohttp import WSMsgType, web
 
-from grue.errors import BadRequest, GrueError, OtherVersion, TooLarge
+from grue.errors import BadRequest, GrueError, OtherVersion, ServerBusy, TooLarge
 from grue.protocol import wire
-from grue.protocol.directory import HEAD_PATH, PRIVATE_FILES
+from grue.protocol.directory import HEAD_PATH, PRIVATE_FILES, parse_path
 from grue.server import gateway, listening
 from grue.server.app import Server
+from grue.server.directory import Directory
+from grue.server.gateway import RESERVED, keep_answer
+from grue.server.listening import Place, Room
 from grue.server.reporting import report
 
 PREFIX: Final = f"/{wire.PROTOCOL}"
@@ -25,6 +29,17 @@ FRAME_BYTES: Final = wire.MAX_REQUEST + 64
 
 MAX_IN_FLIGHT: Final = 64
 """Requests of one socket that are worked on at once; more wait in the client's own buffers."""
+
+MAX_HELD: Final = 256 << 20
+"""Bytes of requests and answers in memory at once, over all connections: who asks on many sockets and reads none of the
+answers makes others wait, and not the server grow."""
+
+PIECE: Final = 64 * 1024
+"""Bytes of a large answer or a file that are written at a time; the next follow when the client has taken these."""
+
+CLIENT_SECONDS: Final = 30.0
+"""Seconds that a client has to send its request, and again to take each piece of an answer: 1 MiB at 300 kbit/s in, and
+64 KiB at 18 kbit/s out. Who takes nothing for so long loses the connection, and gives back what was held."""
 
 HIGH_WATER: Final = 256 * 1024
 """Bytes that may wait for a client that reads slowly, before its mailboxes are paged to it instead."""
@@ -49,6 +64,7 @@ class Sockets(set[web.WebSocketResponse]):
 
 SERVER: Final = web.AppKey("server", Server)
 SOCKETS: Final = web.AppKey("sockets", Sockets)
+ROOM: Final = web.AppKey("room", Room)
 
 
 def application(server: Server) -> web.Application:
@@ -56,6 +72,7 @@ def application(server: Server) -> web.Application:
     app = web.Application(client_max_size=FRAME_BYTES, middlewares=[_reported])
     app[SERVER] = server
     app[SOCKETS] = Sockets()
+    app[ROOM] = Room(MAX_HELD)
     app.on_shutdown.append(_let_polls_go)
     app.on_shutdown.append(_close_sockets)
     app.router.add_get("/grue", _hello)
@@ -82,6 +99,10 @@ async def _reported(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except web.HTTPException:
         raise
+    except ServerBusy:
+        return web.Response(status=503, headers={"Retry-After": str(listening.RETRY_SECONDS)})
+    except TimeoutError:
+        return web.Response(status=408)
     except Exception as error:  # noqa: BLE001 -- the server goes on
         report(error)
         return _refusal(GrueError(), status=500)
@@ -99,32 +120,71 @@ async def _hello(request: web.Request) -> web.Response:
     return _binary(wire.encode(request.app[SERVER].hello()))
 
 
-async def _account(request: web.Request) -> web.Response:
+async def _account(request: web.Request) -> web.StreamResponse:
     return await _answer(request, request.app[SERVER].account)
 
 
-async def _anonymous(request: web.Request) -> web.Response:
+async def _anonymous(request: web.Request) -> web.StreamResponse:
     return await _answer(request, request.app[SERVER].anonymous)
 
 
-async def _answer(request: web.Request, role: Callable[[bytes], Awaitable[bytes]]) -> web.Response:
-    try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        return _refusal(TooLarge())
-    return _binary(await role(body))
+async def _answer(request: web.Request, role: Callable[[bytes], Awaitable[bytes]]) -> web.StreamResponse:
+    with request.app[ROOM].place() as place:
+        try:
+            answer = await _asked(place, await _body(request, place), role)
+        except (ServerBusy, TooLarge) as error:
+            return _refusal(error)
+        return await _sent(request, _binary(answer))
+
+
+async def _asked(place: Place, body: bytes, role: Callable[[bytes], Awaitable[bytes]]) -> bytes:
+    """The answer to a request that is held already. Raises ServerBusy, but then nothing was done."""
+    place.hold(RESERVED)
+    answer = await role(body)
+    keep_answer(place, body, answer)
+    return answer
+
+
+async def _body(request: web.Request, place: Place) -> bytes:
+    """All of a request. Raises TooLarge, ServerBusy, TimeoutError."""
+    if (request.content_length or 0) > FRAME_BYTES:
+        raise TooLarge
+    body = bytearray()
+    async with asyncio.timeout(CLIENT_SECONDS):
+        async for chunk in request.content.iter_any():
+            place.hold(len(chunk))
+            body += chunk
+            if len(body) > FRAME_BYTES:
+                raise TooLarge
+    # What a middleware of the lab's has read before is kept by aiohttp, and does not come again.
+    return bytes(body) or await request.read()
+
+
+async def _sent(request: web.Request, response: web.Response) -> web.StreamResponse:
+    """Send while the place is still held, if it is worth it."""
+    body = response.body
+    if not isinstance(body, bytes) or len(body) <= PIECE:
+        return response
+    return await _sent_in_pieces(
+        request, web.StreamResponse(status=response.status, headers=response.headers), _Memory(body)
+    )
 
 
 async def _gateway_key(request: web.Request) -> web.Response:
     return _binary(request.app[SERVER].gateway.key_file())
 
 
-async def _gateway(request: web.Request) -> web.Response:
+async def _gateway(request: web.Request) -> web.StreamResponse:
     """A sealed request that a relay hands on; RFC 9458 has the media types and statuses."""
     if request.content_type != wire.OHTTP_REQUEST:
         return web.Response(status=415)
-    reply = await gateway.answer(request.app[SERVER], await request.read())
-    return web.Response(body=reply.body, status=reply.status, content_type=reply.media)
+    with request.app[ROOM].place() as place:
+        try:
+            body = await _body(request, place)
+        except TooLarge:
+            return web.Response(status=413)
+        reply = await gateway.answer(request.app[SERVER], body, place)
+        return await _sent(request, web.Response(body=reply.body, status=reply.status, content_type=reply.media))
 
 
 async def _other_version(request: web.Request) -> web.Response:
@@ -136,15 +196,13 @@ async def _other_version(request: web.Request) -> web.Response:
 # --- the directory's public files -----------------------------------------------------------------
 
 
-async def _directory_file(request: web.Request) -> web.Response:
+async def _directory_file(request: web.Request) -> web.StreamResponse:
     path = request.match_info["path"]
-    body = request.app[SERVER].directory.file(path, request.query_string)
-    if body is None:
-        return web.Response(status=404)
-    response = _ranged(request, body)
-    response.headers["Cache-Control"] = _cache_rule(path)
-    response.headers["Accept-Ranges"] = "bytes"
-    return response
+    with request.app[ROOM].place() as place:
+        file = await _found(request.app[SERVER].directory, path, request.query_string, place)
+        if file is None:
+            return web.Response(status=404)
+        return await _ranged(request, file, {"Cache-Control": _cache_rule(path), "Accept-Ranges": "bytes"})
 
 
 def _cache_rule(path: str) -> str:
@@ -155,24 +213,118 @@ def _cache_rule(path: str) -> str:
     return IMMUTABLE_CACHE if epoch.isdecimal() and name in ("manifest", "base", *PRIVATE_FILES) else OVERLAY_CACHE
 
 
-def _ranged(request: web.Request, body: bytes) -> web.Response:
+async def _ranged(request: web.Request, file: "_File", headers: dict[str, str]) -> web.StreamResponse:
     """The part of a file that was asked for, so that a broken download goes on where it was."""
+    headers = headers | {"Content-Type": BINARY}
     try:
         wanted = request.http_range
     except ValueError:
-        return _unsatisfiable(body)
+        return _unsatisfiable(file)
     if wanted.start is None and wanted.stop is None:
-        return _binary(body)
-    start, stop, _ = wanted.indices(len(body))
+        return await _sent_in_pieces(request, web.StreamResponse(headers=headers), file)
+    start, stop, _ = wanted.indices(file.length)
     if start >= stop:
-        return _unsatisfiable(body)
-    response = _binary(body[start:stop], status=206)
-    response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(body)}"
+        return _unsatisfiable(file)
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.length}"
+    return await _sent_in_pieces(request, web.StreamResponse(status=206, headers=headers), file, start, stop)
+
+
+def _unsatisfiable(file: "_File") -> web.Response:
+    return web.Response(status=416, headers={"Content-Range": f"bytes */{file.length}"})
+
+
+class _File(Protocol):
+    """What can be sent in pieces, without all of it being read or copied."""
+
+    length: int
+
+    async def read(self, start: int, length: int) -> bytes | memoryview: ...
+
+
+class _Memory:
+    """What is in memory anyhow: its pieces are no copies."""
+
+    def __init__(self, contents: bytes) -> None:
+        self._contents = memoryview(contents)
+        self.length = len(contents)
+
+    async def read(self, start: int, length: int) -> memoryview:
+        return self._contents[start : start + length]
+
+
+class _Earlier:
+    """A file of an epoch that has ended: on disk, and of any size. Read in threads, a piece at a time."""
+
+    def __init__(self, directory: Directory, path: str, length: int) -> None:
+        self._directory = directory
+        self._path = path
+        self.length = length
+
+    async def read(self, start: int, length: int) -> bytes:
+        part = await asyncio.to_thread(self._directory.part, self._path, start, length)
+        return b"" if part is None else part[0]
+
+
+async def _found(directory: Directory, path: str, query: str, place: Place) -> _File | None:
+    """A public file. Raises ServerBusy."""
+    parsed = parse_path(path)
+    if parsed is None or parsed[0] == directory.manifest.epoch:
+        body = directory.file(path, query)
+        return None if body is None else _Memory(body)
+    place.hold(PIECE)
+    if "/" not in parsed[1]:
+        length = await asyncio.to_thread(_length, directory, path)
+        return None if length is None else _Earlier(directory, path, length)
+    body = await asyncio.to_thread(directory.file, path, query)
+    if body is None:
+        return None
+    place.hold(len(body))
+    return _Memory(body)
+
+
+def _length(directory: Directory, path: str) -> int | None:
+    """Bytes of a file on disk. Found by halving, since a part says only whether more follow: some fifty of one."""
+
+    def is_in_it(place: int) -> bool:
+        part = directory.part(path, place, 1)
+        return part is not None and part[0] != b""
+
+    if directory.part(path, 0, 1) is None:
+        return None
+    beyond = 1
+    while is_in_it(beyond - 1):
+        beyond *= 2
+    return bisect_left(range(beyond), 1, key=lambda place: not is_in_it(place))
+
+
+async def _sent_in_pieces(
+    request: web.Request, response: web.StreamResponse, file: _File, start: int = 0, stop: int | None = None
+) -> web.StreamResponse:
+    """Send bytes of a file, each piece when the one before was taken; who takes none in time loses the connection."""
+    stop = file.length if stop is None else stop
+    response.content_length = stop - start
+    try:
+        async with asyncio.timeout(CLIENT_SECONDS):
+            await response.prepare(request)
+        while start < stop and request.method != "HEAD":
+            piece = await file.read(start, min(PIECE, stop - start))
+            if not piece:
+                # The file went while it was sent. What is missing never comes.
+                _hang_up(request)
+                return response
+            async with asyncio.timeout(CLIENT_SECONDS):
+                await response.write(piece)
+                await request.writer.drain()
+            start += len(piece)
+        await response.write_eof()
+    except TimeoutError:
+        _hang_up(request)
     return response
 
 
-def _unsatisfiable(body: bytes) -> web.Response:
-    return web.Response(status=416, headers={"Content-Range": f"bytes */{len(body)}"})
+def _hang_up(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 # --- sockets --------------------------------------------------------------------------------------
@@ -210,7 +362,7 @@ async def _close_sockets(app: web.Application) -> None:
 
 
 class _Sink:
-    """`streams.Sink` over a WebSocket."""
+    """`streams.Sink` over a stream's WebSocket."""
 
     __slots__ = ("_transport", "_websocket")
 
@@ -229,17 +381,29 @@ class _Sink:
         await self._websocket.send_bytes(frame)
 
 
-def _framed(payload: bytes) -> bytes:
-    """A binary WebSocket frame as a server sends it (RFC 6455, section 5.2): whole, and not masked.
+_WHOLE: Final = 0x82
+"""The first byte of a WebSocket frame: the last of its message, and of a binary one."""
+
+
+def _framed(payload: bytes, first: int = _WHOLE) -> bytes:
+    """A WebSocket frame as a server sends it (RFC 6455, section 5.2): not masked.
 
     Written here because aiohttp's `send_bytes` is a coroutine, and a push happens where nothing can wait.
     """
     length = len(payload)
     if length < 126:
-        return b"\x82" + bytes([length]) + payload
+        return bytes([first, length]) + payload
     if length < 1 << 16:
-        return b"\x82\x7e" + length.to_bytes(2, "big") + payload
-    return b"\x82\x7f" + length.to_bytes(8, "big") + payload
+        return bytes([first, 126]) + length.to_bytes(2, "big") + payload
+    return bytes([first, 127]) + length.to_bytes(8, "big") + payload
+
+
+def _fragments(message: bytes) -> Iterator[bytes]:
+    """A binary message in frames of a piece each (section 5.4), between which a pong or a goodbye may come."""
+    binary, last = 0x02, 0x80
+    for start in range(0, len(message), PIECE):
+        ends = start + PIECE >= len(message)
+        yield _framed(message[start : start + PIECE], (0 if start else binary) | (last if ends else 0))
 
 
 async def _stream(request: web.Request) -> web.WebSocketResponse:
@@ -264,7 +428,7 @@ async def _stream(request: web.Request) -> web.WebSocketResponse:
 async def _anonymous_socket(request: web.Request) -> web.WebSocketResponse:
     """Several requests in flight; each answer goes out when it is ready."""
     websocket = await _open(request)
-    requests = _Requests(request.app[SERVER], _Sink(request, websocket))
+    requests = _Requests(request)
     try:
         async for message in websocket:
             if message.type is not WSMsgType.BINARY:
@@ -279,9 +443,17 @@ async def _anonymous_socket(request: web.Request) -> web.WebSocketResponse:
 
 
 class _Requests:
-    def __init__(self, server: Server, sink: _Sink) -> None:
-        self._server = server
-        self._sink = sink
+    """The requests of one socket. What each takes is held until the client has taken its answer."""
+
+    def __init__(self, request: web.Request) -> None:
+        assert request.transport is not None
+        self._server = request.app[SERVER]
+        self._room = request.app[ROOM]
+        self._transport = request.transport
+        # What is drained is then in the kernel, all of it.
+        self._transport.set_write_buffer_limits(high=1)
+        self._drain = request.writer.drain
+        self._sending = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -294,9 +466,27 @@ class _Requests:
         task.add_done_callback(self._done)
 
     async def _answer(self, framed: wire.Framed) -> None:
-        answer = wire.encode(wire.Framed(framed.n, await self._server.anonymous(framed.body)))
-        if not self._sink.push(answer):
-            await self._sink.send(answer)
+        with self._room.place() as place:
+            try:
+                place.hold(len(framed.body))
+                body = await _asked(place, framed.body, self._server.anonymous)
+            except ServerBusy as error:
+                body = wire.encode(wire.Refusal(error.code, error.retry_after))
+            await self._send(wire.encode(wire.Framed(framed.n, body)))
+
+    async def _send(self, message: bytes) -> None:
+        """Raises ConnectionError; also when the client takes nothing for too long, which ends the socket."""
+        async with self._sending:
+            try:
+                for frame in _fragments(message):
+                    if self._transport.is_closing():
+                        raise ConnectionResetError
+                    async with asyncio.timeout(CLIENT_SECONDS):
+                        self._transport.write(frame)
+                        await self._drain()
+            except TimeoutError:
+                self._transport.abort()
+                raise ConnectionResetError from None
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -3,24 +3,28 @@
 import asyncio
 import ctypes
 import logging
+import math
 import os
 import resource
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from aiohttp import web, web_response
 
-from grue.errors import UsageError
+from grue.errors import ServerBusy, UsageError
 
 BACKLOG: Final = 1024
 """Connections waiting to be accepted: all of a small server's clients coming back at once."""
 
 CLOSE_SECONDS: Final = 2.0
 """How long a client may take to say goodbye, and what is under way may go on, when the program stops."""
+
+RETRY_SECONDS: Final = 5
+"""What `Retry-After` says when there is no room, or what is behind is away."""
 
 PR_SET_DUMPABLE: Final = 4
 """Of Linux's `prctl`: whether a crash leaves an image of the process, and whether others of its user may read it."""
@@ -34,6 +38,48 @@ web_response.SERVER_SOFTWARE = "grue"  # type: ignore[attr-defined]
 _SILENT: Final = logging.getLogger("grue.server.http")
 """aiohttp logs the address of whoever sends nonsense, with a trace; ours are reported elsewhere."""
 _SILENT.disabled = True
+
+
+class Room:
+    """What is under way, in bytes and in requests, so that no crowd makes the program grow."""
+
+    def __init__(self, most_bytes: int, most_requests: float = math.inf) -> None:
+        self.most_bytes = most_bytes
+        self.most_requests = most_requests
+        self.bytes = 0
+        self.requests = 0
+
+    @contextmanager
+    def place(self) -> Iterator["Place"]:
+        """One request's place. Raises ServerBusy."""
+        if self.requests >= self.most_requests:
+            raise ServerBusy
+        place = Place(self)
+        self.requests += 1
+        try:
+            yield place
+        finally:
+            self.requests -= 1
+            self.bytes -= place.held
+
+
+class Place:
+    """The bytes that one request holds, given back when it is done."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.held = 0
+
+    def hold(self, count: int) -> None:
+        """Count bytes before they are kept. Raises ServerBusy."""
+        if self._room.bytes + count > self._room.most_bytes:
+            raise ServerBusy
+        self.keep(count)
+
+    def keep(self, count: int) -> None:
+        """Count bytes that stay, whether there is room for them or not."""
+        self._room.bytes += count
+        self.held += count
 
 
 def runner(app: web.Application, *, auto_decompress: bool = True) -> web.AppRunner:

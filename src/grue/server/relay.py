@@ -10,8 +10,8 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, TypeVar
 
 import aiohttp
@@ -21,7 +21,18 @@ from yarl import URL
 from grue.errors import ServerBusy, TooLarge, Unreachable, UsageError
 from grue.protocol import wire
 from grue.protocol.urls import check_url
-from grue.server.listening import CLOSE_SECONDS, listening, parse_address, run_fast, runner, set_limits, stop_signal
+from grue.server.listening import (
+    CLOSE_SECONDS,
+    RETRY_SECONDS,
+    Place,
+    Room,
+    listening,
+    parse_address,
+    run_fast,
+    runner,
+    set_limits,
+    stop_signal,
+)
 
 PATH: Final = f"/{wire.PROTOCOL}/relay"
 GATEWAY: Final = f"{wire.PROTOCOL}/gateway"
@@ -55,9 +66,6 @@ CONNECT_SECONDS: Final = 5.0
 CLIENT_SECONDS: Final = 30.0
 """Seconds that a client has to send its request, and again to take its answer: 1 MiB at 300 kbit/s."""
 
-RETRY_SECONDS: Final = 5
-"""What `Retry-After` says when the gateway is away or the relay is full."""
-
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}")
 
 
@@ -70,42 +78,6 @@ class Answer(NamedTuple):
     status: int
     media_type: str
     body: bytes
-
-
-class Room:
-    """What is under way, in requests and in bytes, so that no crowd makes the relay grow (RELAY-11)."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.bytes = 0
-
-    @contextmanager
-    def place(self) -> Iterator["Place"]:
-        """One request's place. Raises ServerBusy."""
-        if self.requests >= MAX_IN_FLIGHT:
-            raise ServerBusy
-        place = Place(self)
-        self.requests += 1
-        try:
-            yield place
-        finally:
-            self.requests -= 1
-            self.bytes -= place.held
-
-
-class Place:
-    """The bytes that one request holds, given back when it is done."""
-
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self.held = 0
-
-    def hold(self, count: int) -> None:
-        """Count bytes before they are kept. Raises ServerBusy."""
-        if self._room.bytes + count > MAX_HELD:
-            raise ServerBusy
-        self._room.bytes += count
-        self.held += count
 
 
 Hold = Callable[[int], None]
@@ -227,7 +199,7 @@ class Relay:
 
     def __init__(self, to: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises UsageError when `to` is no URL of a gateway."""
-        self.room = Room()
+        self.room = Room(MAX_HELD, MAX_IN_FLIGHT)  # RELAY-11
         self._gateway = Gateway(to)
         self._keys = KeyFile(self._gateway.key_file, clock)
         self._asking: set[asyncio.Task[Any]] = set()
