@@ -87,7 +87,7 @@ async def _reported(request: web.Request, handler: Handler) -> web.StreamRespons
         return _refusal(GrueError(), status=500)
 
 
-def _binary(body: bytes, status: int = 200) -> web.Response:
+def _binary(body: bytes | memoryview, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, headers={"Content-Type": BINARY})
 
 
@@ -138,7 +138,7 @@ async def _other_version(request: web.Request) -> web.Response:
 
 async def _directory_file(request: web.Request) -> web.Response:
     path = request.match_info["path"]
-    body = request.app[SERVER].directory.file(path, request.query_string)
+    body = request.app[SERVER].directory.view(path, request.query_string)
     if body is None:
         return web.Response(status=404)
     response = _ranged(request, body)
@@ -155,7 +155,7 @@ def _cache_rule(path: str) -> str:
     return IMMUTABLE_CACHE if epoch.isdecimal() and name in ("manifest", "base", *PRIVATE_FILES) else OVERLAY_CACHE
 
 
-def _ranged(request: web.Request, body: bytes) -> web.Response:
+def _ranged(request: web.Request, body: bytes | memoryview) -> web.Response:
     """The part of a file that was asked for, so that a broken download goes on where it was."""
     try:
         wanted = request.http_range
@@ -171,7 +171,7 @@ def _ranged(request: web.Request, body: bytes) -> web.Response:
     return response
 
 
-def _unsatisfiable(body: bytes) -> web.Response:
+def _unsatisfiable(body: bytes | memoryview) -> web.Response:
     return web.Response(status=416, headers={"Content-Range": f"bytes */{len(body)}"})
 
 
