@@ -49,6 +49,13 @@ def test_build_makes_a_new_epoch(data: Path, capsys: pytest.CaptureFixture[str])
     assert [one.fault for one in inspection.verify(data)] == [None] * 13
 
 
+def test_build_makes_one_base_where_opening_makes_one_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    Directory(data, open_keys(data)).put_many(os.urandom(RECORD_BYTES) for _ in range(50))
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
+    assert inspection.build(data, None, lambda _phase, _part: None).epoch == 3
+
+
 def test_build_tells_what_it_is_at_and_how_far(data: Path) -> None:
     told: list[tuple[str, float]] = []
     inspection.build(data, None, lambda phase, part: told.append((phase, part)))

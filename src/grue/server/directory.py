@@ -139,7 +139,9 @@ class Directory:
         for half_made in self._path.glob(".new-*"):
             shutil.rmtree(half_made)
         # A new base too when the clock was set right: whoever believed a head of the future takes one of a later epoch.
-        if self._set_back or self._is_outdated():
+        self.renewed = self._set_back or self._is_outdated()
+        """Whether a new base was made at the start."""
+        if self.renewed:
             self._view = self._merged(self._view)
 
     # --- what everybody sees ----------------------------------------------------------------------

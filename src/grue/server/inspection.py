@@ -63,7 +63,8 @@ def build(data: Path, directory_key: Path | None, tell: Told) -> Epoch:
     with locked(data):
         try:
             opened = Directory(data, open_keys(data, directory_key), tell=tell)
-            opened.renew()
+            if not opened.renewed:
+                opened.renew()
         except PirError as error:
             raise CorruptDatabase(f"({error})") from None
         return _epoch(data / DIRECTORY / str(opened.manifest.epoch), tell)
