@@ -63,7 +63,7 @@ def _built(folder: Path, count: int, threads: int) -> tuple[float, float, PirBas
     with ThreadPoolExecutor(1) as pool:
         start = time.perf_counter()
         built = pool.submit(pir_build, records, folder, SEED, threads, progress)
-        while not built.done() and progress.blocks == (0, 0):
+        while not built.done() and progress.steps[0] == "packing":
             time.sleep(0.002)
         hint = time.perf_counter()
         built.result()

@@ -34,7 +34,8 @@ MAY_IMPORT: Final = {
             "server.reporting",
         }
     ),
-    "server.mirror": frozenset({"errors", "_core", "protocol", "server.disk", "server.private"}),
+    "server.mirror": frozenset({"errors", "_core", "protocol", "server.base", "server.disk", "server.private"}),
+    "server.base": frozenset({"protocol"}),
     "server.origin": frozenset({"errors", "protocol", "server.disk"}),
     "server.private": frozenset({"errors", "_core", "protocol", "server.disk"}),
     "server.queryqueue": frozenset({"errors", "_core"}),

@@ -167,8 +167,11 @@ class PirProgress:
 
     def __init__(self) -> None: ...
     @property
-    def blocks(self) -> tuple[int, int]:
-        """Blocks of the hint that are done, and all of them; (0, 0) before the hint is begun."""
+    def steps(self) -> tuple[str, int, int]:
+        """What it is at, `packing` or `hint` (four fifths of the time); steps of that which are done, and all of them.
+
+        The steps are not known at the very first: 0 of 0.
+        """
 
     def stop(self) -> None:
         """Let the build end with PirError, in about a second."""

@@ -250,7 +250,7 @@ def slow_root(leaves: list[bytes]) -> bytes:
     return hashlib.sha256(b"\x01" + slow_root(leaves[:split]) + slow_root(leaves[split:])).digest()
 
 
-@pytest.mark.parametrize("count", [*range(20), 31, 32, 33, 100])
+@pytest.mark.parametrize("count", [*range(20), 31, 32, 33, 100, 1_023, 1_024, 1_025, 2_048, 3_000, 5_121, 7_168])
 def test_the_root_is_that_of_rfc_9162(count: int) -> None:
     leaves = [os.urandom(RECORD_BYTES) for _ in range(count)]
     assert directory.merkle_root(leaves) == slow_root(leaves)
@@ -297,7 +297,24 @@ def test_merging_is_what_a_dictionary_would_do(data: st.DataObject) -> None:
         model.pop(tag, None)
         if body:
             model[tag] = tag + body * 112
-    assert directory.merge(base, overlay) == b"".join(model[tag] for tag in sorted(model))
+    after = b"".join(model[tag] for tag in sorted(model))
+    assert directory.merge(base, overlay) == after
+    # And in pieces, wherever they are cut.
+    size = RECORD_BYTES * data.draw(st.integers(1, 4))
+    pieces = [base[at : at + size] for at in range(0, len(base), size)]
+    assert b"".join(directory.merged(pieces, overlay)) == after
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5, 6])
+def test_directory_10_a_base_in_pieces_is_in_order_across_them_too(cut: int) -> None:
+    records = sorted(os.urandom(RECORD_BYTES) for _ in range(6))
+    whole = b"".join(records)
+    at = cut * RECORD_BYTES
+    manifest = manifest_of(copy(FAKE, base=whole))
+    directory.check_records([whole[:at], whole[at:]], len(whole), manifest)
+    for wrong in ([whole[at:], whole[:at]] if cut < 6 else [whole[:-1]], [whole, records[-1]]):
+        with pytest.raises(BadDirectory):
+            directory.check_records(wrong, len(whole), manifest)
 
 
 @pytest.mark.parametrize(

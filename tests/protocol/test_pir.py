@@ -60,8 +60,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     records = sorted(dice.randbytes(128) for _ in range(100))
     (folder / "records").write_bytes(b"".join(records))
     progress = PirProgress()
+    assert progress.steps == ("packing", 0, 0)
     built = pir_build(folder / "records", folder, SEED, 2, progress, slots=2)
-    done, blocks = progress.blocks
+    phase, done, blocks = progress.steps
+    assert phase == "hint"
     assert done == blocks > 0
     table = Table(folder, records, built.layout)
     for name in ("packed", "hint", "fences", "top"):

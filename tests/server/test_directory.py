@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -329,6 +330,21 @@ async def test_who_is_in_the_middle_of_a_download_finishes_it(host: Host, monkey
     for _ in range(8):
         await host.put(record())
     assert host.directory.file("1/base") is None
+
+
+def test_no_base_is_in_memory_while_it_is_checked_or_the_next_one_made(host: Host) -> None:
+    host.directory.put_many(record() for _ in range(60_000))
+    base = 60_000 * RECORD_BYTES
+    tracemalloc.start()
+    try:
+        host.open()
+        host.directory.renew()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert host.directory.manifest.epoch == 3
+    # Three pieces of a MiB, what is made of one, and the hint.
+    assert peak < base * 0.8
 
 
 async def test_removed_records_are_gone_from_the_next_base(host: Host) -> None:

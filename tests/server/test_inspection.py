@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from grue.cli import directories
 from grue.cli.run import run
 from grue.protocol.directory import PRIVATE_FILES, UnverifiedManifest, sign_manifest
 from grue.protocol.record import RECORD_BYTES
@@ -46,6 +47,25 @@ def test_build_makes_a_new_epoch(data: Path, capsys: pytest.CaptureFixture[str])
     (made,) = said(capsys)
     assert (made["epoch"], made["count"], made["tier"]) == (3, 50, 2)
     assert [one.fault for one in inspection.verify(data)] == [None] * 13
+
+
+def test_build_makes_one_base_where_opening_makes_one_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    Directory(data, open_keys(data)).put_many(os.urandom(RECORD_BYTES) for _ in range(50))
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
+    assert inspection.build(data, None, lambda _phase, _part: None).epoch == 3
+
+
+def test_build_tells_what_it_is_at_and_how_far(data: Path) -> None:
+    told: list[tuple[str, float]] = []
+    inspection.build(data, None, lambda phase, part: told.append((phase, part)))
+    phases = list(dict.fromkeys(phase for phase, _ in told))
+    assert phases == list(directories.PHASES)
+    for phase in phases:
+        parts = [part for name, part in told if name == phase]
+        assert parts == sorted(parts)
+        # Packing ends where the hint begins, and nobody may have looked just then.
+        assert parts[-1] == 1.0 or phase == "packing"
 
 
 def test_build_leaves_a_running_server_alone(data: Path) -> None:

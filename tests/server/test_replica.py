@@ -581,7 +581,18 @@ def test_a_replica_loads_no_store_and_no_role_that_knows_accounts() -> None:
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     )
     ours = {name.removeprefix("grue.server.") for name in loaded if name.startswith("grue.server.")}
-    allowed = {"disk", "keyfile", "listening", "mirror", "origin", "private", "queryqueue", "replica", "reporting"}
+    allowed = {
+        "base",
+        "disk",
+        "keyfile",
+        "listening",
+        "mirror",
+        "origin",
+        "private",
+        "queryqueue",
+        "replica",
+        "reporting",
+    }
     assert ours == allowed
     assert loaded & {"apsw", "sqlite3", "grue.client", "grue.protocol.tokens"} == set()
 

@@ -68,7 +68,7 @@ async def test_a_base_with_a_changed_record_makes_the_route_unknown(
     cut = world.server.directory._cut
     records = world.server.directory.file("1/overlay/1")
     assert records
-    world.server.directory._view = cut(records, 2)
+    world.server.directory._view = cut([records], 2)
     world.network.change_file = lambda path, file: flipped(file) if path.endswith("base") else file
     await unknown(world, BadDirectory)
 

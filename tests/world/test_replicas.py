@@ -62,7 +62,7 @@ class World(ProcessWorld):
         """Cut a base of who has registered until now, and have a replica answer for it."""
         await self.stop()
         data = self.path / "server"
-        await asyncio.to_thread(build, data, None, lambda _part: None)
+        await asyncio.to_thread(build, data, None, lambda _phase, _part: None)
         open_replica_key(data, open_keys(data))
         application = self.balancer.application()
         address = await self._stack.enter_async_context(listening(runner(application), ("127.0.0.1", 0), None))

@@ -9,6 +9,7 @@ use std::thread;
 use crate::answer::{FRONT, MAX_THREADS, groups};
 use crate::kernel::{Chunk, Line, ROWS};
 use crate::layout::{DIMENSION, LINE, PANEL};
+use crate::pack::Phase;
 use crate::stream::{Generator, Row};
 use crate::{Error, Kernel, Layout, Progress, Result};
 
@@ -41,7 +42,7 @@ pub(crate) fn compute(
     progress: &Progress,
 ) -> Result<Vec<u8>> {
     let blocks: Vec<Block> = blocks(layout).collect();
-    progress.start(blocks.len());
+    progress.start(Phase::Hint, blocks.len());
     let next = AtomicUsize::new(0);
     let work = || Worker::new(base, layout)?.multiply(&blocks, &next, progress);
     let mut parts = thread::scope(|scope| {
@@ -120,7 +121,7 @@ impl<'a> Worker<'a> {
                 }
                 progress.check()?;
             }
-            progress.advance();
+            progress.advance(1);
         }
         Ok(hint)
     }

@@ -33,5 +33,5 @@ pub use layout::{
     DIMENSION, HEADER, Layout, MAX_RECORDS, RECORD, SEED, SEPARATOR_BITS, Shape, TAG, slots,
 };
 pub use noise::{largest_norm, log2_failure};
-pub use pack::{Built, Progress, build};
+pub use pack::{Built, Phase, Progress, build};
 pub use stream::{Generator, Row};

@@ -1,7 +1,7 @@
 //! From sorted records to the files of a table: base, hint, fence keys and top hashes.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -16,23 +16,39 @@ use crate::{Error, Fences, Kernel, Layout, Result, hint, noise, stream};
 
 /// Bytes of records that are read at a time.
 const BUFFER: usize = 1 << 20;
+/// Records that are planned between two words of progress: some milliseconds.
+const TOLD: usize = 1 << 16;
+
+/// What a build is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Records are read and put into columns; steps are records, each of which is come to three or four times.
+    Packing,
+    /// The hint is computed, four fifths of the time; steps are blocks of it.
+    Hint,
+}
 
 /// How far a build is; any thread may look, and stop it.
 #[derive(Debug, Default)]
 pub struct Progress {
+    hint: AtomicBool,
     done: AtomicUsize,
     total: AtomicUsize,
     stopped: AtomicBool,
 }
 
 impl Progress {
-    /// Blocks of the hint that are done, and how many there are: 0 of 0 before the hint, a fifth of the time.
+    /// The phase, how many of its steps are done, and how many there are: 0 of 0 before it is known.
     #[must_use]
-    pub fn blocks(&self) -> (usize, usize) {
-        (
-            self.done.load(Ordering::Relaxed),
-            self.total.load(Ordering::Relaxed),
-        )
+    pub fn steps(&self) -> (Phase, usize, usize) {
+        let phase = if self.hint.load(Ordering::Relaxed) {
+            Phase::Hint
+        } else {
+            Phase::Packing
+        };
+        let total = self.total.load(Ordering::Relaxed);
+        // A phase may begin between two loads.
+        (phase, self.done.load(Ordering::Relaxed).min(total), total)
     }
 
     /// Let the build end with `Stopped`, in a second or less.
@@ -40,12 +56,18 @@ impl Progress {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn start(&self, blocks: usize) {
-        self.total.store(blocks, Ordering::Relaxed);
+    pub(crate) fn start(&self, phase: Phase, steps: usize) {
+        self.done.store(0, Ordering::Relaxed);
+        self.total.store(steps, Ordering::Relaxed);
+        self.hint.store(phase == Phase::Hint, Ordering::Relaxed);
     }
 
-    pub(crate) fn advance(&self) {
-        self.done.fetch_add(1, Ordering::Relaxed);
+    fn more(&self, steps: usize) {
+        self.total.fetch_add(steps, Ordering::Relaxed);
+    }
+
+    pub(crate) fn advance(&self, steps: usize) {
+        self.done.fetch_add(steps, Ordering::Relaxed);
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -90,15 +112,18 @@ pub fn build(
     progress: &Progress,
     slots: Option<u32>,
 ) -> Result<Built> {
-    let plan = Plan::new(records, slots, progress)?;
-    let mut source = Source::open(records)?;
-    let tree = Tree::new(plan.leaves(&mut source)?);
+    let file = File::open(records)?;
+    let bytes = file.metadata()?.len();
+    let mut source = Source::new(file);
+    let plan = Plan::new(&mut source, bytes, slots, progress)?;
+    let tree = Tree::new(plan.leaves(&mut source, progress)?);
     let mut layout = plan.layout(seed, merkle::root(tree.top()));
     let base = out.join("packed");
     let largest = noise::largest_norm(layout.rows());
     let mut written = plan.write_base(&mut source, &tree, &layout, &base, progress)?;
     if written.norm > largest {
         layout.whitened = true;
+        progress.more(plan.count);
         written = plan.write_base(&mut source, &tree, &layout, &base, progress)?;
     }
     if written.norm > largest {
@@ -154,23 +179,39 @@ impl Hashed {
 }
 
 /// The records, one after the other.
-struct Source(BufReader<File>);
+struct Source<R> {
+    reader: BufReader<R>,
+    /// The byte that is read next.
+    at: u64,
+}
 
-impl Source {
-    fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path)?;
-        Ok(Self(BufReader::with_capacity(BUFFER, file)))
+impl<R: Read + Seek> Source<R> {
+    fn new(records: R) -> Self {
+        Self {
+            reader: BufReader::with_capacity(BUFFER, records),
+            at: 0,
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> Result<()> {
+        self.reader.read_exact(bytes)?;
+        self.at += bytes.len() as u64;
+        Ok(())
     }
 
     fn next(&mut self) -> Result<[u8; RECORD]> {
         let mut record = EMPTY;
-        self.0.read_exact(&mut record)?;
+        self.read(&mut record)?;
         Ok(record)
     }
 
+    /// Go to a record. Relative, since a seek to a place throws away what is buffered: a step of a few records would
+    /// read a whole buffer.
     fn seek(&mut self, record: usize) -> Result<()> {
-        self.0
-            .seek(SeekFrom::Start(record as u64 * RECORD as u64))?;
+        let to = record as u64 * RECORD as u64;
+        let step = to.checked_signed_diff(self.at).ok_or(Error::Internal)?;
+        self.reader.seek_relative(step)?;
+        self.at = to;
         Ok(())
     }
 
@@ -179,7 +220,7 @@ impl Source {
         let (taken, empty) = region
             .split_at_mut_checked(records * RECORD)
             .ok_or(Error::Internal)?;
-        self.0.read_exact(taken)?;
+        self.read(taken)?;
         empty.fill(EMPTY[0]);
         Ok(())
     }
@@ -203,16 +244,20 @@ struct Written {
 }
 
 impl Plan {
-    fn new(records: &Path, slots: Option<u32>, progress: &Progress) -> Result<Self> {
-        let bytes = std::fs::metadata(records)?.len();
+    fn new(
+        source: &mut Source<impl Read + Seek>,
+        bytes: u64,
+        slots: Option<u32>,
+        progress: &Progress,
+    ) -> Result<Self> {
         if !bytes.is_multiple_of(RECORD as u64) {
             return Err(Error::Records);
         }
         let count = bytes / RECORD as u64;
         let shape = Shape::new(count, slots.unwrap_or_else(|| layout::slots(count)))?;
         let count = usize::try_from(count).map_err(|_| Error::Records)?;
-        let mut source = Source::open(records)?;
-        let common = common_bits(&mut source, count, progress)?;
+        progress.start(Phase::Packing, 3 * count);
+        let common = common_bits(source, count, progress)?;
         let (starts, width) = starts(&common, shape.slots as usize, shape.columns as usize)?;
         let mut keys = vec![0];
         for &start in starts.iter().skip(1) {
@@ -246,11 +291,17 @@ impl Plan {
         start(column + 1) - start(column)
     }
 
-    fn leaves(&self, source: &mut Source) -> Result<Vec<merkle::Hash>> {
+    fn leaves(
+        &self,
+        source: &mut Source<impl Read + Seek>,
+        progress: &Progress,
+    ) -> Result<Vec<merkle::Hash>> {
         source.seek(0)?;
         let mut region = vec![0; self.shape.region()];
         let leaves = (0..self.shape.columns).map(|column| {
-            source.region(self.records(column as usize), &mut region)?;
+            let records = self.records(column as usize);
+            source.region(records, &mut region)?;
+            progress.advance(records);
             // No tag belongs in a column behind the used ones: its bounds are the wrong way round.
             let (first, last) = self.fences.bounds(column).unwrap_or((u128::MAX, 0));
             Ok(merkle::leaf(first, last, &region))
@@ -260,7 +311,7 @@ impl Plan {
 
     fn write_base(
         &self,
-        source: &mut Source,
+        source: &mut Source<impl Read + Seek>,
         tree: &Tree,
         layout: &Layout,
         path: &Path,
@@ -283,6 +334,7 @@ impl Plan {
                 *norm += Kernel::detect().squares(row);
             }
             file.write(&panel)?;
+            progress.advance((first..first + width).map(|at| self.records(at)).sum());
         }
         Ok(Written {
             hash: file.finish()?,
@@ -293,7 +345,7 @@ impl Plan {
     /// Some columns, row by row, in two's complement.
     fn panel(
         &self,
-        source: &mut Source,
+        source: &mut Source<impl Read + Seek>,
         tree: &Tree,
         layout: &Layout,
         columns: std::ops::Range<usize>,
@@ -324,7 +376,7 @@ impl Plan {
     /// One column: its record slots and its path, masked if the table is whitened.
     fn column(
         &self,
-        source: &mut Source,
+        source: &mut Source<impl Read + Seek>,
         tree: &Tree,
         layout: &Layout,
         index: usize,
@@ -355,12 +407,17 @@ impl Plan {
 }
 
 /// How many leading bits each record's tag has in common with the one before; checks that they ascend.
-fn common_bits(source: &mut Source, count: usize, progress: &Progress) -> Result<Vec<u8>> {
+fn common_bits(
+    source: &mut Source<impl Read + Seek>,
+    count: usize,
+    progress: &Progress,
+) -> Result<Vec<u8>> {
     let mut common = Vec::with_capacity(count);
     let mut before = None;
     for at in 0..count {
-        if at.is_multiple_of(1 << 16) {
+        if at.is_multiple_of(TOLD) {
             progress.check()?;
+            progress.advance(TOLD.min(count - at));
         }
         let record = source.next()?;
         let tag = tag(&record);
@@ -394,4 +451,61 @@ fn starts_at(common: &[u8], slots: usize, columns: usize, width: u32) -> Option<
         }
     }
     Some(starts)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+mod tests {
+    use std::cell::Cell;
+    use std::io::{Cursor, SeekFrom};
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// Records in memory that count how many bytes of them are read.
+    struct Counting {
+        records: Cursor<Vec<u8>>,
+        read: Rc<Cell<usize>>,
+    }
+
+    impl Read for Counting {
+        fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+            let read = self.records.read(bytes)?;
+            self.read.set(self.read.get() + read);
+            Ok(read)
+        }
+    }
+
+    impl Seek for Counting {
+        fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+            self.records.seek(to)
+        }
+    }
+
+    fn sorted(count: u64) -> Vec<u8> {
+        let record = |at: u64| {
+            let mut record = EMPTY;
+            let tag = u128::from(at) << 100 | u128::from(at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            record[..16].copy_from_slice(&tag.to_be_bytes());
+            record
+        };
+        (0..count).flat_map(record).collect()
+    }
+
+    #[test]
+    fn planning_reads_the_records_twice_and_their_leaves_once_more() {
+        let records = sorted(30_000);
+        let (size, read) = (records.len(), Rc::default());
+        assert!(size > 3 * BUFFER);
+        let mut source = Source::new(Counting {
+            records: Cursor::new(records),
+            read: Rc::clone(&read),
+        });
+        let progress = Progress::default();
+        let plan = Plan::new(&mut source, size as u64, None, &progress).unwrap();
+        assert!(read.get() <= 2 * size, "{} of {size}", read.get());
+        plan.leaves(&mut source, &progress).unwrap();
+        assert!(read.get() <= 3 * size, "{} of {size}", read.get());
+        assert_eq!(progress.steps(), (Phase::Packing, 60_000, 90_000));
+    }
 }

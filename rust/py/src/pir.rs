@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use grue_pir::{Base, Built, Client, Columns, Error, Layout, Material, Pending, Progress, Result};
+use grue_pir::{
+    Base, Built, Client, Columns, Error, Layout, Material, Pending, Phase, Progress, Result,
+};
 use pyo3::{exceptions::PyOSError, prelude::*, pybacked::PyBackedBytes, types::PyBytes};
 
 use crate::errors::{CoreError, contained};
@@ -168,12 +170,20 @@ impl PirProgress {
     }
 
     #[getter]
-    fn blocks(&self) -> (usize, usize) {
-        self.0.blocks()
+    fn steps(&self) -> (&'static str, usize, usize) {
+        let (phase, done, total) = self.0.steps();
+        (name(phase), done, total)
     }
 
     fn stop(&self) {
         self.0.stop();
+    }
+}
+
+const fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Packing => "packing",
+        Phase::Hint => "hint",
     }
 }
 

@@ -1,7 +1,7 @@
 """`directory`: a server's directory, made anew, listed, and checked."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from grue.server.inspection import Epoch, Finding
+
+PHASES: Final = {
+    "checking": "Checking the base",
+    "merging": "Merging what changed",
+    "packing": "Packing the table",
+    "hint": "Computing the hint",
+    "hashing": "Hashing the files",
+}
+"""What `build` is at, as a person reads it."""
 
 Data = Annotated[Path, Parameter(help="The server's directory.")]
 
@@ -27,9 +36,9 @@ def build(
 
     with shell.working("Building ...") as status:
 
-        def tell(part: float) -> None:
+        def tell(phase: str, part: float) -> None:
             if status is not None:
-                status.update(f"Building ... {part:.0%}")  # type: ignore[attr-defined]
+                status.update(f"{PHASES[phase]} ... {part:.0%}")  # type: ignore[attr-defined]
 
         made = inspection.build(data, directory_key, tell)
     shell.result(fields(made), lambda: _words(made))

@@ -6,11 +6,12 @@ before, `FreshHead`. Only a `FreshHead` proves that a number is absent.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import pairwise
-from typing import Final
+from itertools import islice
+from typing import Final, Protocol, overload
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -49,6 +50,9 @@ _NODE: Final = b"\x01"
 
 # What stands behind the tag in an overlay entry that takes a record away.
 TOMBSTONE: Final = bytes(RECORD_BYTES - TAG_BYTES)
+
+SUBTREE: Final = 1 << 10
+"""Leaves, a power of two, whose hashes are in memory at once while a Merkle root is made: some 100 KB."""
 
 HEAD_PATH: Final = "head"
 """The newest overlay head: the one file that changes under its name, and that no cache keeps."""
@@ -191,20 +195,44 @@ def check_manifest(manifest: Manifest, head: Head, known: Manifest | None = None
     return manifest
 
 
+class Records(Protocol):
+    """Bytes, or a file that is mapped into memory: slices of it are copied when they are looked at."""
+
+    def __len__(self) -> int: ...
+
+    @overload
+    def __getitem__(self, at: int, /) -> int: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> bytes: ...
+
+
 def check_base(base: bytes, manifest: Manifest) -> bytes:
     """Check the base against its manifest; some 0.2 s for 100,000 records. Raises BadDirectory.
 
     DIRECTORY-09 it holds `count` records. DIRECTORY-10 their tags ascend strictly, so that one that is not between
     its neighbours is not there. DIRECTORY-11 its Merkle root is the manifest's.
     """
-    if len(base) != manifest.contents.count * RECORD_BYTES:
-        raise BadDirectory("(base: another length)")
-    tags = [base[at : at + TAG_BYTES] for at in range(0, len(base), RECORD_BYTES)]
-    if any(tag >= after for tag, after in pairwise(tags)):
-        raise BadDirectory("(base: not sorted)")
-    if merkle_root(entries(base)) != manifest.contents.merkle_root:
-        raise BadDirectory("(base: another root)")
+    check_records([base], len(base), manifest)
     return base
+
+
+def check_records(pieces: Iterable[bytes], size: int, manifest: Manifest) -> None:
+    """The same for a base of `size` bytes that comes in pieces of whole records, each of which is forgotten again."""
+    if size != manifest.contents.count * RECORD_BYTES:
+        raise BadDirectory("(base: another length)")
+    if merkle_root(_ascending(pieces)) != manifest.contents.merkle_root:
+        raise BadDirectory("(base: another root)")
+
+
+def _ascending(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    before = b""
+    for piece in pieces:
+        for record in entries(piece):
+            tag = record[:TAG_BYTES]
+            if tag <= before:
+                raise BadDirectory("(base: not sorted)")
+            before = tag
+            yield record
 
 
 def check_overlay(overlay: bytes, head: Head) -> bytes:
@@ -249,16 +277,36 @@ def entries(table: bytes) -> Iterator[bytes]:
     return (table[at : at + RECORD_BYTES] for at in range(0, len(table), RECORD_BYTES))
 
 
-def merkle_root(leaves: "Iterator[bytes] | Sequence[bytes]") -> bytes:
-    """The root over leaves in order, as RFC 9162, section 2.1.1, defines it; two SHA-256 a leaf."""
-    level = [sha256(_LEAF + leaf).digest() for leaf in leaves]
-    if not level:
-        return sha256().digest()
+def merkle_root(leaves: Iterable[bytes]) -> bytes:
+    """The root over leaves in order, as RFC 9162, section 2.1.1, defines it; two SHA-256 a leaf.
+
+    Leaves are taken as they come, and of what came only the roots of whole subtrees are kept, one of each height.
+    """
+    rest, roots, taken = iter(leaves), list[bytes](), 0
+    while some := list(islice(rest, SUBTREE)):
+        roots.append(_root([sha256(_LEAF + leaf).digest() for leaf in some]))
+        taken += 1
+        # Two of one height are one of the next: as often as the number of subtrees is even.
+        for _ in range((taken & -taken).bit_length() - 1 if len(some) == SUBTREE else 0):
+            right = roots.pop()
+            roots.append(_node(roots.pop(), right))
+    # From the right, since each subtree is larger than all that come after it: the RFC's split at a power of two.
+    while len(roots) > 1:
+        right = roots.pop()
+        roots.append(_node(roots.pop(), right))
+    return roots[0] if roots else sha256().digest()
+
+
+def _root(level: list[bytes]) -> bytes:
     while len(level) > 1:
         # A last node without a partner rises as it is: the same tree as the RFC's split at a power of two.
-        above = [sha256(_NODE + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
+        above = [_node(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
         level = above + level[len(above) * 2 :]
     return level[0]
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(_NODE + left + right).digest()
 
 
 def chain_start(manifest_hash: bytes) -> bytes:
@@ -283,14 +331,14 @@ def is_tombstone(entry: bytes) -> bool:
     return entry[TAG_BYTES:] == TOMBSTONE
 
 
-def find_in_base(base: bytes, tag: bytes) -> bytes | None:
+def find_in_base(base: Records, tag: bytes) -> bytes | None:
     """The record under a tag in a sorted base, by binary search."""
     at = _place(base, tag)
     found = base[at : at + RECORD_BYTES]
     return found if found[:TAG_BYTES] == tag else None
 
 
-def _place(base: bytes, tag: bytes) -> int:
+def _place(base: Records, tag: bytes) -> int:
     """The byte at which a tag's record is in a sorted base, or would be."""
     low, high = 0, len(base) // RECORD_BYTES
     while low < high:
@@ -310,13 +358,31 @@ def newest(overlay: bytes) -> dict[bytes, bytes]:
 
 def merge(base: bytes, overlay: bytes) -> bytes:
     """The base of the next epoch: the overlay's changes applied, sorted by tag."""
-    parts, done, whole = [], 0, memoryview(base)
-    for tag, entry in sorted(newest(overlay).items()):
-        at = _place(base, tag)
+    return b"".join(merged([base], overlay))
+
+
+def merged(pieces: Iterable[bytes], overlay: bytes) -> Iterator[bytes]:
+    """The same for a base that comes in pieces of whole records: the next one's pieces, as they come."""
+    changes = sorted(newest(overlay).values())
+    done = 0
+    for piece in pieces:
+        last = piece[-RECORD_BYTES:][:TAG_BYTES]
+        upto = bisect_right(changes, last, lo=done, key=lambda entry: entry[:TAG_BYTES])
+        yield _merged(piece, changes[done:upto])
+        done = upto
+    yield b"".join(entry for entry in changes[done:] if not is_tombstone(entry))
+
+
+def _merged(piece: bytes, changes: list[bytes]) -> bytes:
+    """Apply changes, sorted and at most one for each tag, to a piece of a base."""
+    parts, done, whole = list[bytes | memoryview](), 0, memoryview(piece)
+    for entry in changes:
+        tag = entry[:TAG_BYTES]
+        at = _place(piece, tag)
         parts.append(whole[done:at])
         if not is_tombstone(entry):
-            parts.append(memoryview(entry))
-        done = at + RECORD_BYTES if base[at : at + TAG_BYTES] == tag else at
+            parts.append(entry)
+        done = at + RECORD_BYTES if piece[at : at + TAG_BYTES] == tag else at
     return b"".join([*parts, whole[done:]])
 
 

@@ -18,6 +18,7 @@ from grue.protocol.directory import (
     FreshHead,
     Head,
     Manifest,
+    Records,
     UnverifiedHead,
     UnverifiedManifest,
     base_path,
@@ -277,7 +278,7 @@ class Sync:
 class RecordTable:
     """A copy of the directory in memory, for who keeps it there: what `lookup` finds records in."""
 
-    def __init__(self, base: bytes = b"", overlay: bytes = b"") -> None:
+    def __init__(self, base: Records = b"", overlay: bytes = b"") -> None:
         self._base = base
         self._newest = newest(overlay)
 

@@ -12,8 +12,9 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,12 +36,13 @@ from grue.protocol.directory_sync import RecordTable
 from grue.protocol.pir import tier_wanted
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES, RecordKey, derive
 from grue.protocol.tokens import Purpose, epoch_of, first_second, generation_of
-from grue.server import private, tokens
+from grue.server import base, private, tokens
+from grue.server.base import Mapped
 from grue.server.clock import check_clock
 from grue.server.cutting import cut_at
 from grue.server.disk import sync_directory, write_file, writing
 from grue.server.keys import DIRECTORY, Keys
-from grue.server.private import Private
+from grue.server.private import Private, Told
 
 if TYPE_CHECKING:
     from grue.server.app import Server
@@ -75,19 +77,20 @@ class _View:
 
     manifest: wire.Manifest
     manifest_file: bytes
-    base: bytes
+    base: Mapped
     overlay: bytes
     head: wire.OverlayHead
     head_file: bytes
     table: RecordTable
     private: Private | None
 
-    def file(self, name: str) -> bytes | None:
+    def file(self, name: str) -> bytes | memoryview | None:
         if name == "manifest":
             return self.manifest_file
         if name in directory.PRIVATE_FILES:
             return None if self.private is None else self.private.files[name]
-        return self.base if name == "base" else _overlay_part(self.overlay, name)
+        # Of a file that is mapped: nothing is copied here.
+        return memoryview(self.base) if name == "base" else _overlay_part(memoryview(self.overlay), name)
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class _Cut:
     """A new base, written to a folder that nobody sees yet."""
 
     manifest: wire.Manifest
-    base: bytes
+    base: Mapped
 
 
 class Directory:
@@ -109,11 +112,14 @@ class Directory:
         *,
         clock_is_right: bool = False,
         environment: Mapping[str, str] = os.environ,
+        tell: Told | None = None,
     ) -> None:
         """Open it, or make an empty one.
 
         clock_is_right  somebody said so: what was signed by a clock that was ahead is superseded by a new base
         environment     where `GRUE_DIRECTORY_TIER` may say whether there is a table for private queries
+        tell            hears how far it is, at what takes longer than half a second: `checking` the base that is there,
+                        `merging` the next one, `packing` and `hint` of its table
 
         Raises UsageError, ClockImplausible, CorruptDatabase, DiskFull.
         """
@@ -127,18 +133,21 @@ class Directory:
         self._writer: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._tier = tier_wanted(environment)
+        self._tell = tell
         self.progress: PirProgress | None = None
         """Of the table that is being built now."""
         self._earlier_private: dict[int, PirBase] = {}
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         epochs = self._epochs()
         self._set_back = False
-        self._view = self._load(epochs) if epochs else self._cut(b"", 1)
+        self._view = self._load(epochs) if epochs else self._cut([], 1)
         keys.token_generation = max((generation_of(key.epoch) for key in self.manifest.token_keys), default=0)
         for half_made in self._path.glob(".new-*"):
             shutil.rmtree(half_made)
         # A new base too when the clock was set right: whoever believed a head of the future takes one of a later epoch.
-        if self._set_back or self._is_outdated():
+        self.renewed = self._set_back or self._is_outdated()
+        """Whether a new base was made at the start."""
+        if self.renewed:
             self._view = self._merged(self._view)
 
     # --- what everybody sees ----------------------------------------------------------------------
@@ -151,8 +160,13 @@ class Directory:
     def head(self) -> wire.OverlayHead:
         return self._view.head
 
-    def file(self, path: str, _query: str = "") -> bytes | None:
-        """A public file, or None. Those of the present epoch come from memory."""
+    def file(self, path: str, query: str = "") -> bytes | None:
+        """A public file, or None; a base is copied."""
+        view = self.view(path, query)
+        return None if view is None else bytes(view)
+
+    def view(self, path: str, _query: str = "") -> bytes | memoryview | None:
+        """The same, with nothing read or copied yet: so many may be downloaded at once, and of any size."""
         view = self._view
         if path == HEAD_PATH:
             return view.head_file
@@ -163,23 +177,9 @@ class Directory:
         return view.file(name) if epoch == view.manifest.epoch else self._earlier(epoch, name)
 
     def part(self, path: str, start: int, length: int) -> tuple[bytes, bool] | None:
-        """So many bytes of a public file from `start` on, and whether more follow, or None.
-
-        Of an epoch that has ended only these are read, so that nobody makes the server read a whole base for each MiB.
-        """
-        parsed = directory.parse_path(path)
-        if parsed is not None and parsed[0] != self._view.manifest.epoch and "/" not in parsed[1]:
-            return self._part_of_earlier(*parsed, start, length)
-        file = self.file(path)
-        return None if file is None else (file[start : start + length], start + length < len(file))
-
-    def _part_of_earlier(self, epoch: int, name: str, start: int, length: int) -> tuple[bytes, bool] | None:
-        try:
-            with (self._folder(epoch) / name).open("rb") as file:
-                file.seek(start)
-                return file.read(length), start + length < os.fstat(file.fileno()).st_size
-        except OSError:
-            return None
+        """So many bytes of a public file from `start` on, and whether more follow, or None. Only these are read."""
+        file = self.view(path)
+        return None if file is None else (bytes(file[start : start + length]), start + length < len(file))
 
     def find(self, tag: bytes) -> bytes | None:
         """The record under a tag, as a client would find it now."""
@@ -314,7 +314,7 @@ class Directory:
         """Make a new base beside the present one; what changes meanwhile is how its overlay begins."""
         view = self._view
         try:
-            cut = await asyncio.to_thread(self._prepared, directory.merge(view.base, view.overlay), _next(view))
+            cut = await asyncio.to_thread(self._prepared, self._next_base(view), _next(view))
             async with self._lock:
                 rest = self._view.overlay[len(view.overlay) :]
                 self._view = await asyncio.to_thread(self._switched, cut, rest, self._view)
@@ -339,20 +339,20 @@ class Directory:
             # A later base than the head's was never shown: the crash came before its first head.
             epoch = epochs[-1] if head is None else head.contents.epoch
             folder = self._folder(epoch)
-            manifest, base = self._read_base(folder)
+            manifest, records = self._read_base(folder)
             opened = private.opened(folder, manifest.contents)
             self._open_earlier([earlier for earlier in epochs if earlier < epoch])
-            return self._read_overlay(folder, manifest, base, head, opened)
+            return self._read_overlay(folder, manifest, records, head, opened)
         except VerificationFailed as error:
             raise CorruptDatabase(f"({type(error).__name__} in {folder})") from None
         except OSError:
             raise CorruptDatabase(f"(a file of {folder} cannot be read)") from None
 
-    def _read_base(self, folder: Path) -> tuple[Manifest, bytes]:
+    def _read_base(self, folder: Path) -> tuple[Manifest, Mapped]:
         manifest = UnverifiedManifest((folder / "manifest").read_bytes()).verify(self._keys.server_public)
         if manifest.contents.oprf_public != self._keys.oprf.public:
             raise UsageError("The directory was made with another directory key. Give that one with --directory-key.")
-        return manifest, directory.check_base((folder / "base").read_bytes(), manifest)
+        return manifest, base.checked(folder / "base", manifest, self._heard("checking"))
 
     def _open_earlier(self, epochs: list[int]) -> None:
         """The table of the epoch before, for who is in the middle of a lookup. Without it they begin again."""
@@ -363,7 +363,7 @@ class Directory:
                 continue
 
     def _read_overlay(
-        self, folder: Path, manifest: Manifest, base: bytes, head: Head | None, opened: Private | None
+        self, folder: Path, manifest: Manifest, records: Mapped, head: Head | None, opened: Private | None
     ) -> _View:
         """Take the overlay as far as the head on disk says; a crash between the two left the rest."""
         self._check_clock(manifest.contents, head)
@@ -372,7 +372,7 @@ class Directory:
             self._issued = 0 if self._set_back else head.contents.issued
             overlay = (folder / "overlay").read_bytes()[: head.contents.length * RECORD_BYTES]
             directory.check_overlay(overlay, head)
-        return self._first_view(manifest, base, overlay, opened)
+        return self._first_view(manifest, records, overlay, opened)
 
     def _check_clock(self, manifest: wire.Manifest, head: Head | None) -> None:
         """The clock against all that was signed by one: the newest head, and the epoch of the newest token key.
@@ -394,11 +394,11 @@ class Directory:
             return None
         return UnverifiedHead(file).verify(self._keys.server_public)
 
-    def _first_view(self, manifest: Manifest, base: bytes, overlay: bytes, opened: Private | None) -> _View:
+    def _first_view(self, manifest: Manifest, records: Mapped, overlay: bytes, opened: Private | None) -> _View:
         length, chain = len(overlay) // RECORD_BYTES, directory.chain(directory.chain_start(manifest.hash), overlay)
         unsigned = wire.OverlayHead(manifest.contents.epoch, manifest.hash, length, chain, 0, 0)
-        table = RecordTable(base, overlay)
-        return self._signed(_View(manifest.contents, manifest.file, base, overlay, unsigned, b"", table, opened))
+        table = RecordTable(records, overlay)
+        return self._signed(_View(manifest.contents, manifest.file, records, overlay, unsigned, b"", table, opened))
 
     def _written(self, view: _View, entries: list[bytes]) -> _View:
         """Append to the overlay, then sign and store the head; nobody sees it before."""
@@ -429,41 +429,53 @@ class Directory:
         return dataclasses.replace(view, head=head, head_file=file)
 
     def _merged(self, view: _View, more: bytes = b"") -> _View:
-        cut = self._prepared(directory.merge(view.base, view.overlay + more), _next(view))
+        cut = self._prepared(self._next_base(view, more), _next(view))
         return self._switched(cut, b"", view)
 
-    def _cut(self, base: bytes, epoch: int) -> _View:
-        return self._switched(self._prepared(base, epoch), b"", None)
+    def _cut(self, records: Iterable[bytes], epoch: int) -> _View:
+        return self._switched(self._prepared(records, epoch), b"", None)
 
-    def _prepared(self, base: bytes, epoch: int) -> _Cut:
+    def _next_base(self, view: _View, more: bytes = b"") -> Iterator[bytes]:
+        """Read from its file, a piece at a time: what is mapped would stay in memory when it was read."""
+        before = base.pieces(self._folder(view.manifest.epoch) / "base", self._heard("merging"))
+        return directory.merged(before, view.overlay + more)
+
+    def _prepared(self, records: Iterable[bytes], epoch: int) -> _Cut:
         """Write a new base, and build its table if it is to have one, where nobody sees them yet."""
-        manifest = wire.Manifest(
-            epoch=epoch,
-            oprf_epoch=OPRF_EPOCH,
-            oprf_public=self._keys.oprf.public,
-            count=len(base) // RECORD_BYTES,
-            merkle_root=directory.merkle_root(directory.entries(base)),
-            layout=directory.LAYOUT,
-            token_keys=self._token_keys(),
-        )
         folder = self._path / f".new-{epoch}"
         with writing():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o700)
             try:
-                write_file(folder / "base", base)
+                manifest = self._described(epoch, *base.write(folder / "base", records))
                 if private.is_wanted(manifest.count, self._tier):
                     manifest = private.described(manifest, self._built(folder))
             except Exception:
                 # On a disk that is full it would keep everything else from being written.
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-        return _Cut(manifest, base)
+        return _Cut(manifest, base.mapped(folder / "base"))
+
+    def _described(self, epoch: int, count: int, root: bytes) -> wire.Manifest:
+        return wire.Manifest(
+            epoch=epoch,
+            oprf_epoch=OPRF_EPOCH,
+            oprf_public=self._keys.oprf.public,
+            count=count,
+            merkle_root=root,
+            layout=directory.LAYOUT,
+            token_keys=self._token_keys(),
+        )
+
+    def _heard(self, phase: str) -> base.Heard:
+        tell = self._tell
+        return base.nobody if tell is None else lambda part: tell(phase, part)
 
     def _built(self, folder: Path) -> PirBuilt:
         self.progress = PirProgress()
         try:
-            return private.build(folder, self.progress, os.urandom(private.SEED_BYTES))
+            with nullcontext() if self._tell is None else private.telling(self.progress, self._tell):
+                return private.build(folder, self.progress, os.urandom(private.SEED_BYTES))
         finally:
             self.progress = None
 
@@ -494,10 +506,10 @@ class Directory:
         folder.rename(self._folder(epoch))
         sync_directory(self._path)
 
-    def _earlier(self, epoch: int, name: str) -> bytes | None:
-        """A file of an epoch that has ended, for who is in the middle of a download."""
+    def _earlier(self, epoch: int, name: str) -> bytes | memoryview | None:
+        """A file of an epoch that has ended, mapped, for who is in the middle of a download."""
         try:
-            contents = (self._folder(epoch) / name.split("/", 1)[0]).read_bytes()
+            contents = memoryview(base.mapped(self._folder(epoch) / name.split("/", 1)[0]))
         except OSError:
             return None
         return _overlay_part(contents, name) if name.startswith("overlay/") else contents
@@ -547,7 +559,7 @@ def _next(view: _View) -> int:
     return view.manifest.epoch + 1
 
 
-def _overlay_part(overlay: bytes, name: str) -> bytes | None:
+def _overlay_part(overlay: memoryview, name: str) -> memoryview | None:
     length = int(name.split("/", 1)[1]) * RECORD_BYTES
     return overlay[:length] if length <= len(overlay) else None
 

@@ -5,18 +5,16 @@ No access log, no header that names a version of anything, no compression (it wo
 
 import asyncio
 import socket
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import WSMsgType, web
 
 from grue.errors import BadRequest, GrueError, OtherVersion, ServerBusy, TooLarge
 from grue.protocol import wire
-from grue.protocol.directory import HEAD_PATH, PRIVATE_FILES, parse_path
+from grue.protocol.directory import HEAD_PATH, PRIVATE_FILES
 from grue.server import gateway, listening
 from grue.server.app import Server
-from grue.server.directory import Directory
 from grue.server.gateway import RESERVED, keep_answer
 from grue.server.listening import Place, Room
 from grue.server.reporting import report
@@ -108,7 +106,7 @@ async def _reported(request: web.Request, handler: Handler) -> web.StreamRespons
         return _refusal(GrueError(), status=500)
 
 
-def _binary(body: bytes, status: int = 200) -> web.Response:
+def _binary(body: bytes | memoryview, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, headers={"Content-Type": BINARY})
 
 
@@ -160,14 +158,13 @@ async def _body(request: web.Request, place: Place) -> bytes:
     return bytes(body) or await request.read()
 
 
-async def _sent(request: web.Request, response: web.Response) -> web.StreamResponse:
+async def _sent(request: web.Request, whole: web.Response) -> web.StreamResponse:
     """Send while the place is still held, if it is worth it."""
-    body = response.body
+    body = whole.body
     if not isinstance(body, bytes) or len(body) <= PIECE:
-        return response
-    return await _sent_in_pieces(
-        request, web.StreamResponse(status=response.status, headers=response.headers), _Memory(body)
-    )
+        return whole
+    response = web.StreamResponse(status=whole.status, headers=whole.headers)
+    return await _sent_in_pieces(request, response, memoryview(body))
 
 
 async def _gateway_key(request: web.Request) -> web.Response:
@@ -199,10 +196,11 @@ async def _other_version(request: web.Request) -> web.Response:
 async def _directory_file(request: web.Request) -> web.StreamResponse:
     path = request.match_info["path"]
     with request.app[ROOM].place() as place:
-        file = await _found(request.app[SERVER].directory, path, request.query_string, place)
+        place.hold(PIECE)
+        file = request.app[SERVER].directory.view(path, request.query_string)
         if file is None:
             return web.Response(status=404)
-        return await _ranged(request, file, {"Cache-Control": _cache_rule(path), "Accept-Ranges": "bytes"})
+        return await _ranged(request, memoryview(file), {"Cache-Control": _cache_rule(path), "Accept-Ranges": "bytes"})
 
 
 def _cache_rule(path: str) -> str:
@@ -213,7 +211,7 @@ def _cache_rule(path: str) -> str:
     return IMMUTABLE_CACHE if epoch.isdecimal() and name in ("manifest", "base", *PRIVATE_FILES) else OVERLAY_CACHE
 
 
-async def _ranged(request: web.Request, file: "_File", headers: dict[str, str]) -> web.StreamResponse:
+async def _ranged(request: web.Request, file: memoryview, headers: dict[str, str]) -> web.StreamResponse:
     """The part of a file that was asked for, so that a broken download goes on where it was."""
     headers = headers | {"Content-Type": BINARY}
     try:
@@ -222,109 +220,39 @@ async def _ranged(request: web.Request, file: "_File", headers: dict[str, str]) 
         return _unsatisfiable(file)
     if wanted.start is None and wanted.stop is None:
         return await _sent_in_pieces(request, web.StreamResponse(headers=headers), file)
-    start, stop, _ = wanted.indices(file.length)
+    start, stop, _ = wanted.indices(len(file))
     if start >= stop:
         return _unsatisfiable(file)
-    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.length}"
-    return await _sent_in_pieces(request, web.StreamResponse(status=206, headers=headers), file, start, stop)
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(file)}"
+    return await _sent_in_pieces(request, web.StreamResponse(status=206, headers=headers), file[start:stop])
 
 
-def _unsatisfiable(file: "_File") -> web.Response:
-    return web.Response(status=416, headers={"Content-Range": f"bytes */{file.length}"})
-
-
-class _File(Protocol):
-    """What can be sent in pieces, without all of it being read or copied."""
-
-    length: int
-
-    async def read(self, start: int, length: int) -> bytes | memoryview: ...
-
-
-class _Memory:
-    """What is in memory anyhow: its pieces are no copies."""
-
-    def __init__(self, contents: bytes) -> None:
-        self._contents = memoryview(contents)
-        self.length = len(contents)
-
-    async def read(self, start: int, length: int) -> memoryview:
-        return self._contents[start : start + length]
-
-
-class _Earlier:
-    """A file of an epoch that has ended: on disk, and of any size. Read in threads, a piece at a time."""
-
-    def __init__(self, directory: Directory, path: str, length: int) -> None:
-        self._directory = directory
-        self._path = path
-        self.length = length
-
-    async def read(self, start: int, length: int) -> bytes:
-        part = await asyncio.to_thread(self._directory.part, self._path, start, length)
-        return b"" if part is None else part[0]
-
-
-async def _found(directory: Directory, path: str, query: str, place: Place) -> _File | None:
-    """A public file. Raises ServerBusy."""
-    parsed = parse_path(path)
-    if parsed is None or parsed[0] == directory.manifest.epoch:
-        body = directory.file(path, query)
-        return None if body is None else _Memory(body)
-    place.hold(PIECE)
-    if "/" not in parsed[1]:
-        length = await asyncio.to_thread(_length, directory, path)
-        return None if length is None else _Earlier(directory, path, length)
-    body = await asyncio.to_thread(directory.file, path, query)
-    if body is None:
-        return None
-    place.hold(len(body))
-    return _Memory(body)
-
-
-def _length(directory: Directory, path: str) -> int | None:
-    """Bytes of a file on disk. Found by halving, since a part says only whether more follow: some fifty of one."""
-
-    def is_in_it(place: int) -> bool:
-        part = directory.part(path, place, 1)
-        return part is not None and part[0] != b""
-
-    if directory.part(path, 0, 1) is None:
-        return None
-    beyond = 1
-    while is_in_it(beyond - 1):
-        beyond *= 2
-    return bisect_left(range(beyond), 1, key=lambda place: not is_in_it(place))
+def _unsatisfiable(file: memoryview) -> web.Response:
+    return web.Response(status=416, headers={"Content-Range": f"bytes */{len(file)}"})
 
 
 async def _sent_in_pieces(
-    request: web.Request, response: web.StreamResponse, file: _File, start: int = 0, stop: int | None = None
+    request: web.Request, response: web.StreamResponse, contents: memoryview
 ) -> web.StreamResponse:
-    """Send bytes of a file, each piece when the one before was taken; who takes none in time loses the connection."""
-    stop = file.length if stop is None else stop
-    response.content_length = stop - start
+    """Send each piece when the one before was taken; who takes none in time loses the connection.
+
+    What is mapped is read from the disk in here, a piece at a time.
+    """
+    response.content_length = len(contents)
     try:
         async with asyncio.timeout(CLIENT_SECONDS):
             await response.prepare(request)
-        while start < stop and request.method != "HEAD":
-            piece = await file.read(start, min(PIECE, stop - start))
-            if not piece:
-                # The file went while it was sent. What is missing never comes.
-                _hang_up(request)
-                return response
+        if request.method == "HEAD":
+            return response
+        for start in range(0, len(contents), PIECE):
             async with asyncio.timeout(CLIENT_SECONDS):
-                await response.write(piece)
+                await response.write(contents[start : start + PIECE])
                 await request.writer.drain()
-            start += len(piece)
         await response.write_eof()
     except TimeoutError:
-        _hang_up(request)
+        if request.transport is not None:
+            request.transport.abort()
     return response
-
-
-def _hang_up(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
 
 
 # --- sockets --------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@
 """
 
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
@@ -17,16 +16,14 @@ from grue.protocol import directory, wire
 from grue.protocol.directory import HEAD_PATH, PRIVATE_FILES, Manifest, UnverifiedHead, UnverifiedManifest
 from grue.protocol.pir import PRIVATE_TIER, TABLE_TIER
 from grue.protocol.record import RECORD_BYTES
-from grue.server import private
+from grue.server import base, private
 from grue.server.directory import Directory
 from grue.server.keys import DIRECTORY, open_keys
+from grue.server.private import Told
 from grue.server.run import locked
 
 FILES: Final = ("manifest", "base", "overlay", private.PACKED, *PRIVATE_FILES)
 """Those of an epoch, in the order in which they are listed."""
-
-TOLD_EVERY: Final = 0.2
-"""Seconds between two words of progress."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +52,22 @@ class Finding:
     fault: GrueError | None
 
 
-def build(data: Path, directory_key: Path | None, tell: Callable[[float], None]) -> Epoch:
-    """Make a new base of a directory that no server runs on; returns its epoch. `tell` hears parts of one, done.
+def build(data: Path, directory_key: Path | None, tell: Told) -> Epoch:
+    """Make a new base of a directory that no server runs on; returns its epoch.
+
+    tell    hears how far it is: `checking`, `merging`, `packing`, `hint` (as `Directory` has them), then `hashing`
 
     Raises UsageError (no directory, or in use), CorruptDatabase, DiskFull.
     """
     _folder(data)
     with locked(data):
-        opened = Directory(data, open_keys(data, directory_key))
-        done = threading.Event()
-        teller = threading.Thread(target=_tell, args=(opened, tell, done), daemon=True)
-        teller.start()
         try:
-            opened.renew()
+            opened = Directory(data, open_keys(data, directory_key), tell=tell)
+            if not opened.renewed:
+                opened.renew()
         except PirError as error:
             raise CorruptDatabase(f"({error})") from None
-        finally:
-            done.set()
-            teller.join()
-        return _epoch(data / DIRECTORY / str(opened.manifest.epoch))
+        return _epoch(data / DIRECTORY / str(opened.manifest.epoch), tell)
 
 
 def inspect(data: Path) -> list[Epoch]:
@@ -105,9 +99,9 @@ def _verified(folder: Path, server_public: bytes) -> Iterator[Finding]:
     yield _finding(folder, "manifest", manifest)
     if manifests:
         (found,) = manifests
-        base = _finding(folder, "base", lambda: directory.check_base((folder / "base").read_bytes(), found))
-        yield base
-        if found.contents.pir and base.fault is None:
+        records = _finding(folder, "base", lambda: base.checked(folder / "base", found))
+        yield records
+        if found.contents.pir and records.fault is None:
             yield from _verified_table(folder, found.contents)
 
 
@@ -149,22 +143,31 @@ def _finding(folder: Path, file: str, check: Callable[[], object]) -> Finding:
     return Finding(int(folder.name), file, None)
 
 
-def _epoch(folder: Path) -> Epoch:
+def _epoch(folder: Path, tell: Told = lambda _phase, _part: None) -> Epoch:
     try:
         signed = wire.SIGNED_FILE.decode((folder / "manifest").read_bytes())
         manifest = wire.MANIFEST.decode(signed.body)
     except (BadRequest, OSError):
         raise CorruptDatabase(f"(the manifest of {folder} cannot be read)") from None
-    present = [name for name in FILES if (folder / name).is_file()]
+    sizes = {name: (folder / name).stat().st_size for name in FILES if (folder / name).is_file()}
     return Epoch(
         epoch=manifest.epoch,
         count=manifest.count,
         tier=PRIVATE_TIER if manifest.pir else TABLE_TIER,
         manifest_hash=sha256(signed.body).digest(),
         merkle_root=manifest.merkle_root,
-        sizes={name: (folder / name).stat().st_size for name in present},
-        hashes={name: _hash(folder / name) for name in present},
+        sizes=sizes,
+        hashes=dict(_hashes(folder, sizes, tell)),
     )
+
+
+def _hashes(folder: Path, sizes: dict[str, int], tell: Told) -> Iterator[tuple[str, bytes]]:
+    done = 0
+    for name, size in sizes.items():
+        tell("hashing", done / sum(sizes.values()))
+        yield name, _hash(folder / name)
+        done += size
+    tell("hashing", 1.0)
 
 
 def _hash(path: Path) -> bytes:
@@ -183,11 +186,3 @@ def _epochs(data: Path) -> list[Path]:
     if not found:
         raise CorruptDatabase("(the directory has no epoch)")
     return sorted(found, key=lambda path: int(path.name))
-
-
-def _tell(opened: Directory, tell: Callable[[float], None], done: threading.Event) -> None:
-    while not done.wait(TOLD_EVERY):
-        progress = opened.progress
-        blocks, of = progress.blocks if progress is not None else (0, 0)
-        if of:
-            tell(blocks / of)

@@ -14,7 +14,7 @@ from grue._core import PirBase, PirError, PirLayout, PirProgress
 from grue.errors import BadDirectory, VerificationFailed
 from grue.protocol import directory
 from grue.protocol.directory import Head, Manifest, UnverifiedHead, UnverifiedManifest
-from grue.server import private
+from grue.server import base, private
 from grue.server.disk import sync_directory, sync_file, write_file, writing
 from grue.server.private import Private
 
@@ -99,7 +99,7 @@ class Mirror:
         epoch = manifest.contents.epoch
         folder = self.incoming(epoch).parent
         with writing():
-            directory.check_base((folder / "base").read_bytes(), manifest)
+            _check_base(folder, manifest)
             sync_file(folder / "base")
             self._build(folder, manifest)
             write_file(folder / "manifest", manifest.file)
@@ -136,7 +136,7 @@ class Mirror:
             manifest = UnverifiedManifest((folder / "manifest").read_bytes()).verify(self._server_public)
             head = UnverifiedHead((folder / "head").read_bytes()).verify(self._server_public)
             directory.check_manifest(manifest, head)
-            directory.check_base((folder / "base").read_bytes(), manifest)
+            _check_base(folder, manifest)
             return Epoch(manifest, head, private.opened(folder, manifest.contents))
         except (VerificationFailed, PirError, OSError):
             return None
@@ -145,3 +145,8 @@ class Mirror:
         for epoch in self._stored():
             if epoch not in self._epochs:
                 shutil.rmtree(self._path / str(epoch), ignore_errors=True)
+
+
+def _check_base(folder: Path, manifest: Manifest) -> None:
+    path = folder / "base"
+    directory.check_records(base.pieces(path), path.stat().st_size, manifest)

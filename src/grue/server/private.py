@@ -4,9 +4,11 @@ In an epoch's folder: `packed`, mapped into memory to answer queries; `hint`, `f
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Final
 
 from msgspec.structs import replace
@@ -41,6 +43,37 @@ def is_wanted(count: int, tier: int | None) -> bool:
     if tier is None or count > MAX_RECORDS:
         return count >= PRIVATE_FROM
     return tier == PRIVATE_TIER
+
+
+Told = Callable[[str, float], None]
+"""Hears what is being done, and how much of it is done, from 0 to 1."""
+
+TOLD_EVERY: Final = 0.2
+"""Seconds between two words of how far a table is."""
+
+
+@contextmanager
+def telling(progress: PirProgress, tell: Told) -> Iterator[None]:
+    """Say how far a table is that is being built meanwhile: `packing`, then `hint`. From a thread of its own."""
+    done = Event()
+
+    def say() -> None:
+        phase, steps, of = progress.steps
+        tell(phase, steps / of if of else 0.0)
+
+    def poll() -> None:
+        say()
+        while not done.wait(TOLD_EVERY):
+            say()
+        say()
+
+    teller = Thread(target=poll, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
 
 
 def build(folder: Path, progress: PirProgress, seed: bytes, slots: int | None = None) -> PirBuilt:
