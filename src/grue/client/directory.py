@@ -26,7 +26,7 @@ from grue.protocol.contents import Transcript
 from grue.protocol.directory import is_tombstone
 from grue.protocol.directory_sync import Current, Effect, Fetch, Known, Sync, Synced, restore
 from grue.protocol.fallback import Route
-from grue.protocol.lookup import Lookup, Result, SelfLookup
+from grue.protocol.lookup import ANSWERED, Lookup, Result, SelfLookup
 from grue.protocol.oblivious import CHUNK
 from grue.protocol.pir import PRIVATE_TIER, TABLE_TIER, tier_of, tier_wanted
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES, Record, derive, open_record
@@ -137,8 +137,9 @@ class Directory:
             for number in numbers
         ]
 
-    async def look_self_up(self, number: str) -> tuple[Result, Transcript]:
-        """Look the own number up alone; returns the result and the transcript for contacts."""
+    async def look_self_up(self, number: str) -> tuple[Result | GrueError, Transcript]:
+        """Look the own number up alone; returns the result, or why the answer says nothing, and the transcript for
+        contacts, which is right in any case."""
         return await self._started_again(lambda: self._look_self_up(number))
 
     async def retrieve(self, current: Current, tags: Sequence[bytes]) -> None:
@@ -164,18 +165,22 @@ class Directory:
                 return await look()
         return await look()
 
-    async def _look_self_up(self, number: str) -> tuple[Result, Transcript]:
+    async def _look_self_up(self, number: str) -> tuple[Result | GrueError, Transcript]:
         current = await self.current()
         own = SelfLookup(current, number)
         transcript, output = own.transcript(await self._evaluate(own.request()))
+        await self._store.note(remember, current, {number: output})
         lookup = Lookup(current, [number], {number: output})
         lookup.start()
         await self.retrieve(current, lookup.tags())
-        results = await self._search(current, lookup)
-        await self._store.note(remember, current, {number: output})
+        result: Result | GrueError
+        try:
+            result = (await self._search(current, lookup))[number]
+        except ANSWERED as error:
+            result = error
         if self._own is not None:
             await self._store.transact(_note_listing, current, self._own)
-        return results[number], transcript
+        return result, transcript
 
     async def _look_at(self, own: Own, current: Current) -> None:
         """Hold the own record in this copy against the account; what cannot be told now is told at the next head."""
@@ -289,7 +294,7 @@ class Copy:
     def find(self, tag: bytes) -> bytes | None:
         """The record under a tag: the overlay's newest entry, or else what the base says.
 
-        In tier 2 that has to be retrieved before; raises EpochEnded if it was not, BadDirectory if it was spoilt.
+        In tier 2 that has to be retrieved before; raises EpochEnded if it was not, SpoiltAnswer if it was spoilt.
         """
         return _find(self.db, self.current.manifest.contents.epoch, self.current.tier, tag)
 

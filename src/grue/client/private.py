@@ -127,7 +127,7 @@ def save(db: Db, stock: Stock, files: PrivateFiles | None) -> None:
 def find(db: Db, epoch: int, tag: bytes) -> bytes | None:
     """The record under a tag in this epoch's base, as it was retrieved.
 
-    Raises BadDirectory for a spoilt answer, EpochEnded for what was not asked for in this epoch.
+    Raises SpoiltAnswer for a spoilt answer, EpochEnded for what was not asked for in this epoch.
     """
     row = db.row("SELECT spoilt, record FROM retrieved WHERE tag = ? AND epoch = ?", tag, epoch)
     if row is None:

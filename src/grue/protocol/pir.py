@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Final, TypeAlias
 
 from grue._core import PirClient, PirColumns, PirError, PirLayout, PirMaterial, PirPending
-from grue.errors import BadDirectory, NotAGrueServer, UsageError
+from grue.errors import BadDirectory, NotAGrueServer, SpoiltAnswer, UsageError
 from grue.protocol import wire
 from grue.protocol.record import RECORD_BYTES
 from grue.protocol.states import Machine, Table
@@ -235,7 +235,7 @@ class Retrieval:
 
 
 def taken(outcome: Outcome) -> bytes | None:
-    """The record, or None for a proved absence. Raises BadDirectory for what proves neither."""
+    """The record, or None for a proved absence. Raises SpoiltAnswer for what proves neither."""
     if isinstance(outcome, Spoilt):
-        raise BadDirectory("(a column that is not the table's)")
+        raise SpoiltAnswer
     return outcome.record
