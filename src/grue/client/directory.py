@@ -260,22 +260,24 @@ class Directory:
     async def _run(self, sync: Sync) -> Synced:
         effect: Effect = sync.start()
         while isinstance(effect, Fetch):
-            file = await (self._resumed(effect) if effect.size else self._transport.file(effect.path))
+            file = await (self._resumed(effect) if effect.size > PART else self._transport.file(effect.path))
             effect = await asyncio.get_running_loop().run_in_executor(None, sync.fetched, file)
         return effect
 
     async def _resumed(self, fetch: Fetch) -> bytes:
-        """A large file, part by part; what has come before stays when it breaks off."""
+        """A file of more than one part; what has come stays when it breaks off, until the copy is up to date."""
         file = bytearray(await self._store.read(private.parts, fetch.path))
         try:
             while len(file) < fetch.size:
                 self.fetched = len(file) / fetch.size
-                part = await self._transport.file(fetch.path, len(file), min(PART, fetch.size - len(file)))
-                if not part:
-                    # Shorter than its manifest says: that is for the check of its hash to refuse.
-                    break
-                await self._store.note(private.add_part, fetch.path, len(file), part)
+                wanted, start = min(PART, fetch.size - len(file)), len(file)
+                part = await self._transport.file(fetch.path, start, wanted)
                 file += part
+                if len(part) != wanted:
+                    # All the rest at once; or too little, which is for the check of the whole to refuse. It is not gone
+                    # on with from there: by where that is, a server would know this client again.
+                    break
+                await self._store.note(private.add_part, fetch.path, start, part)
         finally:
             self.fetched = None
         return bytes(file)
@@ -367,6 +369,7 @@ def _tier(db: Db) -> int:
 
 
 def _save(db: Db, stock: Stock, synced: Synced) -> None:
+    private.drop_parts(db)
     if synced.base is not None or synced.private is not None:
         _replace(db, "record", synced.base or b"")
         private.save(db, stock, synced.private)

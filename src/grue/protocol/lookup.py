@@ -80,8 +80,8 @@ class Absent:
 Result: TypeAlias = Found | Absent
 
 ANSWERED: Final = (SpoiltAnswer, BadRecord)
-"""What is raised of an answer that came, and says nothing: it stays so for the epoch. What is asked afterwards has to be
-what a result is followed by, or it would tell whose query the answer was for."""
+"""What is raised of an answer that came, and says nothing: it stays so for the epoch. What is asked afterwards has to
+be what a result is followed by, or it would tell whose query the answer was for."""
 
 
 class Lookup:
