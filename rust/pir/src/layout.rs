@@ -18,8 +18,9 @@ pub const HEADER: usize = 128;
 pub(crate) const HASH: usize = 32;
 /// Records of a table: above it, answers would fail more often than the bound.
 pub const MAX_RECORDS: u64 = 1 << 25;
-/// Columns of a table: beyond what noise allows, and a bound on what a header can make a reader allocate.
-const MAX_COLUMNS: u64 = 1 << 19;
+/// Columns of a table, 21.7 million records: a query has four bytes for each, and goes in one request of a MiB, of which
+/// 64 KiB are for tokens and sealing. Also a bound on what a header can make a reader allocate.
+const MAX_COLUMNS: u64 = ((1 << 20) - (1 << 16)) / 4;
 /// Columns that the matrix is padded to a multiple of: a cache line of digits.
 pub(crate) const LINE: usize = 64;
 /// Columns of a panel; within it the matrix is stored row by row.
@@ -297,6 +298,15 @@ mod tests {
                 (rows, u32::next_multiple_of(columns, 64))
             );
         }
+    }
+
+    #[test]
+    fn the_largest_table_is_one_whose_query_still_fits_into_a_request() {
+        let largest = 21_712_896;
+        let shape = Shape::new(largest, slots(largest)).unwrap();
+        assert_eq!(shape.columns * 4, 983_040);
+        let more = largest + 1;
+        assert_eq!(Shape::new(more, slots(more)), Err(Error::Records));
     }
 
     #[test]
