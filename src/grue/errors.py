@@ -424,6 +424,14 @@ class BadDirectory(VerificationFailed):
     message = "The directory's files do not match its signed manifest."
 
 
+class SpoiltAnswer(BadDirectory):
+    """It stands for the epoch, like any answer: asked for again, it would tell that it was this one."""
+
+    code = "spoilt_answer"
+    message = "The server's answer about this number is no part of its directory."
+    fix = "Whether the number is on Grue can be known again with the directory's next base; `grue doctor` tells more."
+
+
 class BadRecord(VerificationFailed):
     code = "bad_record"
     message = "The directory's record for this number does not open."

@@ -248,3 +248,20 @@ async def test_a_socket_that_takes_nothing_keeps_nobody_for_ever(monkeypatch: py
     async with asyncio.timeout(5):
         with pytest.raises(TimedOut):
             await requests_on(socket).ask(b"")
+
+
+# --- parts of files -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("start", "most"), [(0, 4), (6, 4), (6, None)])
+async def test_of_what_answers_with_the_whole_file_the_part_from_the_start_is_taken(
+    serve: Serve, start: int, most: int | None
+) -> None:
+    # As a cache does that knows no parts. It is no part to be put behind what has come before.
+    direct = await serve(always(200, body=b"0123456789"))
+    assert await direct.file("1/base", start, most) == b"0123456789"[start:]
+
+
+async def test_a_part_is_taken_as_it_is(serve: Serve) -> None:
+    direct = await serve(always(206, body=b"6789"))
+    assert await direct.file("1/base", 6, 4) == b"6789"

@@ -1,6 +1,7 @@
 """Tier 2 without a network: which tier is taken, the checks on its files, and what retrieving does with an answer."""
 
 import random
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from grue._core import PirBase, pir_build
+from grue._core import PirBase, PirError, PirLayout, pir_build
 from grue.errors import BadDirectory, BadManifest, NotAGrueServer, ProtocolViolation, UsageError, VerificationFailed
 from grue.protocol import directory as files
 from grue.protocol import wire
 from grue.protocol.directory import UnverifiedManifest
 from grue.protocol.directory_sync import Fetch, RecordTable, Sync, Synced
 from grue.protocol.pir import (
+    REQUEST_BYTES,
     Outcome,
     PrivateFiles,
     PrivateTable,
@@ -35,6 +37,8 @@ from tests.protocol.directories import ALICE, BOB, CAROL, NOBODY, NOW, FakeDirec
 
 NUMBERS = (ALICE, BOB, CAROL)
 DAVE = "+447700900004"
+TOP = 1024
+"""Hashes at most of a table's top."""
 
 
 class Published:
@@ -102,6 +106,34 @@ def test_what_is_no_tier_is_said_so() -> None:
 def test_a_directory_without_a_table_for_queries_is_downloaded(published: Published) -> None:
     assert tier_of(FakeDirectory().manifest, 2) == 1
     assert (tier_of(published.fake.manifest, 1), tier_of(published.fake.manifest, 2)) == (1, 2)
+
+
+def layout_of(count: int, slots: int, columns: int) -> bytes:
+    """The layout of a table that is too large to be built here; the Merkle path is as long as it says."""
+    path = next(levels for levels in range(32) if columns <= TOP << levels)
+    shape = struct.pack("<7I", 1, 1, 1280, 128 * slots + 32 * path, columns, slots, columns)
+    return b"GRUEPIRL" + shape + bytes([64, 0, 0, 0]) + struct.pack("<Q", count) + bytes(16 + 32 + 32)
+
+
+@pytest.mark.parametrize("wanted", [None, 2])
+def test_a_directory_too_large_to_be_downloaded_whole_is_asked_by_private_queries(wanted: int | None) -> None:
+    large = replace(FakeDirectory().manifest, count=1_000_000, pir=layout_of(1_000_000, 20, 52_672))
+    assert tier_of(large, wanted) == 2
+
+
+def test_who_forces_the_download_of_a_directory_that_is_too_large_is_told_what_to_do() -> None:
+    count = files.MAX_RECORDS + 1
+    large = replace(FakeDirectory().manifest, count=count, pir=b"a table")
+    with pytest.raises(UsageError, match="unset it, or say 2"):
+        tier_of(large, 1)
+    assert tier_of(replace(large, count=count - 1), 1) == 1
+
+
+def test_the_query_of_the_largest_table_fits_into_one_request() -> None:
+    layout = PirLayout.from_bytes(layout_of(21_712_896, 93, 245_760))
+    assert layout.query_bytes == REQUEST_BYTES <= wire.MAX_QUERY
+    with pytest.raises(PirError):
+        PirLayout.from_bytes(layout_of(21_712_897, 93, 245_824))
 
 
 @pytest.mark.parametrize(("count", "tier"), [(3, 1), (5_000, 1), (40_000, 2)])

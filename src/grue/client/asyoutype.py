@@ -20,13 +20,14 @@ from typing import Final, Self
 from grue.client.directory import LookedUp
 from grue.errors import GrueError, NotANumber
 from grue.protocol.fallback import Route
+from grue.protocol.lookup import ANSWERED
 from grue.protocol.numbers import as_typed, complete, parse
 
 PAUSE_SECONDS: Final = 0.4
 """Without a change before a whole number is looked up: in many countries a number may be whole and go on."""
 
 AGAIN_SECONDS: Final = 5.0
-"""After a lookup that failed, until typing the number may ask again."""
+"""After a lookup that failed, until typing the number may ask again. An answer that says nothing is kept, too."""
 
 KEPT_SECONDS: Final = 300.0
 """For which an answer stands for the same number; sending looks up anew in any case."""
@@ -140,7 +141,7 @@ class AsYouType:
         at, answer = self._answers.get(number, (0.0, None))
         if answer is None:
             return None
-        failed = isinstance(answer, GrueError) or answer.route is Route.UNKNOWN
+        failed = isinstance(answer, GrueError) or (answer.error is not None and not isinstance(answer.error, ANSWERED))
         return answer if self._clock() - at < (AGAIN_SECONDS if failed else KEPT_SECONDS) else None
 
     def _cancel_pause(self) -> None:

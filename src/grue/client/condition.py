@@ -65,8 +65,9 @@ async def check_directory(context: Context) -> Current:
 
 async def check_own_record(context: Context) -> bool:
     """Look the own number up, as contacts do; whether they find it. Raises KeyChanged, VerificationFailed, ..."""
-    await accounts.look_self_up(context)
+    # This first, since it does not raise: what is asked may not depend on what came.
     (looked_up,) = await context.directory.lookup([context.account.number])
+    await accounts.look_self_up(context)
     if looked_up.error is not None:
         raise looked_up.error
     return isinstance(looked_up.result, Found)

@@ -26,7 +26,7 @@ from grue.protocol.contents import Transcript
 from grue.protocol.directory import is_tombstone
 from grue.protocol.directory_sync import Current, Effect, Fetch, Known, Sync, Synced, restore
 from grue.protocol.fallback import Route
-from grue.protocol.lookup import Lookup, Result, SelfLookup
+from grue.protocol.lookup import ANSWERED, Lookup, Result, SelfLookup
 from grue.protocol.oblivious import CHUNK
 from grue.protocol.pir import PRIVATE_TIER, TABLE_TIER, tier_of, tier_wanted
 from grue.protocol.record import RECORD_BYTES, TAG_BYTES, Record, derive, open_record
@@ -137,8 +137,9 @@ class Directory:
             for number in numbers
         ]
 
-    async def look_self_up(self, number: str) -> tuple[Result, Transcript]:
-        """Look the own number up alone; returns the result and the transcript for contacts."""
+    async def look_self_up(self, number: str) -> tuple[Result | GrueError, Transcript]:
+        """Look the own number up alone; returns the result, or why the answer says nothing, and the transcript for
+        contacts, which is right in any case."""
         return await self._started_again(lambda: self._look_self_up(number))
 
     async def retrieve(self, current: Current, tags: Sequence[bytes]) -> None:
@@ -164,18 +165,22 @@ class Directory:
                 return await look()
         return await look()
 
-    async def _look_self_up(self, number: str) -> tuple[Result, Transcript]:
+    async def _look_self_up(self, number: str) -> tuple[Result | GrueError, Transcript]:
         current = await self.current()
         own = SelfLookup(current, number)
         transcript, output = own.transcript(await self._evaluate(own.request()))
+        await self._store.note(remember, current, {number: output})
         lookup = Lookup(current, [number], {number: output})
         lookup.start()
         await self.retrieve(current, lookup.tags())
-        results = await self._search(current, lookup)
-        await self._store.note(remember, current, {number: output})
+        result: Result | GrueError
+        try:
+            result = (await self._search(current, lookup))[number]
+        except ANSWERED as error:
+            result = error
         if self._own is not None:
             await self._store.transact(_note_listing, current, self._own)
-        return results[number], transcript
+        return result, transcript
 
     async def _look_at(self, own: Own, current: Current) -> None:
         """Hold the own record in this copy against the account; what cannot be told now is told at the next head."""
@@ -255,22 +260,24 @@ class Directory:
     async def _run(self, sync: Sync) -> Synced:
         effect: Effect = sync.start()
         while isinstance(effect, Fetch):
-            file = await (self._resumed(effect) if effect.size else self._transport.file(effect.path))
+            file = await (self._resumed(effect) if effect.size > PART else self._transport.file(effect.path))
             effect = await asyncio.get_running_loop().run_in_executor(None, sync.fetched, file)
         return effect
 
     async def _resumed(self, fetch: Fetch) -> bytes:
-        """A large file, part by part; what has come before stays when it breaks off."""
+        """A file of more than one part; what has come stays when it breaks off, until the copy is up to date."""
         file = bytearray(await self._store.read(private.parts, fetch.path))
         try:
             while len(file) < fetch.size:
                 self.fetched = len(file) / fetch.size
-                part = await self._transport.file(fetch.path, len(file), min(PART, fetch.size - len(file)))
-                if not part:
-                    # Shorter than its manifest says: that is for the check of its hash to refuse.
-                    break
-                await self._store.note(private.add_part, fetch.path, len(file), part)
+                wanted, start = min(PART, fetch.size - len(file)), len(file)
+                part = await self._transport.file(fetch.path, start, wanted)
                 file += part
+                if len(part) != wanted:
+                    # All the rest at once; or too little, which is for the check of the whole to refuse. It is not gone
+                    # on with from there: by where that is, a server would know this client again.
+                    break
+                await self._store.note(private.add_part, fetch.path, start, part)
         finally:
             self.fetched = None
         return bytes(file)
@@ -289,7 +296,7 @@ class Copy:
     def find(self, tag: bytes) -> bytes | None:
         """The record under a tag: the overlay's newest entry, or else what the base says.
 
-        In tier 2 that has to be retrieved before; raises EpochEnded if it was not, BadDirectory if it was spoilt.
+        In tier 2 that has to be retrieved before; raises EpochEnded if it was not, SpoiltAnswer if it was spoilt.
         """
         return _find(self.db, self.current.manifest.contents.epoch, self.current.tier, tag)
 
@@ -362,6 +369,7 @@ def _tier(db: Db) -> int:
 
 
 def _save(db: Db, stock: Stock, synced: Synced) -> None:
+    private.drop_parts(db)
     if synced.base is not None or synced.private is not None:
         _replace(db, "record", synced.base or b"")
         private.save(db, stock, synced.private)

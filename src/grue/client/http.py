@@ -118,13 +118,22 @@ async def post(session: aiohttp.ClientSession, url: str, body: bytes, headers: d
     return await _request(session, "POST", url, body, headers or {})
 
 
-async def get(session: aiohttp.ClientSession, url: str, headers: dict[str, str] | None = None) -> bytes:
-    """The body of a file; nothing when it has no such part. Raises as `post`."""
-    return await _request(session, "GET", url, None, headers or {})
+async def get(session: aiohttp.ClientSession, url: str) -> bytes:
+    """The body of a file. Raises as `post`."""
+    return await _request(session, "GET", url, None, {})
+
+
+async def get_part(session: aiohttp.ClientSession, url: str, start: int, most: int | None) -> bytes:
+    """At most so many bytes of a file from `start`; all of them where what answers knows no parts, as a cache may not.
+
+    Nothing when it ends before. Raises as `post`.
+    """
+    end = "" if most is None else start + most - 1
+    return await _request(session, "GET", url, None, {"Range": f"bytes={start}-{end}"}, start)
 
 
 async def _request(
-    session: aiohttp.ClientSession, method: str, url: str, body: bytes | None, headers: dict[str, str]
+    session: aiohttp.ClientSession, method: str, url: str, body: bytes | None, headers: dict[str, str], start: int = 0
 ) -> bytes:
     try:
         async with session.request(method, url, data=body, headers=headers) as response:
@@ -132,7 +141,9 @@ async def _request(
                 return b""
             if response.status not in (200, 206):
                 raise _status_error(response.status, response.headers, asked=method == "POST")
-            return await _limited(response.content)
+            data = await _limited(response.content)
+            # With 200 it is the whole, whatever part was asked for.
+            return data if response.status == 206 else data[start:]
     except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError):
         raise BadCertificate from None
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):

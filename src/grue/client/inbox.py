@@ -289,12 +289,14 @@ class Inbox:
             return False
         identity, now = result.device_list.identity_public, int(self._context.clock())
         try:
+            # Kept, so that a new key under this number is noticed later; whatever is found, or later requests would
+            # tell.
+            output = claimed_output(current, result.number, result.transcript)
+            own_directory.remember(db, current, {result.number: output})
             find = own_directory.copy_of(db, current).find
-            found, output = check_transcript(current, result.number, identity, result.transcript, find, now)
+            found, _ = check_transcript(current, result.number, identity, result.transcript, find, now)
         except GrueError:
             return False
-        # Kept, so that a new key under this number is noticed later.
-        own_directory.remember(db, current, {result.number: output})
         return isinstance(found, Found)
 
     # --- conversations ----------------------------------------------------------------------------

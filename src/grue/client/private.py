@@ -17,7 +17,7 @@ from grue.client.stock import Stock
 from grue.client.store import Db, Store
 from grue.errors import EpochEnded, NotAGrueServer, ServerBusy
 from grue.protocol import wire
-from grue.protocol.directory import PRIVATE_FILES
+from grue.protocol.directory import PRIVATE_FILES, parse_path
 from grue.protocol.directory_sync import Known
 from grue.protocol.pir import Outcome, PrivateFiles, PrivateTable, Retrieval, Retrieved, Spoilt, taken
 
@@ -127,7 +127,7 @@ def save(db: Db, stock: Stock, files: PrivateFiles | None) -> None:
 def find(db: Db, epoch: int, tag: bytes) -> bytes | None:
     """The record under a tag in this epoch's base, as it was retrieved.
 
-    Raises BadDirectory for a spoilt answer, EpochEnded for what was not asked for in this epoch.
+    Raises SpoiltAnswer for a spoilt answer, EpochEnded for what was not asked for in this epoch.
     """
     row = db.row("SELECT spoilt, record FROM retrieved WHERE tag = ? AND epoch = ?", tag, epoch)
     if row is None:
@@ -173,9 +173,19 @@ def parts(db: Db, path: str) -> bytes:
 
 
 def add_part(db: Db, path: str, start: int, data: bytes) -> None:
-    """Keep another part; those of other files are of no use any more."""
-    db.execute("DELETE FROM part WHERE path != ?", path)
+    """Keep another part; those of files that this one shows to be of no use any more go."""
+    for (other,) in db.rows("SELECT DISTINCT path FROM part WHERE path != ?", path):
+        if _replaces(path, str(other)):
+            db.execute("DELETE FROM part WHERE path = ?", other)
     db.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?)", path, start, data)
+
+
+def _replaces(path: str, other: str) -> bool:
+    """One run fetches the end of an epoch's overlay and files of the next one; of an epoch's overlays only one."""
+    one, two = parse_path(path), parse_path(other)
+    if one is None or two is None or abs(one[0] - two[0]) > 1:
+        return True
+    return one[0] == two[0] and one[1].startswith("overlay/") and two[1].startswith("overlay/")
 
 
 def drop_parts(db: Db) -> None:

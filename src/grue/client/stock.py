@@ -2,11 +2,12 @@
 
 Used twice it would tell the server how two columns differ. So it is deleted on disk before its query is sent; and a
 home that was restored from a backup must not find what it has used since. Every change of the stock is marked twice,
-in the store and in a file that is no part of the home and is good until the machine is restarted: if the marks differ,
-the stock is thrown away. Where no such file can be kept there is no stock: material is made when it is needed.
+in the store and in a file in memory, so that whatever brings the home's disk back does not bring it too: if the marks
+differ, the stock is thrown away. Where no such file can be kept there is no stock: material is made when it is needed.
 """
 
 import os
+import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,9 @@ STOCK: Final = 16
 
 _META: Final = "stock"
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_MOUNTS: Final = Path("/proc/self/mounts")
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- a folder of our own in it, whose owner and mode are checked
+_IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 
 
 class _Mark(msgspec.Struct, array_like=True, frozen=True):
@@ -32,9 +36,35 @@ class _Mark(msgspec.Struct, array_like=True, frozen=True):
 
 
 def runtime_folder() -> Path | None:
-    """A folder of this user's that is neither backed up nor kept for long; None when there is none to be trusted."""
-    given = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(given) / "grue" if given else Path(tempfile.gettempdir()) / f"grue-{os.getuid()}"
+    """A folder of this user's that lies in memory; None when there is none to be trusted.
+
+    `XDG_RUNTIME_DIR` by its specification; else where temporary files are, or shared memory. On a disk it could be set
+    back together with the home, as that of a container is, while the machine runs on.
+    """
+    if given := os.environ.get("XDG_RUNTIME_DIR"):
+        return _own(Path(given) / "grue")
+    try:
+        mounts = _MOUNTS.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    places = [Path(tempfile.gettempdir()).resolve(), _SHARED_MEMORY]
+    return next((_own(place / f"grue-{os.getuid()}") for place in places if is_in_memory(place, mounts)), None)
+
+
+def is_in_memory(place: Path, mounts: str) -> bool:
+    """Whether a folder, given without links, is on a file system of memory alone, by a text as `/proc/mounts`."""
+    fields = [line.split() for line in mounts.splitlines() if line.strip()]
+    # Of two on one place the later hides the other.
+    kinds = {Path(_unescaped(where)): kind for _, where, kind, *_ in fields}
+    return next((kinds[at] in _IN_MEMORY for at in (place, *place.parents) if at in kinds), False)
+
+
+def _unescaped(where: str) -> str:
+    """`/proc/mounts` writes blanks and the like in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), where)
+
+
+def _own(folder: Path) -> Path | None:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()

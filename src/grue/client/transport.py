@@ -16,7 +16,7 @@ from typing import Final, Protocol, Self, TypeVar
 import aiohttp
 import msgspec
 
-from grue.client.http import REQUEST_SECONDS, connect_socket, get, new_session, post
+from grue.client.http import REQUEST_SECONDS, connect_socket, get, get_part, new_session, post
 from grue.errors import (
     BY_CODE,
     BadCertificate,
@@ -112,7 +112,10 @@ class Transport(Protocol):
         ...
 
     async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
-        """A public file of the directory from byte `start`, at most `most` bytes of it, fetched anonymously."""
+        """A public file of the directory from byte `start`, at most `most` bytes of it, fetched anonymously.
+
+        All of the rest where what answers knows no parts.
+        """
         ...
 
     async def stream(self) -> Stream:
@@ -191,10 +194,11 @@ class DirectTransport:
 
     async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
         self._anonymous = self._anonymous or new_session(self._proxy)
-        end = "" if most is None else start + most - 1
-        headers = {"Range": f"bytes={start}-{end}"} if start or most is not None else {}
+        url = f"{self._base}/directory/{path}"
         self.usage.sent("file", 0)
-        return self._received(await get(self._anonymous, f"{self._base}/directory/{path}", headers))
+        if start or most is not None:
+            return self._received(await get_part(self._anonymous, url, start, most))
+        return self._received(await get(self._anonymous, url))
 
     async def stream(self) -> Stream:
         session = new_session(self._proxy)

@@ -42,6 +42,7 @@ from grue.protocol.pir import (
     check_private_file,
     hint_bytes,
 )
+from grue.protocol.record import RECORD_BYTES
 from grue.protocol.states import Machine, Table
 
 
@@ -123,7 +124,8 @@ class Fetch:
 
     path: str
     size: int = 0
-    """Bytes, of a file so large that it is to be fetched in parts, and gone on with after a stop; else 0."""
+    """Bytes that it must have, of a file that may be so large that it is to be fetched in parts, and gone on with after
+    a stop; else 0. The signed head and manifest say so, to everybody alike."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ class Sync:
         self._manifest = check_manifest(known.manifest, self._head)
         if head.length != known.head.contents.length:
             self._machine.fire(SyncEvent.GROWN)
-            return Fetch(overlay_path(head.epoch, head.length))
+            return _overlay(head.epoch, head.length)
         self._machine.fire(SyncEvent.UNCHANGED)
         return self._synced(None)
 
@@ -227,7 +229,7 @@ class Sync:
         self._manifest = check_manifest(manifest, self._head, manifest_seen)
         if self._known is not None and manifest.contents.epoch == self._known.head.contents.epoch + 1:
             self._machine.fire(SyncEvent.FOLLOWS)
-            return Fetch(overlay_path(self._known.head.contents.epoch, manifest.contents.ended_length))
+            return _overlay(self._known.head.contents.epoch, manifest.contents.ended_length)
         return self._next_base()
 
     def _on_ended(self, file: bytes) -> Effect:
@@ -240,12 +242,12 @@ class Sync:
             self._machine.fire(SyncEvent.CHECKED_FOR_QUERIES)
             return self._next_private()
         self._machine.fire(SyncEvent.CHECKED)
-        return Fetch(base_path(self._head.contents.epoch))
+        return Fetch(base_path(self._head.contents.epoch), self._manifest.contents.count * RECORD_BYTES)
 
     def _on_base(self, file: bytes) -> Effect:
         self._base = check_base(file, self._manifest)
         self._machine.fire(SyncEvent.CHECKED)
-        return Fetch(overlay_path(self._head.contents.epoch, self._head.contents.length))
+        return _overlay(self._head.contents.epoch, self._head.contents.length)
 
     def _on_private(self, file: bytes) -> Effect:
         name = PRIVATE_FILES[len(self._private)]
@@ -255,7 +257,7 @@ class Sync:
             return self._next_private()
         PrivateTable(self._manifest.contents, PrivateFiles(**self._private))
         self._machine.fire(SyncEvent.CHECKED)
-        return Fetch(overlay_path(self._head.contents.epoch, self._head.contents.length))
+        return _overlay(self._head.contents.epoch, self._head.contents.length)
 
     def _next_private(self) -> Fetch:
         name = PRIVATE_FILES[len(self._private)]
@@ -273,6 +275,10 @@ class Sync:
         private = PrivateFiles(**self._private) if self._private else None
         current = Current(self._manifest, self._head, self._tier(self._manifest.contents))
         return Synced(current, self._base, overlay, private, self._ended)
+
+
+def _overlay(epoch: int, length: int) -> Fetch:
+    return Fetch(overlay_path(epoch, length), length * RECORD_BYTES)
 
 
 class RecordTable:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from grue._core import OprfBlind, OprfError, oprf_finalize
-from grue.errors import BadProof, KeyChanged, StaleDirectory
+from grue.errors import BadProof, BadRecord, KeyChanged, SpoiltAnswer, StaleDirectory
 from grue.protocol import wire
 from grue.protocol.contents import Transcript
 from grue.protocol.directory_sync import Current
@@ -78,6 +78,10 @@ class Absent:
 
 
 Result: TypeAlias = Found | Absent
+
+ANSWERED: Final = (SpoiltAnswer, BadRecord)
+"""What is raised of an answer that came, and says nothing: it stays so for the epoch. What is asked afterwards has to
+be what a result is followed by, or it would tell whose query the answer was for."""
 
 
 class Lookup:

@@ -11,8 +11,9 @@ from hashlib import sha256
 from typing import Final, TypeAlias
 
 from grue._core import PirClient, PirColumns, PirError, PirLayout, PirMaterial, PirPending
-from grue.errors import BadDirectory, NotAGrueServer, UsageError
+from grue.errors import BadDirectory, NotAGrueServer, SpoiltAnswer, UsageError
 from grue.protocol import wire
+from grue.protocol.directory import MAX_RECORDS
 from grue.protocol.record import RECORD_BYTES
 from grue.protocol.states import Machine, Table
 
@@ -39,7 +40,8 @@ HEADER_BYTES: Final = 128
 """Bytes of the layout, which each of the table's files begins with."""
 
 REQUEST_BYTES: Final = (1 << 20) - (1 << 16)
-"""Bytes of queries in one request: the rest of `wire.MAX_REQUEST` is for tokens and, with a relay, for sealing."""
+"""Bytes of queries in one request: the rest of `wire.MAX_REQUEST` is for tokens and, with a relay, for sealing. The
+core takes no table whose query is longer (`MAX_COLUMNS`)."""
 
 
 def tier_wanted(environment: Mapping[str, str]) -> int | None:
@@ -54,10 +56,17 @@ def tier_of(manifest: wire.Manifest, wanted: int | None = None) -> int:
     """Which tier costs a client less to download and upload in one epoch; `wanted` where the server has it.
 
     Depends on what is public and nothing else, so it says nothing of who looks up how much. The overlay costs the same
-    in both.
+    in both. Above `MAX_RECORDS` it is the private query; raises UsageError where the table is wanted all the same.
     """
     if not manifest.pir:
         return TABLE_TIER
+    if manifest.count > MAX_RECORDS:
+        if wanted == TABLE_TIER:
+            raise UsageError(
+                f"{TIER_VARIABLE} is 1, but {manifest.count:,} records are too many to download: unset it, or say 2"
+                f" (1 is for up to {MAX_RECORDS:,})."
+            )
+        return PRIVATE_TIER
     if wanted is not None:
         return wanted
     layout = PirLayout.from_bytes(manifest.pir)
@@ -236,7 +245,7 @@ class Retrieval:
 
 
 def taken(outcome: Outcome) -> bytes | None:
-    """The record, or None for a proved absence. Raises BadDirectory for what proves neither."""
+    """The record, or None for a proved absence. Raises SpoiltAnswer for what proves neither."""
     if isinstance(outcome, Spoilt):
-        raise BadDirectory("(a column that is not the table's)")
+        raise SpoiltAnswer
     return outcome.record
