@@ -1,7 +1,9 @@
 """`pir_kernel_ratio`, `pir_kernel_2t_ratio`, `pir_batch8_gain` at ten million records, and what tables cost to build.
 
 The kernel is set against a plain read of the same mapped memory, turn and turn about, with threads pinned to as many
-processors as there are threads. `RECORDS` in the environment makes it smaller: then its figures are not those.
+processors as there are threads. `pir_query_constant_ratio` sets a query of zeros and one of ones against one that a
+client has made, at a million records, in time of the processor: the longest of the three over the shortest. `RECORDS`
+in the environment makes it smaller: then its figures are not those.
 """
 
 import os
@@ -96,6 +98,25 @@ def _kernel(base: PirBase, query: bytes, threads: int) -> tuple[float, float, fl
     )
 
 
+def _constant(base: PirBase, query: bytes) -> float:
+    """The longest time over the shortest of a query of zeros, a client's, which looks random, and one of ones.
+
+    Medians of what ran one after the other; a core's time, so that others who use the machine do not count.
+    """
+    kinds = [bytes(len(query)), query, b"\xff" * len(query)]
+    with _pinned(1):
+        base.touch(1)
+        rounds = [[_core_seconds(base, one) for one in kinds] for _ in range(RUNS)]
+    over_clients = [statistics.median(times[kind] / times[1] for times in rounds) for kind in range(len(kinds))]
+    return max(over_clients) / min(over_clients)
+
+
+def _core_seconds(base: PirBase, query: bytes) -> float:
+    start = time.process_time()
+    base.answer([query], 1)
+    return time.process_time() - start
+
+
 def _large(count: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -130,7 +151,10 @@ def _middle(count: int) -> list[dict[str, Any]]:
         client = _client(folder, base.layout)
         with _pinned(1):
             material = statistics.median(_seconds(lambda: client.material(1)) for _ in range(RUNS))
+        query, _ = client.query(client.material(os.cpu_count() or 1), 0)
+        constant = _constant(base, query)
     return [
+        {"id": "pir_query_constant_ratio", "value": round(constant, 3), "unit": "times"},
         {"id": "pir_hint_1m_s", "value": round(hint, 2), "unit": "s"},
         {"id": "pir_hint_1m_2t_s", "value": round(hint_2t, 2), "unit": "s"},
         {"id": "pir_build_1m_s", "value": round(seconds, 2), "unit": "s"},

@@ -18,8 +18,7 @@ MAIN = "from grue.cli.main import main; main()"
 
 
 @pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryWorld]:
-    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
+async def world(tmp_path: Path) -> AsyncIterator[MemoryWorld]:
     async with running(tmp_path) as world:
         yield world
 

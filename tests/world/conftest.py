@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from grue.protocol.pir import TIER_VARIABLE
 from tests.world.memory import MemoryWorld, running
+
+
+@pytest.fixture
+def tier_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For single tests that say something of tier 1 alone, by `usefixtures`, so that the world begins in it."""
+    monkeypatch.setenv(TIER_VARIABLE, "1")
 
 
 @pytest.fixture

@@ -25,12 +25,6 @@ from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld
 DAY = 86_400
 
 
-@pytest.fixture(autouse=True)
-def _tier_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is counted here is tier 1's; `test_contacts_private.py` has tier 2's."""
-    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
-
-
 def book(people: Sequence[str]) -> io.BytesIO:
     return io.BytesIO("".join(["Name,Phone\n", *(f"P{n},{number}\n" for n, number in enumerate(people))]).encode())
 
@@ -145,6 +139,8 @@ async def test_a_hundred_thousand_lines_of_which_most_are_no_new_number(world: M
 # --- looking up -----------------------------------------------------------------------------------
 
 
+# Progress counts queries besides in tier 2: `test_progress_counts_evaluations_and_queries`.
+@pytest.mark.usefixtures("tier_1")
 async def test_an_address_book_is_looked_up_in_batches_with_progress_and_survives_a_restart(world: MemoryWorld) -> None:
     people = numbers(123, 1)
     await listed(world, people[:40])
@@ -241,6 +237,8 @@ async def test_a_new_lookup_key_evaluates_all_anew_and_keeps_what_was_known(worl
 # --- limits and failures --------------------------------------------------------------------------
 
 
+# Where a number takes one token; where it takes two: `test_an_allowance_that_ends_has_given_answers`.
+@pytest.mark.usefixtures("tier_1")
 async def test_a_limit_stops_it_and_the_next_days_go_on_by_themselves(
     world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +274,8 @@ async def test_it_does_not_start_by_itself(world: MemoryWorld) -> None:
     assert set(evaluations(world)) == {1}, "only the own number, alone"
 
 
+# Where an evaluation is an answer; in tier 2: `tests/cli/test_killed_sync.py`.
+@pytest.mark.usefixtures("tier_1")
 async def test_what_was_evaluated_before_it_was_broken_off_is_not_evaluated_again(world: MemoryWorld) -> None:
     alice = await with_book(world, numbers(130, 11))
     world.network.seen.clear()

@@ -59,11 +59,9 @@ async def test_an_overlay_with_a_changed_record_makes_the_route_unknown(world: M
     await unknown(world, BadDirectory)
 
 
-async def test_a_base_with_a_changed_record_makes_the_route_unknown(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Where the base is fetched.
-    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
+# Where the base is fetched.
+@pytest.mark.usefixtures("tier_1")
+async def test_a_base_with_a_changed_record_makes_the_route_unknown(world: MemoryWorld) -> None:
     await forget_directory(await world.person(ALICE))
     cut = world.server.directory._cut
     records = world.server.directory.file("1/overlay/1")

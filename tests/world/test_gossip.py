@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,16 +20,8 @@ from grue.protocol.fallback import Route
 from grue.protocol.record import RECORD_BYTES
 from grue.server.directory import Directory, tag_of
 from tests.damage import flipped
-from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, running, take
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
 from tests.world.test_messages import acquainted
-
-
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryWorld]:
-    """In tier 1, where everything that a directory shows is a file."""
-    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
-    async with running(tmp_path) as world:
-        yield world
 
 
 def other_face(world: MemoryWorld, name: str = "other") -> Directory:

@@ -15,12 +15,12 @@ from tests.world.test_faults import forget_private_keys
 from tests.world.test_messages import acquainted
 
 
+# Where a lookup costs one token.
+@pytest.mark.usefixtures("tier_1")
 async def test_a_limit_makes_a_route_unknown_and_sends_no_sms(
     world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 50)
-    # Where a lookup costs one token.
-    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
     alice = await world.person(ALICE)
     looked_up = await alice.lookup(*(f"+4477009004{n:02}" for n in range(60)))
     assert {(one.route.value, one.registered, type(one.error)) for one in looked_up} == {
@@ -100,11 +100,11 @@ async def post_tokens(client: Client) -> int:
     return len(rows)
 
 
+# Where a lookup costs one token.
+@pytest.mark.usefixtures("tier_1")
 async def test_a_home_from_a_backup_passes_over_the_tokens_that_it_has_spent_before(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: MemoryWorld,
 ) -> None:
-    # Where a lookup costs one token.
-    monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
     alice = await world.person(ALICE)
     spent = await alice.context.store.read(lambda db: db.rows("SELECT * FROM token WHERE purpose = 'lookup'"))
     await alice.lookup(NOBODY)
