@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -251,6 +253,26 @@ async def test_gateway_03_a_response_of_somebody_else_does_not_open(server: Test
     answer = (await answered(server, one.data)).body
     with pytest.raises(NotAGrueServer):
         open_response(other.request, answer)
+
+
+async def test_gateway_05_a_large_request_is_opened_where_it_holds_nobody_up(server: TestServer) -> None:
+    threads = []
+
+    class Noting:
+        """Opens as the key does."""
+
+        def open(self, request: bytes) -> Any:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return real.open(request)
+
+    key = server.gateway._keys[-1]
+    real, key.gateway = key.gateway, cast("OhttpGateway", Noting())
+    for blob in (BLOB, bytes(65_536)):
+        sealed = seal_request(real.config, wire.encode(wire.Post(MAILBOX, WRITE, os.urandom(16), blob))).data
+        assert (await answered(server, sealed)).status == 200
+        assert is_refused(await answered(server, sealed)), "it opens once, wherever it is opened"
+    assert threads == [True, True, False, False]
+    assert await held(server) == 2
 
 
 # --- keys -----------------------------------------------------------------------------------------
