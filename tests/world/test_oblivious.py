@@ -189,13 +189,15 @@ async def test_receiving_goes_on_by_itself_after_the_gateway_was_started_anew(
     """For two minutes the relay has the old key; whoever receives and sends meanwhile is told of no fault."""
     monkeypatch.setattr("grue.client.receiver.FIRST_RETRY", 0.01)
     monkeypatch.setattr("grue.client.receiver.LAST_RETRY", 0.01)
+    # Every key is one whose two minutes are over.
+    relayed.relay.common = 0
     alice, bob = [await relayed.person(number) for number in (ALICE, BOB)]
     await alice.send(BOB, "before")
     assert await take(bob) == ["before"]
     old = relayed.world.server.gateway.key_file()
 
     async def old_key() -> web.Response:
-        return web.Response(body=old)
+        return relayed.relay.key_response(old)
 
     relayed.relay.key = old_key
     relayed.world.server.gateway = Gateway(relayed.world.server.keys.signing, relayed.world.clock)
