@@ -56,7 +56,7 @@ def padded(to: Way) -> bool:
 # --- a relay that does its work -------------------------------------------------------------------
 
 
-async def test_requests_and_files_go_through_the_relay_in_one_of_six_sizes(to: Way, box: Box) -> None:
+async def test_requests_and_files_go_through_the_relay_in_one_of_seven_sizes(to: Way, box: Box) -> None:
     assert await to.transport.anonymous(box.posting()) == wire.Posted(1)
     fetched = await to.transport.anonymous(wire.Fetch(box.id, box.read_key, 0))
     assert isinstance(fetched, wire.Fetched)
