@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from grue.protocol import wire
 from tests.cli.play import GRUE, PASSPHRASE, PATIENCE, Service, Stage, until
 
 pytestmark = pytest.mark.whole
@@ -66,6 +69,23 @@ def follow(stage: Stage) -> Iterator[Callable[[str], Service]]:
 def start(stage: Stage, home: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     env = {**os.environ, **environment(stage, home)}
     return subprocess.Popen([*GRUE, *arguments], env=env, text=True, **options)
+
+
+# --- what other users of the machine see ----------------------------------------------------------
+
+
+def test_the_password_of_the_sms_gateway_need_not_be_in_the_list_of_processes(tmp_path: Path) -> None:
+    url = "smpp://grue:qZ7vK2wx@127.0.0.1:1"
+    service = Service("serve", "--data", str(tmp_path), "--listen", "127.0.0.1:0", env={"GRUE_SMS": url})
+    try:
+        with urllib.request.urlopen(f"http://{service.listening()}/grue") as answer:
+            hello = wire.SERVER_HELLO.decode(answer.read())
+        title = subprocess.check_output(["ps", "-ww", "-o", "args=", "-p", str(service.process.pid)])
+    finally:
+        assert service.stop() == 0
+    assert "127.0.0.1" in hello.sms, "it was understood"
+    assert str(tmp_path).encode() in title
+    assert b"qZ7vK2wx" not in title
 
 
 # --- restarts -------------------------------------------------------------------------------------

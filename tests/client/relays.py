@@ -32,6 +32,8 @@ class Relay:
     taken: list[bytes] = field(default_factory=list)
     """Sealed requests, as they came."""
     keys_given: int = 0
+    common: int = 120
+    """Seconds until the relay has another copy of the key."""
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -45,7 +47,10 @@ class Relay:
 
     async def hand_out(self) -> web.Response:
         async with self.session.get(self.gateway) as answer:
-            return web.Response(status=answer.status, body=await answer.read())
+            return self.key_response(await answer.read(), answer.status)
+
+    def key_response(self, file: bytes, status: int = 200) -> web.Response:
+        return web.Response(status=status, body=file, headers={"Cache-Control": f"max-age={self.common}"})
 
     async def posted(self, request: web.Request) -> web.Response:
         sealed = await request.read()

@@ -12,10 +12,10 @@ from aiohttp import web
 
 from grue.client import oblivious as client_side
 from grue.client.client import Client
-from grue.client.oblivious import open_transport
+from grue.client.oblivious import ObliviousTransport, open_transport
 from grue.client.purse import Purse
 from grue.client.store import Store
-from grue.client.transport import Endpoint, Transport
+from grue.client.transport import Endpoint, Transport, TransportSettings
 from grue.errors import (
     BadGatewayKey,
     GrueError,
@@ -31,6 +31,7 @@ from grue.errors import (
 from grue.protocol import oblivious, wire
 from grue.protocol.directory import HEAD_PATH
 from grue.protocol.tokens import Purpose, epoch_of
+from grue.server.gateway import Gateway
 from tests.client.relays import Socks, Way, always, strangers_key
 from tests.server.kit import BLOB, Box
 
@@ -55,7 +56,7 @@ def padded(to: Way) -> bool:
 # --- a relay that does its work -------------------------------------------------------------------
 
 
-async def test_requests_and_files_go_through_the_relay_in_one_of_six_sizes(to: Way, box: Box) -> None:
+async def test_requests_and_files_go_through_the_relay_in_one_of_seven_sizes(to: Way, box: Box) -> None:
     assert await to.transport.anonymous(box.posting()) == wire.Posted(1)
     fetched = await to.transport.anonymous(wire.Fetch(box.id, box.read_key, 0))
     assert isinstance(fetched, wire.Fetched)
@@ -176,6 +177,58 @@ async def test_gateway_04_05_a_request_that_was_changed_is_sealed_anew_once(to: 
     assert len(to.relay.taken) == 2
     assert len(set(to.relay.taken)) == 2
     assert await box.seqs() == [1]
+
+
+class Passed:
+    """Seconds that pass when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("started_anew", [False, True])
+async def test_gateway_07_who_is_refused_gets_another_key_when_everybody_does(
+    to: Way, box: Box, started_anew: bool
+) -> None:
+    """A gateway that refuses one client alone, and has another key from then on, would else know it by that key."""
+    passed = Passed()
+    endpoint = Endpoint(to.url, to.server.keys.server_public, TransportSettings(relay=to.relay.url))
+    one, other = (ObliviousTransport(endpoint, to.server.clock, passed) for _ in range(2))
+    to.relay.common = 50
+    for transport in (one, other):
+        await transport.file(HEAD_PATH)
+    old, to.server.gateway = to.server.gateway, Gateway(to.server.keys.signing, to.server.clock)
+    with pytest.raises(ServerBusy) as caught:
+        await one.anonymous(box.posting())
+    assert (caught.value.retry_after, to.relay.keys_given) == (50, 2), "it says when, and asks for no key"
+    passed.now = 49.9
+    if not started_anew:
+        to.server.gateway, cheated = old, to.server.gateway
+        for transport in (one, other):
+            await transport.anonymous(box.posting())
+        to.server.gateway = cheated
+    assert to.relay.keys_given == 2
+    passed.now = 50
+    for transport in (one, other):
+        await transport.anonymous(box.posting())
+    assert to.relay.keys_given == 4, "both seal to the new key, whoever it was made for"
+    for transport in (one, other):
+        await transport.close()
+
+
+async def test_gateway_07_a_key_is_used_for_two_minutes_at_most_whatever_the_relay_says(to: Way) -> None:
+    for said in (10**5, -1):
+        passed, given = Passed(), to.relay.keys_given
+        endpoint = Endpoint(to.url, to.server.keys.server_public, TransportSettings(relay=to.relay.url))
+        transport = ObliviousTransport(endpoint, to.server.clock, passed)
+        to.relay.common = said
+        for now, asked in ((0, 1), (119, 1), (120, 2)):
+            passed.now = now
+            await transport.file(HEAD_PATH)
+            assert to.relay.keys_given - given == asked
+        await transport.close()
 
 
 async def test_answers_that_come_in_another_order_find_their_requests(to: Way, box: Box) -> None:
@@ -379,6 +432,7 @@ async def test_a_token_that_was_seen_pays_for_nothing_else(to: Way, purse: Purse
     async def no_key() -> web.Response:
         return web.Response(status=502)
 
+    to.relay.common = 0
     await to.transport.file(HEAD_PATH)
     to.relay.post = refused
     with pytest.raises(TimedOut):

@@ -124,10 +124,6 @@ def test_no_number_is_at_rest(run: Run, number: str) -> None:
     assert not holds(run.capture(SERVER_AT_REST), encodings.of_number(number))
 
 
-def test_no_address_is_at_rest(run: Run) -> None:
-    assert run.finding("address", SERVER_AT_REST).verdict is NOT
-
-
 def test_no_sms_is_at_rest(run: Run) -> None:
     assert run.finding("sms_text", SERVER_AT_REST).verdict is NOT
     assert run.finding("sms_numbers", SERVER_AT_REST).verdict is NOT

@@ -24,6 +24,7 @@ async def running(path: Path, mutant: Mutant | None = None) -> AsyncIterator[Sca
 
 
 async def test_nothing_is_at_rest_at_any_time(tmp_path: Path) -> None:
+    """Numbers, codes, texts and times. This server is given no address: `tests/lab/test_scan.py` has one that is."""
     found: dict[str, list[Hit]] = {}
     async with running(tmp_path) as world:
         await world.story()

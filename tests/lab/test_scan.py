@@ -7,8 +7,9 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +17,9 @@ import apsw
 import pytest
 
 from grue._core import OprfKey
+from grue.client.attachments import put
+from grue.client.client import Client
+from grue.client.oblivious import ObliviousTransport, open_transport
 from grue.errors import CorruptDatabase
 from grue.exposure import surfaces
 from grue.exposure.scan import ADDRESS, INSTANT, NUMBER, TAG, TEXT, Canary, Hit, Scanner, canary
@@ -23,7 +27,20 @@ from grue.lab.fill import filled
 from grue.lab.scan import scan, secrets_of
 from grue.protocol.record import derive
 from grue.server.http import runner
-from tests.exposure.scanned import ALICE, BOB, DECOYS, ScannedWorld, few_key_packages, logged
+from tests.client.relays import relaying
+from tests.exposure.scanned import (
+    ALICE,
+    BOB,
+    CAROL,
+    DECOYS,
+    GREEN,
+    HELLO,
+    PHOTOGRAPH,
+    ScannedWorld,
+    few_key_packages,
+    logged,
+)
+from tests.world.memory import PASSPHRASE
 
 NUMBERS = [Canary(NUMBER, ALICE)]
 
@@ -198,20 +215,111 @@ def test_zstandard_is_unpacked(data: Path) -> None:
 # --- a server on the network ----------------------------------------------------------------------
 
 
-async def test_a_server_on_sockets_keeps_and_logs_no_address(tmp_path: Path) -> None:
+CLIENTS = "127.83.17.11"
+"""An address of this machine that everything comes to the server from, and that nothing else has."""
+
+
+@asynccontextmanager
+async def from_afar(port: int) -> AsyncIterator[int]:
+    """A port whose connections go on to the server's, from `CLIENTS`."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        there, to = await asyncio.open_connection("127.0.0.1", port, local_addr=(CLIENTS, 0))
+        await asyncio.gather(copied(reader, to), copied(there, writer))
+
+    server = await asyncio.start_server(passed_on, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+
+
+async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        with suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+    finally:
+        writer.close()
+
+
+async def first(client: Client) -> str:
+    return (await anext(aiter(client.receive()))).text
+
+
+async def person(world: ScannedWorld, url: str, number: str, relay: str = "") -> Client:
+    client = Client(
+        world.path / number,
+        passphrase=PASSPHRASE,
+        transport=lambda endpoint: open_transport(endpoint) if not relay else ObliviousTransport(endpoint, world.clock),
+        clock=world.clock,
+    )
+    await client.__aenter__()
+    world._clients.append(client)
+    await client.register(number, url, relay=relay)
+    await client.verify(world.code(number))
+    return client
+
+
+async def story(world: ScannedWorld, url: str) -> None:
+    """Register, look up, write, attach, and receive by streams and by polls; one directly, one relayed."""
+    async with aiohttp.ClientSession() as session, relaying(f"{url}/1/gateway", session) as relay:
+        alice = await person(world, url, ALICE, relay.url)
+        bob = await person(world, url, BOB)
+        for writes, reads, number in ((alice, bob, BOB), (bob, alice, ALICE)):
+            received = asyncio.create_task(first(reads))
+            await writes.lookup(number, CAROL)
+            await writes.send(number, HELLO)
+            assert await received == HELLO
+            await put(writes.context, PHOTOGRAPH.encode() * 100)
+        await alice.send(CAROL, GREEN, sms=True)
+        assert world.network.seen == [], "the world's short cut is not taken"
+        assert len(relay.taken) > 10
+        for client in world._clients:
+            await client.close()
+        world._clients.clear()
+
+
+async def test_a_server_on_sockets_keeps_and_logs_no_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Everything that clients do, from an address of their own, and everything that makes a server complain."""
     world = ScannedWorld(tmp_path)
-    client = "127.83.17.11"
-    with logged(world.logs / "server.log"):
+    temporary = world.host / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with logged(world.logs / "server.log"), few_key_packages():
         await world.start()
         web = runner(world.server)
         await web.setup()
         try:
             await aiohttp.web.TCPSite(web, "127.0.0.1", 0).start()
-            await ask(client, web.addresses[0][1])
+            port = web.addresses[0][1]
+            async with from_afar(port) as near:
+                await story(world, f"http://127.0.0.1:{near}")
+            await ask(CLIENTS, port)
+            # What is deleted is still in the files now.
+            assert found_address(world) == []
         finally:
             await web.cleanup()
             await world.close()
-    assert scan([world.host], [Canary(ADDRESS, client)], secrets_of(world.data)) == []
+    for name, said in zip(("stdout", "stderr"), capfd.readouterr(), strict=True):
+        (world.logs / name).write_text(said)
+    assert found_address(world) == []
+
+
+def found_address(world: ScannedWorld) -> list[Hit]:
+    return scan([world.host], [Canary(ADDRESS, CLIENTS)], secrets_of(world.data))
 
 
 async def ask(client: str, port: int) -> None:

@@ -47,7 +47,7 @@ def test_client_and_gateway_agree() -> None:
 
 
 def test_a_seed_makes_the_same_key_in_every_release() -> None:
-    """A server derives its key again at each start: another one here would lock every client out."""
+    """Another one here would be another draft of X-Wing or of its DeriveKeyPair, which other releases lack."""
     assert len(GATEWAY.config) == 1225
     assert GATEWAY.config == OhttpGateway.from_seed(SEED, 7).config
     assert (

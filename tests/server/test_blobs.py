@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 
 from grue.errors import DiskFull
-from grue.lab.mint import paid
+from grue.lab.mint import mint, paid
 from grue.protocol import wire
+from grue.protocol.tokens import Purpose, epoch_of, spend
 from grue.server import blobs
 from grue.server.app import DAY, Server
 from grue.server.blobs import BLOB_DAYS, Blobs, blob_name
@@ -131,6 +132,31 @@ async def test_a_part_takes_a_token_of_its_own_and_fetching_it_none(server: Test
     moved = wire.encode(wire.Spend(spend.tokens, wire.encode(other)))
     assert wire.ANONYMOUS_ANSWER.decode(await server.anonymous(moved)) == wire.Refusal("bad_token")
     assert (files(tmp_path), await server.store.read(_rows)) == ([], [])
+
+
+class Counted(Blobs):
+    """Counts what is written."""
+
+    written = 0
+
+    async def write(self, name: bytes, blob: bytes, day: int) -> None:
+        self.written += 1
+        await super().write(name, blob, day)
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_blob_08_a_token_has_one_part_written_and_no_more_however_often_it_is_spent(
+    tmp_path: Path, together: bool
+) -> None:
+    kept = Counted(tmp_path / "blobs")
+    async with serving(tmp_path / "server.db", blobs=kept) as server:
+        token = mint(server.keys, Purpose.POST, epoch_of(server.week))
+        asks = [server.anonymous(wire.encode(spend(putting(), [token]))) for _ in range(10)]
+        answers = await asyncio.gather(*asks) if together else [await ask for ask in asks]
+        decoded = [wire.ANONYMOUS_ANSWER.decode(answer) for answer in answers]
+        assert decoded.count(wire.Done()) == 1
+        assert decoded.count(wire.Refusal("token_spent")) == 9
+        assert kept.written == len(files(tmp_path)) == 1
 
 
 async def test_a_replay_after_the_part_is_gone_brings_nothing_back(server: TestServer, tmp_path: Path) -> None:

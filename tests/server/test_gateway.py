@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -147,7 +149,7 @@ GATEWAY = OhttpGateway.from_seed(bytes(32), 1)
 
 
 @given(st.sampled_from(oblivious.REQUEST_SIZES), st.integers(-200, 0))
-def test_a_request_has_one_of_six_sizes(size: int, less: int) -> None:
+def test_a_request_has_one_of_seven_sizes(size: int, less: int) -> None:
     room = size - oblivious.FRAMING - len(oblivious.ANONYMOUS_PATH)
     sealed = seal_request(GATEWAY.config, bytes(room + less))
     assert len(sealed.data) == size + SEALING
@@ -178,16 +180,6 @@ async def test_a_whole_page_of_a_mailbox_fits_a_response(server: TestServer) -> 
     fetched = await through(server, wire.Fetch(MAILBOX, READ, 0))
     assert isinstance(fetched, wire.Fetched)
     assert len(fetched.envelopes) == 15
-
-
-async def test_hits_and_misses_have_the_same_sizes(server: TestServer) -> None:
-    """A relay sees of a lookup two sizes, whatever number it is for."""
-    sizes = set()
-    for number in (b"+447700900001", b"+15005550006"):
-        ask = wire.Evaluate(server.directory.manifest.oprf_epoch, [OprfBlind.blind(number).element])
-        sealed = seal_request(config(server), wire.encode(server.paid(ask)))
-        sizes.add((len(sealed.data), len((await answered(server, sealed.data)).body)))
-    assert sizes == {(1_536 + SEALING, 1_536 + 48)}
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -251,6 +243,26 @@ async def test_gateway_03_a_response_of_somebody_else_does_not_open(server: Test
     answer = (await answered(server, one.data)).body
     with pytest.raises(NotAGrueServer):
         open_response(other.request, answer)
+
+
+async def test_gateway_05_a_large_request_is_opened_where_it_holds_nobody_up(server: TestServer) -> None:
+    threads = []
+
+    class Noting:
+        """Opens as the key does."""
+
+        def open(self, request: bytes) -> Any:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return real.open(request)
+
+    key = server.gateway._keys[-1]
+    real, key.gateway = key.gateway, cast("OhttpGateway", Noting())
+    for blob in (BLOB, bytes(65_536)):
+        sealed = seal_request(real.config, wire.encode(wire.Post(MAILBOX, WRITE, os.urandom(16), blob))).data
+        assert (await answered(server, sealed)).status == 200
+        assert is_refused(await answered(server, sealed)), "it opens once, wherever it is opened"
+    assert threads == [True, True, False, False]
+    assert await held(server) == 2
 
 
 # --- keys -----------------------------------------------------------------------------------------

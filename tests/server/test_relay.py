@@ -373,6 +373,17 @@ async def test_relay_09_everybody_is_given_the_same_keys_by_a_gateway_that_shows
     assert len(front.target.requests) == 2
 
 
+async def test_relay_13_everybody_is_told_when_the_next_keys_come(front: Front) -> None:
+    front.target.answer = Faces()
+    said = []
+    for later in (0, 0, 0.5, 118.5, 0.9, 0.1):
+        front.now += later
+        answer = await front.ask(GET)
+        said.append((answer.body, answer.headers["Cache-Control"]))
+    left = [120, 120, 120, 1, 1]
+    assert said == [*((b"keys 1", f"max-age={seconds}") for seconds in left), (b"keys 2", "max-age=120")]
+
+
 async def test_relay_09_who_comes_at_once_shares_one_fetch(front: Front) -> None:
     gate = front.target.answer = Gate(http(b"keys", media_type=KEY_TYPE))
     asking = [asyncio.create_task(front.ask(GET)) for _ in range(30)]

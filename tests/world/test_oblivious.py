@@ -16,10 +16,11 @@ from grue.client.context import Account
 from grue.client.oblivious import ObliviousTransport
 from grue.errors import NetworkError, ServerBusy
 from grue.protocol import wire
+from grue.protocol.fallback import Route
 from grue.server.gateway import Gateway
 from grue.server.streams import Stream
 from tests.client.relays import Relay, always, recorded, relaying
-from tests.world.memory import ALICE, BOB, NOBODY, PASSPHRASE, MemoryWorld, inner, take
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, PASSPHRASE, MemoryWorld, inner, take
 from tests.world.processes import until
 
 WINDOW = 12
@@ -183,19 +184,56 @@ async def test_without_the_relay_nothing_is_asked_and_a_lookup_is_unknown(relaye
     assert all(isinstance(request, wire.Fetch) and request.mailbox == own for request in asked)
 
 
+@pytest.fixture(params=[1, 2])
+def tier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
+    """Of the directory and the clients; to be there before the world is."""
+    monkeypatch.setenv("GRUE_DIRECTORY_TIER", str(request.param))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return int(request.param)
+
+
+async def test_hits_and_misses_have_the_same_sizes(tier: int, relayed: Relayed) -> None:
+    """What passes a relay for a number that is there, in the base or in the overlay, and for one that is not."""
+    alice, _ = [await relayed.person(number) for number in (ALICE, BOB)]
+    relayed.world.server.directory.renew()
+    await relayed.person(CAROL)
+    await alice.lookup("+447700900777")
+    passed: list[tuple[int, int]] = []
+
+    async def measured(sealed: bytes) -> web.Response:
+        response = await relayed.relay.hand_on(sealed)
+        assert isinstance(response.body, bytes)
+        passed.append((len(sealed), len(response.body)))
+        return response
+
+    relayed.relay.post = measured
+    routes, traces = [], []
+    for number in (BOB, CAROL, NOBODY):
+        passed.clear()
+        (looked_up,) = await alice.lookup(number)
+        assert looked_up.tier == tier
+        routes.append(looked_up.route)
+        traces.append(list(passed))
+    assert routes == [Route.ENCRYPTED, Route.ENCRYPTED, Route.SMS]
+    assert len(traces[0]) > tier, "a head at least, an evaluation, and a query"
+    assert traces[1:] == traces[:1] * 2
+
+
 async def test_receiving_goes_on_by_itself_after_the_gateway_was_started_anew(
     relayed: Relayed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For two minutes the relay has the old key; whoever receives and sends meanwhile is told of no fault."""
     monkeypatch.setattr("grue.client.receiver.FIRST_RETRY", 0.01)
     monkeypatch.setattr("grue.client.receiver.LAST_RETRY", 0.01)
+    # Every key is one whose two minutes are over.
+    relayed.relay.common = 0
     alice, bob = [await relayed.person(number) for number in (ALICE, BOB)]
     await alice.send(BOB, "before")
     assert await take(bob) == ["before"]
     old = relayed.world.server.gateway.key_file()
 
     async def old_key() -> web.Response:
-        return web.Response(body=old)
+        return relayed.relay.key_response(old)
 
     relayed.relay.key = old_key
     relayed.world.server.gateway = Gateway(relayed.world.server.keys.signing, relayed.world.clock)

@@ -151,7 +151,7 @@ async def test_a_stream_of_conversations_through_a_relay_is_polls_and_no_socket(
     assert world.relay.asked[-1].method == "POST"
 
 
-async def test_a_relay_is_given_requests_of_six_sizes_and_nothing_of_what_they_ask(world: RelayedWorld) -> None:
+async def test_a_relay_is_given_requests_of_seven_sizes_and_nothing_of_what_they_ask(world: RelayedWorld) -> None:
     alice, bob = await talked(world)
     assert {len(sealed) - SEALING for sealed in world.sealed} <= set(oblivious.REQUEST_SIZES)
     names = [name for client in (alice, bob) for name in names_of(client)]

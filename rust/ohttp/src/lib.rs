@@ -23,8 +23,7 @@ pub const CONFIG: usize = 1 + KEM.len() + PUBLIC + 2 + SYMMETRIC.len();
 pub const REQUEST_OVERHEAD: usize = HEADER + ENCAPSULATED + TAG;
 /// Bytes that sealing adds to a response: the nonce and the tag.
 pub const RESPONSE_OVERHEAD: usize = NONCE + TAG;
-/// The largest inner message, in bytes. A message is allocated before it is filled, and one made of tiny
-/// fields takes thirty times its length to read before it is refused.
+/// The largest inner message, in bytes. A message is allocated before it is filled.
 pub const MESSAGE_MAX: usize = 1 << 20;
 
 /// X-Wing, 0x647a in IANA's registry of HPKE's KEMs.

@@ -17,6 +17,9 @@ from grue.protocol.numbers import parse
 BLOB_GIB = 32
 """60 people who use up their tokens for two weeks; `grue.server.blobs` has the same."""
 
+SMS_VARIABLE = "GRUE_SMS"
+"""Where the SMS gateway's URL may be instead: everybody on a machine sees what a process was started with."""
+
 SERVER_ADDRESS = "127.0.0.1:8443"
 RELAY_ADDRESS = "127.0.0.1:8444"
 REPLICA_ADDRESS = "127.0.0.1:8445"
@@ -28,7 +31,14 @@ def serve(
     *,
     data: Annotated[Path, Parameter(help="Where everything is kept; made when it is not there.")],
     listen: Annotated[str, Parameter(help="HOST:PORT; port 0 is any free one.")] = SERVER_ADDRESS,
-    sms: Annotated[str | None, Parameter(help="The SMS gateway: smpp://NAME:PASSWORD@HOST:PORT?name=WHO.")] = None,
+    sms: Annotated[
+        str | None,
+        Parameter(
+            env_var=SMS_VARIABLE,
+            help="The SMS gateway: smpp://NAME:PASSWORD@HOST:PORT?name=WHO. Better in the variable GRUE_SMS: an option "
+            "stands in the list of processes, with its password.",
+        ),
+    ] = None,
     directory_key: Annotated[Path | None, Parameter(help="The directory's key file, when not in DATA.")] = None,
     tls_cert: Annotated[Path | None, Parameter(help="Certificate chain (PEM), to serve https://.")] = None,
     tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM).")] = None,
@@ -62,7 +72,7 @@ def serve(
     run(
         data,
         listen,
-        sms=sms,
+        sms=sms or None,
         directory_key=directory_key,
         tls=tls,
         ready=ready,

@@ -1,5 +1,6 @@
 """HTTP as every transport of the client speaks it: nothing says who, no redirect, and failures by their own names."""
 
+import re
 import secrets
 import ssl
 from collections.abc import Mapping
@@ -33,6 +34,9 @@ HEARTBEAT_SECONDS: Final = 30.0
 
 MAX_FILE: Final = 64 << 20
 """Bytes of one directory file taken in one answer: 500,000 records, five times what tier 1 is for."""
+
+
+_MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,6})(?=$|[\s,])")
 
 
 def check_proxy(url: str) -> str:
@@ -115,12 +119,12 @@ async def connect_socket(session: aiohttp.ClientSession, url: str) -> aiohttp.Cl
 
 async def post(session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str] | None = None) -> bytes:
     """The body of an answer. Raises as `connect_socket`, and TimedOut when it is not known what was done."""
-    return await _request(session, "POST", url, body, headers or {})
+    return (await _request(session, "POST", url, body, headers or {}))[0]
 
 
 async def get(session: aiohttp.ClientSession, url: str) -> bytes:
     """The body of a file. Raises as `post`."""
-    return await _request(session, "GET", url, None, {})
+    return (await _request(session, "GET", url, None, {}))[0]
 
 
 async def get_part(session: aiohttp.ClientSession, url: str, start: int, most: int | None) -> bytes:
@@ -129,21 +133,28 @@ async def get_part(session: aiohttp.ClientSession, url: str, start: int, most: i
     Nothing when it ends before. Raises as `post`.
     """
     end = "" if most is None else start + most - 1
-    return await _request(session, "GET", url, None, {"Range": f"bytes={start}-{end}"}, start)
+    return (await _request(session, "GET", url, None, {"Range": f"bytes={start}-{end}"}, start))[0]
+
+
+async def get_aging(session: aiohttp.ClientSession, url: str) -> tuple[bytes, int | None]:
+    """The body of a file, and the seconds for which it may be kept, if that is said. Raises as `post`."""
+    body, headers = await _request(session, "GET", url, None, {})
+    age = _MAX_AGE.search(headers.get("Cache-Control", ""))
+    return body, None if age is None else int(age[1])
 
 
 async def _request(
     session: aiohttp.ClientSession, method: str, url: str, body: bytes | None, headers: dict[str, str], start: int = 0
-) -> bytes:
+) -> tuple[bytes, Mapping[str, str]]:
     try:
         async with session.request(method, url, data=body, headers=headers) as response:
             if response.status == 416:
-                return b""
+                return b"", response.headers
             if response.status not in (200, 206):
                 raise _status_error(response.status, response.headers, asked=method == "POST")
             data = await _limited(response.content)
             # With 200 it is the whole, whatever part was asked for.
-            return data if response.status == 206 else data[start:]
+            return data if response.status == 206 else data[start:], response.headers
     except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError):
         raise BadCertificate from None
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):

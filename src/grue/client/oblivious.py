@@ -5,6 +5,7 @@ a time and no address. It never falls back to another way: without the relay not
 """
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +14,7 @@ from typing import Final
 
 import aiohttp
 
-from grue.client.http import MAX_FILE, REQUEST_SECONDS, get, new_session, post
+from grue.client.http import MAX_FILE, REQUEST_SECONDS, get_aging, new_session, post
 from grue.client.transport import UNASKED, DirectTransport, Endpoint, Stream, Transport, decoded, kind_of
 from grue.errors import (
     NetworkError,
@@ -38,8 +39,9 @@ SPREAD_SECONDS: Final = 1.0
 """At most, between two polls of a mailbox, by chance: waits are whole seconds, so that without it all polls of a client
 would keep the fraction of a second at which they began, and be known by it."""
 
-KEY_SECONDS: Final = 1800.0
-"""How long the gateway's key is used before the relay is asked again; the gateway opens for longer."""
+KEY_SECONDS: Final = 120
+"""Seconds for which the gateway's key is used at most before the relay is asked again. A relay says for how long its
+copy still is everybody's, and then all its clients ask again: whoever a key was made for, all of them seal to it."""
 
 PUSHES: Final = 64
 """Pushes that may wait here, 4 MiB at most."""
@@ -59,12 +61,18 @@ def _direct(endpoint: Endpoint) -> DirectTransport:
 
 
 class ObliviousTransport:
-    """Anonymous requests through a relay; see the module. `clock` gives Unix seconds."""
+    """Anonymous requests through a relay; see the module.
 
-    def __init__(self, endpoint: Endpoint, clock: Callable[[], float] = time.time) -> None:
+    clock   gives Unix seconds
+    passed  gives seconds that nobody sets back
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, clock: Callable[[], float] = time.time, passed: Callable[[], float] = time.monotonic
+    ) -> None:
         self._account = _direct(endpoint)
         self.usage = self._account.usage
-        self._relay = _Relay(endpoint, clock)
+        self._relay = _Relay(endpoint, clock, passed)
         self._streams: set[_PolledStream] = set()
 
     async def hello(self) -> wire.ServerHello:
@@ -122,14 +130,16 @@ def _file_request(path: str, start: int) -> Seal:
 class _Relay:
     """The relay, and the gateway's key as the relay hands it out: to all its clients the same."""
 
-    def __init__(self, endpoint: Endpoint, clock: Callable[[], float]) -> None:
+    def __init__(self, endpoint: Endpoint, clock: Callable[[], float], passed: Callable[[], float]) -> None:
         self._url = f"{endpoint.settings.relay}/{wire.PROTOCOL}/relay"
         self._proxy = endpoint.settings.proxy
         self._server_public = endpoint.server_public
         self._clock = clock
+        self._passed = passed
         self._session: aiohttp.ClientSession | None = None
         self._config = b""
-        self._fresh_until = 0.0
+        self._fresh_until = -math.inf
+        self._valid_until = 0
         self._fetching = asyncio.Lock()
 
     async def ask(self, seal: Seal) -> tuple[int, bytes]:
@@ -137,30 +147,27 @@ class _Relay:
 
         Raises one of `UNASKED` only when nothing was written.
         """
-        used = await self._key()
-        sealed = seal(used)
+        sealed = seal(await self._key())
         try:
             response = await self._post(sealed.data)
         except NotAGrueServer:
             # The gateway has another key since its start, or takes the request for a repeated one.
-            sealed, response = await self._once_more(seal, used)
+            sealed, response = await self._once_more(seal)
         return oblivious.open_response(sealed.request, response)
 
-    async def _once_more(
-        self, seal: Callable[[bytes], oblivious.Sealed], used: bytes
-    ) -> tuple[oblivious.Sealed, bytes]:
+    async def _once_more(self, seal: Callable[[bytes], oblivious.Sealed]) -> tuple[oblivious.Sealed, bytes]:
         """Raises ServerBusy while the relay has a key that the gateway does not know, for two minutes after its start.
 
+        GATEWAY-07 a refusal makes nobody ask for another key: the gateway could refuse one client alone, and know it by
+        a key that only this client has asked for.
         Nothing here may say that nothing was asked: a relay can refuse what it has handed on.
         """
         try:
-            sealed = seal(await self._newer_key(used))
+            sealed = seal(await self._key())
             return sealed, await self._post(sealed.data)
         except NotAGrueServer:
-            raise ServerBusy from None
+            raise ServerBusy(retry_after=math.ceil(max(0.0, self._fresh_until - self._passed()))) from None
         except UNASKED:
-            # Named by the next request, which begins with the key.
-            self._fresh_until = 0.0
             raise TimedOut from None
 
     async def close(self) -> None:
@@ -169,28 +176,22 @@ class _Relay:
 
     async def _key(self) -> bytes:
         async with self._fetching:
-            if time.monotonic() >= self._fresh_until:
-                await self._fetch()
-            return self._config
-
-    async def _newer_key(self, used: bytes) -> bytes:
-        async with self._fetching:
-            # Unless another request has fetched one already.
-            if self._config == used:
+            if self._passed() >= self._fresh_until or self._clock() >= self._valid_until:
                 await self._fetch()
             return self._config
 
     async def _fetch(self) -> None:
         try:
-            file = await get(self._opened(), self._url)
+            file, common = await get_aging(self._opened(), self._url)
         except NotAGrueServer:
             raise NotARelay from None
         except ProxyUnreachable:
             raise
         except (Unreachable, TimedOut, ServerBusy):
             raise RelayUnreachable from None
-        self._config = oblivious.check_key(file, self._server_public, int(self._clock())).config
-        self._fresh_until = time.monotonic() + KEY_SECONDS
+        key = oblivious.check_key(file, self._server_public, int(self._clock()))
+        self._config, self._valid_until = key.config, key.valid_until
+        self._fresh_until = self._passed() + min(KEY_SECONDS, KEY_SECONDS if common is None else common)
 
     async def _post(self, data: bytes) -> bytes:
         try:

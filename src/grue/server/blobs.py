@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -57,7 +57,7 @@ class Blobs:
 
     @asynccontextmanager
     async def alone(self, name: bytes) -> AsyncIterator[None]:
-        """Keep everybody else from this part meanwhile."""
+        """Keep everybody else from this part, or this token, meanwhile."""
         while (other := self._busy.get(name)) is not None:
             await other.wait()
         done = self._busy[name] = asyncio.Event()
@@ -145,11 +145,13 @@ async def put(server: "Server", request: wire.PutBlob, paid: "Sequence[tokens.Sp
 
     BLOB-05 the part has exactly the size of a bucket (BadRequest).
     BLOB-06 an id that is in use comes with the same bytes (BlobConflict).
+    BLOB-08 nothing is written for tokens that were spent on something else, or are just being spent (TokenSpent).
     """
     if len(request.blob) not in wire.PART_BUCKETS:
         raise BadRequest
     name, day = blob_name(request.id), server.blurred_day()
-    async with server.blobs.alone(name):
+    # Tokens before the part, and in order, so that no two requests wait for each other.
+    async with _all_alone(server.blobs, [*sorted(token.key for token in paid), name]):
         if await server.store.read(_is_due, name, server.today):
             # The sweep was not here yet. What is put now is to stay as long as any other.
             await _remove(server, name)
@@ -157,6 +159,8 @@ async def put(server: "Server", request: wire.PutBlob, paid: "Sequence[tokens.Sp
         if known is not None and not hmac.compare_digest(known, request.blob):
             raise BlobConflict
         if known is None:
+            # They are spent with the row, when the file is on disk. Until then nobody else has these tokens.
+            await server.store.read(_check_unspent, paid, name)
             # What lies there without a row was never acknowledged.
             await server.blobs.erase(name)
             await server.blobs.write(name, request.blob, day)
@@ -167,6 +171,14 @@ async def put(server: "Server", request: wire.PutBlob, paid: "Sequence[tokens.Sp
                 await server.blobs.erase(name)
             raise
     return wire.Done()
+
+
+@asynccontextmanager
+async def _all_alone(blobs: Blobs, names: "Sequence[bytes]") -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for name in names:
+            await stack.enter_async_context(blobs.alone(name))
+        yield
 
 
 async def get(server: "Server", request: wire.GetBlob) -> wire.BlobPart:
@@ -208,6 +220,19 @@ async def _keep(tx: "Tx", paid: "Sequence[tokens.Spent]", name: bytes, bucket: i
     )  # fmt: skip
     if repeated and new:
         # A replay from long ago, whose part is gone and whose token is not forgotten.
+        raise TokenSpent
+
+
+async def _check_unspent(tx: "Tx", paid: "Sequence[tokens.Spent]", name: bytes) -> None:
+    """What `_keep` would refuse, without a change. Raises TokenSpent."""
+    repeated = 0
+    for token in paid:
+        row = await tx.row("SELECT use FROM token_spent WHERE key = $1", token.key)
+        if row is not None:
+            if not hmac.compare_digest(cast("bytes", row[0]), token.use):
+                raise TokenSpent
+            repeated += 1
+    if repeated == len(paid) and not await _is_kept(tx, name):
         raise TokenSpent
 
 

@@ -7,6 +7,7 @@ forward to. See `docs/protocol/relay.md`, whose checks are named here.
 import asyncio
 import io
 import logging
+import math
 import re
 import ssl
 import time
@@ -48,8 +49,8 @@ MAX_KEY_FILE: Final = 8192
 """Bytes of the gateway's key file: some 1.3 KB for each key in it."""
 
 KEY_SECONDS: Final = 120.0
-"""Seconds for which one key file is handed to everybody, so that a gateway cannot answer each client with its own.
-Longer would be better for that, and worse after the gateway's restart, which loses its keys."""
+"""Seconds for which one key file is handed to everybody, so that a gateway cannot answer each client with its own. Then
+all clients ask again. Longer would be cheaper, and worse after the gateway's restart, which loses its keys."""
 
 MAX_IN_FLIGHT: Final = 4096
 """Requests at once, most of them long polls, each with two sockets. Of one connection it is one, as in HTTP/1.1."""
@@ -176,6 +177,11 @@ class KeyFile:
         self._until = float("-inf")
         self._fetching: asyncio.Task[bytes] | None = None
 
+    @property
+    def seconds_left(self) -> int:
+        """Until the next copy: so long this one is everybody's."""
+        return max(0, math.ceil(self._until - self._clock()))
+
     async def get(self) -> bytes:
         """The copy, fetched where there is none; who comes meanwhile waits for the same one. Raises Unreachable."""
         if self._clock() < self._until:
@@ -227,7 +233,9 @@ class Relay:
     async def _get(self, request: web.Request) -> web.StreamResponse:
         with self.room.place():
             body = await self._asked(self._keys.get())
-            return await _sent(request, _response(Answer(200, BINARY, body)))
+            response = _response(Answer(200, BINARY, body))
+            response.headers["Cache-Control"] = f"max-age={self._keys.seconds_left}"  # RELAY-13
+            return await _sent(request, response)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         if (
