@@ -194,7 +194,7 @@ class LimitReached(Refused):
 
     code = "limit_reached"
     message = "This account has used up what it may do for now."
-    fix = "Wait as long as it says: new allowance comes every day for lookups, every week for the rest."
+    fix = "Wait as long as it says: new allowance comes every day for lookups and SMS, every week for the rest."
 
 
 class TokenNeeded(Refused):

@@ -54,8 +54,8 @@ async def test_what_fell_due_while_a_server_was_down_goes_when_it_starts(tmp_pat
 
 @pytest.mark.parametrize("purpose", list(Purpose))
 async def test_token_09_what_was_spent_stays_spent_after_a_crash(tmp_path: Path, purpose: Purpose) -> None:
-    """Killed the moment the answer is there. A process that is killed leaves what it wrote with the system, so this
-    does not show that the disk has it when the power goes: that is `synchronous=FULL`, which another test reads.
+    """Killed the moment the answer is there. What it had written is with the system then, so this does not show that
+    the disk has it when the power goes: that is SQLite's `synchronous=FULL`, which `test_store` reads.
     """
     token = None
     for attempt in range(4):

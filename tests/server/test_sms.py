@@ -116,10 +116,10 @@ class Account:
 
 @asynccontextmanager
 async def world(
-    transport: SmsGateway | None = None, path: Path | None = None, keys: Keys | None = None
+    transport: SmsGateway | None = None, path: Path | None = None, keys: Keys | None = None, a_day: int = sms.SMS_A_DAY
 ) -> AsyncIterator[tuple[TestServer, Account]]:
     """A server with an SMS gateway, and ANN with an account there."""
-    role = SmsRole(transport) if transport else None
+    role = SmsRole(transport, a_day) if transport else None
     async with serving(path, keys=keys or Keys.generate(), sms=role) as server:
         ann = await Account(ANN).register(server)
         if role:

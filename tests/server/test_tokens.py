@@ -453,28 +453,6 @@ async def test_a_sweep_forgets_what_was_spent_and_drawn(server: TestServer) -> N
 # --- a crawler ------------------------------------------------------------------------------------
 
 
-async def test_a_crawler_gets_no_more_than_a_thousand_lookups_and_fifty_a_day(server: TestServer) -> None:
-    """It draws all it can every few hours for a month, leaves and comes back, spends twice, replays, mixes, forges."""
-    server.clock.now += 5.5 * DAY
-    began, drawn, looked_up = server.clock.now, 0, 0
-    for step in range(30 * 4):
-        drawn += await draw_all(server)
-        if step % 10 == 9:
-            await sweep(server)
-        old = paying(server, evaluation())
-        if step % 20 == 0:
-            assert await code(server, old) == "done"
-            looked_up += 1
-            again = wire.Spend(old.tokens, wire.encode(evaluation()))
-            assert await code(server, again) == TokenSpent.code
-            assert await code(server, evaluation(20)) == TokenNeeded.code
-            assert await code(server, wire.Spend(old.tokens, wire.encode(evaluation(20)))) == BadToken.code
-        days = int(server.clock.now // DAY - began // DAY)
-        assert drawn <= tokens.FIRST_LOOKUPS + tokens.DAILY_LOOKUPS * days
-        server.clock.days(0.25)
-    assert looked_up == 6
-
-
 async def test_a_crawler_that_waits_to_be_forgotten_gains_nothing(server: TestServer) -> None:
     began, drawn = server.clock.now, 0
     for weeks in (1, 4, 5, 3, 6, 4, 4):

@@ -20,6 +20,9 @@ BLOB_GIB = 32
 SMS_VARIABLE = "GRUE_SMS"
 """Where the SMS gateway's URL may be instead: everybody on a machine sees what a process was started with."""
 
+SMS_A_DAY = 100
+"""As `grue.server.sms` has it."""
+
 SERVER_ADDRESS = "127.0.0.1:8443"
 RELAY_ADDRESS = "127.0.0.1:8444"
 REPLICA_ADDRESS = "127.0.0.1:8445"
@@ -39,6 +42,9 @@ def serve(
             "stands in the list of processes, with its password.",
         ),
     ] = None,
+    sms_a_day: Annotated[
+        int, Parameter(help="SMS that one number sends a day, 0 for none; codes are none.")
+    ] = SMS_A_DAY,
     directory_key: Annotated[Path | None, Parameter(help="The directory's key file, when not in DATA.")] = None,
     tls_cert: Annotated[Path | None, Parameter(help="Certificate chain (PEM), to serve https://.")] = None,
     tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM).")] = None,
@@ -62,6 +68,8 @@ def serve(
 
     if blob_limit < 0:
         raise UsageError("--blob-limit takes GiB, 0 for no attachments.")
+    if sms_a_day < 0:
+        raise UsageError("--sms-a-day takes a number of SMS, 0 for none.")
     tls = _tls(tls_cert, tls_key)
     scheme = "http" if tls is None else "https"
 
@@ -80,6 +88,7 @@ def serve(
         clock_is_right=clock_is_right,
         blob_limit=blob_limit << 30,
         replicas=replicas or (),
+        sms_a_day=sms_a_day,
     )
 
 

@@ -25,6 +25,7 @@ from grue.errors import (
     ForkedLog,
     GrueError,
     KeyChanged,
+    LimitReached,
     NetworkError,
     NoSuchChat,
     NotAGrueServer,
@@ -76,7 +77,7 @@ SMS_EVENTS: Final = {
 
 SMS_NOT_SENT: Final = (
     *(SmsGatewayDown, SmsThrottled, SmsRejected, SmsUnavailable),
-    *(NotPermitted, TooLarge, BadRequest, Unreachable),
+    *(LimitReached, NotPermitted, TooLarge, BadRequest, Unreachable),
 )
 """What the server says, or a connection that was never made: the SMS did not go. After anything else it may have."""
 

@@ -17,7 +17,7 @@ from grue.server.keys import Keys, open_keys, open_replica_key
 from grue.server.listening import listening, parse_address, run_fast, set_limits, stop_signal
 from grue.server.replicas import Replicas
 from grue.server.reporting import report
-from grue.server.sms import SmsRole, open_gateway
+from grue.server.sms import SMS_A_DAY, SmsRole, open_gateway
 from grue.server.sqlite import open_store
 
 DATABASE: Final = "server.db"
@@ -40,6 +40,7 @@ async def serve(
     blob_limit: int = MAX_BLOB_BYTES,
     replicas: Sequence[str] = (),
     make: Callable[..., Server] = Server,
+    sms_a_day: int = SMS_A_DAY,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Calls `ready` with HOST:PORT once requests are answered.
 
@@ -48,6 +49,7 @@ async def serve(
     blob_limit      bytes that attachments may take on the disk
     replicas        URLs of replicas, or of what balances load among some: private queries are passed on to them
     make            what makes the server of its parts
+    sms_a_day       SMS that one number sends a day
 
     Raises UsageError, ClockImplausible, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
     """
@@ -58,7 +60,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(data))
         server = await stack.enter_async_context(
-            _server(data, sms, directory_key, clock_is_right, blob_limit, replicas, make)
+            _server(data, sms, directory_key, clock_is_right, blob_limit, replicas, make, sms_a_day)
         )
         if restored:
             await server.after_restore()
@@ -82,13 +84,14 @@ async def _server(
     blob_limit: int = MAX_BLOB_BYTES,
     replicas: Sequence[str] = (),
     make: Callable[..., Server] = Server,
+    sms_a_day: int = SMS_A_DAY,
 ) -> AsyncIterator[Server]:
     """All parts of a server, in the order in which they need each other, and left in the opposite one."""
     gateway = open_gateway(sms_url) if sms_url is not None else None
     keys = open_keys(data, directory_key)
     store = await open_store(data / DATABASE)
     try:
-        role = SmsRole(gateway) if gateway is not None else None
+        role = SmsRole(gateway, sms_a_day) if gateway is not None else None
         clock = SteadyClock()
         directory = Directory(data, keys, clock, clock_is_right=clock_is_right)
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast, runtime_checka
 from grue.errors import (
     BadRequest,
     DiskFull,
+    LimitReached,
     MailboxFull,
     NetworkError,
     NoSuchMailbox,
@@ -27,6 +28,7 @@ from grue.errors import (
 from grue.protocol import smsseal
 from grue.protocol.contents import RECEIVED_SMS, ReceivedSms
 from grue.protocol.delivery import TABLE, MessageEvent, MessageState
+from grue.protocol.smstext import split
 from grue.protocol.states import Machine
 from grue.protocol.wire import MAX_SMS, AskSms, PostIntro, SendSms, SmsState, SmsStates, encode
 from grue.server import directory
@@ -117,8 +119,14 @@ def open_gateway(url: str) -> SmsGateway:
 
 # --- the role: SMS for our accounts ---------------------------------------------------------------
 
+DAY: Final = 86_400
+
 MAX_REMEMBERED: Final = 20_000
 """SMS whose state is known, a few hundred bytes each; the oldest is forgotten, and answered as `unknown`."""
+
+SMS_A_DAY: Final = 100
+"""SMS of one number a day, unless `serve --sms-a-day` says otherwise; a long text is several, as carriers count. More
+than a person writes to people who are not on Grue; each costs the operator money."""
 
 CLOSE_SECONDS: Final = 20.0
 """How long a stop waits for answers that are under way: longer than the SMS gateway itself waits."""
@@ -128,6 +136,28 @@ _TOLD: Final = frozenset({MessageState.SUBMITTED, MessageState.DELIVERED, Messag
 
 _Key = tuple[bytes, bytes]
 """Account and the client's id."""
+
+
+class _Daily:
+    """How many SMS each number sent today: in memory only, so a restart begins anew."""
+
+    def __init__(self, a_day: int) -> None:
+        self._a_day = a_day
+        self._day = 0
+        self._counts: dict[bytes, int] = {}
+
+    def take(self, tag: bytes, parts: int, now: int) -> None:
+        """Count an SMS. Raises LimitReached, with the seconds until the next day."""
+        if now // DAY > self._day:
+            # Not when a clock is set back: the day that comes again goes on.
+            self._day, self._counts = now // DAY, {}
+        if self._counts.get(tag, 0) + parts > self._a_day:
+            raise LimitReached(retry_after=(self._day + 1) * DAY - now)
+        self._counts[tag] = self._counts.get(tag, 0) + parts
+
+    def give_back(self, tag: bytes, parts: int) -> None:
+        """It was not sent; perhaps it was counted yesterday."""
+        self._counts[tag] = max(0, self._counts.get(tag, 0) - parts)
 
 
 class _Sent:
@@ -146,8 +176,11 @@ class _Sent:
 class SmsRole:
     """`Server.sms`: an SMS gateway, and what is known of the SMS that went through it."""
 
-    def __init__(self, gateway: SmsGateway) -> None:
+    def __init__(self, gateway: SmsGateway, a_day: int = SMS_A_DAY) -> None:
+        """`a_day` is how many SMS an account sends; with 0 there are codes, and what comes in."""
         self.gateway = gateway
+        self.sends = a_day > 0
+        self._daily = _Daily(a_day)
         self._under_way: dict[_Key, _Sent] = {}
         self._sent: OrderedDict[_Key, _Sent] = OrderedDict()
         self._by_message: OrderedDict[str, _Sent] = OrderedDict()
@@ -156,7 +189,8 @@ class SmsRole:
 
     @property
     def description(self) -> str:
-        return self.gateway.description
+        """Who carries the SMS that accounts send; nobody, when they send none."""
+        return self.gateway.description if self.sends else ""
 
     async def start(self, server: "Server") -> None:
         """Connect, and take what comes in, until `close`."""
@@ -172,21 +206,28 @@ class SmsRole:
         if self._inbound:
             await self._inbound
 
-    async def send(self, account: bytes, request: SendSms) -> str:
+    async def send(self, account: bytes, tag: bytes, request: SendSms, now: int) -> str:
         """SMS-02: submit once, however often it is asked; the state. Raises what `SmsGateway.submit` raises
-        for what was definitely not sent, and forgets it then.
+        for what was definitely not sent, and forgets it then. SMS-08: raises LimitReached beyond the number's day.
         """
         key, digest = (account, request.id), sha256(encode(request)).digest()
         sent = self._known(key)
         if sent is None:
-            sent = self._under_way[key] = _Sent(digest)
-            sent.task = asyncio.create_task(self._submit(key, sent, Sms(request.sender, request.to, request.text)))
+            sent = self._begun(key, digest, tag, request, now)
         elif sent.digest != digest:
             raise BadRequest("(that id was another SMS)")
         if sent.task:
             # Shielded: a client that goes away must not leave it open whether its SMS went.
             await asyncio.shield(sent.task)
         return sent.state
+
+    def _begun(self, key: _Key, digest: bytes, tag: bytes, request: SendSms, now: int) -> _Sent:
+        parts = len(split(request.text, 0))
+        self._daily.take(tag, parts, now)
+        sent = self._under_way[key] = _Sent(digest)
+        sms = Sms(request.sender, request.to, request.text)
+        sent.task = asyncio.create_task(self._submit(key, sent, sms, lambda: self._daily.give_back(tag, parts)))
+        return sent
 
     def _known(self, key: _Key) -> _Sent | None:
         return self._under_way.get(key) or self._sent.get(key)
@@ -205,10 +246,11 @@ class SmsRole:
         elif sent.machine.allows(event):
             sent.machine.fire(event)
 
-    async def _submit(self, key: _Key, sent: _Sent, sms: Sms) -> None:
+    async def _submit(self, key: _Key, sent: _Sent, sms: Sms, give_back: Callable[[], None]) -> None:
         try:
             self._submitted(sent, await self.gateway.submit(sms))
         except (SmsGatewayDown, SmsThrottled, SmsRejected, TooLarge):
+            give_back()
             raise
         except BaseException as error:
             # Anything else leaves open whether it went, our own faults and a stop of the server included.
@@ -253,11 +295,14 @@ async def send(server: "Server", account: bytes, request: SendSms) -> SmsState:
     """Hand one SMS of an account to the SMS gateway, once.
 
     Raises SmsUnavailable, NotPermitted (SMS-01), BadRequest (another SMS under the same id), TooLarge (SMS-03),
-    SmsGatewayDown, SmsThrottled, SmsRejected: not sent. A lost answer is no error but the state `unknown`.
+    LimitReached (SMS-08), SmsGatewayDown, SmsThrottled, SmsRejected: not sent. A lost answer is no error but the state
+    `unknown`.
     """
     role = _role(server)
-    await _check_sender(server, account, request.sender)
-    return SmsState(request.id, await role.send(account, request))
+    if not role.sends:
+        raise SmsUnavailable("(it sends none for accounts)")
+    tag = await _check_sender(server, account, request.sender)
+    return SmsState(request.id, await role.send(account, tag, request, int(server.clock())))
 
 
 async def ask(server: "Server", account: bytes, request: AskSms) -> SmsStates:
@@ -275,11 +320,12 @@ async def send_code(server: "Server", number: str, text: str) -> None:
         await _role(server).gateway.submit(Sms(None, number, text))
 
 
-async def _check_sender(server: "Server", account: bytes, number: str) -> None:
-    """SMS-01: an account sends from its own number only."""
-    row = await server.store.read(_phone_tag, account)
-    if row is None or not compare_digest(cast("bytes", row[0]), directory.tag_of(server, number)):
+async def _check_sender(server: "Server", account: bytes, number: str) -> bytes:
+    """SMS-01: an account sends from its own number only. Its tag."""
+    row, tag = await server.store.read(_phone_tag, account), directory.tag_of(server, number)
+    if row is None or not compare_digest(cast("bytes", row[0]), tag):
         raise NotPermitted
+    return tag
 
 
 async def _phone_tag(tx: "Tx", account: bytes) -> "Row | None":
