@@ -10,34 +10,17 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from grue.exposure.captures import CARRIER, CONTACT, NETWORK, RELAY, RELAYED, SERVER_AT_REST, SERVER_LIVE, load_events
+from grue.exposure.captures import RELAYED, load_events
 from grue.exposure.decode import messages
 from grue.exposure.linking import ANONYMOUS
 from grue.protocol.oblivious import REQUEST_SIZES
 from tests.cli.play import GRUE, PATIENCE
+from tests.exposure.expected import EXPECTED, OBSERVERS
 
 pytestmark = pytest.mark.whole
 
 SEALING = 1_143
 """Bytes that sealing adds to a request."""
-
-LEARNED, GUESSED, SIZE, NOT = "learned", "by timing", "size only", "not"
-
-EXPECTED = {
-    "registered": (LEARNED, NOT, NOT, LEARNED, NOT, LEARNED),
-    "looked_up": (NOT, NOT, NOT, NOT, NOT, NOT),
-    "whether_found": (NOT, NOT, NOT, NOT, NOT, NOT),
-    "whose_request": (NOT, NOT, NOT, NOT, NOT, NOT),
-    "who_wrote": (NOT, NOT, GUESSED, NOT, GUESSED, LEARNED),
-    "message_text": (SIZE, SIZE, SIZE, NOT, SIZE, LEARNED),
-    "when": (LEARNED, NOT, LEARNED, NOT, LEARNED, LEARNED),
-    "address": (LEARNED, NOT, LEARNED, NOT, LEARNED, NOT),
-    "sms_numbers": (LEARNED, NOT, NOT, LEARNED, NOT, NOT),
-    "sms_text": (LEARNED, NOT, NOT, LEARNED, NOT, NOT),
-}
-"""What the documents promise and admit."""
-
-OBSERVERS = (SERVER_LIVE, SERVER_AT_REST, RELAY, CARRIER, NETWORK, CONTACT)
 
 
 def start(scratch: Path, *arguments: str) -> subprocess.Popen[str]:
