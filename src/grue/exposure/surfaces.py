@@ -8,11 +8,10 @@ import importlib
 import lzma
 import os
 import re
-import tempfile
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,7 +19,8 @@ from typing import Any, Final, NamedTuple
 import apsw
 
 from grue.errors import CorruptDatabase
-from grue.exposure.rest import MAGIC, tables
+from grue.exposure.rest import tables
+from grue.exposure.snapshot import MAGIC, Snapshot, opened, snapshot
 from grue.protocol.record import RECORD_BYTES
 
 DATABASE: Final = "database"
@@ -183,25 +183,18 @@ def _dense(data: bytes) -> bytes:
 
 
 def _database(path: Path, name: str) -> Iterator[Surface]:
-    """The file and its log page by page, then what SQLite reads in them, from a copy."""
-    data = path.read_bytes()
-    log_path = path.with_name(path.name + "-wal")
-    log = log_path.read_bytes() if log_path.exists() else b""
-    with tempfile.TemporaryDirectory(prefix="grue-scan-") as folder:
-        copy = Path(folder) / "copy.db"
-        copy.write_bytes(data)
-        copy.with_name("copy.db-wal").write_bytes(log)
-        try:
-            owners = _owners(copy)
-            rows = [_table(name, table.name, table.heads, table.rows) for table in tables(copy)]
-        except apsw.Error:
-            # Torn, as a server wrote meanwhile, or damaged. To read the rest only would look like "nothing found".
-            raise CorruptDatabase(f"({name})") from None
-        earlier = owners
-        with suppress(apsw.Error):  # The file without its log need not be whole.
-            copy.write_bytes(data)
-            copy.with_name("copy.db-wal").unlink(missing_ok=True)
-            earlier = _owners(copy)
+    """The file and its log page by page, then what SQLite reads in them."""
+    taken = snapshot(path)
+    data, log = taken
+    try:
+        owners = _owners(taken)
+        rows = [_table(name, table.name, table.heads, table.rows) for table in tables(taken)]
+    except apsw.Error:
+        # Torn, as a server wrote meanwhile, or damaged. To read the rest only would look like "nothing found".
+        raise CorruptDatabase(f"({name})") from None
+    earlier = owners
+    with suppress(apsw.Error):  # The file without its log need not be whole.
+        earlier = _owners(Snapshot(data))
     page = int.from_bytes(data[16:18], "big") or 1
     page = 65536 if page == 1 else page
     yield Surface(DATABASE, name, data, _pages(name, len(data), page, earlier))
@@ -210,9 +203,9 @@ def _database(path: Path, name: str) -> Iterator[Surface]:
     yield from rows
 
 
-def _owners(database: Path) -> dict[int, str]:
+def _owners(taken: Snapshot) -> dict[int, str]:
     """Which table, or which table's index, each page belongs to. Free pages are in none."""
-    with closing(apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+    with opened(taken) as connection:
         table_of = dict(connection.execute("SELECT name, tbl_name FROM sqlite_schema"))
         owners = connection.execute("SELECT pageno, name FROM dbstat")
         return {int(str(number)): str(table_of.get(name, name)) for number, name in owners}
