@@ -12,16 +12,20 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import pytest
+import zstandard
+from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from grue.exposure import surfaces
+from grue.exposure import encodings, surfaces
 from grue.exposure.encodings import _septets, _varint
 from grue.protocol import wire
 from grue.protocol.blobs import Sealing
+from grue.protocol.registration import CODE_WINDOW
 from grue.server import app, directory, mailboxes, registration, sms, sqlite
 from grue.server.app import Server
+from grue.server.codes import code_input
 from grue.server.directory import record_key
 from grue.server.store import Tx, Value
 from tests.exposure.scanned import (
@@ -182,6 +186,21 @@ def server_key(world: ScannedWorld) -> bytes:
     return world.server.keys.code_key
 
 
+def token_key(world: ScannedWorld) -> bytes:
+    """A key in use, which is derived and stored nowhere."""
+    keys, published = world.server.keys, world.server.directory.manifest.token_keys
+    (epoch, *_) = (key.epoch for key in published if key.purpose == "post")
+    return keys.token_key("post", epoch).to_bytes()
+
+
+def national(number: str) -> str:
+    return f"0{number[3:7]} {number[7:]}"
+
+
+def dialled(number: str) -> str:
+    return f"0{number[3:]}"
+
+
 def output(world: ScannedWorld, number: str) -> bytes:
     return world.server.keys.oprf.output([number.encode()])[0]
 
@@ -240,6 +259,18 @@ async def lookups(_world: ScannedWorld, server: Server, _request: wire.Evaluate)
 async def intro_beside_conversation(_world: ScannedWorld, tx: Tx, request: wire.CreateMailbox, *_rest: object) -> None:
     for (intro,) in await tx.rows("SELECT intro_mailbox FROM account"):
         await insert(tx, intro, request.mailbox)
+
+
+async def mac_of_code_kept(world: ScannedWorld, server: Server, request: wire.RegisterFinish) -> None:
+    """All 16 bytes from which a code's six digits are made."""
+
+    async def keep(tx: Tx) -> None:
+        row = await tx.row("SELECT identity_pub FROM account WHERE phone_tag = $1", tag(world, request.number))
+        assert row is not None
+        message = code_input(request.number, cast("bytes", row[0]), int(world.clock()) // CODE_WINDOW)
+        await insert(tx, hmac.digest(server_key(world), message, "sha256")[:16])
+
+    await server.store.transact(keep)
 
 
 async def sms_kept(_world: ScannedWorld, server: Server, _account: bytes, request: wire.SendSms) -> None:
@@ -384,6 +415,13 @@ MUTANTS: Final = [
         surfaces.LOG,
         "old.bz2, bzip2 stream, gzip stream",
     ),
+    Mutant(
+        "log packed by zstd",
+        file_of("logs/server.log.2.zst", lambda _, n: zstandard.compress(f"code for {n}\n".encode() * 9)),
+        ALICE,
+        surfaces.LOG,
+        "server.log.2.zst, zstd stream",
+    ),
     Mutant("date in a log", line_of(iso), BEGUN, surfaces.LOG, "logs/server.log", "a date"),
     Mutant("tag in a log", line_of(lambda w, n: tag(w, n).hex()), ALICE, surfaces.LOG, "logs/server.log", "tag"),
     Mutant("both numbers in a log", line_of(lambda _, n: f"{n} {CAROL}"), f"{ALICE} and {CAROL}", surfaces.LOG, "log"),
@@ -412,7 +450,57 @@ MUTANTS: Final = [
     in_row(
         "MD5 of a number, cut", lambda _, n: hashlib.md5(n[1:].encode(), usedforsecurity=False).hexdigest()[:16], "md5"
     ),
+    in_row("number in UTF-32", lambda _, n: n.encode("utf-32-be"), "UTF-32"),
+    in_row("number in base32", lambda _, n: base64.b32encode(b"of" + n.encode()).decode().lower(), "base32"),
+    in_row("number in base32hex", lambda _, n: base64.b32hexencode(n.encode()).decode(), "base32hex"),
+    in_row("packed number in base64", lambda _, n: base64.b64encode(b"7" + swapped(n)).decode(), "swapped, base64"),
+    in_row("integer in base64", lambda _, n: base64.b64encode(struct.pack("<q", int(n[1:]))), "LE, base64"),
+    Mutant(
+        "number as people write it",
+        line_of(lambda *_: "for +44 7700 900811"),
+        ALICE,
+        surfaces.LOG,
+        "logs/server.log",
+        "with spaces",
+    ),
+    in_row("SHA-3 of the national form", lambda _, n: hashlib.sha3_256(national(n).encode()).hexdigest(), "sha3_256"),
+    in_row("BLAKE2s of the digits as dialled", lambda _, n: hashlib.blake2s(dialled(n).encode()).digest(), "blake2s"),
     # Tags under keys.
+    in_row(
+        "the name that a number is counted under",
+        lambda w, n: hmac.digest(server_key(w), b"grue counted v1\0" + n.encode(), "sha256")[:16],
+        "HMAC-sha256 under server.key, key 2",
+    ),
+    Mutant(
+        "MAC of a code",
+        after(registration, "finish", mac_of_code_kept),
+        ALICE,
+        surfaces.ROW,
+        "leak.a",
+        "HMAC-sha256 under server.key, key 2",
+    ),
+    in_row(
+        "AES-CMAC of a number", lambda w, n: encodings._cmac(server_key(w), n.encode()), "AES-CMAC under server.key"
+    ),
+    in_row(
+        "Poly1305 of a number",
+        lambda w, n: Poly1305.generate_tag(server_key(w), n.encode()),
+        "Poly1305 under server.key",
+    ),
+    in_row(
+        "HMAC-MD5 of the national form",
+        lambda w, n: hmac.digest(server_key(w), dialled(n).encode(), "md5"),
+        "HMAC-md5 under server.key",
+    ),
+    in_row(
+        "HMAC-SHA-384", lambda w, n: hmac.digest(server_key(w), n.encode(), "sha384")[:16], "HMAC-sha384 under server"
+    ),
+    in_row("HMAC-SHA3", lambda w, n: hmac.digest(server_key(w), n.encode(), "sha3_256"), "HMAC-sha3_256 under server"),
+    in_row(
+        "HMAC under a token's key",
+        lambda w, n: hmac.digest(token_key(w), n.encode(), "sha256"),
+        "HMAC-sha256 under post",
+    ),
     in_row(
         "HMAC of a number",
         lambda w, n: hmac.digest(server_key(w), n.encode(), "sha256"),

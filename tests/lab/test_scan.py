@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hmac
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -227,6 +228,18 @@ def test_zstandard_is_unpacked(data: Path) -> None:
         compress = importlib.import_module("zstandard").compress
     (data / "old.zst").write_bytes(compress(ALICE.encode()))
     assert "old.zst, zstd stream" in {hit.where for hit in found(data)}
+
+
+def test_a_zstandard_stream_that_cannot_be_opened_is_said(data: Path) -> None:
+    (data / "old.zst").write_bytes(b"\x28\xb5\x2f\xfd" + os.urandom(40))
+    without = "import sys; sys.modules['zstandard'] = sys.modules['compression.zstd'] = None"
+    program = [sys.executable, "-c", f"{without}\nfrom grue.cli.main import main; main()"]
+    run = ["lab", "scan", str(data), "--canary", ALICE]
+    told = subprocess.run([*program, "--json", *run], capture_output=True, text=True, check=False)
+    assert json.loads(told.stdout.splitlines()[-1])["unopened"] == ["old.zst, zstd stream"]
+    said = subprocess.run([*program, *run], capture_output=True, text=True, check=False)
+    assert "zstd streams were not opened" in said.stderr
+    assert (told.returncode, said.returncode) == (0, 0)
 
 
 # --- a server on the network ----------------------------------------------------------------------

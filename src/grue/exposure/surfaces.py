@@ -266,19 +266,21 @@ def _zstd() -> Callable[[], Any] | None:
     return None
 
 
-STREAMS: Final[dict[str, tuple[bytes, Callable[[], Any]]]] = {
+STREAMS: Final[dict[str, tuple[bytes, Callable[[], Any] | None]]] = {
     "gzip": (rb"\x1f\x8b\x08", _zlib(31)),
     "zlib": (rb"\x78[\x01\x5e\x9c\xda]", _zlib(15)),
     "bzip2": (rb"BZh[1-9]1AY&SY", bz2.BZ2Decompressor),
     "xz": (rb"\xfd7zXZ\0", lzma.LZMADecompressor),
-    **({"zstd": (rb"\x28\xb5\x2f\xfd", zstd)} if (zstd := _zstd()) else {}),
+    "zstd": (rb"\x28\xb5\x2f\xfd", _zstd()),
 }
-"""What a packed stream begins with, and what unpacks it."""
+"""What a packed stream begins with, and what unpacks it; None where nothing here does."""
 
 
 def unpacked(surface: Surface, depth: int = MAX_DEPTH) -> Iterator[Surface]:
     """What is packed in a surface, and what is packed in that."""
     for name, (magic, decompressor) in STREAMS.items():
+        if decompressor is None:
+            continue
         for match in re.finditer(magic, surface.data):
             data = _unpack(surface.data, match.start(), decompressor())
             if data:
@@ -287,6 +289,14 @@ def unpacked(surface: Surface, depth: int = MAX_DEPTH) -> Iterator[Surface]:
                 yield inner
                 if depth > 1:
                     yield from unpacked(inner, depth - 1)
+
+
+def unopened(surface: Surface) -> Iterator[str]:
+    """Where a packed stream begins that nothing here unpacks."""
+    for name, (magic, decompressor) in STREAMS.items():
+        if decompressor is None:
+            for match in re.finditer(magic, surface.data):
+                yield f"{surface.part(match.start()).where}, {name} stream"
 
 
 def _unpack(data: bytes, at: int, decompressor: Any) -> bytes:
