@@ -63,6 +63,10 @@ SPELLINGS: Final = (
 """Of base32 in runs that hold eight bytes, since any word could be one; of the others five, the shortest needle."""
 
 
+_ANY: Final = re.compile(rb"[0-9A-Za-z+/_-]{7,}")
+"""Every run of any spelling lies in one of these: bytes that are no text are passed over once and not four times."""
+
+
 @dataclass(frozen=True)
 class View:
     """All runs of one spelling in one slice, read as if they began at one place in a block."""
@@ -88,8 +92,10 @@ def views(data: bytes) -> Iterator[View]:
     """Every reading of what may be a spelling; as many a spelling as a block has characters."""
     for at in range(0, len(data), SLICE):
         part = data[at : at + SLICE + OVERLAP]
+        texts = [match.span() for match in _ANY.finditer(part)]
         for spelling in SPELLINGS:
-            runs = [(at + match.start(), match.group()) for match in spelling.run.finditer(part)]
+            found = (match for text in texts for match in spelling.run.finditer(part, *text))
+            runs = [(at + match.start(), match.group()) for match in found]
             if runs:
                 yield from _read(spelling, runs)
 

@@ -126,7 +126,7 @@ def scan(
 ) -> list[Hit]:
     """Look for the canaries in directories, files and block devices, and in a process's memory.
 
-    Some 0.1 s for every megabyte. Raises UsageError for a place that is not there, PermissionError for a process
+    Some 0.2 s for every megabyte. Raises UsageError for a place that is not there, PermissionError for a process
     that one may not trace.
     """
     return scan_all(places, canaries, secrets, together=together, process=process).hits
