@@ -131,13 +131,17 @@ def of_image(path: Path) -> Iterator[Surface]:
 
 
 def of_memory(process: int) -> Iterator[Surface]:
-    """What a running process has in memory. Raises PermissionError without the right to trace it."""
+    """What a running process has written in its memory; not the programs and libraries that are mapped to be read.
+
+    Raises PermissionError without the right to trace it.
+    """
     maps = Path(f"/proc/{process}/maps").read_text().splitlines()
     with Path(f"/proc/{process}/mem").open("rb", buffering=0) as memory:
         for line in maps:
             span, rights, *_, name = [*line.split(maxsplit=5), ""][:6]
             low, high = (int(end, 16) for end in span.split("-"))
-            if rights.startswith("r") and not name.startswith("[v"):
+            written = rights.startswith("rw") or not name.startswith("/")
+            if rights.startswith("r") and written and not name.startswith("[v"):
                 for at in range(low, high, CHUNK):
                     with suppress(OSError, ValueError):
                         memory.seek(at)
