@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from grue.exposure.facts import FACTS, Finding
+from grue.exposure.report import Row, as_markdown
+from tests.exposure.expected import EXPECTED, OBSERVERS
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 README: Final = (ROOT / "README.md").read_text()
 
@@ -25,3 +29,8 @@ async def test_every_verb_that_is_shown_is_one() -> None:
     )
     output, _ = await process.communicate()
     assert {verb for verb in shown if not re.search(rf"\b{verb}\b", output.decode())} == set()
+
+
+def test_the_table_of_who_learns_what_is_the_one_that_the_demo_is_held_to() -> None:
+    rows = [Row(fact, dict(zip(OBSERVERS, map(Finding, EXPECTED[fact.id]), strict=True))) for fact in FACTS]
+    assert as_markdown(rows) in README

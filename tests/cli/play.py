@@ -103,6 +103,11 @@ class Stage:
         return f"http://{self._server_address}"
 
     @property
+    def server(self) -> Service | None:
+        """The process, while it runs."""
+        return self._server
+
+    @property
     def carrier(self) -> str:
         return self._carrier_address
 

@@ -10,35 +10,19 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from grue.exposure.captures import CARRIER, CONTACT, NETWORK, RELAY, RELAYED, SERVER_AT_REST, SERVER_LIVE, load_events
+from grue.exposure.captures import RELAYED, load_events
 from grue.exposure.decode import messages
 from grue.exposure.linking import ANONYMOUS
+from grue.lab.demo import ALICE, BOB, CAROL
 from grue.protocol.oblivious import REQUEST_SIZES
 from grue.protocol.pir import TABLE_TIER, TIER_VARIABLE
 from tests.cli.play import GRUE, PATIENCE
+from tests.exposure.expected import EXPECTED, OBSERVERS
 
 pytestmark = pytest.mark.whole
 
 SEALING = 1_143
 """Bytes that sealing adds to a request."""
-
-LEARNED, GUESSED, SIZE, NOT = "learned", "by timing", "size only", "not"
-
-EXPECTED = {
-    "registered": (LEARNED, NOT, NOT, LEARNED, NOT, LEARNED),
-    "looked_up": (NOT, NOT, NOT, NOT, NOT, NOT),
-    "whether_found": (NOT, NOT, NOT, NOT, NOT, NOT),
-    "whose_request": (NOT, NOT, NOT, NOT, NOT, NOT),
-    "who_wrote": (NOT, NOT, GUESSED, NOT, GUESSED, LEARNED),
-    "message_text": (SIZE, SIZE, SIZE, NOT, SIZE, LEARNED),
-    "when": (LEARNED, NOT, LEARNED, NOT, LEARNED, LEARNED),
-    "address": (LEARNED, NOT, LEARNED, NOT, LEARNED, NOT),
-    "sms_numbers": (LEARNED, NOT, NOT, LEARNED, NOT, NOT),
-    "sms_text": (LEARNED, NOT, NOT, LEARNED, NOT, NOT),
-}
-"""What the documents promise and admit."""
-
-OBSERVERS = (SERVER_LIVE, SERVER_AT_REST, RELAY, CARRIER, NETWORK, CONTACT)
 
 
 def start(scratch: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -77,6 +61,34 @@ def test_the_demo_ends_well_and_shows_what_is_promised_and_admitted(tmp_path: Pa
     assert "| Numbers that were looked up |" in (keep / "who-learned-what.md").read_text()
     assert list(scratch.iterdir()) == []
     assert processes_of(scratch) == []
+    table = (keep / "who-learned-what.md").read_text().splitlines()
+    assert [cell.strip() for cell in table[0].split("|")[2:-1]] == list(OBSERVERS)
+    check_subpoena(keep / "run" / "server", tmp_path / "subpoena.html")
+
+
+def check_subpoena(data: Path, html: Path) -> None:
+    """What the demo's server could hand over about a number of the demo, in each of the three ways to show it."""
+    answer = json.loads(subpoena(data, ALICE, "--json"))
+    held = {row["table"] for row in answer["held"]}
+    assert (answer["number"], answer["registered"]) == (ALICE, True)
+    assert {"account", "device", "key_package", "mailbox", "reader", "token_quota"} <= held
+    assert any("by a relay" in one or "use a relay" in one for one in answer["live"])
+    assert CAROL not in json.dumps(answer)
+    assert BOB not in json.dumps(answer)
+    said = subpoena(data, ALICE, html=html)
+    for text in (said, html.read_text()):
+        assert f"{ALICE} is registered on this server." in text
+        assert "use a relay" in text
+    assert json.loads(subpoena(data, CAROL, "--json"))["held"] == []
+
+
+def subpoena(data: Path, number: str, *options: str, html: Path | None = None) -> str:
+    """What it prints; nothing on stderr but where the page is."""
+    page = ["--html", str(html)] if html is not None else []
+    command = [*GRUE, *options, "subpoena", number, "--data", str(data), *page]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert len(done.stderr.splitlines()) == (html is not None)
+    return done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

@@ -3,14 +3,16 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
 
 from grue.client import condition
 from grue.errors import CorruptDatabase, KeyChanged, StaleDirectory, Unreachable
-from tests.cli.play import Stage
+from grue.exposure.own import sights
+from tests.cli.play import Service, Stage
 
 pytestmark = pytest.mark.whole
 
@@ -109,3 +111,43 @@ def test_doctor_only_looks(stage: Stage) -> None:
     before = sorted(path.name for path in (stage.path / "alice").iterdir())
     assert examined(stage)[1] == 0
     assert sorted(path.name for path in (stage.path / "alice").iterdir()) == before
+
+
+# --- by a relay -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def relayed(stage: Stage) -> Iterator[Service]:
+    """Alice's home goes through a relay as long as this lasts."""
+    relay = Service("relay", "--listen", "127.0.0.1:0", "--to", stage.url)
+    try:
+        address = relay.listening()
+        assert stage.grue("--home", "alice", "transport", "--relay", f"http://{address}").code == 0
+        yield relay
+    finally:
+        assert stage.grue("--home", "alice", "transport", "--direct").code == 0
+        if relay.process.returncode is None:
+            assert relay.stop() == 0
+
+
+def test_a_home_with_a_relay_is_examined_through_it_and_told_what_the_relay_sees(stage: Stage) -> None:
+    with relayed(stage):
+        outcome = stage.grue("--home", "alice", "--json", "doctor")
+        shown = stage.grue("--home", "alice", "transport").stdout
+    lines = [json.loads(line) for line in outcome.stdout]
+    (way,) = [line for line in lines if line.get("check") == "transport"]
+    assert (way["ok"], outcome.code) == (True, 0)
+    assert way["message"].startswith("oblivious: ")
+    assert "it goes through http://127.0.0.1:" in way["message"]
+    told = [(line["observer"], line["sees"], line["not"]) for line in lines if "observer" in line]
+    assert told == [(sight.party, sight.sees, sight.hidden) for sight in sights(relay=True, proxy=False)]
+    assert "except by guessing" in " ".join(line for line in shown if line.startswith("relay"))
+
+
+def test_a_relay_that_is_away_is_found(stage: Stage) -> None:
+    with relayed(stage) as relay:
+        assert relay.stop() == 0
+        checks, code = examined(stage)
+    wrong = {name: found["error"] for name, found in checks.items() if found["ok"] is False}
+    assert (wrong, code) == ({"transport": "relay_unreachable"}, 4)
+    assert checks["directory"]["ok"] is None

@@ -111,14 +111,9 @@ class ScannedWorld(MemoryWorld):
         return scan(
             places or [self.host],
             self.everything() if canaries is None else canaries,
-            secrets_of(self.data, self._token_keys()),
+            secrets_of(self.data, moments=[BEGUN]),
             together=self.together,
         )
-
-    def _token_keys(self) -> dict[str, bytes]:
-        """Those in use; they are stored nowhere, and something could be a MAC under one of them."""
-        keys, published = self.server.keys, self.server.directory.manifest.token_keys
-        return {f"{one.purpose} {one.epoch}": keys.token_key(one.purpose, one.epoch).to_bytes() for one in published}
 
 
 async def _names(tx: Tx) -> list[Together]:

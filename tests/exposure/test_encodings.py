@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import os
+from collections.abc import Callable
+from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grue.exposure import encodings
+from grue.exposure.spelled import views
 
 NUMBER = "+447700900123"
 TEXT = "the wombat walks at midnight"
@@ -18,6 +21,13 @@ FORMS = {
     "without its plus": b"447700900123",
     "in a national form": b"07700 900123".replace(b" ", b""),
     "UTF-16": NUMBER.encode("utf-16-le"),
+    "UTF-32": NUMBER.encode("utf-32-le"),
+    "written with spaces": b"+44 7700 900123",
+    "written with hyphens": b"tel:+44-7700-900123",
+    "SHA-256 of the national form": hashlib.sha256(b"07700900123").digest(),
+    "SHA-256 of the national form with a space": hashlib.sha256(b"07700 900123").digest(),
+    "packed, in base64": base64.b64encode(bytes.fromhex("447700900123")),
+    "an integer in base64": base64.b64encode((447700900123).to_bytes(8, "little")),
     "hexadecimal": NUMBER.encode().hex().encode(),
     "packed": bytes.fromhex("447700900123"),
     "swapped": bytes.fromhex("447700091032"),
@@ -69,6 +79,31 @@ def test_a_key_is_found_in_every_form(before: bytes, after: bytes) -> None:
 )
 def test_a_text_is_found_in_every_form(form: bytes) -> None:
     assert found(encodings.of_text(TEXT), os.urandom(64) + form + os.urandom(64))
+
+
+@given(before=st.binary(max_size=20), after=st.binary(max_size=20), shift=st.text("x=+ ", max_size=9))
+def test_what_is_spelled_is_read_wherever_it_begins(before: bytes, after: bytes, shift: str) -> None:
+    sought = b"\x00sought\xff\xfe"
+    for spell, read in SPELLED:
+        spelled = spell(before + sought + after)
+        data = shift.encode() + spelled + b" "
+        places = [view.place(view.data.index(sought)) for view in views(data) if sought in view.data]
+        begins = len(shift) + len(before) * read
+        assert any(abs(place - begins) <= BLOCK for place in places), (spelled, places, begins)
+
+
+SPELLED: Final[list[tuple[Callable[[bytes], bytes], float]]] = [
+    (lambda data: data.hex().encode(), 2),
+    (base64.b64encode, 4 / 3),
+    (lambda data: base64.urlsafe_b64encode(data).rstrip(b"="), 4 / 3),
+    (base64.b32encode, 8 / 5),
+    (lambda data: base64.b32encode(data).lower(), 8 / 5),
+    (base64.b32hexencode, 8 / 5),
+]
+"""Each with its characters for a byte."""
+
+BLOCK = 8
+"""Characters at most that stand together for some bytes."""
 
 
 def test_septets_are_packed_as_the_standard_shows() -> None:

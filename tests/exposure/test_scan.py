@@ -8,7 +8,8 @@ import pytest
 
 from grue.exposure.scan import NUMBER, Canary, Hit
 from tests.exposure import scanned
-from tests.exposure.mutants import BEGUN, CODE, LINK, MUTANTS, Mutant
+from tests.exposure.leaks import BEGUN, CODE, LINK, Mutant
+from tests.exposure.mutants import MUTANTS
 from tests.exposure.scanned import DECOYS, ScannedWorld, few_key_packages, logged
 
 

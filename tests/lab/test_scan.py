@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hmac
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -21,7 +22,8 @@ from grue.client.attachments import put
 from grue.client.client import Client
 from grue.client.oblivious import ObliviousTransport, open_transport
 from grue.errors import CorruptDatabase
-from grue.exposure import surfaces
+from grue.exposure import surfaces, swap
+from grue.exposure.rest import at_rest
 from grue.exposure.scan import ADDRESS, INSTANT, NUMBER, TAG, TEXT, Canary, Hit, Scanner, canary
 from grue.lab.fill import filled
 from grue.lab.scan import scan, secrets_of
@@ -177,6 +179,39 @@ def test_a_canary_is_what_it_looks_like(written: str, kind: str) -> None:
     assert canary(written).kind == kind
 
 
+def test_nothing_is_written_while_a_server_is_scanned(data: Path, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with closing(apsw.Connection(str(data / "server.db"))) as server:
+        # What it wrote last is in the log only.
+        server.execute("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0").fetchall()
+        server.execute("CREATE TABLE leak (a); INSERT INTO leak VALUES (?)", (ALICE,)).fetchall()
+        before = times_of(data, scratch)
+        run = [str(Path(sys.executable).with_name("grue")), "--json", "lab", "scan", str(data), "--data", str(data)]
+        env = {**os.environ, "TMPDIR": str(scratch), "SQLITE_TMPDIR": str(scratch)}
+        scanned = subprocess.run([*run, "--canary", ALICE], capture_output=True, text=True, check=False, env=env)
+        assert times_of(data, scratch) == before
+    assert '"surface": "database row", "where": "server.db, leak.a"' in scanned.stdout, scanned.stderr
+
+
+def test_nothing_is_written_while_what_is_at_rest_is_captured(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database(data / "server.db", "leak", "a", ALICE)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    before = times_of(data, scratch)
+    assert (ALICE,) in at_rest(data).rows
+    assert swap.snapshot(data).tables[0].rows == [(ALICE,)]
+    assert times_of(data, scratch) == before
+
+
+def times_of(*folders: Path) -> dict[Path, int]:
+    """When each folder, and each file in it, was last written to: a file that came and went shows in its folder's."""
+    return {path: path.stat().st_mtime_ns for folder in folders for path in (folder, *folder.rglob("*"))}
+
+
 def test_the_verb_lists_what_it_finds_and_ends_with_5(data: Path) -> None:
     (data / "access.log").write_text(f"{ALICE}\n")
     run = [str(Path(sys.executable).with_name("grue")), "--json", "lab", "scan", str(data), "--data", str(data)]
@@ -210,6 +245,18 @@ def test_zstandard_is_unpacked(data: Path) -> None:
         compress = importlib.import_module("zstandard").compress
     (data / "old.zst").write_bytes(compress(ALICE.encode()))
     assert "old.zst, zstd stream" in {hit.where for hit in found(data)}
+
+
+def test_a_zstandard_stream_that_cannot_be_opened_is_said(data: Path) -> None:
+    (data / "old.zst").write_bytes(b"\x28\xb5\x2f\xfd" + os.urandom(40))
+    without = "import sys; sys.modules['zstandard'] = sys.modules['compression.zstd'] = None"
+    program = [sys.executable, "-c", f"{without}\nfrom grue.cli.main import main; main()"]
+    run = ["lab", "scan", str(data), "--canary", ALICE]
+    told = subprocess.run([*program, "--json", *run], capture_output=True, text=True, check=False)
+    assert json.loads(told.stdout.splitlines()[-1])["unopened"] == ["old.zst, zstd stream"]
+    said = subprocess.run([*program, *run], capture_output=True, text=True, check=False)
+    assert "zstd streams were not opened" in said.stderr
+    assert (told.returncode, said.returncode) == (0, 0)
 
 
 # --- a server on the network ----------------------------------------------------------------------

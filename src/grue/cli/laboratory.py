@@ -52,23 +52,28 @@ def scan(
     shell: Injected,
 ) -> int:
     """Search what a server keeps for what it must not keep, in every form. Ends with 5 when something is at rest."""
+    from grue.cli.shell import safe
     from grue.errors import UsageError
     from grue.exposure import scan as scanner
-    from grue.lab.scan import scan as run
-    from grue.lab.scan import secrets_of
+    from grue.lab.scan import scan_all, secrets_of
 
-    secrets = secrets_of(data) if data is not None else None
+    canaries = [scanner.canary(written) for written in canary]
+    moments = [float(one.value) for one in canaries if one.kind == scanner.INSTANT]
     try:
+        secrets = secrets_of(data, moments=moments) if data is not None else None
         with shell.waiting("Searching ..."):
-            hits = run(places, [scanner.canary(written) for written in canary], secrets, process=process)
+            hits, unopened = scan_all(places, canaries, secrets, process=process)
     except OSError as error:
         raise UsageError(f"{error.strerror}: {error.filename or 'the process'}.") from None
     for hit in hits:
         shell.emit({"canary": hit.canary, "form": hit.form, "surface": hit.surface, "where": hit.where})
         shell.say(lambda hit=hit: _line(hit))  # type: ignore[misc]
     at_rest = sum(hit.at_rest for hit in hits)
-    fields = {"at_rest": at_rest, "live": len(hits) - at_rest, "keys": len(secrets.keys) if secrets else 0}
+    keys = len(secrets.keys) if secrets else 0
+    fields = {"at_rest": at_rest, "live": len(hits) - at_rest, "keys": keys, "unopened": unopened}
     shell.result(fields, "Nothing was found at rest." if not at_rest else f"{at_rest} finds at rest.")
+    if unopened:
+        shell.note(f"zstd streams were not opened, for want of the package `zstandard`: {safe('; '.join(unopened))}.")
     return CHECK_FAILED if at_rest else 0
 
 

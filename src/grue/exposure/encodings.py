@@ -1,6 +1,7 @@
 """The forms in which a number, an address, a text or an instant may lie in bytes, for who searches them.
 
-What is encrypted is not among them. What is tagged under a key is only for who gives the keys: see `keyed`.
+What is encrypted is not among them. What is tagged under a key is only for who gives the keys: see `keyed`. The `of_`
+functions have hexadecimal and base64 among their forms; who searches for the others reads those beforehand (`spelled`).
 """
 
 import base64
@@ -9,17 +10,36 @@ import hmac
 import ipaddress
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Final, TypeAlias
+
+import phonenumbers
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 Forms: TypeAlias = dict[bytes, str]
 """What to search for, and the name of the form that it is."""
 
 Named: TypeAlias = Iterator[tuple[str, bytes]]
 
-HASHES: Final = ("md5", "sha1", "sha256", "sha512", "blake2b")
-KEYED_HASHES: Final = ("sha256", "sha1", "sha512")
+COMMON_HASHES: Final = ("md5", "sha1", "sha256", "sha512", "blake2b")
+"""Those that a report looks for."""
+
+HASHES: Final = (*COMMON_HASHES, "sha224", "sha384", "sha3_256", "sha3_224", "sha3_384", "sha3_512", "blake2s")
+HMACS: Final = ("sha256", "sha1", "sha512", "md5", "sha224", "sha384", "sha3_256", "sha3_512", "blake2b", "blake2s")
+AFFIXED: Final = ("sha256", "sha1", "sha512", "md5", "sha3_256")
+"""Hashes of key and data joined, in either order."""
+
+AES_KEYS: Final = frozenset({16, 24, 32})
+"""Bytes."""
+
+SPACES: Final = (" ", "-", ".", "/", "\N{NO-BREAK SPACE}")
+"""What people write between the groups of a number."""
 DIGEST_BYTES: Final = 8
 """A digest is found by its first bytes, however it was cut."""
 
@@ -33,57 +53,58 @@ MIN_NEEDLE: Final = 5
 @cache
 def of_number(number: str) -> frozenset[bytes]:
     """An E.164 number in the forms that software and telephone networks give it."""
-    return frozenset(number_forms(number))
+    return frozenset(_and_spelled(number_forms(number, COMMON_HASHES)))
 
 
 @cache
 def of_text(text: str) -> frozenset[bytes]:
     """A message's text, whole and in parts, of which one survives being cut."""
-    return frozenset(text_forms(text))
+    return frozenset(_and_spelled(text_forms(text, COMMON_HASHES)))
 
 
 def of_bytes(data: bytes) -> frozenset[bytes]:
     """An identifier or key."""
-    return frozenset(identifier_forms(data))
+    return frozenset(_and_spelled(identifier_forms(data)))
 
 
 def of_address(address: str) -> frozenset[bytes]:
     """An IP address in words."""
-    return frozenset(_long(_of_text(address)))
+    return frozenset(_and_spelled(_long(_of_text(address))))
 
 
 # --- the same with the names of the forms ---------------------------------------------------------
 
 
-def number_forms(number: str) -> Forms:
-    """What `of_number` searches for."""
+def number_forms(number: str, hashes: Iterable[str] = HASHES) -> Forms:
+    """As text, also as people write it; packed, as integers and floats; hashed."""
     digits = number.lstrip("+")
     return _long(
         _of_text(digits[-9:]),
         _labelled("backwards", _of_text(digits[-9:][::-1])),
+        *(_labelled("with spaces", _of_text(written)) for written in _spaced(number)),
         _packed(digits),
         _integers(int(digits)),
-        *(_hashes(written) for written in number_as_hashed(number)),
+        *(_hashes(written, hashes) for written in number_as_hashed(number)),
     )
 
 
-def text_forms(text: str) -> Forms:
-    """What `of_text` searches for."""
+def text_forms(text: str, hashes: Iterable[str] = HASHES) -> Forms:
+    """As text and hashed, in parts, and as the radio has it."""
     plain = text.encode()
     longest = max(text.split(), key=len)
     starts = range(0, max(len(plain) - PART_BYTES, 0) + 1, PART_BYTES // 2)
     return _long(
         _of_text(text),
         _of_text(longest),
-        _hashes(plain),
+        _hashes(plain, hashes),
         iter([("seven bits a character", _septets(text)), ("seven bits a character", _septets(longest))]),
         (("a part", plain[at : at + PART_BYTES]) for at in starts),
     )
 
 
 def identifier_forms(data: bytes) -> Forms:
-    """What `of_bytes` searches for."""
-    return _long(_written("bytes", data), iter([("bytes backwards", data[::-1])]))
+    """Bytes of either order."""
+    return _long(iter([("bytes", data), ("bytes backwards", data[::-1])]))
 
 
 def address_forms(address: str) -> Forms:
@@ -93,8 +114,8 @@ def address_forms(address: str) -> Forms:
     return _long(
         *(_of_text(words) for words in {str(ip), ip.exploded, ip.reverse_pointer.rsplit(".", 2)[0]}),
         _of_text(str(int(ip))),
-        _labelled("packed", _written("bytes", packed)),
-        iter([("packed, hexadecimal", ip.packed.hex().encode()), ("packed backwards", packed[::-1])]),
+        iter([("packed", packed), ("packed, hexadecimal", ip.packed.hex().encode())]),
+        iter([("packed, hexadecimal", ip.packed.hex().upper().encode()), ("packed backwards", packed[::-1])]),
         *(_hashes(data) for data in address_as_hashed(address)),
     )
 
@@ -130,7 +151,7 @@ def instant_forms(at: float) -> Forms:
 
 
 def keyed(inputs: Iterable[bytes], keys: dict[str, bytes]) -> Forms:
-    """Tags of the inputs under each key, by the key's name: HMAC with three hashes, and BLAKE2b with a key."""
+    """Tags of the inputs under each key, by the key's name; costs some 60 us a key and input."""
     inputs = list(inputs)
     return _long(*(_tags(name, key, data) for name, key in keys.items() for data in inputs))
 
@@ -139,8 +160,28 @@ def number_as_hashed(number: str) -> tuple[bytes, ...]:
     """What software hashes when it hashes a number."""
     digits = number.lstrip("+")
     value = int(digits)
-    texts = (number, digits, "00" + digits, f"tel:{number}")
+    texts = dict.fromkeys((number, digits, "00" + digits, f"tel:{number}", *_national(number)))
     return (*(text.encode() for text in texts), value.to_bytes(8, "big"), value.to_bytes(8, "little"))
+
+
+@cache
+def _national(number: str) -> tuple[str, ...]:
+    """As it is dialled and written in its country, and written abroad; nothing for a country that there is not."""
+    with suppress(phonenumbers.NumberParseException):
+        parsed = phonenumbers.parse(number)
+        national = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+        abroad = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+        dialled = "".join(filter(str.isdecimal, national))
+        return (dialled, phonenumbers.national_significant_number(parsed), national, abroad)
+    return ()
+
+
+def _spaced(number: str) -> Iterator[str]:
+    """With something between the groups of its digits, of which the country is left out."""
+    for _, _, national, abroad in filter(None, [_national(number)]):
+        yield national
+        groups = abroad.replace("-", " ").split()[1:]
+        yield from (space.join(groups) for space in SPACES if len(groups) > 1)
 
 
 def address_as_hashed(address: str) -> tuple[bytes, ...]:
@@ -155,29 +196,27 @@ def hash_forms(data: bytes) -> Forms:
 
 def digest_forms(label: str, digest: bytes) -> Forms:
     """A digest, tag or key that is found by its first bytes, however it was cut."""
-    return _long(_digest(label, digest))
+    return _long(iter([(label, _cut(digest))]))
 
 
 # --- parts ----------------------------------------------------------------------------------------
 
 
 def _of_text(text: str) -> Named:
-    plain = text.encode()
-    yield "text", plain
+    yield "text", text.encode()
     yield "UTF-16 LE", text.encode("utf-16-le")
     yield "UTF-16 BE", text.encode("utf-16-be")
-    yield from _encoded(plain)
+    yield "UTF-32 LE", text.encode("utf-32-le")
+    yield "UTF-32 BE", text.encode("utf-32-be")
 
 
-def _written(label: str, data: bytes) -> Named:
-    yield label, data
-    yield from _encoded(data)
-
-
-def _encoded(data: bytes) -> Named:
-    yield "hexadecimal", data.hex().encode()
-    yield "hexadecimal", data.hex().upper().encode()
-    yield from (("base64", form) for form in _base64(data))
+def _and_spelled(forms: Forms) -> Iterator[bytes]:
+    """Each form, and each in hexadecimal and base64."""
+    for form in forms:
+        yield form
+        yield form.hex().encode()
+        yield form.hex().upper().encode()
+        yield from (spelled for spelled in _base64(form) if len(spelled) >= MIN_NEEDLE)
 
 
 def _base64(data: bytes) -> Iterator[bytes]:
@@ -239,31 +278,38 @@ def _varint_high_first(value: int) -> bytes:
     return bytes(reversed(out))
 
 
-def _hashes(data: bytes) -> Named:
-    for name in HASHES:
-        yield from _digest(name, hashlib.new(name, data, usedforsecurity=False).digest())
+def _hashes(data: bytes, hashes: Iterable[str] = HASHES) -> Named:
+    for name in hashes:
+        yield name, _cut(hashlib.new(name, data, usedforsecurity=False).digest())
 
 
-def _digest(label: str, digest: bytes) -> Named:
-    digest = digest[:DIGEST_BYTES]
-    yield label, digest
-    yield f"{label}, hexadecimal", digest.hex().encode()
-    yield f"{label}, hexadecimal", digest.hex().upper().encode()
-    yield f"{label}, base64", base64.b64encode(digest)[:-2]
-    yield f"{label}, base64", base64.urlsafe_b64encode(digest)[:-2]
+def _cut(digest: bytes) -> bytes:
+    return digest[:DIGEST_BYTES]
 
 
 def _tags(name: str, key: bytes, data: bytes) -> Named:
-    for algorithm in KEYED_HASHES:
-        yield from _digest(f"HMAC-{algorithm} under {name}", hmac.digest(key, data, algorithm))
+    for algorithm in HMACS:
+        yield f"HMAC-{algorithm} under {name}", _cut(hmac.digest(key, data, algorithm))
     for size in (16, 32, 64):
-        tag = hashlib.blake2b(data, key=key[:64], digest_size=size).digest()
-        yield from _digest(f"BLAKE2b under {name}", tag)
-    for algorithm in ("sha256", "sha1"):
+        yield f"BLAKE2b under {name}", _cut(hashlib.blake2b(data, key=key[:64], digest_size=size).digest())
+    for size in (16, 32):
+        yield f"BLAKE2s under {name}", _cut(hashlib.blake2s(data, key=key[:32], digest_size=size).digest())
+    for algorithm in AFFIXED:
         for joined in (key + data, data + key):
-            yield from _digest(
-                f"{algorithm} with {name}", hashlib.new(algorithm, joined, usedforsecurity=False).digest()
-            )
+            yield f"{algorithm} with {name}", _cut(hashlib.new(algorithm, joined, usedforsecurity=False).digest())
+    for info, salt in ((data, None), (b"", data)):
+        yield f"HKDF under {name}", _cut(HKDF(SHA256(), 32, salt=salt, info=info).derive(key))
+    if len(key) in AES_KEYS:
+        yield f"AES-CMAC under {name}", _cut(_cmac(key, data))
+    if len(key) == 32:
+        yield f"AES-CMAC under {name}", _cut(_cmac(key[:16], data))
+        yield f"Poly1305 under {name}", _cut(Poly1305.generate_tag(key, data))
+
+
+def _cmac(key: bytes, data: bytes) -> bytes:
+    mac = CMAC(AES(key))
+    mac.update(data)
+    return mac.finalize()
 
 
 def _labelled(label: str, forms: Named) -> Named:

@@ -109,7 +109,12 @@ class Sight:
     hidden: str
 
 
-_TALKS: Final = "numbers, names, texts, who writes to whom"
+GUESS: Final = "except by guessing from times"
+"""Nothing is delayed, mixed or sent as cover on any way, so no time is hidden from who sees requests come and go."""
+
+TALKS: Final = "who writes to whom"
+
+_SAID: Final = f"numbers, names, texts; {TALKS}, {GUESS}"
 
 
 def sights(*, relay: bool, proxy: bool) -> list[Sight]:
@@ -117,21 +122,21 @@ def sights(*, relay: bool, proxy: bool) -> list[Sight]:
     address = "the proxy's address" if proxy else "your address"
     on_account = f"{address} with your account, when it registers, draws tokens, sends SMS or is written to anew"
     if relay:
-        server = Sight(SERVER, f"{on_account}; one anonymous request at a time", "your address with any of those")
+        hidden = f"your address with any of those, {GUESS}; what is looked up, what encrypted messages say"
+        server = Sight(SERVER, f"{on_account}; one anonymous request at a time", hidden)
     else:
-        server = Sight(
-            SERVER, f"{on_account}; {address} with which mailboxes are read and written together", "what is looked up"
-        )
+        together = f"{address} with which mailboxes are read and written together, and so, with times, {TALKS}"
+        server = Sight(SERVER, f"{on_account}; {together}", "what is looked up, what encrypted messages say")
     found = [server]
     if relay:
         seen = f"{address}, when something is asked, its size, about how many conversations you have"
-        found.append(Sight(RELAY, seen, f"what is asked; {_TALKS}"))
+        found.append(Sight(RELAY, seen, f"what is asked; {_SAID}"))
     if proxy:
         ends = "the server and the relay" if relay else "the server"
-        found.append(Sight(PROXY, f"your address, unless it is Tor; {ends}, sizes and times", _TALKS))
+        found.append(Sight(PROXY, f"your address, unless it is Tor; {ends}, sizes and times", _SAID))
     first = PROXY if proxy else ("server and the relay" if relay else SERVER)
     behind = "; what it leads to, unless that is Tor" if proxy else ""
-    found.append(Sight(NETWORK, f"that you use the {first}, sizes and times{behind}", _TALKS))
+    found.append(Sight(NETWORK, f"that you use the {first}, sizes and times{behind}", _SAID))
     found.append(
         Sight(CARRIERS, "your registration's SMS; of every SMS both numbers and the text", "encrypted messages")
     )

@@ -1,33 +1,24 @@
 """What lies on a server's disk: every byte of every file, and the database as tables; but not the directory's key."""
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import apsw
-
 from grue.exposure.captures import SERVER_AT_REST, Capture, Piece
+from grue.exposure.snapshot import Snapshot, databases_in, opened
 
 APART: Final = frozenset({"directory.key"})
 """Kept in a file of its own, which can lie on another machine."""
 
-MAGIC: Final = b"SQLite format 3\0"
-
 
 def at_rest(data: Path) -> Capture:
-    """Capture a server's data as it is now; the server may be running. The files are copied before they are read."""
-    with tempfile.TemporaryDirectory(prefix="grue-at-rest-") as copied:
-        copy = Path(copied) / "data"
-        shutil.copytree(data, copy, ignore=shutil.ignore_patterns(*APART))
-        files = [path for path in sorted(copy.rglob("*")) if path.is_file()]
-        pieces = [Piece(f"{path.relative_to(copy)}, bytes", _dense(path.read_bytes())) for path in files]
-        databases = [path for path in files if _is_database(path)]
-        read = [table for path in databases for table in tables(path)]
+    """Capture a server's data as it is now; the server may be running. Everything is read into memory first."""
+    paths = [path for path in sorted(data.rglob("*")) if path.is_file() and path.name not in APART]
+    files = {str(path.relative_to(data)): path.read_bytes() for path in paths}
+    pieces = [Piece(f"{name}, bytes", _dense(contents)) for name, contents in files.items()]
+    read = [table for taken in databases_in(files) for table in tables(taken)]
     columns = [column for table in read for column in table.columns()]
     return Capture(SERVER_AT_REST, [*columns, *pieces], rows=[row for table in read for row in table.rows])
 
@@ -60,14 +51,9 @@ def _dense(data: bytes) -> bytes:
     return re.sub(rb"\0{16,}", bytes(16), data)
 
 
-def _is_database(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
-
-
-def tables(path: Path) -> Iterator[Table]:
-    """Every table of a database, which is to be a copy: its log is written back."""
-    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as database:
+def tables(taken: Snapshot) -> Iterator[Table]:
+    """Every table of a database, its log included."""
+    with opened(taken) as database:
         names = [str(name) for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         for name in names:
             heads = tuple(str(column[1]) for column in database.execute(f'PRAGMA table_info("{name}")'))

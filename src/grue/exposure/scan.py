@@ -17,7 +17,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from grue.exposure import encodings
 from grue.exposure.encodings import SCALES, Forms
-from grue.exposure.surfaces import MEMORY, Surface, unpacked
+from grue.exposure.spelled import View, views
+from grue.exposure.surfaces import MEMORY, Surface, unopened, unpacked
 
 NUMBER: Final = "number"
 ADDRESS: Final = "address"
@@ -40,6 +41,9 @@ PREFIX: Final = 4
 
 MAX_PLACES: Final = 1000
 """Places of one needle on one surface that are looked at."""
+
+THE_SAME: Final = frozenset({("hexadecimal", "packed digits")})
+"""Spellings of a form that are another form: digits, two in a byte, are in hexadecimal the number's text."""
 
 MIN_CODE: Final = 5
 """Digits: shorter integers are days and counts."""
@@ -91,6 +95,9 @@ class Together(NamedTuple):
 Derive: TypeAlias = Callable[[str], dict[str, bytes]]
 """What the directory's key makes of a text, each under its name; `TAG` among them."""
 
+Label: TypeAlias = Callable[[str], list[bytes]]
+"""What the server makes MACs of for a text, with what it puts before and after it."""
+
 
 @dataclass(frozen=True)
 class Secrets:
@@ -99,6 +106,7 @@ class Secrets:
     keys: dict[str, bytes] = field(default_factory=dict, repr=False)
     """By their names."""
     derive: Derive = field(default=lambda _: {}, repr=False)
+    label: Label = field(default=lambda _: [], repr=False)
 
 
 class Hit(NamedTuple):
@@ -137,12 +145,14 @@ class Scanner:
         numbers = [one for one in alone if one.kind == NUMBER]
         pairs = [Together(one, other) for one, other in itertools.combinations(numbers, 2)]
         self._pairs = [*pairs, *together]
-        self._by_start: defaultdict[int, list[tuple[bytes, _Mark]]] = defaultdict(list)
+        self._by_start: dict[int, list[tuple[bytes, _Mark]]] = {}
         for one in dict.fromkeys([*alone, *(one for pair in self._pairs for one in (pair.one, pair.other))]):
             self._add(one, self._forms(one))
         for pair in pairs:
             self._add(Canary("pair", str(pair)), self._pair_forms(pair))
         self._values = _exact_values(alone)
+        self.unopened: dict[str, None] = {}
+        """Packed streams that were met and could not be opened, by their places."""
         self._instants = [(int(float(one.value)), one) for one in alone if one.kind == INSTANT]
 
     def scan(self, surfaces: Iterable[Surface]) -> list[Hit]:
@@ -150,15 +160,17 @@ class Scanner:
         hits: dict[Hit, None] = {}
         for outer in surfaces:
             for surface in itertools.chain([outer], unpacked(outer)):
+                self.unopened.update(dict.fromkeys(unopened(surface)))
                 hits.update(dict.fromkeys(self._on(surface)))
         return list(hits)
 
     # --- what is searched for ---------------------------------------------------------------------
 
     def _add(self, one: Canary, forms: Forms) -> None:
+        marks = {form: _Mark(one, form) for form in forms.values()}
         for needle, form in forms.items():
             start = int.from_bytes(needle[:PREFIX], "little")
-            self._by_start[start].append((needle, _Mark(one, form)))
+            self._by_start.setdefault(start, []).append((needle, marks[form]))
 
     def _forms(self, one: Canary) -> Forms:
         match one.kind:
@@ -176,7 +188,7 @@ class Scanner:
 
     def _keyed(self, inputs: Iterable[bytes], text: str) -> Forms:
         """Tags under the server's keys; what its directory's key makes of it, and hashes and tags of that."""
-        forms = encodings.keyed(inputs, self._secrets.keys)
+        forms = encodings.keyed([*inputs, *self._secrets.label(text)], self._secrets.keys)
         for label, value in self._secrets.derive(text).items():
             forms |= encodings.keyed([value], self._secrets.keys)
             forms |= encodings.hash_forms(value)
@@ -209,6 +221,16 @@ class Scanner:
         yield from self._values_in(surface)
 
     def _search(self, data: bytes) -> Iterator[_Found]:
+        yield from self._search_bytes(data)
+        for view in views(data):
+            yield from self._search_spelled(view)
+
+    def _search_spelled(self, view: View) -> Iterator[_Found]:
+        for mark, at in self._search_bytes(view.data):
+            if (view.spelling, mark.form) not in THE_SAME:
+                yield _Found(_Mark(mark.canary, f"{mark.form}, {view.spelling}"), view.place(at))
+
+    def _search_bytes(self, data: bytes) -> Iterator[_Found]:
         for start in self._starts_in(data):
             for needle, mark in self._by_start[start]:
                 at = data.find(needle)
@@ -220,12 +242,12 @@ class Scanner:
 
     def _starts_in(self, data: bytes) -> set[int]:
         """Which first bytes of needles stand anywhere: each of the four alignments read as 32-bit integers."""
-        starts, view = set(self._by_start), memoryview(data)
+        starts, view = self._by_start.keys(), memoryview(data)
         found: set[int] = set()
         for at in range(PREFIX):
             whole = (len(data) - at) // PREFIX * PREFIX
             if whole > 0:
-                found |= starts.intersection(_little_endian(view[at : at + whole]))
+                found.update(filter(starts.__contains__, _little_endian(view[at : at + whole])))
         return found
 
     def _pairs_in(self, surface: Surface, found: Sequence[_Found]) -> Iterator[Hit]:

@@ -8,11 +8,10 @@ import importlib
 import lzma
 import os
 import re
-import tempfile
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,7 +19,8 @@ from typing import Any, Final, NamedTuple
 import apsw
 
 from grue.errors import CorruptDatabase
-from grue.exposure.rest import MAGIC, tables
+from grue.exposure.rest import tables
+from grue.exposure.snapshot import MAGIC, Snapshot, opened, snapshot
 from grue.protocol.record import RECORD_BYTES
 
 DATABASE: Final = "database"
@@ -131,13 +131,17 @@ def of_image(path: Path) -> Iterator[Surface]:
 
 
 def of_memory(process: int) -> Iterator[Surface]:
-    """What a running process has in memory. Raises PermissionError without the right to trace it."""
+    """What a running process has written in its memory; not the programs and libraries that are mapped to be read.
+
+    Raises PermissionError without the right to trace it.
+    """
     maps = Path(f"/proc/{process}/maps").read_text().splitlines()
     with Path(f"/proc/{process}/mem").open("rb", buffering=0) as memory:
         for line in maps:
             span, rights, *_, name = [*line.split(maxsplit=5), ""][:6]
             low, high = (int(end, 16) for end in span.split("-"))
-            if rights.startswith("r") and not name.startswith("[v"):
+            written = rights.startswith("rw") or not name.startswith("/")
+            if rights.startswith("r") and written and not name.startswith("[v"):
                 for at in range(low, high, CHUNK):
                     with suppress(OSError, ValueError):
                         memory.seek(at)
@@ -183,25 +187,18 @@ def _dense(data: bytes) -> bytes:
 
 
 def _database(path: Path, name: str) -> Iterator[Surface]:
-    """The file and its log page by page, then what SQLite reads in them, from a copy."""
-    data = path.read_bytes()
-    log_path = path.with_name(path.name + "-wal")
-    log = log_path.read_bytes() if log_path.exists() else b""
-    with tempfile.TemporaryDirectory(prefix="grue-scan-") as folder:
-        copy = Path(folder) / "copy.db"
-        copy.write_bytes(data)
-        copy.with_name("copy.db-wal").write_bytes(log)
-        try:
-            owners = _owners(copy)
-            rows = [_table(name, table.name, table.heads, table.rows) for table in tables(copy)]
-        except apsw.Error:
-            # Torn, as a server wrote meanwhile, or damaged. To read the rest only would look like "nothing found".
-            raise CorruptDatabase(f"({name})") from None
-        earlier = owners
-        with suppress(apsw.Error):  # The file without its log need not be whole.
-            copy.write_bytes(data)
-            copy.with_name("copy.db-wal").unlink(missing_ok=True)
-            earlier = _owners(copy)
+    """The file and its log page by page, then what SQLite reads in them."""
+    taken = snapshot(path)
+    data, log = taken
+    try:
+        owners = _owners(taken)
+        rows = [_table(name, table.name, table.heads, table.rows) for table in tables(taken)]
+    except apsw.Error:
+        # Torn, as a server wrote meanwhile, or damaged. To read the rest only would look like "nothing found".
+        raise CorruptDatabase(f"({name})") from None
+    earlier = owners
+    with suppress(apsw.Error):  # The file without its log need not be whole.
+        earlier = _owners(Snapshot(data))
     page = int.from_bytes(data[16:18], "big") or 1
     page = 65536 if page == 1 else page
     yield Surface(DATABASE, name, data, _pages(name, len(data), page, earlier))
@@ -210,9 +207,9 @@ def _database(path: Path, name: str) -> Iterator[Surface]:
     yield from rows
 
 
-def _owners(database: Path) -> dict[int, str]:
+def _owners(taken: Snapshot) -> dict[int, str]:
     """Which table, or which table's index, each page belongs to. Free pages are in none."""
-    with closing(apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+    with opened(taken) as connection:
         table_of = dict(connection.execute("SELECT name, tbl_name FROM sqlite_schema"))
         owners = connection.execute("SELECT pageno, name FROM dbstat")
         return {int(str(number)): str(table_of.get(name, name)) for number, name in owners}
@@ -273,19 +270,21 @@ def _zstd() -> Callable[[], Any] | None:
     return None
 
 
-STREAMS: Final[dict[str, tuple[bytes, Callable[[], Any]]]] = {
+STREAMS: Final[dict[str, tuple[bytes, Callable[[], Any] | None]]] = {
     "gzip": (rb"\x1f\x8b\x08", _zlib(31)),
     "zlib": (rb"\x78[\x01\x5e\x9c\xda]", _zlib(15)),
     "bzip2": (rb"BZh[1-9]1AY&SY", bz2.BZ2Decompressor),
     "xz": (rb"\xfd7zXZ\0", lzma.LZMADecompressor),
-    **({"zstd": (rb"\x28\xb5\x2f\xfd", zstd)} if (zstd := _zstd()) else {}),
+    "zstd": (rb"\x28\xb5\x2f\xfd", _zstd()),
 }
-"""What a packed stream begins with, and what unpacks it."""
+"""What a packed stream begins with, and what unpacks it; None where nothing here does."""
 
 
 def unpacked(surface: Surface, depth: int = MAX_DEPTH) -> Iterator[Surface]:
     """What is packed in a surface, and what is packed in that."""
     for name, (magic, decompressor) in STREAMS.items():
+        if decompressor is None:
+            continue
         for match in re.finditer(magic, surface.data):
             data = _unpack(surface.data, match.start(), decompressor())
             if data:
@@ -294,6 +293,14 @@ def unpacked(surface: Surface, depth: int = MAX_DEPTH) -> Iterator[Surface]:
                 yield inner
                 if depth > 1:
                     yield from unpacked(inner, depth - 1)
+
+
+def unopened(surface: Surface) -> Iterator[str]:
+    """Where a packed stream begins that nothing here unpacks."""
+    for name, (magic, decompressor) in STREAMS.items():
+        if decompressor is None:
+            for match in re.finditer(magic, surface.data):
+                yield f"{surface.part(match.start()).where}, {name} stream"
 
 
 def _unpack(data: bytes, at: int, decompressor: Any) -> bytes:

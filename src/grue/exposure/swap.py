@@ -4,9 +4,7 @@ Whoever plays has all that is at rest and the operator's keys, and so knows the 
 here knows a table or a column by name: what is new in the schema is counted as well.
 """
 
-import shutil
 import struct
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from grue.exposure.rest import MAGIC, Table, tables
+from grue.exposure.rest import Table, tables
+from grue.exposure.snapshot import MAGIC, databases_in, whole
 
 Features: TypeAlias = dict[str, float]
 """By name; what is not there counts as 0. The name begins with the group, up to the first colon."""
@@ -60,14 +59,11 @@ class Snapshot:
 
 
 def snapshot(data: Path) -> Snapshot:
-    """Copy what is there; the server may be running."""
-    with tempfile.TemporaryDirectory(prefix="grue-swap-") as copied:
-        copy = Path(copied) / "data"
-        shutil.copytree(data, copy)
-        files = {str(path.relative_to(copy)): path.read_bytes() for path in sorted(copy.rglob("*")) if path.is_file()}
-        databases = [copy / name for name, contents in files.items() if contents.startswith(MAGIC)]
-        read = [table for path in databases for table in tables(path)]
-        return Snapshot(files, b"".join(path.read_bytes() for path in databases), read)
+    """Read what is there; the server may be running."""
+    files = {str(path.relative_to(data)): path.read_bytes() for path in sorted(data.rglob("*")) if path.is_file()}
+    databases = databases_in(files)
+    read = [table for one in databases for table in tables(one)]
+    return Snapshot(files, b"".join(map(whole, databases)), read)
 
 
 def features(one: Snapshot, people: Mapping[str, Sequence[bytes]]) -> Features:

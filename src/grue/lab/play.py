@@ -3,7 +3,6 @@
 Grue is played twice, `direct` and `oblivious`: what the server is given differs, the life does not.
 """
 
-import shutil
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,8 @@ from typing import Final
 
 from grue.exposure.lives import DAY, Event, Kind, Life, Person
 from grue.exposure.records import CallDetail, Dialled, Heard, Held, Return
-from grue.exposure.rest import MAGIC, Table, tables
+from grue.exposure.rest import Table, tables
+from grue.exposure.snapshot import databases_in
 from grue.lab.classic import KEPT_DAYS, ClassicDirectory
 from grue.lab.inprocess import Codes, World
 from grue.lab.parties import TEXT_BYTES, Party
@@ -307,16 +307,10 @@ async def play_grue(life: Life, *, oblivious: bool) -> GrueTapes:
 
 def snapshot(data: Path, at: float) -> list[Held]:
     """What lies in a server's databases; the server may be running."""
-    with tempfile.TemporaryDirectory(prefix="grue-rest-", dir=data.parent) as copied:
-        copy = Path(copied) / "data"
-        shutil.copytree(data, copy, ignore=shutil.ignore_patterns("*.key", "directory", "blobs"))
-        databases = [path for path in sorted(copy.iterdir()) if path.is_file() and _is_database(path)]
-        return [held for path in databases for table in tables(path) for held in _rows(table, at)]
-
-
-def _is_database(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+    files = {
+        path.name: path.read_bytes() for path in sorted(data.iterdir()) if path.is_file() and path.suffix != ".key"
+    }
+    return [held for taken in databases_in(files) for table in tables(taken) for held in _rows(table, at)]
 
 
 def _rows(table: Table, at: float) -> Iterator[Held]:

@@ -1,37 +1,89 @@
 """Scan what a server keeps, with the keys that the server has: the strongest reader of its disk that there is."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import OprfError, OprfKey
-from grue.errors import UsageError
-from grue.exposure.scan import TAG, Canary, Derive, Hit, Scanner, Secrets, Together
+from grue.errors import BadRequest, UsageError
+from grue.exposure.scan import TAG, Canary, Derive, Hit, Label, Scanner, Secrets, Together
+from grue.exposure.snapshot import opened, snapshot
 from grue.exposure.surfaces import Surface, of_directory, of_file, of_image, of_memory
+from grue.protocol import wire
 from grue.protocol.record import derive
-from grue.server.keys import DIRECTORY_KEY
+from grue.protocol.registration import CODE_WINDOW
+from grue.server.codes import code_input, counted_input
+from grue.server.keys import DIRECTORY, DIRECTORY_KEY, SERVER_KEY, Keys
+from grue.server.run import DATABASE
 
 KEY_BYTES: Final = 32
 """Bytes of each key in a key file."""
 
 
-def secrets_of(data: Path, more: Mapping[str, bytes] | None = None) -> Secrets:
-    """Every key in the key files of a server's data, and what the directory's key makes of a text.
+def secrets_of(data: Path, more: Mapping[str, bytes] | None = None, moments: Iterable[float] = ()) -> Secrets:
+    """Every key in the key files of a server's data, and what the server makes of a number with them.
 
-    A key file is taken without its first line: whole, and in parts of 32 bytes. `more` are keys that are stored
-    nowhere, by their names; those of a PRF are used as such too. Raises UsageError without any.
+    A key file is taken without its first line: whole, and in parts of 32 bytes. To them come the keys of tokens, which
+    are derived and stored nowhere, of all epochs in the directory's manifests. `more` are further keys by their names;
+    those of a PRF are used as such too. `moments`, in Unix seconds, are when a code may have been asked for: the time
+    is in its MAC. Raises UsageError without any key.
     """
     keys: dict[str, bytes] = {}
     for path in sorted(data.glob("*.key")):
         contents = path.read_bytes()
         keys |= _keys_in(path.name, contents.partition(b"\n")[2] or contents)
-    keys |= more or {}
+    derived = {**_token_keys(data), **(more or {})}
+    keys |= derived
     if not keys:
         raise UsageError(f"There is no key file in {data}.")
-    return Secrets(
-        keys,
-        _deriving({name: key for name, key in keys.items() if name.startswith(DIRECTORY_KEY) or name in (more or {})}),
-    )
+    derive = _deriving({name: key for name, key in keys.items() if name.startswith(DIRECTORY_KEY) or name in derived})
+    return Secrets(keys, derive, _labelling(data, derive, windows_of(moments)))
+
+
+def windows_of(moments: Iterable[float]) -> list[int]:
+    """In which windows of codes these moments are, with those beside them."""
+    return sorted({int(at) // CODE_WINDOW + beside for at in moments for beside in (-1, 0, 1)})
+
+
+def _token_keys(data: Path) -> dict[str, bytes]:
+    """The keys of tokens that the directory has published, by purpose and epoch."""
+    path = data / SERVER_KEY
+    seed = path.read_bytes().partition(b"\n")[2][KEY_BYTES:] if path.exists() else b""
+    if len(seed) != KEY_BYTES:
+        return {}
+    keys = Keys(Ed25519PrivateKey.generate(), seed, OprfKey.generate())
+    published = [key for path in (data / DIRECTORY).glob("*/manifest") for key in _published(path)]
+    return {f"{one.purpose} {one.epoch}": keys.token_key(one.purpose, one.epoch).to_bytes() for one in published}
+
+
+def _published(manifest: Path) -> list[wire.TokenKey]:
+    """Those in a manifest, whoever signed it."""
+    with suppress(BadRequest, FileNotFoundError):
+        return wire.MANIFEST.decode(wire.SIGNED_FILE.decode(manifest.read_bytes()).body).token_keys
+    return []
+
+
+def _labelling(data: Path, derive: Derive, windows: Sequence[int]) -> Label:
+    """What `server/codes.py` makes MACs of for a number: the name that it is counted under, and codes."""
+
+    def made(text: str) -> list[bytes]:
+        tag = derive(text).get(TAG)
+        identities = _identities(data, tag) if tag is not None and windows else []
+        return [counted_input(text), *(code_input(text, one, window) for one in identities for window in windows)]
+
+    return made
+
+
+def _identities(data: Path, tag: bytes) -> list[bytes]:
+    """The identity key of the account that has a number."""
+    if not (data / DATABASE).exists():
+        return []
+    with opened(snapshot(data / DATABASE)) as connection:
+        rows = connection.execute("SELECT identity_pub FROM account WHERE phone_tag = ?", (tag,)).fetchall()
+    return [cast("bytes", row[0]) for row in rows]
 
 
 def _keys_in(name: str, body: bytes) -> dict[str, bytes]:
@@ -74,10 +126,32 @@ def scan(
 ) -> list[Hit]:
     """Look for the canaries in directories, files and block devices, and in a process's memory.
 
-    Some 0.1 s for every megabyte. Raises UsageError for a place that is not there, PermissionError for a process
+    Some 0.2 s for every megabyte. Raises UsageError for a place that is not there, PermissionError for a process
     that one may not trace.
     """
-    return Scanner(canaries, secrets, together).scan(surfaces(places, process))
+    return scan_all(places, canaries, secrets, together=together, process=process).hits
+
+
+class Scan(NamedTuple):
+    """What came of a scan."""
+
+    hits: list[Hit]
+    unopened: list[str]
+    """Packed streams that were met and could not be opened: what is in them was not looked at."""
+
+
+def scan_all(
+    places: Sequence[Path],
+    canaries: Iterable[Canary],
+    secrets: Secrets | None = None,
+    *,
+    together: Iterable[Together] = (),
+    process: int | None = None,
+) -> Scan:
+    """The same as `scan`, and what it could not look into."""
+    scanner = Scanner(canaries, secrets, together)
+    hits = scanner.scan(surfaces(places, process))
+    return Scan(hits, list(scanner.unopened))
 
 
 def surfaces(places: Iterable[Path], process: int | None = None) -> Iterator[Surface]:

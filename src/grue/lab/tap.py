@@ -51,10 +51,11 @@ class HttpTap:
         self._server = server
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        # In this order: a request that comes when there is no session any more would be a fault of the tap's.
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._session is not None:
+            await self._session.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         handle = self._socket if request.headers.get("Upgrade", "").lower() == "websocket" else self._request

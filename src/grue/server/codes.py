@@ -42,9 +42,13 @@ MAX_COUNTED: Final = 100_000
 
 def make_code(keys: "Keys", number: str, identity_public: bytes, window: int) -> str:
     """Six digits that only this server can make, and that only this identity can use in this window."""
-    message = b"\0".join([b"grue code v1", number.encode(), window.to_bytes(8, "big") + identity_public])
-    digest = hmac.digest(keys.code_key, message, "sha256")
+    digest = hmac.digest(keys.code_key, code_input(number, identity_public, window), "sha256")
     return f"{int.from_bytes(digest[:16], 'big') % 10**CODE_DIGITS:0{CODE_DIGITS}}"
+
+
+def code_input(number: str, identity_public: bytes, window: int) -> bytes:
+    """What a code is a MAC of."""
+    return b"\0".join([b"grue code v1", number.encode(), window.to_bytes(8, "big") + identity_public])
 
 
 def check_code(keys: "Keys", number: str, identity_public: bytes, code: str, now: int) -> int:
@@ -143,10 +147,15 @@ _MEMORIES: Final[WeakKeyDictionary["Keys", Memory]] = WeakKeyDictionary()
 """One for each server, which its keys stand for here."""
 
 
+def counted_input(number: str) -> bytes:
+    """What the name is a MAC of under which a number is counted."""
+    return b"grue counted v1\0" + number.encode()
+
+
 def counted_for(keys: "Keys", number: str, now: int) -> Counted:
     """What is counted for a number."""
     memory = _MEMORIES.setdefault(keys, Memory(now // CODE_WINDOW))
-    name = hmac.digest(keys.code_key, b"grue counted v1\0" + number.encode(), "sha256")[:16]
+    name = hmac.digest(keys.code_key, counted_input(number), "sha256")[:16]
     counted = memory.counted.pop(name, None) or Counted(memory.since)
     memory.counted[name] = counted
     if len(memory.counted) > MAX_COUNTED:

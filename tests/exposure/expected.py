@@ -1,0 +1,24 @@
+"""Who learns what in the demo, whose clients use a relay: what the documents promise and admit."""
+
+from typing import Final
+
+from grue.exposure.captures import CARRIER, CONTACT, NETWORK, RELAY, SERVER_AT_REST, SERVER_LIVE
+from grue.exposure.facts import Verdict
+
+LEARNED, GUESSED, SIZE, NOT = Verdict.LEARNED, Verdict.GUESSED, Verdict.SIZE_ONLY, Verdict.NOT
+
+OBSERVERS: Final = (SERVER_LIVE, SERVER_AT_REST, RELAY, CARRIER, NETWORK, CONTACT)
+
+EXPECTED: Final = {
+    "registered": (LEARNED, NOT, NOT, LEARNED, NOT, LEARNED),
+    "looked_up": (NOT, NOT, NOT, NOT, NOT, NOT),
+    "whether_found": (NOT, NOT, NOT, NOT, NOT, NOT),
+    "whose_request": (NOT, NOT, NOT, NOT, NOT, NOT),
+    "who_wrote": (NOT, NOT, GUESSED, NOT, GUESSED, LEARNED),
+    "message_text": (SIZE, SIZE, SIZE, NOT, SIZE, LEARNED),
+    "when": (LEARNED, NOT, LEARNED, NOT, LEARNED, LEARNED),
+    "address": (LEARNED, NOT, LEARNED, NOT, LEARNED, NOT),
+    "sms_numbers": (LEARNED, NOT, NOT, LEARNED, NOT, NOT),
+    "sms_text": (LEARNED, NOT, NOT, LEARNED, NOT, NOT),
+}
+"""Of each fact by its id, what each of `OBSERVERS` learns in the demo."""
