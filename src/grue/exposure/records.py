@@ -80,7 +80,21 @@ class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
     to: str = ""
     text: str = ""
     size: int = 0
-    """Bytes of a TLS connection."""
+    """Bytes of something over TLS, without what TLS adds."""
+    up: bool = False
+    """Of TLS: the handset sent it."""
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """What a contact's client opened of what it was delivered."""
+
+    at: float
+    """Unix seconds at which it was delivered."""
+    what: str
+    """`request`, the first message of somebody new; `text`; or `receipt`."""
+    sender: str
+    """Whose conversation it came in: a number."""
+    text: str = ""
 
 
 class Passed(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -105,3 +119,18 @@ class Held(msgspec.Struct, frozen=True):
     table: str
     row: dict[str, str | int | None]
     """By column; bytes as hexadecimal, sealed ones as their length."""
+
+
+class Names(msgspec.Struct, frozen=True):
+    """Whose are ids that lie on a server or pass it: numbers, by ids as hexadecimal."""
+
+    numbers: dict[str, str]
+    """By `account.phone_tag`, for who has the directory's key."""
+    intros: dict[str, str] = {}
+    """By intro mailbox, for whoever looks a number up."""
+    accounts: dict[str, str] = {}
+    """By account, for who has the directory's key."""
+
+    def with_those_of(self, other: "Names") -> "Names":
+        """Of two servers together: their ids are random, and never the same."""
+        return Names(self.numbers | other.numbers, self.intros | other.intros, self.accounts | other.accounts)
