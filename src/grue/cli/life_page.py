@@ -37,8 +37,8 @@ class Material:
     """The classic directory's; None when it is not there."""
     calls: list[CallDetail] = field(default_factory=list)
     """Of the carrier's records those about the target."""
-    cut: tuple[str, ...] = ()
-    """Names of captures that ended in the middle."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what of the run is damaged, and what that means for the page."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,8 +108,8 @@ def _header(material: Material) -> Iterator[str]:
         "Grue. Below is what each of them was given, and what an analyst makes of it. Names and kinds of people are "
         "written in from the truth; an observer has numbers at best.</p>"
     )
-    for name in material.cut:
-        yield f"<p><strong>The capture {escape(name)} was cut short: what follows is from what is left.</strong></p>"
+    for note in material.notes:
+        yield f"<p><strong>{escape(note)}</strong></p>"
     yield '<p class="without quiet">Without scripts everything is shown, one below the other.</p></header>'
 
 

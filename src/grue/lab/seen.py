@@ -84,6 +84,14 @@ TOKENS: Final = frozenset({"DrawTokens", "Drawn"})
 WEEK_DAYS: Final = 7
 """Days between two looks at a server's disk, in lives that are scored: one of four weeks is looked at five times."""
 
+
+class Kept(msgspec.Struct, frozen=True):
+    """`kept.json`: what a run wrote, so that what is cut short or taken away later is noticed."""
+
+    captures: dict[str, int]
+    """Bytes of each capture's file, by its name."""
+
+
 Captures: TypeAlias = Mapping[str, Sequence[Any]]
 """Records of `KINDS`, by the name of the capture."""
 
@@ -102,6 +110,7 @@ def make(seed: int, folder: Path, shape: Shape = YEAR, *, kept_days: int = KEPT_
     order = list(View)
     whole = Answers(brief(life), sorted(shown, key=lambda one: order.index(one.view)))
     save(folder / "answers.json", whole)
+    save(folder / "kept.json", Kept({name: capture_file(folder, name).stat().st_size for name in KINDS}))
     return whole
 
 
@@ -123,8 +132,13 @@ def read(folder: Path) -> Answers:
     return Answers(brief(life), shown)
 
 
+def capture_file(folder: Path, name: str) -> Path:
+    """Where a run has the capture of that name."""
+    return folder / CAPTURES / f"{name}.jsonl.gz"
+
+
 def _lines(folder: Path, name: str) -> list[msgspec.Struct]:
-    path = folder / CAPTURES / f"{name}.jsonl.gz"
+    path = capture_file(folder, name)
     return list(load_lines(path, KINDS[name])) if path.exists() else []
 
 
@@ -243,7 +257,7 @@ def _given(events: Iterable[Event], kinds: frozenset[str]) -> Iterator[Event]:
 
 def _keep(folder: Path, captures: Captures) -> None:
     for name, records in captures.items():
-        save_lines(folder / CAPTURES / f"{name}.jsonl.gz", records)
+        save_lines(capture_file(folder, name), records)
 
 
 def _classic_kept(life: Life, folder: Path, kept_days: int) -> list[Shown]:
