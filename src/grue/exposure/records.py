@@ -18,6 +18,16 @@ class Asked(msgspec.Struct, frozen=True):
     """How many devices the directory answered with; 0 means SMS."""
 
 
+class Ordered(msgspec.Struct, frozen=True):
+    """An order, as whoever handles orders has it on a list."""
+
+    order: int
+    target: str
+    begun: float
+    """Unix seconds: from when it asks."""
+    until: float
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """What one step of an order produced."""
 
@@ -40,6 +50,8 @@ class Return(msgspec.Struct, frozen=True):
     """Whether anything is held; a number that was never seen has an empty return."""
     snapshots: list[Snapshot]
     notice: str = "These logs do not indicate that any communication took place."
+    kept_from: float = 0.0
+    """Unix seconds: what was asked before is deleted from the log, unless an order had it by then."""
 
     def records(self) -> list[Asked]:
         """All snapshots together, each record once."""

@@ -43,7 +43,7 @@ from grue.exposure.views import (
     from_return,
     from_server,
 )
-from grue.lab.classic import KEPT_DAYS
+from grue.lab.classic import KEPT_DAYS, check_kept
 from grue.lab.life import YEAR, Shape, generate
 from grue.lab.play import STEP_DAYS, ClassicTapes, GrueTapes, play_classic, play_grue, quick_folder
 from grue.lab.taps import STREAM
@@ -101,6 +101,7 @@ def make(seed: int, folder: Path, shape: Shape = YEAR, *, kept_days: int = KEPT_
 
     The classic directory keeps its log for `kept_days`. Uses two processes. Raises UsageError.
     """
+    check_kept(kept_days)
     life = generate(seed, shape)
     _prepare(folder)
     save(folder / "life.json", life)
