@@ -11,9 +11,10 @@ import pytest
 
 from grue.errors import UsageError
 from grue.exposure import encodings
+from grue.exposure.analyst import by_view
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import messages
-from grue.exposure.lives import UNKNOWN, Answer, Answers, Kind, Life, Question, View, load, load_lines
+from grue.exposure.lives import UNKNOWN, Answer, Answers, Kind, Life, Question, Score, View, load, load_lines
 from grue.exposure.records import CallDetail, Delivered, Dialled, Heard, Names, Passed, Return
 from grue.exposure.views import from_server
 from grue.lab.life import WEEK, Shape
@@ -410,3 +411,34 @@ def test_scores_over_seeds_have_every_view_and_question() -> None:
     assert all(one.low <= one.share <= one.high and one.seeds == 2 for one in found)
     with pytest.raises(UsageError):
         over_seeds([], WEEK)
+
+
+@pytest.fixture(scope="module")
+def few() -> dict[Question, dict[View, Score]]:
+    """A few of the lives that are measured in hundreds."""
+    return dict(by_view(over_seeds(range(3), Shape(days=28, contacts=40, events=1600))))
+
+
+@pytest.mark.parametrize("question", Question)
+def test_over_a_few_lives_the_classic_directory_is_nearly_always_right(
+    few: dict[Question, dict[View, Score]], question: Question
+) -> None:
+    classic = few[question][View.CLASSIC]
+    assert classic.share > 0.95
+    assert classic.low > 2 * classic.chance or question is Question.CONTACTS
+
+
+@pytest.mark.parametrize("question", Question)
+def test_over_a_few_lives_a_server_at_rest_that_is_looked_at_weekly_is_at_chance(
+    few: dict[Question, dict[View, Score]], question: Question
+) -> None:
+    rest = few[question][View.REST]
+    assert rest.low <= rest.chance <= rest.high
+
+
+def test_a_server_at_rest_that_is_looked_at_daily_shows_when_somebody_new_wrote(
+    few: dict[Question, dict[View, Score]],
+) -> None:
+    """What the threat model admits: a key package is gone until the account's client fills up, a day at most."""
+    views = few[Question.SOURCE]
+    assert views[View.REST_DAILY].share > views[View.REST].share
