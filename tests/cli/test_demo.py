@@ -35,6 +35,19 @@ def processes_of(scratch: Path) -> list[Any]:
     return [process for process in psutil.process_iter(["cmdline"]) if str(scratch) in str(process.info["cmdline"])]
 
 
+def assert_homes_open(run: Path) -> None:
+    """The homes that are kept can be opened with the passphrase beside them, and by their owner alone."""
+    passphrase = run / "passphrase"
+    assert passphrase.stat().st_mode & 0o777 == 0o600
+    homes = [home for home in run.iterdir() if home.name.startswith("home")]
+    assert len(homes) == 2
+    for home in homes:
+        env = {**os.environ, "GRUE_HOME": str(home), "GRUE_PASSPHRASE": passphrase.read_text().strip()}
+        done = subprocess.run([*GRUE, "--json", "exposure"], env=env, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout
+
+
 @pytest.mark.timeout(180)
 def test_the_demo_ends_well_and_shows_what_is_promised_and_admitted(tmp_path: Path) -> None:
     scratch, keep = tmp_path / "scratch", tmp_path / "kept"
@@ -59,6 +72,9 @@ def test_the_demo_ends_well_and_shows_what_is_promised_and_admitted(tmp_path: Pa
     sealed = [event for event in load_events(keep / "relay.jsonl") if event.up and event.where == "POST /1/relay"]
     assert {len(event.data) - SEALING for event in sealed} <= set(REQUEST_SIZES)
     assert "| Numbers that were looked up |" in (keep / "who-learned-what.md").read_text()
+    assert len(list(load_events(keep / "network.jsonl"))) > len(sealed)
+    assert [json.loads(line)["text"] for line in (keep / "contact.jsonl").read_text().splitlines()]
+    assert_homes_open(keep / "run")
     assert list(scratch.iterdir()) == []
     assert processes_of(scratch) == []
     table = (keep / "who-learned-what.md").read_text().splitlines()

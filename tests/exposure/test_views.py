@@ -6,8 +6,19 @@ import pytest
 
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.lives import DAY, UNKNOWN, Kind, Sighting
-from grue.exposure.records import Asked, CallDetail, Held, Passed, Return, Snapshot
-from grue.exposure.views import from_both, from_carrier, from_relay, from_rest, from_return, from_server
+from grue.exposure.records import Asked, CallDetail, Delivered, Dialled, Heard, Held, Passed, Return, Snapshot
+from grue.exposure.views import (
+    from_both,
+    from_carrier,
+    from_contact,
+    from_network,
+    from_radio,
+    from_recorder,
+    from_relay,
+    from_rest,
+    from_return,
+    from_server,
+)
 from grue.protocol import wire
 
 ALICE, BOB = "+447700900111", "+447700900222"
@@ -115,6 +126,72 @@ def test_a_poll_that_ends_at_another_time_is_no_pair(late: float) -> None:
 
 def test_a_request_without_its_answer_says_nothing() -> None:
     assert from_relay([*asked(95, B, "waiting", 100.05)[:1], *asked(100, A, "post")], {}) == []
+
+
+# --- lines, telephones, contacts ------------------------------------------------------------------
+
+
+def test_a_network_sees_when_an_envelope_goes_and_not_with_whom() -> None:
+    passed = [Passed(10, A, "a", True, 1200), Passed(10.1, A, "a", False, 90), Passed(20, B, "b", True, 1200)]
+    assert from_network(passed, {A: ALICE}) == [Sighting(10, Kind.ACTIVE, ALICE)]
+
+
+def test_a_receipt_that_follows_on_what_came_is_no_doing() -> None:
+    came = Passed(10, A, "stream", False, 1100)
+    passed = [came, Passed(10.3, A, "a", True, 1200), Passed(10.3, A, "a", False, 90)]
+    assert from_network(passed, {A: ALICE}) == []
+
+
+def test_what_is_pushed_in_the_moment_in_which_one_writes_is_ones_own() -> None:
+    passed = [
+        Passed(10, A, "a", True, 1200),
+        Passed(10, A, "stream", False, 1100),
+        Passed(10, A, "a", False, 90),
+    ]
+    assert from_network(passed, {A: ALICE}) == [Sighting(10, Kind.ACTIVE, ALICE)]
+
+
+def test_a_poll_that_waits_is_no_doing() -> None:
+    assert from_network(asked(95, A, "poll", 100), {A: ALICE}) == []
+
+
+def test_a_recorder_names_its_line_and_the_other_number() -> None:
+    found = from_recorder([Dialled(5.0, ALICE, BOB, True, "sms"), Dialled(6.0, ALICE, BOB, False, "call", 9)])
+    assert found == [Sighting(5.0, Kind.TEXT, ALICE, BOB), Sighting(6.0, Kind.CALL, BOB, ALICE)]
+
+
+def test_a_receiver_names_both_numbers_and_of_tls_that_the_handset_sent_something() -> None:
+    heard = [
+        Heard(1.0, "presence", ALICE),
+        Heard(5.0, "sms", BOB, ALICE, "x"),
+        Heard(9.0, "tls", ALICE, size=1200, up=True),
+        Heard(20.0, "tls", ALICE, size=100, up=True),
+        Heard(30.0, "tls", ALICE, size=1200),
+    ]
+    assert from_radio(heard) == [Sighting(5.0, Kind.TEXT, BOB, ALICE), Sighting(9.0, Kind.ACTIVE, ALICE)]
+
+
+def test_a_contact_knows_who_wrote_and_takes_a_receipt_for_nobodys_doing() -> None:
+    told = [Delivered(5.0, "request", ALICE, "x"), Delivered(6.0, "receipt", ALICE), Delivered(7.0, "text", ALICE, "y")]
+    assert from_contact(told, BOB) == [Sighting(5.0, Kind.TEXT, ALICE, BOB), Sighting(7.0, Kind.TEXT, ALICE, BOB)]
+
+
+# --- one role of a server -------------------------------------------------------------------------
+
+
+def test_a_gateway_that_looks_numbers_up_knows_who_is_written_to() -> None:
+    body = wire.encode(wire.Claim(M))
+    claim = Event(3, RELAYED, "r", True, "POST /1/anonymous", body)
+    assert from_server([claim]) == [Sighting(3, Kind.LOOKUP, UNKNOWN, UNKNOWN)]
+    assert from_server([claim], intros={M.hex(): BOB}) == [Sighting(3, Kind.LOOKUP, UNKNOWN, BOB)]
+
+
+def test_a_token_issuer_knows_which_account_draws_and_when() -> None:
+    account = os.urandom(16)
+    body = wire.encode(wire.DrawTokens("post", 1, [os.urandom(32)] * wire.TOKEN_BATCH))
+    signed = wire.encode(wire.Signed(account, KEY, b"", body, os.urandom(64)))
+    draws = [Event(at, A, A, True, "POST /1/account", signed) for at in (30, 30.1, 30.2)]
+    assert from_server(draws, accounts={account.hex(): ALICE}) == [Sighting(30, Kind.ACTIVE, ALICE)]
 
 
 # --- at rest --------------------------------------------------------------------------------------

@@ -303,5 +303,15 @@ def test_a_record_keeps_its_form(world: World) -> None:
     """What is handed over is read by others: the names of its fields stand."""
     world.directory.ask(ALICE, "192.0.2.1", BOB)
     returned = msgspec.to_builtins(world.directory.produce(world.directory.order(ALICE, BEGUN)))
-    assert set(returned) == {"order", "target", "begun", "until", "produced", "responsive", "snapshots", "notice"}
+    assert set(returned) == {
+        "order",
+        "target",
+        "begun",
+        "until",
+        "produced",
+        "responsive",
+        "snapshots",
+        "notice",
+        "kept_from",
+    }
     assert set(returned["snapshots"][0]["records"][0]) == {"at", "account", "address", "number", "devices"}

@@ -46,15 +46,13 @@ def test_a_recorder_prints_the_numbers_of_its_line_and_no_text() -> None:
     ]
 
 
-def test_a_receiver_hears_sms_and_presence_in_the_clear_and_of_tls_a_size() -> None:
+def test_a_receiver_hears_sms_and_presence_in_the_clear() -> None:
     world = World()
     world.network.present()
     world.network.sms(BOB, ALICE, "at four")
-    world.network.data(1116)
     assert world.network.heard == [
         Heard(world.now, "presence", ALICE),
         Heard(world.now, "sms", BOB, ALICE, "at four"),
-        Heard(world.now, "tls", ALICE, size=1116),
     ]
 
 
@@ -63,6 +61,5 @@ def test_nothing_is_heard_of_a_handset_that_is_elsewhere() -> None:
     world.near = False
     world.network.present()
     world.network.sms(BOB, ALICE, "at four")
-    world.network.data(1116)
     assert world.network.heard == []
     assert len(world.network.dialled) == 1

@@ -29,6 +29,7 @@ def life(
     days: Annotated[int, Parameter(help="How long a piece of it.")] = 365,
     contacts: Annotated[int, Parameter(help="How many people it is in touch with.")] = 300,
     events: Annotated[int, Parameter(help="About how many lookups, texts, SMS and calls.")] = 30_000,
+    kept_days: Annotated[int, Parameter(help="After so many days the classic directory's log forgets.")] = 30,
     shell: Injected,
 ) -> None:
     """Play a made-up person's year through a classic directory, a carrier and Grue, and ask what each of them knows."""
@@ -36,7 +37,7 @@ def life(
     from grue.lab.seen import make
 
     with shell.waiting("Living ..."):
-        found = make(seed, out, Shape(days, contacts, events))
+        found = make(seed, out, Shape(days, contacts, events), kept_days=kept_days)
     for view in found.views:
         for answer in view.answers:
             shell.emit(
@@ -97,6 +98,53 @@ def classic(
     run(listen, log, map(parse, registered or []), lambda address: write_object({"listening": address}), kept_days)
 
 
+async def ask(
+    number: Annotated[str, HYPHENS, Parameter(help=ANY_NUMBER)],
+    /,
+    *,
+    account: Annotated[str, HYPHENS, Parameter(name="--as", help="The number of the account that asks.")],
+    server: ServerUrl = SERVER,
+    shell: Injected,
+) -> None:
+    """Type a number, as a client would: the directory says how a message goes, and logs that it was asked."""
+    from grue.lab import classic_http
+
+    asked, wanted = parse(account), parse(number)
+    route = await classic_http.ask(server, asked, wanted)
+    words = f"A message to {wanted} goes {'encrypted' if route == 'encrypted' else 'as SMS'}."
+    shell.result(
+        {"account": asked, "number": wanted, "route": route},
+        f"{words} That {asked} asked for {wanted} is in the log, whether or not one follows.",
+    )
+
+
+async def turn_clock(
+    days: Annotated[int, Parameter(name="DAYS", help="How many pass.", allow_leading_hyphen=True)],
+    /,
+    *,
+    server: ServerUrl = SERVER,
+    shell: Injected,
+) -> None:
+    """Let days pass at the directory, with a sweep on each, to try out what an order and its extensions get."""
+    from grue.lab import classic_http
+
+    now = await classic_http.turn(server, days)
+    shell.result({"now": now}, f"At the directory it is {_moment(now)} UTC now, until it stops.")
+
+
+async def orders(*, server: ServerUrl = SERVER, shell: Injected) -> None:
+    """List every order."""
+    from grue.lab import classic_http
+
+    taken = await classic_http.orders(server)
+    for one in taken:
+        fields = {"order": one.order, "target": one.target, "begun": one.begun, "until": one.until}
+        line = f"{one.order:>4}  {one.target:<16}  from {_moment(one.begun)} to {_moment(one.until)} UTC"
+        shell.result(fields, line)
+    if not taken:
+        shell.note("There are no orders.")
+
+
 async def order(
     target: Annotated[str, HYPHENS, Parameter(help=ANY_NUMBER)],
     /,
@@ -145,7 +193,7 @@ async def pen_register(
     async for asked in classic_http.dialled(server, wanted):
         shell.result(
             {"at": asked.at, "account": asked.account, "address": asked.address, "number": asked.number},
-            f"{_moment(asked.at)}  {asked.address}  {asked.number}",
+            f"{_moment(asked.at)} UTC  {asked.address}  {asked.number}",
         )
 
 
@@ -157,7 +205,8 @@ def _day(date: str) -> float:
 
 
 def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """In UTC; the year has four digits whatever it is."""
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def _show(returned: "Return", shell: Injected) -> None:
@@ -179,6 +228,7 @@ def _show(returned: "Return", shell: Injected) -> None:
             "until": returned.until,
             "snapshots": [len(snapshot.records) for snapshot in returned.snapshots],
             "records": len(returned.records()),
+            "kept_from": returned.kept_from,
             "notice": returned.notice,
         }
     )
@@ -190,11 +240,14 @@ def _page(returned: "Return") -> "RenderableType":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for head in ("date and time", "source", "client address", "number asked for", "devices"):
-        table.add_column(head)
+    for head in ("date and time (UTC)", "source", "client address", "number asked for", "devices"):
+        # An address of IPv6 may need two lines of 80 columns; the others never do.
+        table.add_column(head, no_wrap=head != "client address", overflow="fold")
     for one in returned.records():
         table.add_row(_moment(one.at), one.account, one.address, one.number, str(one.devices))
-    head = f"Order {returned.order}: {returned.target}, from {_moment(returned.begun)} to {_moment(returned.until)}."
+    days = f"from {_moment(returned.begun)} to {_moment(returned.until)} (UTC)"
+    kept = f"The log goes back to {_moment(returned.kept_from)}; older lines are deleted, unless an order had them."
+    head = f"Order {returned.order}: {returned.target}, {days}.\n{kept}"
     if not returned.responsive:
         return Group(head, "", "Nothing is held about this number. What it asks from now on will be.")
     return Group(head, "", table, "", returned.notice)
@@ -202,6 +255,9 @@ def _page(returned: "Return") -> "RenderableType":
 
 classic_app = App(name="classic", help="A directory as others have it, and what orders get from it.")
 classic_app.default(classic)
+classic_app.command(ask)
+classic_app.command(turn_clock, name="clock")
+classic_app.command(orders)
 classic_app.command(order)
 classic_app.command(extend)
 classic_app.command(pen_register)

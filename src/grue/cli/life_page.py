@@ -15,7 +15,7 @@ from grue.cli.page_script import SCRIPT
 from grue.exposure.digest import Digest, digests
 from grue.exposure.inferences import Inference, by_rule, inferences
 from grue.exposure.layout import Point, around, outside
-from grue.exposure.lives import Answer, Answers, Life, Person, Question, Role, Shown, View
+from grue.exposure.lives import WHOLE, Answer, Answers, Life, Person, Question, Role, Shown, View
 from grue.exposure.records import CallDetail, Return
 
 PLACED: Final = 400
@@ -37,8 +37,8 @@ class Material:
     """The classic directory's; None when it is not there."""
     calls: list[CallDetail] = field(default_factory=list)
     """Of the carrier's records those about the target."""
-    cut: tuple[str, ...] = ()
-    """Names of captures that ended in the middle."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what of the run is damaged, and what that means for the page."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,13 +63,13 @@ def _drawn(material: Material, found: Sequence[Digest]) -> Drawn:
     people = {one.number: one for one in material.life.people}
     most: dict[str, int] = {}
     for one in found:
-        for contact in one.contacts:
+        for contact in one.contacts if one.view in WHOLE else ():
             most[contact.number] = max(most.get(contact.number, 0), contact.times[-1])
     ordered = sorted(most, key=lambda number: (-most[number], number))[:PLACED]
     places = around([(number, people[number].role if number in people else Role.STRANGER) for number in ordered])
     reached: dict[str, str] = {}
     for shown in material.found.views:
-        for pair in shown.hops:
+        for pair in shown.hops if shown.view in WHOLE else ():
             for near, away in ((pair.who, pair.whom), (pair.whom, pair.who)):
                 if near in places and away not in places:
                     reached.setdefault(away, near)
@@ -84,9 +84,10 @@ def _body(drawn: Drawn, found: Sequence[Digest]) -> Iterator[str]:
     yield f'<main class="d{len(steps) - 1}">'
     if not life.events:
         yield "<p><strong>Nothing happens in this life, so nobody has anything of it.</strong></p>"
-    yield from _controls(found, steps)
+    whole = [one for one in found if one.view in WHOLE]
+    yield from _controls(whole, steps)
     made = {}
-    for at, one in enumerate(found):
+    for at, one in enumerate(whole):
         returned = drawn.material.returned if one.view is View.CLASSIC else None
         made[one.view] = inferences(one, life, returned)
         yield from section(drawn, one, made[one.view], at)
@@ -107,8 +108,8 @@ def _header(material: Material) -> Iterator[str]:
         "Grue. Below is what each of them was given, and what an analyst makes of it. Names and kinds of people are "
         "written in from the truth; an observer has numbers at best.</p>"
     )
-    for name in material.cut:
-        yield f"<p><strong>The capture {escape(name)} was cut short: what follows is from what is left.</strong></p>"
+    for note in material.notes:
+        yield f"<p><strong>{escape(note)}</strong></p>"
     yield '<p class="without quiet">Without scripts everything is shown, one below the other.</p></header>'
 
 

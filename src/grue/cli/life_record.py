@@ -33,7 +33,7 @@ def record(drawn: "Drawn", found: Digest) -> Iterator[str]:
 def _held(found: Digest, count: int) -> str:
     return (
         f"{many(found.records, 'record')} in the capture, whoever they are about; "
-        f"{count:,} of the target, or of nobody by name."
+        f"{count:,} are the target's, or leave open on one side whose they are."
     )
 
 

@@ -20,14 +20,23 @@ def report(
     """Write a page on a made-up life: what each observer was given, and what they make of it. It needs no network."""
     from grue.cli.life_page import Material, page
     from grue.cli.subpoena_page import write
-    from grue.lab.report import answers_of, calls_of, cut_short, life_of, return_of
+    from grue.lab.report import answers_of, calls_of, damages, life_of, return_of
 
     with shell.waiting("Writing ..."):
         life = life_of(folder)
         found = answers_of(folder, scores, anew=anew)
-        cut = tuple(cut_short(folder)) if anew else ()
-        material = Material(life, found, return_of(folder), calls_of(folder, life.subject), cut)
+        damaged = list(damages(folder))
+        notes = tuple(one.sentence(anew=anew) for one in damaged)
+        material = Material(life, found, return_of(folder), calls_of(folder, life.subject), notes)
         text = page(material)
         write(html, text)
-    fields = {"page": str(html), "bytes": len(text.encode()), "views": len(found.views), "cut": list(cut)}
+    for one, note in zip(damaged, notes, strict=True):
+        shell.warn({"notice": "damaged", "capture": one.name, "missing": one.missing, "message": note}, note)
+    fields = {
+        "page": str(html),
+        "bytes": len(text.encode()),
+        "views": len(found.views),
+        "cut": [one.name for one in damaged if not one.missing],
+        "missing": [one.name for one in damaged if one.missing],
+    }
     shell.result(fields, f"The page is in {html}. Open it in a browser; it needs no network.")

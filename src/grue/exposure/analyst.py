@@ -67,7 +67,7 @@ class _Analyst:
         self.told = told
         # The same for the same view of the same life, and another for another.
         self._coin = random.Random(f"{view} {told.target} {told.begun}")  # noqa: S311
-        self._sightings = [one for one in sightings if told.begun <= one.at < told.begun + told.days * DAY]
+        self._sightings = [one for one in sightings if _asked_about(one, told)]
         # Where one side is not named, it is as likely anybody else as the target.
         unsure = 1 / max(len(told.known), 1)
         self._weights: defaultdict[str, float] = defaultdict(float)
@@ -232,11 +232,14 @@ def by_view(found: Iterable[Score]) -> Mapping[Question, dict[View, Score]]:
 
 
 def hops(sightings: Iterable[Sighting], told: Brief, others: Iterable[Sighting] = ()) -> list[Hop]:
-    """Whom those were sighted with who were seen with the target; `others` are sightings of theirs from elsewhere."""
+    """Whom those were sighted with who were seen with the target; `others` are sightings of theirs from elsewhere.
+
+    What lies outside of the days that are asked about is left out.
+    """
     pairs = Counter(
         (min(one.who, one.whom), max(one.who, one.whom))
         for one in (*sightings, *others)
-        if UNKNOWN not in (one.who, one.whom)
+        if UNKNOWN not in (one.who, one.whom) and _asked_about(one, told)
     )
     near = {number for pair in pairs if told.target in pair for number in pair} - {told.target}
     found = [(pair, times) for pair, times in pairs.items() if told.target not in pair and near & set(pair)]
@@ -244,5 +247,13 @@ def hops(sightings: Iterable[Sighting], told: Brief, others: Iterable[Sighting] 
 
 
 def of_target(sightings: Iterable[Sighting], told: Brief) -> list[Sighting]:
-    """Those that are of the target, or of nobody by name."""
-    return [one for one in sightings if told.target in (one.who, one.whom) or UNKNOWN in (one.who, one.whom)]
+    """Those of the days that are asked about that are the target's, or that leave a side open, which may be."""
+    return [
+        one
+        for one in sightings
+        if _asked_about(one, told) and (told.target in (one.who, one.whom) or UNKNOWN in (one.who, one.whom))
+    ]
+
+
+def _asked_about(one: Sighting, told: Brief) -> bool:
+    return told.begun <= one.at < told.begun + told.days * DAY

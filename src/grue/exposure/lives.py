@@ -30,6 +30,53 @@ class View(StrEnum):
     OBLIVIOUS = "grue, live, oblivious"
     RELAY = "relay"
     COLLUDING = "two servers colluding"
+    NETWORK_DIRECT = "network near the target, direct"
+    NETWORK_OBLIVIOUS = "network near the target, oblivious"
+    CONTACT = "contact"
+    RECORDER = "dial-number recorder"
+    RADIO = "radio interceptor"
+    DIRECTORY = "directory"
+    GATEWAY = "gateway"
+    TOKENS = "token issuer"
+    REST_DAILY = "grue, at rest, looked at daily"
+    """Over many lives only: a year of days would be a capture that is larger than all others."""
+
+    @property
+    def phrase(self) -> str:
+        """Who that is, for use in a sentence: `the relay`."""
+        return PHRASES[self]
+
+
+PHRASES: Final = {
+    View.CLASSIC: "a directory that is asked number by number and logs it",
+    View.CARRIER: "the carrier",
+    View.REST: "whoever has the disk of a Grue server",
+    View.DIRECT: "a Grue server that watches clients who reach it directly",
+    View.OBLIVIOUS: "a Grue server that watches clients who come by a relay",
+    View.RELAY: "the relay",
+    View.COLLUDING: "a Grue server and its relay together",
+    View.NETWORK_DIRECT: "the network near the target, who reaches the server directly",
+    View.NETWORK_OBLIVIOUS: "the network near the target, who goes by a relay",
+    View.CONTACT: "the contact whom the target writes to most",
+    View.RECORDER: "a dial-number recorder on the target's line",
+    View.RADIO: "a radio interceptor near the target's home",
+    View.DIRECTORY: "Grue's directory by itself",
+    View.GATEWAY: "Grue's gateway by itself",
+    View.TOKENS: "Grue's token issuer by itself",
+    View.REST_DAILY: "whoever looks at the disk of a Grue server every day",
+}
+"""For each view who holds it."""
+
+WHOLE: Final = (
+    View.CLASSIC,
+    View.CARRIER,
+    View.REST,
+    View.DIRECT,
+    View.OBLIVIOUS,
+    View.RELAY,
+    View.COLLUDING,
+)
+"""Views that a report shows with their records, graphs and hours; the others stand beside them in what compares all."""
 
 
 class Role(StrEnum):
@@ -215,7 +262,7 @@ class Shown(msgspec.Struct, frozen=True):
     records: int
     """In the capture, whoever they are about."""
     sightings: list[Sighting]
-    """By time, of the target or of nobody by name."""
+    """By time, of the days that are asked about: the target's, and those that leave a side open, which may be."""
     answers: list[Answer]
     hops: list[Hop] = []
     """The second hop of the contact graph."""

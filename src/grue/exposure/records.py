@@ -18,6 +18,16 @@ class Asked(msgspec.Struct, frozen=True):
     """How many devices the directory answered with; 0 means SMS."""
 
 
+class Ordered(msgspec.Struct, frozen=True):
+    """An order, as whoever handles orders has it on a list."""
+
+    order: int
+    target: str
+    begun: float
+    """Unix seconds: from when it asks."""
+    until: float
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """What one step of an order produced."""
 
@@ -40,6 +50,8 @@ class Return(msgspec.Struct, frozen=True):
     """Whether anything is held; a number that was never seen has an empty return."""
     snapshots: list[Snapshot]
     notice: str = "These logs do not indicate that any communication took place."
+    kept_from: float = 0.0
+    """Unix seconds: what was asked before is deleted from the log, unless an order had it by then."""
 
     def records(self) -> list[Asked]:
         """All snapshots together, each record once."""
@@ -80,7 +92,21 @@ class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
     to: str = ""
     text: str = ""
     size: int = 0
-    """Bytes of a TLS connection."""
+    """Bytes of something over TLS, without what TLS adds."""
+    up: bool = False
+    """Of TLS: the handset sent it."""
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """What a contact's client opened of what it was delivered."""
+
+    at: float
+    """Unix seconds at which it was delivered."""
+    what: str
+    """`request`, the first message of somebody new; `text`; or `receipt`."""
+    sender: str
+    """Whose conversation it came in: a number."""
+    text: str = ""
 
 
 class Passed(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -105,3 +131,18 @@ class Held(msgspec.Struct, frozen=True):
     table: str
     row: dict[str, str | int | None]
     """By column; bytes as hexadecimal, sealed ones as their length."""
+
+
+class Names(msgspec.Struct, frozen=True):
+    """Whose are ids that lie on a server or pass it: numbers, by ids as hexadecimal."""
+
+    numbers: dict[str, str]
+    """By `account.phone_tag`, for who has the directory's key."""
+    intros: dict[str, str] = {}
+    """By intro mailbox, for whoever looks a number up."""
+    accounts: dict[str, str] = {}
+    """By account, for who has the directory's key."""
+
+    def with_those_of(self, other: "Names") -> "Names":
+        """Of two servers together: their ids are random, and never the same."""
+        return Names(self.numbers | other.numbers, self.intros | other.intros, self.accounts | other.accounts)

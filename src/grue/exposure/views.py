@@ -7,13 +7,14 @@ Each function reads one observer's records with that observer's knowledge and no
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from grue.errors import BadRequest
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import messages
+from grue.exposure.linking import ENVELOPE_BYTES
 from grue.exposure.lives import DAY, UNKNOWN, Kind, Sighting
-from grue.exposure.records import Asked, CallDetail, Held, Passed
+from grue.exposure.records import Asked, CallDetail, Delivered, Dialled, Heard, Held, Passed
 from grue.protocol import wire
 
 AT_ONCE: Final = 1.0
@@ -25,6 +26,8 @@ ROUND: Final = 5.0
 TOGETHER: Final = 5.0
 """Seconds from a key package's claim to the mailbox that it was claimed for."""
 
+NOTHING: Final[Mapping[str, str]] = {}
+
 ANSWERED: Final = 0.25
 """Seconds in which a request is answered that does not wait for anything."""
 
@@ -34,10 +37,35 @@ def from_return(records: Iterable[Asked]) -> list[Sighting]:
     return [Sighting(asked.at, Kind.LOOKUP, asked.account, asked.number) for asked in records]
 
 
+KINDS: Final = {"call": Kind.CALL, "sms": Kind.TEXT}
+"""What passes on a telephone network."""
+
+
 def from_carrier(records: Iterable[CallDetail]) -> list[Sighting]:
     """A carrier's records."""
-    kinds = {"call": Kind.CALL, "sms": Kind.TEXT}
-    return [Sighting(one.at, kinds[one.kind], one.sender, one.to) for one in records]
+    return [Sighting(one.at, KINDS[one.kind], one.sender, one.to) for one in records]
+
+
+def from_recorder(dialled: Iterable[Dialled]) -> list[Sighting]:
+    """What a dial-number recorder prints: the line that it is on, and the other number."""
+    return [
+        Sighting(one.at, KINDS[one.kind], *((one.line, one.number) if one.outgoing else (one.number, one.line)))
+        for one in dialled
+    ]
+
+
+def from_radio(heard: Sequence[Heard]) -> list[Sighting]:
+    """Calls and SMS with both numbers; and of what goes over TLS when the handset sends something as large as an
+    envelope. That the handset is there says nothing of who carries it.
+    """
+    found = [Sighting(one.at, KINDS[one.what], one.sender, one.to) for one in heard if one.what in KINDS]
+    found += _doings((one.at, one.up, one.sender) for one in heard if one.what == "tls" and one.size >= ENVELOPE_BYTES)
+    return sorted(found, key=lambda one: one.at)
+
+
+def from_contact(told: Iterable[Delivered], contact: str) -> list[Sighting]:
+    """What a contact was told, and by whom. Receipts are the other client's doing, and not the other's."""
+    return [Sighting(one.at, Kind.TEXT, one.sender, contact) for one in told if one.what != "receipt"]
 
 
 # --- a Grue server, live --------------------------------------------------------------------------
@@ -58,9 +86,10 @@ class _Box:
 class _Server:
     """Reads what a server was given, message by message. An address is whose account was last seen there."""
 
-    def __init__(self) -> None:
+    def __init__(self, intros: Mapping[str, str], accounts: Mapping[str, str]) -> None:
         self._at_address: dict[str, str] = {}
-        self._of_intro: dict[bytes, str] = {}
+        self._of_intro = {bytes.fromhex(mailbox): number for mailbox, number in intros.items()}
+        self._of_account = {bytes.fromhex(account): number for account, number in accounts.items()}
         self._boxes: dict[bytes, _Box] = {}
         self._registering: dict[str, str] = {}
         self._rounds: dict[str, float] = {}
@@ -83,6 +112,11 @@ class _Server:
                 self._of_intro |= dict.fromkeys(_intro(signed), number)
             case wire.CheckIn(number=number):
                 self._at_address[event.address] = number
+            case wire.Signed(account=account) if account in self._of_account:
+                self._at_address[event.address] = self._of_account[account]
+            case wire.DrawTokens() if event.at - self._rounds.get(event.address, 0.0) > ROUND:
+                self._rounds[event.address] = event.at
+                self._found.append(Sighting(event.at, Kind.ACTIVE, who))
             case wire.Subscribe(mailbox=mailbox) if mailbox in self._of_intro:
                 self._at_address[event.address] = self._of_intro[mailbox]
             case wire.CountKeyPackages():
@@ -135,9 +169,15 @@ class _Server:
                 yield Sighting(at, Kind.TEXT, who, min(others, default=UNKNOWN))
 
 
-def from_server(events: Iterable[Event]) -> list[Sighting]:
-    """What a live server makes of what it was given, `direct` or by a relay."""
-    return _Server().read(events)
+def from_server(
+    events: Iterable[Event], *, intros: Mapping[str, str] = NOTHING, accounts: Mapping[str, str] = NOTHING
+) -> list[Sighting]:
+    """What a live server, or one role of it, makes of what it was given, `direct` or by a relay.
+
+    A role that is not given registrations may know numbers from elsewhere, by hexadecimal ids: whose `intros` are
+    which intro mailboxes, as the directory tells whoever looks a number up; whose `accounts`, with its key.
+    """
+    return _Server(intros, accounts).read(events)
 
 
 def _intro(signed: bytes) -> list[bytes]:
@@ -219,6 +259,45 @@ def _requests(passed: Sequence[Passed]) -> tuple[list[tuple[float, str]], list[t
             else:
                 waited.append((one.at, one.address))
     return sorted(asked), sorted(waited)
+
+
+# --- a network ------------------------------------------------------------------------------------
+
+
+def from_network(passed: Iterable[Passed], lines: Mapping[str, str]) -> list[Sighting]:
+    """What a network sees on the `lines` that it looks at, numbers by address: when something as large as an envelope
+    goes that does not follow on something that came. With whom, it does not see.
+    """
+    begun: dict[str, tuple[int, Passed]] = {}
+    moments: list[tuple[int, _Moment]] = []
+    for n, one in enumerate(passed):
+        if one.address not in lines:
+            continue
+        if one.up:
+            begun[one.connection] = (n, one)
+            continue
+        who = lines[one.address]
+        first, asked = begun.pop(one.connection, (n, None))
+        if asked is not None and one.at - asked.at <= ANSWERED:
+            if asked.size >= ENVELOPE_BYTES:
+                moments.append((first, (asked.at, True, who)))
+        elif one.size >= ENVELOPE_BYTES:
+            moments.append((n, (one.at, False, who)))
+    # What passed in one instant stays in the order in which it passed.
+    return list(_doings(moment for _, moment in sorted(moments)))
+
+
+_Moment: TypeAlias = tuple[float, bool, str]
+"""When something large passed on a line, whether it was sent, and whose line it is."""
+
+
+def _doings(moments: Iterable[_Moment]) -> Iterator[Sighting]:
+    """What somebody sent of their own accord: not what follows at once on something that came, or was sent."""
+    last: dict[str, float] = {}
+    for at, sent, who in moments:
+        if sent and at - last.get(who, 0.0) > AT_ONCE:
+            yield Sighting(at, Kind.ACTIVE, who)
+        last[who] = at
 
 
 SAME: Final = 0.02

@@ -14,7 +14,7 @@ import apsw
 
 from grue.errors import UsageError
 from grue.exposure.lives import DAY
-from grue.exposure.records import Asked, Return, Snapshot
+from grue.exposure.records import Asked, Ordered, Return, Snapshot
 
 WARNING: Final = (
     "This is a laboratory's reproduction of a directory that logs every number its users type. It is no part of a Grue "
@@ -63,8 +63,7 @@ class ClassicDirectory:
         registered  numbers that have the messenger
         Raises UsageError.
         """
-        if kept_days < 1:
-            raise UsageError("The log is kept for a day at least.")
+        check_kept(kept_days)
         self._registered = set(registered)
         self._kept = kept_days * DAY
         self._clock = clock
@@ -140,7 +139,12 @@ class ClassicDirectory:
         steps = cast("list[tuple[float, float]]", self._database.execute(sql, (order, now)).fetchall())
         snapshots = [self._snapshot(order, target, step, now) for step in steps]
         responsive = any(snapshot.records for snapshot in snapshots)
-        return Return(order, target, begun, until, now, responsive, snapshots)
+        return Return(order, target, begun, until, now, responsive, snapshots, kept_from=now - self._kept)
+
+    def orders(self) -> list[Ordered]:
+        """Every order that was taken, the first one first."""
+        rows = self._database.execute("SELECT id, target, begun, until FROM legal_order ORDER BY id").fetchall()
+        return [Ordered(*row) for row in cast("list[tuple[int, str, float, float]]", rows)]
 
     def pen_register(self, target: str, pen: Pen) -> Callable[[], None]:
         """From now on, call `pen` with each number as `target` types it; returns what ends it."""
@@ -173,6 +177,12 @@ class ClassicDirectory:
         ).fetchall()
         records = [Asked(*row) for row in cast("list[tuple[float, str, str, str, int]]", rows)]
         return Snapshot(begun, min(ended, now), records)
+
+
+def check_kept(days: int) -> None:
+    """Raises UsageError."""
+    if days < 1:
+        raise UsageError("The log is kept for a day at least.")
 
 
 def _check_step(days: int) -> None:

@@ -3,13 +3,16 @@
 POST /lookup                    {"account", "number"}   a client, on each complete number that is typed
 POST /orders                    {"target", "begun"}     an order
 POST /orders/ID/extend          {"days"}
+GET  /orders                                            all of them
 GET  /orders/ID                                         its return
+POST /clock                     {"days"}                turns the clock, for trying orders out
 GET  /pen-register/NUMBER                               numbers as they are typed, a JSON object a line
 """
 
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -19,12 +22,16 @@ import msgspec
 from aiohttp import web
 
 from grue.errors import Unreachable, UsageError
-from grue.exposure.records import Asked, Return
+from grue.exposure.lives import DAY
+from grue.exposure.records import Asked, Ordered, Return
 from grue.lab.classic import KEPT_DAYS, ClassicDirectory
 
 SWEEP_SECONDS: Final = 3600.0
 
 MAX_BODY: Final = 4096
+
+MOST_TURNED: Final = 3660
+"""Days by which a clock is turned at a time: ten years, each of whose days is swept."""
 
 Number = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{4,14}\Z")]
 
@@ -48,6 +55,29 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
     days: int
 
 
+class Turn(msgspec.Struct, forbid_unknown_fields=True):
+    days: int
+
+
+class Clock:
+    """The time, and as many days more as it was turned."""
+
+    def __init__(self) -> None:
+        self._turned = 0
+
+    def __call__(self) -> float:
+        return time.time() + self._turned * DAY
+
+    def turn(self, directory: ClassicDirectory, days: int) -> float:
+        """Let days pass, with a sweep on each; returns what time it is then. Raises UsageError."""
+        if not 1 <= days <= MOST_TURNED:
+            raise UsageError(f"A clock is turned on by 1 to {MOST_TURNED} days.")
+        for _ in range(days):
+            self._turned += 1
+            directory.sweep()
+        return self()
+
+
 Body = TypeVar("Body", bound=msgspec.Struct)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -55,10 +85,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class ClassicServer:
     """The routes over one directory."""
 
-    def __init__(self, directory: ClassicDirectory) -> None:
+    def __init__(self, directory: ClassicDirectory, clock: Clock) -> None:
         self._directory = directory
+        self._clock = clock
         self.app = web.Application(client_max_size=MAX_BODY, middlewares=[_refusals])
         self.app.router.add_post("/lookup", self._lookup)
+        self.app.router.add_post("/clock", self._turn)
+        self.app.router.add_get("/orders", self._orders)
         self.app.router.add_post("/orders", self._order)
         self.app.router.add_post("/orders/{order:[0-9]{1,9}}/extend", self._extend)
         self.app.router.add_get("/orders/{order:[0-9]{1,9}}", self._produce)
@@ -72,6 +105,13 @@ class ClassicServer:
     async def _order(self, request: web.Request) -> web.Response:
         wanted = await _body(request, OrderRequest)
         return web.json_response({"order": self._directory.order(wanted.target, wanted.begun, wanted.days)})
+
+    async def _turn(self, request: web.Request) -> web.Response:
+        wanted = await _body(request, Turn)
+        return web.json_response({"now": self._clock.turn(self._directory, wanted.days)})
+
+    async def _orders(self, _request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(self._directory.orders()), content_type="application/json")
 
     async def _extend(self, request: web.Request) -> web.Response:
         wanted = await _body(request, Extension)
@@ -122,8 +162,11 @@ async def serve(
     host, _, port = listen.rpartition(":")
     if host not in ("127.0.0.1", "localhost", "[::1]") or not port.isdecimal():
         raise UsageError("It listens on this machine only: 127.0.0.1:PORT. It is no server for anybody.")
-    directory = ClassicDirectory(database, registered, kept_days=kept_days)
-    runner = web.AppRunner(ClassicServer(directory).app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+    clock = Clock()
+    directory = ClassicDirectory(database, registered, kept_days=kept_days, clock=clock)
+    runner = web.AppRunner(
+        ClassicServer(directory, clock).app, access_log=None, handle_signals=False, shutdown_timeout=0.1
+    )
     try:
         await runner.setup()
         try:
@@ -158,6 +201,20 @@ def run(
     asyncio.run(until_told())
 
 
+# --- who types a number -----------------------------------------------------------------------------
+
+
+async def ask(server: str, account: str, number: str) -> str:
+    """`encrypted` or `sms`, as a client asks on each number that is typed. Raises as `order`."""
+    answer = await _ask(server, "POST", "/lookup", {"account": account, "number": number})
+    return str(msgspec.json.decode(answer)["route"])
+
+
+async def turn(server: str, days: int) -> float:
+    """Let days pass at the directory; what time it is there then, in Unix seconds. Raises as `order`."""
+    return float(msgspec.json.decode(await _ask(server, "POST", "/clock", {"days": days}))["now"])
+
+
 # --- who asks with an order -----------------------------------------------------------------------
 
 
@@ -171,6 +228,11 @@ async def extend(server: str, order: int, days: int) -> float:
     """Until when the order goes on, in Unix seconds. Raises as `order`."""
     answer = await _ask(server, "POST", f"/orders/{order}/extend", {"days": days})
     return float(msgspec.json.decode(answer)["until"])
+
+
+async def orders(server: str) -> list[Ordered]:
+    """Every order. Raises as `order`."""
+    return msgspec.json.decode(await _ask(server, "GET", "/orders", None), type=list[Ordered])
 
 
 async def produced(server: str, order: int) -> Return:

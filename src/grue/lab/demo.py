@@ -5,6 +5,7 @@ taps, which record what each party is given; the table at the end is made from t
 """
 
 import asyncio
+import os
 import re
 import secrets
 import shutil
@@ -47,6 +48,9 @@ ADDRESSES: Final = {ALICE: "127.83.17.11", BOB: "127.83.17.22"}
 
 RELAYS_ADDRESS: Final = "127.83.17.99"
 """Where the relay connects to the server from."""
+
+PASSPHRASE: Final = "passphrase"  # noqa: S105 -- a file's name
+"""The file beside the homes that `--keep` writes their passphrase into; only its owner reads it."""
 
 MEMBERS: Final = 1000
 """Numbers that are in the directory beside them."""
@@ -154,7 +158,7 @@ class Demo:
         )
 
     def _make_homes(self) -> None:
-        """The passphrase is random and lives for seconds, so it needs no stretching each time a command runs."""
+        """The passphrase is random, so it needs no stretching each time a command runs."""
         for who in ADDRESSES:
             make_key(self._home(who), self._passphrase, passes=1, memory_kib=1024)
 
@@ -235,16 +239,18 @@ class Demo:
     def _captures(self) -> list[Capture]:
         live = [*self._events, *load_events(self._opened), *self._smpp]
         told = [Piece("SMS record", line, _time_of(line)) for line in self._record.read_bytes().splitlines()]
-        messages = [(at, line) for at, line in self._bob.lines if "text" in line]
-        shown = [Piece("a message", msgspec.json.encode(line), at) for at, line in messages]
         return [
             Capture(SERVER_LIVE, events=live),
             at_any_time([self._waiting, at_rest(self._data)]),
             Capture(RELAY, events=self._to_relay),
             Capture(CARRIER, told, self._smpp),
             network_view([*self._events, *self._to_relay]),
-            Capture(CONTACT, shown),
+            Capture(CONTACT, self._shown()),
         ]
+
+    def _shown(self) -> list[Piece]:
+        """What Bob, who is Alice's contact, was shown."""
+        return [Piece("a message", msgspec.json.encode(line), at) for at, line in self._bob.lines if "text" in line]
 
     def _truth(self) -> Truth:
         people = [Person(number, address) for number, address in ADDRESSES.items()]
@@ -256,9 +262,19 @@ class Demo:
         save_events(keep / "server-live.jsonl", [*self._events, *load_events(self._opened)])
         save_events(keep / "relay.jsonl", self._to_relay)
         save_events(keep / "smpp.jsonl", self._smpp)
+        save_events(keep / "network.jsonl", network_view([*self._events, *self._to_relay]).events)
+        (keep / "contact.jsonl").write_bytes(b"".join(piece.data + b"\n" for piece in self._shown()))
         (keep / "who-learned-what.md").write_text(as_markdown(self._rows))
         (keep / "truth.json").write_bytes(msgspec.json.encode(self._truth()))
         shutil.copytree(self._where, keep / "run", dirs_exist_ok=True)
+        self._save_passphrase(keep / "run" / PASSPHRASE)
+
+    def _save_passphrase(self, path: Path) -> None:
+        """Without it the homes that are kept cannot be opened by anybody."""
+        path.unlink(missing_ok=True)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(file, "w", encoding="ascii") as written:
+            written.write(self._passphrase + "\n")
 
     # --- parts ------------------------------------------------------------------------------------
 

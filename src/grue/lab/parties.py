@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, TypeVar
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import MlsSession
 from grue.client.transport import refusal
 from grue.errors import LimitReached
+from grue.exposure.records import Delivered
 from grue.lab.inprocess import World
 from grue.lab.mint import paid
 from grue.lab.taps import ACCOUNT, ANONYMOUS, STREAM, Tap, Tapes
@@ -86,6 +88,10 @@ class Party:
     """By the other's number."""
     known: set[str] = field(default_factory=set)
     """Numbers whose PRF it has: asked once, and kept."""
+    told: list[Delivered] | None = None
+    """What its client opens of what it is delivered, where that is kept."""
+    letters: dict[bytes, Delivered] = field(default_factory=dict)
+    """What envelopes on their way hold, by their bytes: in place of the key that opens them."""
     due: list[wire.Delivery] = field(default_factory=list)
     """Pushed, and not acknowledged yet."""
 
@@ -219,6 +225,7 @@ class Party:
         push = wire.STREAM_PUSH.decode(frame)
         self._tap.direct(kind, STREAM, False, frame, _sealed(push))
         if isinstance(push, wire.Delivery):
+            self._open(push)
             self.due.append(push)
 
     async def acknowledge(self) -> None:
@@ -233,6 +240,20 @@ class Party:
                 n = self._stream_of[mailbox]
                 await self._frame(_kind(n), self._streams[n], wire.Ack(mailbox, self._keys[mailbox], delivery.seq))
 
+    # --- envelopes --------------------------------------------------------------------------------
+
+    def _seal(self, other: "Party", size: int, what: str, text: str = "") -> bytes:
+        """Bytes in which `other`, when it is delivered them, finds what is inside; nobody else finds anything."""
+        contents = os.urandom(size)
+        if other.told is not None:
+            other.letters[contents] = Delivered(0.0, what, self.number, text)
+        return contents
+
+    def _open(self, delivery: wire.Delivery) -> None:
+        letter = self.letters.pop(delivery.blob, None)
+        if letter is not None and self.told is not None:
+            self.told.append(msgspec.structs.replace(letter, at=self._now()))
+
     # --- anonymous --------------------------------------------------------------------------------
 
     async def look_up(self, number: str) -> None:
@@ -244,7 +265,7 @@ class Party:
     async def _evaluate(self, number: str) -> None:
         await self._anonymous(wire.Evaluate(OPRF_EPOCH, [blind(number).element]), wire.Evaluated)
 
-    async def first_contact(self, other: "Party") -> None:
+    async def first_contact(self, other: "Party", text: str = "") -> None:
         """Claim a key package, found a mailbox, write to the intro mailbox; the other accepts a moment later."""
         await self._anonymous(wire.Claim(other.intro), wire.Claimed)
         self._later()
@@ -256,7 +277,7 @@ class Party:
         self.conversations[other.number] = other.conversations[self.number] = box
         await self._subscribe(box, 0)
         await asyncio.sleep(0)
-        contents = os.urandom(INVITATION_BYTES)
+        contents = self._seal(other, INVITATION_BYTES, "request", text)
         await self._anonymous(wire.PostIntro(other.intro, os.urandom(16), contents), wire.Posted)
         self._later()
         await other.acknowledge()
@@ -273,20 +294,20 @@ class Party:
             await self._read(box, 0, 0)
         return box.seq > 0
 
-    async def text(self, other: "Party") -> None:
+    async def text(self, other: "Party", text: str = "") -> None:
         """A message, and the other's receipt. To answer for the first time is to accept, and to read what waited."""
         box = self.conversations[other.number]
         if self.number not in box.read_keys and await self._accept(box):
             self._later(RECEIPT)
-            await self._post(other)
-        await self._post(other)
+            await self._post(other, "receipt")
+        await self._post(other, "text", text)
         if other.number in box.read_keys:
             self._later(RECEIPT)
-            await other._post(self)
+            await other._post(self, "receipt")
 
-    async def _post(self, other: "Party") -> None:
+    async def _post(self, other: "Party", what: str, text: str = "") -> None:
         box = self.conversations[other.number]
-        contents = os.urandom(TEXT_BYTES)
+        contents = self._seal(other, TEXT_BYTES, what, text)
         posted = await self._anonymous(wire.Post(box.id, box.write_key, os.urandom(16), contents), wire.Posted)
         before, box.seq = box.seq, posted.seq
         self._later()
@@ -305,7 +326,10 @@ class Party:
             return
         key = box.read_keys[self.number]
         poll = wire.Fetch(box.id, key, after, wait=wire.MAX_WAIT if waited else 0)
-        if (await self._anonymous(poll, wire.Fetched, earlier=waited)).envelopes:
+        envelopes = (await self._anonymous(poll, wire.Fetched, earlier=waited)).envelopes
+        for delivery in envelopes:
+            self._open(delivery)
+        if envelopes:
             await self._anonymous(wire.Ack(box.id, key, box.seq), wire.Done)
 
     async def _anonymous(self, request: wire.Message, expect: type[Answer], earlier: float = 0) -> Answer:

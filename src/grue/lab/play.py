@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from grue.exposure.lives import DAY, Event, Kind, Life, Person
-from grue.exposure.records import CallDetail, Dialled, Heard, Held, Return
+from grue.exposure.records import CallDetail, Delivered, Dialled, Heard, Held, Names, Passed, Return
 from grue.exposure.rest import Table, tables
 from grue.exposure.snapshot import databases_in
 from grue.lab.classic import KEPT_DAYS, ClassicDirectory
 from grue.lab.inprocess import Codes, World
-from grue.lab.parties import TEXT_BYTES, Party
+from grue.lab.parties import Party
 from grue.lab.quick import open_quick
 from grue.lab.taps import Tapes
-from grue.lab.telephone import Telephones
+from grue.lab.telephone import SMS, Telephones
 from grue.server.directory import record_key
 from grue.server.keys import open_keys
 from grue.server.sms import Sms
@@ -30,7 +30,7 @@ REGISTERED_BEFORE: Final = 7 * DAY
 """Seconds before the life begins at which everybody registers."""
 
 STEP_DAYS: Final = 30
-"""Days between two snapshots, of either directory: an order and its extensions."""
+"""Days between two snapshots, of either directory, unless it is said otherwise: an order and its extensions."""
 
 SWEEP_DAYS: Final = 7
 """Days between two sweeps of the server; the real one sweeps every six hours."""
@@ -41,8 +41,8 @@ ROUND_DAYS: Final = 28
 CHECK_IN_DAYS: Final = 6 * ROUND_DAYS
 """Days between two check-ins of everybody but the subject, whose accounts would go after a year otherwise."""
 
-PRESENCE_SECONDS: Final = 3600.0
-"""How often a handset says that it is there."""
+HOUR: Final = 3600.0
+"""Seconds; as often a handset says that it is there."""
 
 SEALED_BYTES: Final = 200
 """Bytes from which on a value of a row is written down as its length: a sealed envelope, or public keys."""
@@ -54,15 +54,18 @@ class GrueTapes:
 
     tapes: Tapes
     rest: list[Held]
-    tags: dict[str, str]
-    """What the directory's key makes of `account.phone_tag`: numbers by tag, as hexadecimal."""
+    names: Names
     submitted: list[CallDetail]
     """What the server handed to its SMS gateway, codes for registrations included."""
+    telephones: "TelephoneTapes"
+    """What the server submitted, the calls, and the SMS that do not go through it."""
+    told: list[Delivered]
+    """What the closest contact's client was delivered, and opened."""
 
 
 @dataclass(frozen=True)
 class TelephoneTapes:
-    """What the telephone network left; it is the same in every world but for SMS to people on Grue, which do not go."""
+    """What the telephone network left."""
 
     records: list[CallDetail]
     dialled: list[Dialled]
@@ -152,35 +155,44 @@ def _addresses(life: Life) -> Callable[[str, float], str]:
 # --- telephones -----------------------------------------------------------------------------------
 
 
-class _Telephones:
-    """The telephone network of a life, and the subject's handset."""
+class _Line:
+    """The telephone network of a life, with a recorder on the subject's line and a receiver near its home."""
 
     def __init__(self, life: Life, clock: Callable[[], float]) -> None:
-        home = life.people[0].address
+        self._subject, self._home = life.subject, life.people[0].address
         where = _addresses(life)
-        self.network = Telephones(clock, line=life.subject, near=lambda: where(life.subject, clock()) == home)
+        near = lambda: where(self._subject, clock()) == self._home  # noqa: E731 -- of a line, and used once
+        self.network = Telephones(clock, line=self._subject, near=near)
+
+    def carry(self, event: Event) -> None:
+        """A call, or an SMS from telephone to telephone."""
+        if event.kind is Kind.CALL:
+            self.network.call(event.who, event.whom, event.seconds)
+        else:
+            self.network.sms(event.who, event.whom, event.text)
+
+    def tapes(self, passed: Iterable[Passed]) -> TelephoneTapes:
+        """What is left at the end. `passed` is the network's tape: the receiver hears what of it is the handset's."""
+        network = self.network
+        network.sweep()
+        tls = [
+            Heard(one.at, "tls", self._subject, size=one.size, up=one.up) for one in passed if one.address == self._home
+        ]
+        heard = sorted([*network.heard, *tls], key=lambda one: one.at)
+        return TelephoneTapes(network.records, network.dialled, heard)
 
 
 def play_telephone(life: Life) -> TelephoneTapes:
-    """Calls, and SMS to and from who is not on Grue; and the handset's presence, every hour. Some 2 us an event."""
+    """Calls and SMS as they would be without a Grue server that sends any. Some 2 us an event."""
     now = life.begun
-    network = _Telephones(life, lambda: now).network
+    line = _Line(life, lambda: now)
     grue = {one.number for one in life.people if one.grue}
-    said = life.begun
     for event in life.events:
-        while said < event.at:
-            now, said = said, said + PRESENCE_SECONDS
-            network.present()
         now = event.at
-        if event.kind is Kind.CALL:
-            network.call(event.who, event.whom, event.seconds)
-        elif event.kind is Kind.TEXT and not {event.who, event.whom} <= grue:
-            network.sms(event.who, event.whom, event.text)
-        elif event.kind is Kind.TEXT and life.subject in (event.who, event.whom):
-            network.data(TEXT_BYTES)
+        if event.kind is Kind.CALL or (event.kind is Kind.TEXT and not {event.who, event.whom} <= grue):
+            line.carry(event)
     now = max(now, life.ended)
-    network.sweep()
-    return TelephoneTapes(network.records, network.dialled, network.heard)
+    return line.tapes([])
 
 
 # --- Grue -----------------------------------------------------------------------------------------
@@ -189,12 +201,16 @@ def play_telephone(life: Life) -> TelephoneTapes:
 class _Gateway(Codes):
     """The server's SMS gateway: what it submits, the carrier carries."""
 
-    def __init__(self, network: Telephones) -> None:
+    def __init__(self, network: Telephones, clock: Callable[[], float]) -> None:
         super().__init__()
+        self.submitted: list[CallDetail] = []
         self._network = network
+        self._clock = clock
 
     async def submit(self, sms: Sms) -> str:
-        self._network.sms(sms.sender or "Grue", sms.to, sms.text)
+        sender = sms.sender or "Grue"
+        self.submitted.append(CallDetail(self._clock(), SMS, sender, sms.to, text=sms.text))
+        self._network.sms(sender, sms.to, sms.text)
         return await super().submit(sms)
 
 
@@ -210,17 +226,21 @@ class _LifeWorld(World):
 class GruePlayer:
     """One way of playing a life through Grue."""
 
-    def __init__(self, life: Life, folder: Path, *, oblivious: bool) -> None:
+    def __init__(self, life: Life, folder: Path, *, oblivious: bool, snapshot_days: int = STEP_DAYS) -> None:
         self._life = life
         self._oblivious = oblivious
+        self._snapshot_days = snapshot_days
         self._folder = folder
         self._where = _addresses(life)
         self._tapes = Tapes()
         self._rest: list[Held] = []
         self._parties: dict[str, Party] = {}
         self._to_refill: dict[str, float] = {}
-        self._network = _Telephones(life, lambda: self._world.now).network
-        self._gateway = _Gateway(self._network)
+        self._hours = 0
+        """Since the life began."""
+        self._told: list[Delivered] = []
+        self._line = _Line(life, lambda: self._world.now)
+        self._gateway = _Gateway(self._line.network, lambda: self._world.now)
         self._world = _LifeWorld(folder, life.begun - REGISTERED_BEFORE, self._gateway)
 
     async def play(self) -> GrueTapes:
@@ -230,19 +250,21 @@ class GruePlayer:
             for person in life.people:
                 if person.grue:
                     await self._register(person)
-            day = life.begun
             for event in life.events:
-                while day <= event.at:
-                    await self._day(day)
-                    day += DAY
+                await self._pass_hours(event.at)
                 world.now = max(world.now, event.at)
                 await self._happen(event)
-            while day <= life.ended:
-                await self._day(day)
-                day += DAY
+            await self._pass_hours(life.ended)
             keys = open_keys(world.data)
-        tags = {record_key(keys, one.number).tag.hex(): one.number for one in life.people if one.grue}
-        return GrueTapes(self._tapes.by_time(), self._rest, tags, self._network.records)
+        parties = self._parties.items()
+        names = Names(
+            {record_key(keys, number).tag.hex(): number for number in self._parties},
+            {party.intro.hex(): number for number, party in parties},
+            {party.account.hex(): number for number, party in parties},
+        )
+        tapes = self._tapes.by_time()
+        telephones = self._line.tapes(tapes.network)
+        return GrueTapes(tapes, self._rest, names, self._gateway.submitted, telephones, self._told)
 
     async def _register(self, person: Person) -> None:
         party = self._parties[person.number] = Party(
@@ -252,15 +274,25 @@ class GruePlayer:
             self._tapes,
             self._oblivious,
             draws=person.number == self._life.subject,
+            told=self._told if person.number == self._life.closest else None,
         )
         await party.register(self._gateway.code)
+
+    async def _pass_hours(self, until: float) -> None:
+        """Let the hours pass: the handset says that it is there, and at midnight a day begins."""
+        while (at := self._life.begun + self._hours * HOUR) <= until:
+            if self._hours % 24 == 0:
+                await self._day(at)
+            self._world.now = max(self._world.now, at)
+            self._line.network.present()
+            self._hours += 1
 
     async def _day(self, day: float) -> None:
         """What is done daily, weekly and monthly; the subject's round at an hour of the phone's own."""
         world, life = self._world, self._life
         world.now = max(world.now, day)
         number = round((day - life.begun) / DAY)
-        if number % STEP_DAYS == 0 or day >= life.ended:
+        if number % self._snapshot_days == 0 or day >= life.ended:
             await world.log_written()
             self._rest += snapshot(world.data, world.now)
         if number % SWEEP_DAYS == 0:
@@ -280,6 +312,8 @@ class GruePlayer:
 
     async def _happen(self, event: Event) -> None:
         who, whom = self._parties.get(event.who), self._parties.get(event.whom)
+        if event.kind is Kind.CALL or (event.kind is Kind.TEXT and who is None):
+            self._line.carry(event)
         if who is None or event.kind is Kind.CALL:
             return
         await who.connect()
@@ -289,20 +323,26 @@ class GruePlayer:
             await who.look_up(event.whom)
         elif whom is None:
             await who.look_up(event.whom)
-            if event.who == self._life.subject:
-                await who.sms(event.whom, event.text)
+            await self._sms(who, event)
         elif event.whom in who.conversations:
-            await who.text(whom)
+            await who.text(whom, event.text)
         else:
             await who.look_up(event.whom)
-            await who.first_contact(whom)
+            await who.first_contact(whom, event.text)
             self._to_refill[event.whom] = self._world.now + DAY
 
+    async def _sms(self, who: Party, event: Event) -> None:
+        """To who is not on Grue: the subject's go through its server, others' are written on their telephones."""
+        if event.who == self._life.subject:
+            await who.sms(event.whom, event.text)
+        else:
+            self._line.carry(event)
 
-async def play_grue(life: Life, *, oblivious: bool) -> GrueTapes:
-    """A life through Grue, on a server of its own."""
+
+async def play_grue(life: Life, *, oblivious: bool, snapshot_days: int = STEP_DAYS) -> GrueTapes:
+    """A life through Grue, on a server of its own, whose disk is looked at every so many days and at the end."""
     with quick_folder() as folder:
-        return await GruePlayer(life, folder, oblivious=oblivious).play()
+        return await GruePlayer(life, folder, oblivious=oblivious, snapshot_days=snapshot_days).play()
 
 
 def snapshot(data: Path, at: float) -> list[Held]:

@@ -2,15 +2,18 @@
 
 import gzip
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from grue.errors import UsageError
 from grue.exposure.lives import Answers, Life, Score, load, load_lines
 from grue.exposure.records import CallDetail, Return
-from grue.lab.seen import CAPTURES, read
+from grue.lab.seen import KINDS, Kept, capture_file, read
+
+RETURN: Final = "return"
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 
@@ -32,7 +35,7 @@ def life_of(folder: Path) -> Life:
 
 
 def return_of(folder: Path) -> Return | None:
-    """The classic directory's return, when it is there and whole."""
+    """The classic directory's return, when it is there and whole; `damages` says when it is not."""
     try:
         return load(folder / "return.json", Return)
     except (OSError, msgspec.DecodeError):
@@ -41,17 +44,50 @@ def return_of(folder: Path) -> Return | None:
 
 def calls_of(folder: Path, target: str) -> list[CallDetail]:
     """The carrier's records about one number, as far as they go."""
-    path = folder / CAPTURES / "carrier.jsonl.gz"
+    path = capture_file(folder, "carrier")
     if not path.exists():
         return []
     return [one for one in load_lines(path, CallDetail) if target in (one.sender, one.to)]
 
 
-def cut_short(folder: Path) -> Iterator[str]:
-    """Names of captures that end in the middle. Some 10 ms for each MB."""
-    for path in sorted((folder / CAPTURES).glob("*.jsonl.gz")):
-        if not _whole(path):
-            yield path.name.removesuffix(".jsonl.gz")
+@dataclass(frozen=True)
+class Damage:
+    """A file of a run that is not as it was written."""
+
+    name: str
+    """Of the capture; `return` for the classic directory's return."""
+    missing: bool
+    """It is not there at all; otherwise it was cut short, or changed."""
+
+    def sentence(self, *, anew: bool) -> str:
+        """What it means for a report that reads captures `anew`, or has the answers as they were kept."""
+        if self.name == RETURN:
+            return "The return is not there, or is broken: it is left out here. `grue lab life` writes it again."
+        state = "is not there" if self.missing else "was cut short or changed"
+        if not anew:
+            before = "what follows was read from it before that. --anew reads what is left."
+            return f"The capture {self.name} {state}: {before}"
+        left = "nothing" if self.missing else "what is left"
+        return f"The capture {self.name} {state}: what follows is from {left} of it."
+
+
+def damages(folder: Path) -> Iterator[Damage]:
+    """Of everything that a run writes, what is missing, cut short or changed since; by the sizes that it wrote down.
+
+    Where those are gone too, each capture is read to its end: some 10 ms for each MB.
+    """
+    try:
+        sizes = load(folder / "kept.json", Kept).captures
+    except (OSError, msgspec.DecodeError):
+        sizes = {}
+    for name in KINDS:
+        path = capture_file(folder, name)
+        if not path.exists():
+            yield Damage(name, missing=True)
+        elif path.stat().st_size != sizes[name] if name in sizes else not _whole(path):
+            yield Damage(name, missing=False)
+    if return_of(folder) is None:
+        yield Damage(RETURN, missing=not (folder / "return.json").exists())
 
 
 def _whole(path: Path) -> bool:

@@ -1,4 +1,7 @@
-"""The telephone network of a life: a carrier with its records, a recorder on one line, a receiver near one handset."""
+"""The telephone network of a life: a carrier with its records, a recorder on one line, a receiver near one handset.
+
+What the handset sends and gets over TLS is on the network's tape; `play` puts it to what the receiver hears here.
+"""
 
 from collections.abc import Callable
 from typing import Final
@@ -52,10 +55,6 @@ class Telephones:
     def present(self) -> None:
         """The handset says to the network that it is there, as it does every now and then."""
         self._hear(Heard(self._clock(), "presence", self._line))
-
-    def data(self, size: int) -> None:
-        """The handset sends or gets something over TLS."""
-        self._hear(Heard(self._clock(), "tls", self._line, size=size))
 
     def sweep(self) -> None:
         """Forget texts, and later records, that were kept long enough. What was tapped stays with who tapped it."""
