@@ -205,7 +205,8 @@ class Hop(msgspec.Struct, frozen=True):
     who: str
     whom: str
     """Numbers, in their order; whoever began."""
-    times: int
+    days: list[int]
+    """One for each time that they were sighted together, in order: the day of the life on which it could be known."""
 
 
 class Shown(msgspec.Struct, frozen=True):
