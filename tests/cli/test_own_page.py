@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from grue.cli.charts import LEFT, WIDTH
 from grue.cli.own_page import page
 from grue.exposure.own import own_exposure, sights
 from tests.cli.browser import needs_browser, tab
@@ -23,7 +24,7 @@ def a_page() -> str:
 def test_the_record_stands_first_and_is_what_the_client_counted() -> None:
     read = Reader(a_page())
     assert next(iter(read.tables)).startswith("What was given")
-    given = {(row[0], row[1]): row[2] for row in read.table("What was given")}
+    given = {(row[0], row[1]): row[2] for row in read.files["given.csv"][1:]}
     assert given["server", "blinded numbers, which could be any"] == "4"
     assert given["server", EVIL] == "1"
     assert read.table("Times that each party") == [["relay", "9"], ["server", "5"], ["server, by relay", "3"]]
@@ -54,3 +55,35 @@ async def test_in_a_browser_it_is_drawn_and_asks_for_nothing(tmp_path: Path) -> 
         assert await opened.value("getComputedStyle(document.querySelector('.scroll')).overflowX") == "auto"
         assert opened.asked == [html.as_uri()]
         assert opened.complaints == []
+
+
+def test_each_party_stands_once_above_what_it_was_given() -> None:
+    rows = Reader(a_page()).table("What was given")
+    assert [row[0] for row in rows if len(row) == 1] == ["server", "relay", "server, by relay"]
+    assert ["blinded numbers, which could be any", "4"] in [row[:2] for row in rows]
+
+
+def test_days_have_a_chart_with_those_on_which_nothing_was_asked() -> None:
+    text = page([], [], [("2027-01-14", 40), ("2027-01-17", 5)])
+    drawing = Reader(text.split('aria-labelledby="course-t course-d"')[1].split("</svg>")[0])
+    bars = [(float(values["x"]), float(values["height"])) for tag, values in drawing.shapes if tag == "rect"]
+    assert len(bars) == 2
+    wide = (WIDTH - LEFT) / 4
+    assert bars[1][0] - bars[0][0] == pytest.approx(3 * wide, abs=0.2)
+    assert bars[0][1] == pytest.approx(8 * bars[1][1], rel=0.01)
+    assert "45 requests from 2027-01-14 to 2027-01-17; most on 2027-01-14: 40." in text
+
+
+@pytest.mark.whole
+@needs_browser
+async def test_in_a_browser_on_a_small_screen_nothing_is_off_it(tmp_path: Path) -> None:
+    html = tmp_path / "own.html"
+    html.write_text(a_page())
+    async with tab(tmp_path / "profile") as opened:
+        await opened.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+        await opened.open(html)
+        ends = await opened.value(
+            "[...document.querySelectorAll('th, td, svg')].map(one => one.getBoundingClientRect().right)"
+        )
+        assert len(ends) > 20
+        assert max(ends) <= 390

@@ -134,9 +134,12 @@ def test_the_second_hop_is_whom_contacts_know_and_not_whom_strangers_know() -> N
         Sighting(at(2, 2), Kind.CALL, PARTNER, QUACK),
         Sighting(at(2, 3), Kind.TEXT, "+7", OTHER),
     ]
-    assert hops(seen, told) == [Hop(PARTNER, QUACK, 1)]
-    elsewhere = [Sighting(at(2, 4), Kind.LOOKUP, OTHER, DOCTOR)] * 2
-    assert hops(seen, told, elsewhere) == [Hop(DOCTOR, OTHER, 2), Hop(PARTNER, QUACK, 1)]
+    assert hops(seen, told) == [Hop(PARTNER, QUACK, [2])]
+    # A return about the doctor begins before the doctor was seen; it is had from then on.
+    known = min(one.at for one in seen if {one.who, one.whom} == {ME, DOCTOR})
+    on = int((known - told.begun) // DAY)
+    elsewhere = [Sighting(known + days * DAY, Kind.LOOKUP, DOCTOR, OTHER) for days in (-1, 2)]
+    assert hops(seen, told, elsewhere) == [Hop(DOCTOR, OTHER, [on, on + 2]), Hop(PARTNER, QUACK, [2])]
     assert hops([Sighting(at(2, 2), Kind.TEXT, UNKNOWN, QUACK)], told) == []
 
 

@@ -163,10 +163,6 @@ def test_the_gateway_names_whom_somebody_new_writes_to_and_nobody_who_writes(run
     assert {one.whom for one in shown.sightings} - {UNKNOWN} <= run.grue()
 
 
-def test_every_view_has_a_phrase_for_a_sentence() -> None:
-    assert all(view.phrase and not view.phrase.endswith(".") for view in View)
-
-
 # --- captures -------------------------------------------------------------------------------------
 
 

@@ -13,13 +13,14 @@ from grue._core import OprfBlind
 from grue.protocol import wire
 from grue.protocol.oblivious import check_key, open_response, seal_request
 from grue.protocol.tokens import Draw, Purpose, StoredToken, spend
-from grue.server import gateway, tokens
+from grue.server import tokens
 from grue.server.app import DAY
 from grue.server.directory import Directory
 from grue.server.keys import open_keys
 from grue.server.sms import SmsRole
 from grue.server.sqlite import open_store
 from tests.server.kit import Clock, TestServer
+from tests.server.test_gateway import answered
 from tests.server.test_queries import FORCED
 from tests.server.test_registration import Person
 from tests.server.test_sms import Memory
@@ -108,10 +109,10 @@ class Crawler:
             return wire.ANONYMOUS_ANSWER.decode(await server.anonymous(wire.encode(request)))
         config = check_key(server.gateway.key_file(), server.keys.server_public, int(server.clock())).config
         sealed = seal_request(config, wire.encode(request))
-        reply = await gateway.answer(server, sealed.data)
+        reply = await answered(server, sealed.data)
         assert reply.status == 200
         if self.random.random() < 0.2:
-            assert (await gateway.answer(server, sealed.data)).status == 400
+            assert (await answered(server, sealed.data)).status == 400
         return wire.ANONYMOUS_ANSWER.decode(open_response(sealed.request, reply.body)[1])
 
     async def look(self, request: wire.Message, about: Sequence[object]) -> str:

@@ -57,6 +57,7 @@ def _answers(found: "Answers", out: Path) -> "RenderableType":
     from rich.console import Group
     from rich.table import Table
 
+    from grue.exposure.inferences import graded
     from grue.exposure.lives import Question
 
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -64,15 +65,11 @@ def _answers(found: "Answers", out: Path) -> "RenderableType":
     for question in Question:
         table.add_column(question, justify="right")
     for view in found.views:
-        right = {one.question: f"{one.right} of {one.of}" if one.of > 1 else _word(one.right) for one in view.answers}
+        right = {one.question: graded(one) for one in view.answers}
         table.add_row(view.view, *(right.get(question, "nothing to know") for question in Question))
     return Group(
         table, "", f"What each was given is in {out}. One life proves nothing: some answers are lucky guesses."
     )
-
-
-def _word(right: int) -> str:
-    return "right" if right else "wrong"
 
 
 # --- the classic directory ------------------------------------------------------------------------

@@ -4,22 +4,31 @@ Everything is in the page from the beginning, and a script only hides what is no
 answer stands beside it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
-from grue.cli.life_view import graded, section
-from grue.cli.page import Listing, Row, day, document, many
+from grue.cli.charts import SHAPES
+from grue.cli.life_compared import matrix, numbers
+from grue.cli.life_view import DRAWN, section, top
+from grue.cli.life_words import words
+from grue.cli.page import day, document, many
 from grue.cli.page_script import SCRIPT
 from grue.exposure.digest import Digest, digests
-from grue.exposure.inferences import Inference, by_rule, inferences
-from grue.exposure.layout import Point, around, outside
-from grue.exposure.lives import WHOLE, Answer, Answers, Life, Person, Question, Role, Shown, View
+from grue.exposure.inferences import Inference, inferences
+from grue.exposure.layout import Point, around, chosen, outside
+from grue.exposure.lives import WHOLE, Answers, Life, Person, Role, Shown, View
 from grue.exposure.records import CallDetail, Return
 
-PLACED: Final = 400
-"""Contacts that have a place in the drawings, those first whom some view has seen most often."""
+MOST_BYTES: Final = 1_950_000
+"""A page stays under 2 MB, so that it can be sent and opened anywhere."""
+
+SHARES: Final = (100, 75, 50, 30, 15)
+"""Per cent of its lines that each long table has, and of its people each graph, the first with which a page is small
+enough: how many views there are, and how many people each names, is not known before.
+"""
 
 START: Final = 30
 """Days at which the slider stands at first."""
@@ -43,59 +52,100 @@ class Material:
 
 @dataclass(frozen=True, repr=False)
 class Drawn:
-    """What every view's section is made with."""
+    """What the sections are made with. Lists have one item for each view that has a section."""
 
     material: Material
     people: dict[str, Person]
+    shown: Sequence[Shown]
+    found: Sequence[Digest]
+    near: Sequence[dict[str, list[bool]]]
+    """Contacts who are drawn, and in which steps."""
+    beyond: Sequence[dict[str, list[bool]]]
+    """The same of people whom only contacts know."""
     places: dict[str, Point]
+    """Of everybody who is a drawn contact in some view."""
     far: dict[str, Point]
-    shown: dict[View, Shown]
+    """Of everybody else who is drawn."""
+    share: int
+    """Per cent."""
+    called: float | None
+    """When the source first did, in truth."""
+
+    def place(self, number: str) -> Point:
+        return self.places.get(number) or self.far[number]
+
+    def part(self, most: int) -> int:
+        """How many of `most` lines a table of one view has."""
+        return most * self.share // 100
 
 
 def page(material: Material) -> str:
     """The whole file. Names, numbers, addresses and texts are data, and are escaped."""
-    found = digests(material.found, material.life)
-    drawn = _drawn(material, found)
-    return document(TITLE, _body(drawn, found), SCRIPT)
+    every = digests(material.found, material.life)
+    text = ""
+    called = material.life.source_first()
+    for share in SHARES:
+        text = document(TITLE, _body(_drawn(material, every, share, called), every), SCRIPT)
+        if len(text.encode()) <= MOST_BYTES:
+            break
+    return text
 
 
-def _drawn(material: Material, found: Sequence[Digest]) -> Drawn:
+def _drawn(material: Material, every: Sequence[Digest], share: int, called: float | None) -> Drawn:
+    found = [one for one in every if one.view in WHOLE]
+    shown = [one for one in material.found.views if one.view in WHOLE]
     people = {one.number: one for one in material.life.people}
-    most: dict[str, int] = {}
-    for one in found:
-        for contact in one.contacts if one.view in WHOLE else ():
-            most[contact.number] = max(most.get(contact.number, 0), contact.times[-1])
-    ordered = sorted(most, key=lambda number: (-most[number], number))[:PLACED]
+    listed = {one.number for one in material.life.people if one.role in SHAPES}
+    drawn = DRAWN * share // 100
+    near = [chosen({one.number: one.times for one in view.contacts}, drawn, listed) for view in found]
+    beyond = [chosen(_only_beyond(*one), drawn) for one in zip(found, near, strict=True)]
+    most: Counter[str] = Counter()
+    for view, contacts in zip(found, near, strict=True):
+        most |= Counter({one.number: one.times[-1] for one in view.contacts if one.number in contacts})
+    ordered = sorted(most, key=lambda number: (-most[number], number))
     places = around([(number, people[number].role if number in people else Role.STRANGER) for number in ordered])
     reached: dict[str, str] = {}
-    for shown in material.found.views:
-        for pair in shown.hops if shown.view in WHOLE else ():
-            for near, away in ((pair.who, pair.whom), (pair.whom, pair.who)):
-                if near in places and away not in places:
-                    reached.setdefault(away, near)
-    views = {shown.view: shown for shown in material.found.views}
-    return Drawn(material, people, places, outside(reached.items(), places), views)
+    for view, others in zip(found, beyond, strict=True):
+        for pair in view.pairs:
+            if pair.away in others and pair.near in places:
+                reached.setdefault(pair.away, pair.near)
+    far = outside(reached.items(), places)
+    return Drawn(material, people, shown, found, near, beyond, places, far, share, called)
 
 
-def _body(drawn: Drawn, found: Sequence[Digest]) -> Iterator[str]:
-    life = drawn.material.life
+def _only_beyond(found: Digest, near: Mapping[str, Sequence[bool]]) -> dict[str, list[int]]:
+    """People whom only drawn contacts know: how often they were seen with them, by step."""
+    contacts = {one.number for one in found.contacts}
+    counts: dict[str, list[int]] = {}
+    for pair in found.pairs:
+        if pair.near in near and pair.away not in contacts:
+            times = [count if there else 0 for count, there in zip(pair.times, near[pair.near], strict=True)]
+            before = counts.get(pair.away, [0] * len(times))
+            counts[pair.away] = [one + other for one, other in zip(before, times, strict=True)]
+    return counts
+
+
+def _body(drawn: Drawn, every: Sequence[Digest]) -> Iterator[str]:
+    life, found, scores = drawn.material.life, drawn.found, drawn.material.found.scores
     steps = found[0].steps if found else (life.days,)
     yield from _header(drawn.material)
     yield f'<main class="d{len(steps) - 1}">'
     if not life.events:
         yield "<p><strong>Nothing happens in this life, so nobody has anything of it.</strong></p>"
-    whole = [one for one in found if one.view in WHOLE]
-    yield from _controls(whole, steps)
-    made = {}
-    for at, one in enumerate(whole):
-        returned = drawn.material.returned if one.view is View.CLASSIC else None
-        made[one.view] = inferences(one, life, returned)
-        yield from section(drawn, one, made[one.view], at)
-    yield from _side_by_side(found, steps)
-    yield from _rules(made)
-    yield from _scores(drawn.material.found)
+    yield from _controls(found, steps)
+    for at in range(len(found)):
+        yield from top(drawn, at)
+    yield from matrix(every, scores)
+    made = [_inferred(drawn.material, one) for one in found]
+    for at, of_view in enumerate(made):
+        yield from section(drawn, of_view, at)
+    yield from numbers(every, found, made, steps, scores)
     yield from _how(drawn.material)
     yield "</main>"
+
+
+def _inferred(material: Material, found: Digest) -> list[Inference]:
+    return inferences(found, material.life, material.returned if found.view is View.CLASSIC else None)
 
 
 def _header(material: Material) -> Iterator[str]:
@@ -117,67 +167,13 @@ def _controls(found: Sequence[Digest], steps: Sequence[int]) -> Iterator[str]:
     yield '<form class="controls" aria-label="What is shown"><fieldset><legend>Seen by</legend>'
     for at, one in enumerate(found):
         checked = " checked" if at == 0 else ""
-        yield f'<label><input type="radio" name="view" value="{at}"{checked}> {escape(one.view)}</label>'
+        yield f'<label><input type="radio" name="view" value="{at}"{checked}> {escape(words(one.view).title)}</label>'
     start = steps.index(START) if START in steps else len(steps) - 1
     yield (
         '</fieldset><div class="days"><label for="step">Days of records</label>'
         f'<input type="range" id="step" min="0" max="{len(steps) - 1}" step="1" value="{start}">'
         '<output id="told" for="step"></output></div></form><p class="printed" id="printed"></p>'
     )
-
-
-# --- all views ------------------------------------------------------------------------------------
-
-
-def _side_by_side(found: Sequence[Digest], steps: Sequence[int]) -> Iterator[str]:
-    yield '<section><h2 id="all">All of them side by side</h2>'
-    head = ["Seen by", *(f"{days} d" for days in steps)]
-    rows = [
-        Row([one.view, *(f"{one.reached(step)} ({one.named[step]:,})" for step in range(len(steps)))]) for one in found
-    ]
-    caption = "Snapshots add up: people named after so many days, and in brackets records that name them"
-    yield from Listing(caption, head, rows, "snapshots", style="whole").lines()
-    rows = [Row([one.view, *(_by_question(one.answers[-1], question) for question in Question)]) for one in found]
-    caption = "Answers from all of the life, for each question; by chance alone one in the brackets is right"
-    yield from Listing(caption, ["Seen by", *Question], rows, "answers", style="whole").lines()
-    yield "</section>"
-
-
-def _by_question(answers: Sequence[Answer], question: Question) -> str:
-    one = next((one for one in answers if one.question is question), None)
-    if one is None:
-        return "nothing to know"
-    return f"{graded(one)} (1 in {one.choices:g}{', guessed' if one.why.startswith('a guess') else ''})"
-
-
-def _rules(made: dict[View, list[Inference]]) -> Iterator[str]:
-    yield '<section><h2 id="rules">How often the inferences were right</h2>'
-    rows = [
-        Row([view, rule, str(right), str(count)])
-        for view, found in made.items()
-        for rule, right, count in by_rule(found)
-    ]
-    head = ["Seen by", "Inference", "Right", "Made"]
-    yield from Listing("Inferences of the time lines, by kind", head, rows, "inferences", style="whole").lines()
-    yield "<p>A view without a line here allowed none that is more than a guess.</p></section>"
-
-
-def _scores(found: Answers) -> Iterator[str]:
-    if not found.scores:
-        return
-    yield '<section><h2 id="scores">Over many lives</h2>'
-    rows = [
-        Row(
-            [
-                one.view, one.question, str(one.seeds), f"{one.share:.1%}", f"{one.low:.1%} to {one.high:.1%}",
-                f"{one.chance:.1%}", f"{one.bits:.2f}", f"{one.bits_low:.2f} to {one.bits_high:.2f}",
-            ]
-        )
-        for one in found.scores
-    ]  # fmt: skip
-    head = ["Seen by", "Question", "Lives", "Right", "95 %", "By chance", "Bits learned", "95 %"]
-    yield from Listing("The share answered correctly, and bits learned", head, rows, "scores", style="whole").lines()
-    yield "</section>"
 
 
 def _how(material: Material) -> Iterator[str]:
@@ -188,7 +184,8 @@ def _how(material: Material) -> Iterator[str]:
     yield (
         f"<p>By <code>grue lab report</code>, version {escape(__version__)}. Every view is read by the same analyst, "
         f"who is told the target's number, {many(known, 'number')} of which about half are contacts, the town's "
-        "doctors and lawyers, and whom to suspect as the source; and who guesses where nothing was seen. Days are "
+        "doctors, and whom to suspect as the source; and who guesses where nothing was seen, which the grade says. Of "
+        "the inferences beside the time lines those about lawyers take the town's lawyers to be listed too. Days are "
         "counted from the beginning of the life. The second hop of the classic directory is from further "
         "orders, one for each number in its log. Hours are UTC, which is local time in this life. One life proves "
         "nothing: some answers are lucky guesses.</p>"

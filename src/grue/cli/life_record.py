@@ -1,33 +1,36 @@
 """The record itself, as it would be handed over: a directory's return, a carrier's list, or what there is."""
 
+import math
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from grue.cli.life_words import words
 from grue.cli.page import Listing, Row, day, many, moment
 from grue.exposure.digest import Digest, step_at
 from grue.exposure.lives import DAY, Sighting, View
-from grue.exposure.records import Asked, CallDetail, Return
+from grue.exposure.records import Asked, CallDetail, Return, Snapshot
 
 if TYPE_CHECKING:
     from grue.cli.life_page import Drawn
 
 LISTED: Final = 400
-"""Records that a page shows of each view; of what Grue's observers see, the CSV has no more."""
+"""Records that a page shows of each view."""
 DOWNLOADED: Final = 3200
 """Records in the CSV of a return or a carrier's list."""
 
 
-def record(drawn: "Drawn", found: Digest) -> Iterator[str]:
+def record(drawn: "Drawn", at: int) -> Iterator[str]:
     """The first thing that a view's section shows."""
     yield "<h3>The record itself</h3>"
-    material = drawn.material
+    material, found = drawn.material, drawn.found[at]
+    begun = material.found.brief.begun
     if found.view is View.CLASSIC and material.returned is not None:
-        yield from _return(material.returned, material.found.brief.begun, found.steps)
+        yield from _return(drawn, material.returned, begun, found.steps)
     elif found.view is View.CARRIER and material.calls:
-        yield from _calls(material.calls, found, material.found.brief.begun)
+        yield from _calls(drawn, found, begun)
     else:
-        yield from _sightings(drawn.shown[found.view].sightings, found, material.found.brief.begun)
+        yield from _sightings(drawn, at, begun)
 
 
 def _held(found: Digest, count: int) -> str:
@@ -40,34 +43,56 @@ def _held(found: Digest, count: int) -> str:
 # --- the classic directory's return -----------------------------------------------------------------
 
 
-def _return(one: Return, begun: float, steps: Sequence[int]) -> Iterator[str]:
-    records = one.records()
-    yield "<dl>"
+def _return(drawn: "Drawn", one: Return, begun: float, steps: Sequence[int]) -> Iterator[str]:
+    for step, days in enumerate(steps):
+        yield from _cover(one, begun + days * DAY if step < len(steps) - 1 else math.inf, step)
+    yield f'<p class="quiet">{escape(one.notice)}</p>'
+    rows = [Row(_asked(asked), step_at(asked.at, begun, steps)) for asked in one.records()]
+    head = ["Date and time (UTC)", "Source", "Client address", "Number asked for", "Devices"]
+    lines = drawn.part(LISTED), drawn.part(DOWNLOADED)
+    caption = f"Return of order {one.order}: every number that was typed on {one.target}"
+    yield from Listing(caption, head, rows, "return", *lines, "record", ends=True).lines()
+    yield from Listing(
+        "Its snapshots: one of the order, and one of each extension",
+        ["No.", "From", "To", "Records"],
+        list(_snapshots(one.snapshots, begun, steps)),
+        "return-snapshots",
+        style="whole",
+    ).lines()
+
+
+def _cover(one: Return, cut: float, step: int) -> Iterator[str]:
+    """As it would be if it were produced at `cut`."""
+    snapshots = [snapshot for snapshot in one.snapshots if snapshot.begun < cut]
+    count = sum(asked.at < cut for asked in one.records())
+    whole = len(snapshots) == len(one.snapshots)
+    until = one.until if whole else snapshots[-1].ended
+    yield f'<dl class="x{step}">'
     for name, says in (
         ("Order", str(one.order)),
         ("Account", one.target),
         ("Records asked for from", f"{moment(one.begun)} UTC"),
-        ("Until", f"{moment(one.until)} UTC"),
-        ("Produced", f"{moment(one.produced)} UTC"),
-        ("Responsive records", f"{len(records):,}, in {many(len(one.snapshots), 'snapshot')}" if records else "none"),
+        ("Until", f"{moment(until)} UTC"),
+        ("Produced", f"{moment(min(cut, one.produced))} UTC"),
+        ("Responsive records", f"{count:,}, in {many(len(snapshots), 'snapshot')}" if count else "none"),
     ):
         yield f"<dt>{name}</dt><dd>{escape(says)}</dd>"
-    yield f'</dl><p class="quiet">{escape(one.notice)}</p>'
-    rows = [Row(_asked(asked), f"f{step_at(asked.at, begun, steps)}") for asked in records]
-    head = ["Date and time (UTC)", "Source", "Client address", "Number asked for", "Devices"]
-    caption = f"Return of order {one.order}: every number that was typed on {one.target}"
-    yield from Listing(caption, head, rows, "return", LISTED, DOWNLOADED, "record").lines()
-    rows = [
-        Row([str(n), day(snapshot.begun), day(snapshot.ended), str(len(snapshot.records))])
-        for n, snapshot in enumerate(one.snapshots, 1)
-    ]
-    yield from Listing(
-        "Its snapshots, one for each extension",
-        ["No.", "From", "To", "Records"],
-        rows,
-        "return-snapshots",
-        style="whole",
-    ).lines()
+    yield "</dl>"
+
+
+def _snapshots(snapshots: Sequence[Snapshot], begun: float, steps: Sequence[int]) -> Iterator[Row]:
+    """A line of each, and one for each step that ends within it."""
+    for number, snapshot in enumerate(snapshots, 1):
+        for step, days in enumerate(steps):
+            cut = begun + days * DAY
+            if snapshot.begun >= cut and step < len(steps) - 1:
+                continue
+            whole = snapshot.ended <= cut or step == len(steps) - 1
+            records = snapshot.records if whole else [asked for asked in snapshot.records if asked.at < cut]
+            cells = [str(number), day(snapshot.begun), day(min(snapshot.ended, cut)), f"{len(records):,}"]
+            yield Row(cells, step, only=not whole)
+            if whole:
+                break
 
 
 def _asked(one: Asked) -> list[str]:
@@ -77,12 +102,25 @@ def _asked(one: Asked) -> list[str]:
 # --- a carrier's list -------------------------------------------------------------------------------
 
 
-def _calls(calls: Sequence[CallDetail], found: Digest, begun: float) -> Iterator[str]:
-    yield f'<p class="quiet">{_held(found, len(calls))}</p>'
-    rows = [Row(_call(one), f"f{step_at(one.at, begun, found.steps)}") for one in calls]
+def _calls(drawn: "Drawn", found: Digest, begun: float) -> Iterator[str]:
+    calls = drawn.material.calls
+    yield f'<p class="quiet">{_held(found, len(calls))} {_texts(calls)}</p>'
+    rows = [Row(_call(one), step_at(one.at, begun, found.steps)) for one in calls]
     head = ["Date and time (UTC)", "Kind", "From", "To", "Seconds", "Text"]
-    caption = "The carrier's list of calls and SMS"
-    yield from Listing(caption, head, rows, "carrier-list", LISTED, DOWNLOADED, "record").lines()
+    lines = drawn.part(LISTED), drawn.part(DOWNLOADED)
+    caption = "The carrier's list of calls and SMS, as it was at the end"
+    yield from Listing(caption, head, rows, "carrier-list", *lines, "record", ends=True).lines()
+
+
+def _texts(calls: Sequence[CallDetail]) -> str:
+    """Why most lines have no text."""
+    kept = [one.at for one in calls if one.text]
+    if not kept:
+        return "Texts of SMS are kept for days only: no line has one."
+    return (
+        f"Texts of SMS are kept for days only: {len(kept):,} of {many(len(calls), 'line')} have one, from "
+        f"{day(kept[0])} on. SMS before that had one when they were new."
+    )
 
 
 def _call(one: CallDetail) -> list[str]:
@@ -92,13 +130,24 @@ def _call(one: CallDetail) -> list[str]:
 # --- what an observer of Grue can make out ----------------------------------------------------------
 
 
-def _sightings(sightings: Sequence[Sighting], found: Digest, begun: float) -> Iterator[str]:
+def _sightings(drawn: "Drawn", at: int, begun: float) -> Iterator[str]:
+    found, sightings = drawn.found[at], drawn.shown[at].sightings
     yield f'<p class="quiet">{_held(found, len(sightings))}</p>'
-    rows = [Row(_sighted(one), f"f{step_at(one.at, begun, found.steps)}") for one in sightings]
+    listed = drawn.part(LISTED)
+    # There may be a million, and cells are made of those alone that have a place.
+    rows = [
+        Row(_sighted(one) if min(n, len(sightings) - n) <= listed else (), step_at(one.at, begun, found.steps))
+        for n, one in enumerate(sightings)
+    ]
     head = ["Date and time (UTC)", "What", "By", "To"]
-    caption = f"What {found.view} can make out"
-    file = "".join(one for one in found.view if one.isalnum())
-    yield from Listing(caption, head, rows, f"record-{file}", LISTED, LISTED, "record").lines()
+    caption = f"What {words(found.view).phrase} can make out"
+    file = f"record-{slug(found.view)}"
+    yield from Listing(caption, head, rows, file, listed, listed, "record", ends=True).lines()
+
+
+def slug(view: View) -> str:
+    """For the names of files."""
+    return "-".join("".join(one if one.isalnum() else " " for one in view).split())
 
 
 def _sighted(one: Sighting) -> list[str]:

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from html import escape
 from typing import Final
 
-from grue.cli.charts import bars
+from grue.cli.charts import bars, timeline
 from grue.cli.page import Listing, Row, document, many
 from grue.exposure.own import CAVEAT, Sight, when
 from grue.exposure.own import Row as Given
@@ -36,12 +36,18 @@ def _body(rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str
         "contact graph and no heat map of hours to draw. <code>grue lab report</code> draws those of a life that "
         "nobody lives.</p>"
     )
-    yield "</header><main>"
+    # Nothing slides here: all is there from the first step on.
+    yield '</header><main class="d0">'
     yield "<section><h2>The record itself</h2>"
     lines = [Row([row.party, row.what, str(row.times), row.hidden]) for row in rows]
     head = ["Who", "Has been given", "Times", "And cannot tell"]
     yield from Listing(
-        "What was given, to whom, and what they cannot tell by it", head, lines, "given", style="whole"
+        "What was given, to whom, and what they cannot tell by it",
+        head,
+        lines,
+        "given",
+        style="whole wrapped",
+        grouped=True,
     ).lines()
     if not rows:
         yield f"<p>Nothing was given to anybody {period}.</p>"
@@ -50,7 +56,8 @@ def _body(rows: Sequence[Given], seen: Sequence[Sight], days: Sequence[tuple[str
     yield from _days(days)
     yield "<section><h2>Who sees what, with the settings of today</h2>"
     lines = [Row([one.party, one.sees, one.hidden]) for one in seen]
-    yield from Listing("While this home is used", ["Who", "Sees", "And not"], lines, "sights", style="whole").lines()
+    head = ["Who", "Sees", "And not"]
+    yield from Listing("While this home is used", head, lines, "sights", style="whole wrapped", grouped=True).lines()
     yield "</section></main>"
 
 
@@ -72,6 +79,22 @@ def _parties(rows: Sequence[Given]) -> Iterator[str]:
 
 def _days(days: Sequence[tuple[str, int]]) -> Iterator[str]:
     yield "<section><h2>On which days</h2>"
-    lines = [Row([date, str(count)]) for date, count in days]
+    if days:
+        yield from _course(days)
+    lines = [Row([on, str(count)]) for on, count in days]
     yield from Listing("Requests on each day (UTC), of all kinds", ["Day", "Requests"], lines, "days").lines()
     yield "</section>"
+
+
+def _course(days: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """A bar for each day, also for those without a request."""
+    counts = Counter(dict(days))
+    first, last = (date.fromisoformat(on) for on in (min(counts), max(counts)))
+    every = [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
+    title = "Requests on each day"
+    busiest = max(counts, key=lambda on: counts[on])
+    says = f"{many(counts.total(), 'request')} from {first} to {last}; most on {busiest}: {counts[busiest]:,}."
+    ticks = [(0.0, every[0]), (1.0, every[-1])] if len(every) > 1 else [(0.0, every[0])]
+    yield "<figure>"
+    yield from timeline("course", title, says, [(counts[on],) for on in every], [], ticks)
+    yield f"<figcaption>{says}</figcaption></figure>"

@@ -13,13 +13,10 @@ SCRIPT: Final = """
   var switches = Array.prototype.slice.call(document.querySelectorAll("input[name=view]"));
   function show() {
     var step = Number(slider.value);
-    var view = views[0];
+    var chosen = switches.filter(function (one) { return one.checked; })[0].value;
     main.className = "d" + step;
-    views.forEach(function (one, at) {
-      var on = switches[at].checked;
-      one.classList.toggle("shown", on);
-      if (on) { view = one; }
-    });
+    views.forEach(function (one) { one.classList.toggle("shown", one.dataset.view === chosen); });
+    var view = document.getElementById("view-" + chosen);
     var says = JSON.parse(view.dataset.says)[step];
     slider.setAttribute("aria-valuetext", says);
     told.textContent = says;

@@ -5,6 +5,12 @@ from typing import Final
 MOST_STEPS: Final = 6
 """Positions that a slider has at most."""
 
+ON_PAPER: Final = 15
+"""Lines that are printed of each end of a long table: the year's list of records alone would fill eight sheets."""
+
+EDGES: Final = (0.8, 1.8, 2.9, 4.2, 5.7)
+"""Widths of a graph's lines, by how often two were seen together: the last is of whoever was seen most."""
+
 _BASE: Final = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --line: #c8c8c8; --quiet: #555; --band: #f1f1f1;
   --dot: #1f5f8b; --edge: #9db4c4; --far: #767676; --mark: #8a3b00;
@@ -39,27 +45,30 @@ th, td { text-align: left; vertical-align: top; padding: .2rem .6rem .2rem .3rem
   font-variant-numeric: tabular-nums; }
 thead th { background: var(--band); position: sticky; top: 0; }
 tbody th { font-weight: normal; white-space: nowrap; }
-.answers tbody th { white-space: normal; }
+.answers tbody th, .wrapped tbody th { white-space: normal; }
 tbody th[scope=rowgroup] { font-weight: 600; background: var(--band); white-space: normal; }
-.record td, .contacts td, .inferred td:nth-child(2) { white-space: nowrap; }
+.record td, .contacts td, .hops td, .inferred td:nth-child(2) { white-space: nowrap; }
 .heat table { min-width: 0; width: 100%; max-width: 34rem; table-layout: fixed; }
 .heat th, .heat td { text-align: center; padding: .08rem; }
-.heat tbody td { color: var(--quiet); color: var(--quiet); border: 1px solid var(--paper); }
+.heat tbody td { color: var(--quiet); border: 1px solid var(--paper); }
 .heat { max-height: none; border: 0; }
-.heat .q1 { color: var(--ink); background: var(--q1); }
-.heat .q2 { color: var(--ink); background: var(--q2); }
-.heat .q3 { background: var(--q3); color: var(--q3ink); }
-.heat .q4 { background: var(--q4); color: var(--q4ink); font-weight: 600; }
+tbody td.q1 { color: var(--ink); background: var(--q1); }
+tbody td.q2 { color: var(--ink); background: var(--q2); }
+tbody td.q3 { background: var(--q3); color: var(--q3ink); }
+tbody td.q4 { background: var(--q4); color: var(--q4ink); font-weight: 600; }
+.gap td { color: var(--quiet); font-style: italic; }
+.onpaper { display: none; }
 figure { margin: .6rem 0; }
 svg { display: block; width: 100%; height: auto; max-width: 46rem; }
-svg text { font: 11px system-ui, "DejaVu Sans", sans-serif; fill: var(--ink); paint-order: stroke;
+svg text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: var(--ink); paint-order: stroke;
   stroke: var(--paper); stroke-width: 3px; }
-.e { fill: none; stroke: var(--edge); }
+.e { fill: none; stroke: var(--edge); stroke-width: __THIN__; }
 .h { fill: none; stroke: var(--far); stroke-width: .6; stroke-dasharray: 3 3; opacity: .7; }
 .n { fill: var(--dot); stroke: var(--paper); }
 .o { fill: var(--paper); stroke: var(--far); }
 .k { fill: var(--mark); stroke: var(--paper); }
 .b { fill: var(--dot); }
+.narrow { display: none; }
 .a { stroke: var(--line); fill: none; }
 svg .m { fill: var(--mark); font-weight: 600; text-anchor: middle; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; margin: .3rem 0;
@@ -77,13 +86,20 @@ svg .m { fill: var(--mark); font-weight: 600; text-anchor: middle; }
 .js .view, .js .heat, .js .without { display: none; }
 .js .view.shown { display: block; }
 .printed { display: none; }
+@media (max-width: 48rem) {
+  svg text { font-size: 16px; }
+  svg .wide { display: none; }
+  svg .narrow { display: inline; }
+}
 @media (max-width: 30rem) {
   body { padding: .6rem; }
   h1 { font-size: 1.4rem; }
   .controls { font-size: .88rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin: 0 0 .4rem; }
-  svg text { font-size: 15px; }
+  svg text { font-size: 22px; }
+  .wrapped table { font-size: .8rem; }
+  .wrapped th, .wrapped td { padding-right: .3rem; }
 }
 @media print {
   :root { color-scheme: light; --ink: #000; --paper: #fff; --line: #999; --quiet: #333; --band: #eee; --dot: #1f5f8b;
@@ -95,22 +111,48 @@ svg .m { fill: var(--mark); font-weight: 600; text-anchor: middle; }
   .scroll { max-height: none; overflow: visible; }
   thead th { position: static; }
   table { font-size: 8pt; }
-  .contacts table, .answers table { font-size: 7pt; }
-  tr, figure { break-inside: avoid; }
+  .contacts table, .hops table, .answers table { font-size: 7pt; }
+  tr, figure, dl { break-inside: avoid; }
+  .heat { break-inside: avoid; }
+  .heat table { font-size: 7pt; }
+  .graph svg { max-width: 13cm; }
+  svg text { font-size: 12px; }
+  svg .wide, .graph svg .narrow { display: inline; }
+  svg .narrow, .graph svg .wide { display: none; }
+  .graph svg text { font-size: 18px; }
+  .onpaper { display: block; font-size: 8pt; }
+__PAPER__
   td, .n, .k, .b { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """
 
 
 def _steps() -> str:
-    """What is there from a later step on is hidden in the ones before; of heat maps one is shown."""
+    """What each step of the slider shows.
+
+    `f2` is there from the third on, `x2` in the third alone, and `u2` in all but the third; of heat maps one is shown.
+    """
     lines = []
     for at in range(MOST_STEPS):
-        if later := ", ".join(f".d{at} .f{step}" for step in range(at + 1, MOST_STEPS)):
-            lines.append(f"{later} {{ display: none; }}")
+        lines.append(f"{', '.join(f'.d{at} {one}' for one in _absent(at))} {{ display: none; }}")
         lines.append(f".js .d{at} .heat.h{at} {{ display: block; }}")
-        lines.append(f".js .d{at} .s{at} {{ outline: 2px solid var(--mark); outline-offset: -2px; }}")
+        lines += [f".d{at} .w{at}{n} {{ stroke-width: {EDGES[n]}; }}" for n in range(1, len(EDGES))]
     return "\n".join(lines)
 
 
-STYLE: Final = f"{_BASE}{_steps()}\n"
+def _absent(at: int) -> list[str]:
+    later = [f".f{step}" for step in range(at + 1, MOST_STEPS)]
+    return [*later, *(f".x{step}" for step in range(MOST_STEPS) if step != at), f".u{at}"]
+
+
+def _paper() -> str:
+    """Lines in the middle of long tables are not printed; those that the slider hides do not count."""
+    lines = []
+    for at in range(MOST_STEPS):
+        there = f"of :not({', '.join((*_absent(at), '.gap'))})"
+        middle = f"tr:nth-child(n+{ON_PAPER + 1} {there}):nth-last-child(n+{ON_PAPER + 1} {there})"
+        lines.append(f"  .d{at} .long tbody {middle} {{ display: none; }}")
+    return "\n".join(lines)
+
+
+STYLE: Final = f"{_BASE.replace('__THIN__', str(EDGES[0])).replace('__PAPER__', _paper())}{_steps()}\n"

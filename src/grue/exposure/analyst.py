@@ -232,18 +232,33 @@ def by_view(found: Iterable[Score]) -> Mapping[Question, dict[View, Score]]:
 
 
 def hops(sightings: Iterable[Sighting], told: Brief, others: Iterable[Sighting] = ()) -> list[Hop]:
-    """Whom those were sighted with who were seen with the target; `others` are sightings of theirs from elsewhere.
+    """Whom those were sighted with who were seen with the target, in the days that are asked about.
 
-    What lies outside of the days that are asked about is left out.
+    others  sightings from elsewhere, each had of the one who did something, and so from when they were seen with the
+            target: a return of an order about them
     """
-    pairs = Counter(
-        (min(one.who, one.whom), max(one.who, one.whom))
-        for one in (*sightings, *others)
-        if UNKNOWN not in (one.who, one.whom) and _asked_about(one, told)
-    )
-    near = {number for pair in pairs if told.target in pair for number in pair} - {told.target}
-    found = [(pair, times) for pair, times in pairs.items() if told.target not in pair and near & set(pair)]
-    return [Hop(*pair, times) for pair, times in sorted(found, key=lambda one: (-one[1], one[0]))]
+    sightings = [one for one in sightings if _asked_about(one, told)]
+    first: dict[str, int] = {}
+    for one in sorted(sightings, key=lambda one: one.at):
+        if told.target in (one.who, one.whom):
+            first.setdefault(one.whom if one.who == told.target else one.who, _day(one, told))
+    pairs: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for one in sightings:
+        pairs[min(one.who, one.whom), max(one.who, one.whom)].append(_day(one, told))
+    for one in others:
+        if _asked_about(one, told):
+            day = max(_day(one, told), first.get(one.who, told.days))
+            pairs[min(one.who, one.whom), max(one.who, one.whom)].append(day)
+    found = [
+        Hop(*pair, sorted(days))
+        for pair, days in pairs.items()
+        if not {told.target, UNKNOWN} & set(pair) and first.keys() & set(pair)
+    ]
+    return sorted(found, key=lambda one: (-len(one.days), one.who, one.whom))
+
+
+def _day(one: Sighting, told: Brief) -> int:
+    return int((one.at - told.begun) // DAY)
 
 
 def of_target(sightings: Iterable[Sighting], told: Brief) -> list[Sighting]:

@@ -4,15 +4,16 @@ Every count stands for some days from the beginning of the life: `steps` are the
 the ones before, as the snapshots of an order that is extended do.
 """
 
+import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
 from grue.exposure.analyst import HOUR, answers
-from grue.exposure.lives import DAY, UNKNOWN, Answer, Answers, Brief, Life, Shown, Sighting, View
+from grue.exposure.lives import DAY, UNKNOWN, Answer, Answers, Brief, Hop, Life, Shown, Sighting, View
 
 STEPS: Final = (1, 25, 30, 60, 90)
 """Days. 25 and 30 are how long such logs are documented to be kept, and each further 30 is an order extended."""
@@ -47,6 +48,21 @@ class Contact:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A contact, and somebody else with whom the contact was seen."""
+
+    near: str
+    away: str
+    """Numbers."""
+    times: tuple[int, ...]
+    """Sightings by step, once the contact is known as one."""
+
+    def since(self) -> int:
+        """The first step in which they are seen."""
+        return next(step for step, times in enumerate(self.times) if times)
+
+
+@dataclass(frozen=True)
 class Digest:
     """One view of one life."""
 
@@ -63,11 +79,13 @@ class Digest:
     """Most often seen first."""
     heat: list[list[list[int]]]
     """By step, weekday and hour (UTC): sightings that name the target, whose hour is known."""
-    bars: list[int]
-    """Sightings in each span of `span` days that name the target."""
+    bars: list[tuple[int, ...]]
+    """For each span of `span` days, by step, sightings that name the target: a step may end within a span."""
     span: int
     answers: list[list[Answer]]
     """By step."""
+    pairs: list[Pair]
+    """The second hop, most often seen first."""
 
     def reached(self, step: int) -> int:
         """How many people are named up to a step."""
@@ -98,10 +116,24 @@ def digest(shown: Shown, told: Brief, life: Life) -> Digest:
         _summed(tally.unnamed),
         sorted(contacts, key=lambda one: (-one.times[-1], one.first, one.number)),
         tally.heat_by_step(),
-        tally.bars,
+        [_summed(counts) for counts in tally.bars],
         tally.span,
         [answers(shown.view, shown.sightings, _within(told, days), life) for days in steps],
+        list(_pairs(shown.hops, {one.number: one.since() for one in contacts}, steps)),
     )
+
+
+def _pairs(hops: Iterable[Hop], since: Mapping[str, int], steps: Sequence[int]) -> Iterator[Pair]:
+    """Of two contacts the one stands first who is known first."""
+    last = len(steps)
+    for hop in hops:
+        near, away = sorted((hop.who, hop.whom), key=lambda number: since.get(number, last))
+        known = since.get(near, last)
+        times = tuple(
+            bisect_left(hop.days, days) if step >= known else 0 for step, days in enumerate((*steps[:-1], math.inf))
+        )
+        if times[-1]:
+            yield Pair(near, away, times)
 
 
 def digests(found: Answers, life: Life) -> list[Digest]:
@@ -136,7 +168,7 @@ class _Tally:
         self.contacts = defaultdict(lambda: [0] * len(self.steps))
         self._heat = [[[0] * HOURS for _ in WEEKDAYS] for _ in self.steps]
         self.span = span_of(self.told.days)
-        self.bars = [0] * -(-self.told.days // self.span)
+        self.bars = [[0] * len(self.steps) for _ in range(-(-self.told.days // self.span))]
 
     def add(self, one: Sighting) -> None:
         told = self.told
@@ -144,7 +176,7 @@ class _Tally:
             return
         step = step_at(one.at, told.begun, self.steps)
         if told.target in (one.who, one.whom):
-            self.bars[int((one.at - told.begun) // DAY) // self.span] += 1
+            self.bars[int((one.at - told.begun) // DAY) // self.span][step] += 1
             if one.spread < HOUR:
                 # 1 January 1970 was a Thursday.
                 self._heat[step][(int(one.at // DAY) + 3) % 7][int(one.at % DAY / HOUR)] += 1

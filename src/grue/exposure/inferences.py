@@ -12,8 +12,8 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final
 
-from grue.exposure.digest import Contact, Digest
-from grue.exposure.lives import DAY, Life, Person, Question, Role
+from grue.exposure.digest import OFTEN, Contact, Digest
+from grue.exposure.lives import DAY, Answer, Life, Person, Question, Role
 from grue.exposure.records import Return
 
 SOON_DAYS: Final = 14
@@ -92,7 +92,7 @@ class _Reader:
             if seen.often is not None:
                 word = "patient" if person.role is Role.DOCTOR else "client"
                 says = f"is a {word} of {person.number}"
-                why = f"seen with that {person.role}'s listed number {seen.times[-1]} times"
+                why = f"seen {OFTEN} times with that {person.role}'s listed number, in the end {seen.times[-1]} times"
                 yield Inference(seen.often, Rule.CLIENT, says, why, person.number in self._true_first)
 
     def advice(self) -> Iterator[Inference]:
@@ -132,6 +132,17 @@ class _Reader:
     def _advised(self, lawyer: Person) -> bool:
         source, asked = self._true_first.get(self._life.source), self._true_first.get(lawyer.number)
         return source is not None and asked is not None and 0 <= asked - source <= SOON_DAYS * DAY
+
+
+def guessed(one: Answer) -> bool:
+    """Whether nothing was seen that the answer could be from."""
+    return one.why.startswith(("a guess", "0 were seen with the target, 0 perhaps"))
+
+
+def graded(one: Answer) -> str:
+    """`right`, or how many are; of a guess that it is one."""
+    grade = f"{one.right} of {one.of}" if one.of > 1 else "right" if one.right else "wrong"
+    return f"{grade} (guess)" if guessed(one) else grade
 
 
 def clock(hour: str) -> str:

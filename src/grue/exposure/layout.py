@@ -1,12 +1,12 @@
 """Where the people of a contact graph stand: computed once, so that each is in the same place in every view.
 
-The target is in the middle, contacts around it in sectors by what they are, the closer the nearer, and outside of them
-those whom only a contact knows.
+The target is in the middle, contacts around it in sectors by what they are, the nearer the more often the view that
+has most of them sees them, and outside of them those whom only a contact knows.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from grue.exposure.lives import Role
@@ -28,6 +28,21 @@ TURN: Final = (math.sqrt(5) - 1) / 2
 """Of a sector from one person to the next: no two stand on one line."""
 
 Point = tuple[int, int]
+
+
+def chosen(counts: Mapping[str, Sequence[int]], most: int, always: Collection[str] = ()) -> dict[str, list[bool]]:
+    """Who is drawn, by step: the `most` who were seen most often by then, and of `always` whoever was seen at all.
+
+    counts  by number, sightings by step; those first who stand first where it is equal
+    """
+    found: defaultdict[str, list[bool]] = defaultdict(list)
+    steps = len(next(iter(counts.values()), ()))
+    for step in range(steps):
+        seen = [number for number in counts if counts[number][step]]
+        best = set(sorted(seen, key=lambda number: -counts[number][step])[:most]).union(always)
+        for number in counts:
+            found[number].append(number in best and counts[number][step] > 0)
+    return {number: there for number, there in found.items() if any(there)}
 
 
 def around(contacts: Sequence[tuple[str, Role]]) -> dict[str, Point]:

@@ -41,31 +41,6 @@ class View(StrEnum):
     REST_DAILY = "grue, at rest, looked at daily"
     """Over many lives only: a year of days would be a capture that is larger than all others."""
 
-    @property
-    def phrase(self) -> str:
-        """Who that is, for use in a sentence: `the relay`."""
-        return PHRASES[self]
-
-
-PHRASES: Final = {
-    View.CLASSIC: "a directory that is asked number by number and logs it",
-    View.CARRIER: "the carrier",
-    View.REST: "whoever has the disk of a Grue server",
-    View.DIRECT: "a Grue server that watches clients who reach it directly",
-    View.OBLIVIOUS: "a Grue server that watches clients who come by a relay",
-    View.RELAY: "the relay",
-    View.COLLUDING: "a Grue server and its relay together",
-    View.NETWORK_DIRECT: "the network near the target, who reaches the server directly",
-    View.NETWORK_OBLIVIOUS: "the network near the target, who goes by a relay",
-    View.CONTACT: "the contact whom the target writes to most",
-    View.RECORDER: "a dial-number recorder on the target's line",
-    View.RADIO: "a radio interceptor near the target's home",
-    View.DIRECTORY: "Grue's directory by itself",
-    View.GATEWAY: "Grue's gateway by itself",
-    View.TOKENS: "Grue's token issuer by itself",
-    View.REST_DAILY: "whoever looks at the disk of a Grue server every day",
-}
-"""For each view who holds it."""
 
 WHOLE: Final = (
     View.CLASSIC,
@@ -252,7 +227,8 @@ class Hop(msgspec.Struct, frozen=True):
     who: str
     whom: str
     """Numbers, in their order; whoever began."""
-    times: int
+    days: list[int]
+    """One for each time that they were sighted together, in order: the day of the life on which it could be known."""
 
 
 class Shown(msgspec.Struct, frozen=True):
