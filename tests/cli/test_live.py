@@ -24,7 +24,7 @@ STRANGER = "+447700900163"
 NOBODY = "+447700900164"
 """Is looked up, and that is all."""
 
-TEXT_SENT, TEXT_GREEN = "the heron stands in the shallows", "the kingfisher is by the weir"
+TEXT_SENT, TEXT_GREEN = "nine herons waded by Elmsdyke", "a kingfisher at Oxlode weir"
 
 
 class Played(NamedTuple):

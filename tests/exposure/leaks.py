@@ -239,7 +239,7 @@ async def milliseconds(world: ScannedWorld, _tx: Tx) -> Value:
     return int(world.clock() * 1000)
 
 
-async def lookups(_world: ScannedWorld, server: Server, _request: wire.Evaluate) -> None:
+async def lookups(_world: ScannedWorld, server: Server, *_rest: object) -> None:
     await server.store.transact(insert, ALICE, "lookup")
 
 

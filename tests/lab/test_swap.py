@@ -130,7 +130,7 @@ async def test_a_hash_of_the_number_looked_up_is_found(one_start: Board, monkeyp
         asked[:] = numbers
         return await lookup(self, numbers)
 
-    async def kept(server: Server, _request: wire.Evaluate) -> None:
+    async def kept(server: Server, *_rest: object) -> None:
         if asked:
             await server.store.transact(insert, hashlib.sha256(asked.pop().encode()).digest())
 

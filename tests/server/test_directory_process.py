@@ -22,28 +22,37 @@ pytestmark = pytest.mark.whole
 
 RECORDS = 30_000
 
-BUILD = """
+SAYING = """
+import threading
+
+turn = threading.Lock()
+
+def say(*words):
+    with turn:
+        print(*words, flush=True)
+"""
+
+BUILD = f"""{SAYING}
 import sys
 from pathlib import Path
 from grue.server import inspection
-inspection.build(Path(sys.argv[1]), None, lambda phase, part: print(phase, part, flush=True))
-print("done", flush=True)
+inspection.build(Path(sys.argv[1]), None, say)
+say("done")
 """
 
-CHANGE = """
+CHANGE = f"""{SAYING}
 import asyncio, os, sys
 from pathlib import Path
 from grue.server.directory import Directory
 from grue.server.keys import open_keys
 data = Path(sys.argv[1])
-told = lambda phase, part: print(phase, part, flush=True)
 
 async def change():
-    directory = Directory(data, open_keys(data), tell=told)
+    directory = Directory(data, open_keys(data), tell=say)
     while directory.manifest.epoch < 9:
         entries = [os.urandom(128) for _ in range(100)]
         await asyncio.gather(*map(directory.put, entries))
-        print("put", *(entry.hex() for entry in entries), flush=True)
+        say("put", *(entry.hex() for entry in entries))
     await directory.close()
 
 asyncio.run(change())

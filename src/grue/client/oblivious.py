@@ -147,23 +147,26 @@ class _Relay:
 
         Raises one of `UNASKED` only when nothing was written.
         """
-        sealed = seal(await self._key())
+        used = await self._key()
+        sealed = seal(used)
         try:
             response = await self._post(sealed.data)
         except NotAGrueServer:
             # The gateway has another key since its start, or takes the request for a repeated one.
-            sealed, response = await self._once_more(seal)
+            sealed, response = await self._once_more(seal, used)
         return oblivious.open_response(sealed.request, response)
 
-    async def _once_more(self, seal: Callable[[bytes], oblivious.Sealed]) -> tuple[oblivious.Sealed, bytes]:
+    async def _once_more(
+        self, seal: Callable[[bytes], oblivious.Sealed], used: bytes
+    ) -> tuple[oblivious.Sealed, bytes]:
         """Raises ServerBusy while the relay has a key that the gateway does not know, for two minutes after its start.
 
-        GATEWAY-07 a refusal makes nobody ask for another key: the gateway could refuse one client alone, and know it by
-        a key that only this client has asked for.
+        GATEWAY-07 who is refused gets the key that everybody has: the relay is asked, whose copy that is until its
+        time is over. A gateway could refuse one client alone, to know it by a key that only this client has asked for.
         Nothing here may say that nothing was asked: a relay can refuse what it has handed on.
         """
         try:
-            sealed = seal(await self._key())
+            sealed = seal(await self._common_key(used))
             return sealed, await self._post(sealed.data)
         except NotAGrueServer:
             raise ServerBusy(retry_after=math.ceil(max(0.0, self._fresh_until - self._passed()))) from None
@@ -177,6 +180,14 @@ class _Relay:
     async def _key(self) -> bytes:
         async with self._fetching:
             if self._passed() >= self._fresh_until or self._clock() >= self._valid_until:
+                await self._fetch()
+            return self._config
+
+    async def _common_key(self, used: bytes) -> bytes:
+        """What the relay has now: another key than the one that was used if it was started anew since."""
+        async with self._fetching:
+            # Unless another request has fetched one already.
+            if self._config == used:
                 await self._fetch()
             return self._config
 
