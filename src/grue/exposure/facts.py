@@ -1,6 +1,6 @@
 """The facts of a run, and how each would show in a capture. Nothing here says who learns what: the captures do."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -10,6 +10,7 @@ from grue.exposure import encodings, linking
 from grue.exposure.captures import Capture, Event, Piece
 from grue.exposure.decode import names
 from grue.exposure.linking import ENVELOPE_BYTES
+from grue.exposure.needles import all_starts, by_start
 from grue.exposure.truth import LookedUp, Said, Truth
 
 
@@ -70,7 +71,13 @@ def _hits(capture: Capture, forms: frozenset[bytes], lookup: LookedUp | None = N
 
 @lru_cache(maxsize=1 << 14)
 def _holds(data: bytes, forms: frozenset[bytes]) -> bool:
-    return any(form in data for form in forms)
+    starts = all_starts(data)
+    return any(form in data for start, some in _needles(forms).items() if start in starts for form in some)
+
+
+@lru_cache(maxsize=1 << 10)
+def _needles(forms: frozenset[bytes]) -> Mapping[int, list[bytes]]:
+    return by_start(forms)
 
 
 # --- each fact ------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ of a number is let pass, and only in the places that docs/exposure.md lists.
 
 import ipaddress
 import itertools
-import sys
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from grue.exposure import encodings
 from grue.exposure.encodings import SCALES, Forms
+from grue.exposure.needles import start_of, starts_in
 from grue.exposure.spelled import View, views
 from grue.exposure.surfaces import MEMORY, Surface, unopened, unpacked
 
@@ -35,9 +35,6 @@ NEAR: Final = 256
 
 SEPARATORS: Final = ("", " ", ",", ":", "|", "->")
 """Between two numbers that are hashed as one."""
-
-PREFIX: Final = 4
-"""Bytes of a needle by which it is looked up: one pass over the data, however many needles there are."""
 
 MAX_PLACES: Final = 1000
 """Places of one needle on one surface that are looked at."""
@@ -169,8 +166,7 @@ class Scanner:
     def _add(self, one: Canary, forms: Forms) -> None:
         marks = {form: _Mark(one, form) for form in forms.values()}
         for needle, form in forms.items():
-            start = int.from_bytes(needle[:PREFIX], "little")
-            self._by_start.setdefault(start, []).append((needle, marks[form]))
+            self._by_start.setdefault(start_of(needle), []).append((needle, marks[form]))
 
     def _forms(self, one: Canary) -> Forms:
         match one.kind:
@@ -231,7 +227,7 @@ class Scanner:
                 yield _Found(_Mark(mark.canary, f"{mark.form}, {view.spelling}"), view.place(at))
 
     def _search_bytes(self, data: bytes) -> Iterator[_Found]:
-        for start in self._starts_in(data):
+        for start in starts_in(data, self._by_start.keys()):
             for needle, mark in self._by_start[start]:
                 at = data.find(needle)
                 for _ in range(MAX_PLACES):
@@ -239,16 +235,6 @@ class Scanner:
                         break
                     yield _Found(mark, at)
                     at = data.find(needle, at + 1)
-
-    def _starts_in(self, data: bytes) -> set[int]:
-        """Which first bytes of needles stand anywhere: each of the four alignments read as 32-bit integers."""
-        starts, view = self._by_start.keys(), memoryview(data)
-        found: set[int] = set()
-        for at in range(PREFIX):
-            whole = (len(data) - at) // PREFIX * PREFIX
-            if whole > 0:
-                found.update(filter(starts.__contains__, _little_endian(view[at : at + whole])))
-        return found
 
     def _pairs_in(self, surface: Surface, found: Sequence[_Found]) -> Iterator[Hit]:
         places: defaultdict[Canary, list[int]] = defaultdict(list)
@@ -288,12 +274,6 @@ def _meeting(surface: Surface, some: Iterable[int], others: Iterable[int]) -> in
         if any(surface.part(other).group == surface.part(at).group for other in near):
             return at
     return None
-
-
-def _little_endian(view: memoryview) -> Iterable[int]:
-    if sys.byteorder == "little":
-        return view.cast("I")
-    return (int.from_bytes(view[at : at + PREFIX], "little") for at in range(0, len(view), PREFIX))
 
 
 def _exact_values(canaries: Iterable[Canary]) -> dict[object, list[tuple[Canary, str]]]:
