@@ -22,11 +22,11 @@ import uvloop
 from bench.lookup_scale import MILLION, TOGETHER, records
 from bench.server import Box, ServerProcess, create_mailboxes
 from grue._core import PirBase, PirClient
-from grue.client.transport import DirectTransport
+from grue.client.transport.transport import DirectTransport
 from grue.lab.mint import paid
 from grue.protocol import wire
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
 
 POSTS: Final = 300
 PAUSE_SECONDS: Final = 0.01

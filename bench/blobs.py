@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvloop
 
 from bench.people import ALICE, processes
-from grue.client.attachments import get, put
+from grue.client.conversations.attachments import get, put
 from grue.protocol.blobs import PART_ROOM, Sealing
 
 BYTES: Final = 10_000_000

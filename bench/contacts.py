@@ -22,16 +22,16 @@ import uvloop
 from bench.lookup_scale import MILLION, records
 from bench.people import ALICE
 from grue.client.client import Client
-from grue.client.contacts import take_in
-from grue.client.home import DATABASE, unlock
-from grue.client.purse import put
-from grue.client.store import Db, Store
+from grue.client.people.contacts import take_in
+from grue.client.store.engine import Db, Store
+from grue.client.store.home import DATABASE, unlock
+from grue.client.transport.tokens import put
 from grue.lab.fill import fictional_numbers, filled, numbers
 from grue.lab.mint import WEEK, mint
 from grue.protocol.tokens import Purpose, StoredToken, epoch_of
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
-from grue.server.tokens import DAILY_LOOKUPS
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
+from grue.server.tokens.tokens import DAILY_LOOKUPS
 from tests.world.memory import PASSPHRASE
 from tests.world.processes import ProcessWorld
 

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 from grue._core import MlsApplication, MlsSession
 from grue.protocol import wire
-from grue.protocol.contents import IntroWelcome, Text
-from grue.protocol.first_contact import found, invited, open_intro
+from grue.protocol.conversation.contents import IntroWelcome, Text
+from grue.protocol.conversation.first_contact import found, invited, open_intro
 from tests.protocol.people import TOOLS, Device, Person
 
 MESSAGES: Final = 400

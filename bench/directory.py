@@ -16,17 +16,17 @@ from typing import Any, Final, cast
 import uvloop
 
 from bench.server import ServerProcess
-from grue.client.directory import Ask
-from grue.client.directory import Directory as ClientDirectory
-from grue.client.store import Store
-from grue.client.transport import DirectTransport
+from grue.client.lookup.directory import Ask
+from grue.client.lookup.directory import Directory as ClientDirectory
+from grue.client.store.engine import Store
+from grue.client.transport.transport import DirectTransport
 from grue.lab.fill import numbers
 from grue.lab.mint import paid
 from grue.protocol import wire
-from grue.protocol.directory_sync import Fetch, RecordTable, Sync
-from grue.protocol.record import NONCE_BYTES, Record, derive, seal
-from grue.server.directory import Directory, outputs
-from grue.server.keys import Keys, open_keys
+from grue.protocol.directory.directory_sync import Fetch, RecordTable, Sync
+from grue.protocol.directory.record import NONCE_BYTES, Record, derive, seal
+from grue.server.directory.directory import Directory, outputs
+from grue.server.keys.keys import Keys, open_keys
 
 RECORDS: Final = 100_000
 RUNS: Final = 3

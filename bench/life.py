@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import msgspec
 
-from grue.cli.life_page import Material, page
 from grue.exposure.analyst import by_view
 from grue.exposure.lives import Question, Score, View
 from grue.lab.life import YEAR, Shape
 from grue.lab.report import answers_of, calls_of, damages, life_of, return_of
 from grue.lab.seen import make, over_seeds
+from grue.pages.life_material import Material
+from grue.pages.life_page import page
 
 SEEDS: Final = range(100)
 MONTH: Final = Shape(days=28, contacts=40, events=1600)

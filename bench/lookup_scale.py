@@ -31,18 +31,18 @@ import uvloop
 from bench.directory import paying
 from bench.server import ServerProcess
 from grue._core import PirBase, PirClient
-from grue.client.directory import Directory as ClientDirectory
-from grue.client.stock import STOCK
-from grue.client.store import Store
-from grue.client.transport import DirectTransport
+from grue.client.lookup.directory import Directory as ClientDirectory
+from grue.client.lookup.query_material import STOCK
+from grue.client.store.engine import Store
+from grue.client.transport.transport import DirectTransport
 from grue.lab.mint import paid
 from grue.protocol import wire
-from grue.protocol.directory_sync import restore
-from grue.protocol.pir import PrivateFiles, PrivateTable, Retrieval
-from grue.protocol.record import RECORD_BYTES
-from grue.server.cutting import cut_at
-from grue.server.directory import Directory
-from grue.server.keys import Keys, open_keys
+from grue.protocol.directory.directory_sync import restore
+from grue.protocol.directory.pir import PrivateFiles, PrivateTable, Retrieval
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.server.directory.cutting import cut_at
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import Keys, open_keys
 
 MILLION: Final = 1_000_000
 SIZES: Final = (10_000, 100_000, MILLION, 10 * MILLION)

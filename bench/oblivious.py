@@ -17,12 +17,12 @@ import uvloop
 from bench.relay import RELAY
 from bench.server import Program, ServerProcess
 from grue._core import OprfBlind
-from grue.client.oblivious import ObliviousTransport
-from grue.client.transport import DirectTransport, Endpoint, Transport, TransportSettings
+from grue.client.transport.oblivious import ObliviousTransport
+from grue.client.transport.transport import DirectTransport, Endpoint, Transport, TransportSettings
 from grue.lab.mint import paid
 from grue.protocol import wire
-from grue.server.directory import OPRF_EPOCH
-from grue.server.keys import Keys, open_keys
+from grue.server.directory.directory import OPRF_EPOCH
+from grue.server.keys.keys import Keys, open_keys
 
 REQUESTS: Final = 1000
 WARM: Final = 100

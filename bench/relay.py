@@ -38,7 +38,7 @@ uvloop.run(main())
 
 RELAY: Final = """
 import sys
-from grue.server.relay import run
+from grue.server.oblivious.relay import run
 run("127.0.0.1:0", sys.argv[1], ready=lambda address: print(address, flush=True))
 """
 

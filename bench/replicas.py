@@ -17,9 +17,9 @@ import uvloop
 
 from bench.lookup_scale import MILLION, per_second, records
 from bench.server import Program, ServerProcess
-from grue.protocol.replica import READY_PATH
-from grue.server.directory import Directory
-from grue.server.keys import Keys, open_keys, open_replica_key
+from grue.protocol.directory.replica import READY_PATH
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import Keys, open_keys, open_replica_key
 
 ANSWERS: Final = 600
 """Answers that are counted: some two seconds of a server on two cores."""
@@ -35,7 +35,7 @@ run(Path(sys.argv[1]), "127.0.0.1:0", replicas=["{url}"], ready=ready)
 _REPLICA: Final = """
 import sys
 from pathlib import Path
-from grue.server.replica import run
+from grue.server.replica.replica import run
 ready = lambda address: print(address, flush=True)
 run(Path(sys.argv[1]), "127.0.0.1:0", sys.argv[2], Path(sys.argv[3]), ready=ready)
 """

@@ -16,7 +16,7 @@ import psutil  # type: ignore[import-untyped]
 
 from grue.lab.mint import paid
 from grue.protocol import wire
-from grue.server.keys import open_keys
+from grue.server.keys.keys import open_keys
 
 _SERVE: Final = """
 import sys

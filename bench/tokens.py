@@ -19,12 +19,12 @@ from bench.oprf import median_us
 from grue._core import OprfBlind, OprfKey
 from grue.lab.mint import paid
 from grue.protocol import wire
-from grue.server import tokens
 from grue.server.app import Server
-from grue.server.blobs import Blobs
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
-from grue.server.sqlite import open_store
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
+from grue.server.mailboxes.blobs import Blobs
+from grue.server.store.sqlite import open_store
+from grue.server.tokens import tokens
 
 REQUESTS: Final = 40
 

@@ -34,7 +34,7 @@ os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 def _little_stretching() -> Iterator[None]:
     """The keys of homes are stretched little, for a test's passphrase is no secret. Not in other processes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("grue.client.home.ARGON2_MEMORY_KIB", 64)
+        patch.setattr("grue.client.store.home.ARGON2_MEMORY_KIB", 64)
         yield
 
 

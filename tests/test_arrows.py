@@ -17,45 +17,53 @@ MAY_IMPORT: Final = {
     "protocol": frozenset({"errors", "_core"}),
     "server": frozenset({"errors", "_core", "protocol"}),
     # Another operator runs the relay, so it must not need our server; and what both are started with needs neither.
-    "server.relay": frozenset({"errors", "protocol", "server.listening"}),
+    "server.oblivious.relay": frozenset({"errors", "protocol", "server.listening"}),
     "server.listening": frozenset({"errors"}),
     # A replica holds no account's key and no store: of the server it has what keeps and answers a public table.
-    "server.replica": frozenset(
+    "server.replica.replica": frozenset(
         {
             "errors",
             "_core",
             "protocol",
             "server.listening",
-            "server.mirror",
-            "server.origin",
-            "server.queryqueue",
-            "server.disk",
-            "server.keyfile",
+            "server.replica.mirror",
+            "server.replica.origin",
+            "server.directory.queryqueue",
+            "server.store.disk",
+            "server.keys.keyfile",
             "server.reporting",
         }
     ),
-    "server.mirror": frozenset({"errors", "_core", "protocol", "server.base", "server.disk", "server.private"}),
-    "server.base": frozenset({"protocol"}),
-    "server.origin": frozenset({"errors", "protocol", "server.disk"}),
-    "server.private": frozenset({"errors", "_core", "protocol", "server.disk"}),
-    "server.queryqueue": frozenset({"errors", "_core"}),
-    "server.keyfile": frozenset({"errors", "server.disk"}),
-    "server.disk": frozenset({"errors"}),
+    "server.replica.mirror": frozenset(
+        {"errors", "_core", "protocol", "server.directory.base", "server.store.disk", "server.directory.pir_table"}
+    ),
+    "server.directory.base": frozenset({"protocol"}),
+    "server.replica.origin": frozenset({"errors", "protocol", "server.store.disk"}),
+    "server.directory.pir_table": frozenset({"errors", "_core", "protocol", "server.store.disk"}),
+    "server.directory.queryqueue": frozenset({"errors", "_core"}),
+    "server.keys.keyfile": frozenset({"errors", "server.store.disk"}),
+    "server.store.disk": frozenset({"errors"}),
     "server.reporting": frozenset[str](),
     "client": frozenset({"errors", "_core", "protocol"}),
     "calls": frozenset({"errors", "protocol", "client"}),
     "desktop": frozenset({"errors", "protocol", "client"}),
     "exposure": frozenset({"errors", "protocol"}),
     "lab": frozenset({"errors", "_core", "protocol", "server", "client", "exposure"}),
+    "pages": frozenset({"", "errors", "protocol", "exposure", "server"}),
     # The command line names every part, and starts the lab by what a person types: only then is it imported.
     # `doctor` says whether the core loads.
-    "cli": frozenset({"", "errors", "_core", "protocol", "server", "client", "calls", "desktop", "exposure", "lab"}),
+    "cli": frozenset(
+        {"", "errors", "_core", "protocol", "server", "client", "calls", "desktop", "exposure", "lab", "pages"}
+    ),
     "": frozenset({"errors", "protocol", "client"}),
     "__main__": frozenset({"cli"}),
 }
 """For each part of `grue`, the other parts that it may import. "" is `import grue` itself: the library."""
 
-INSIDE_FUNCTIONS_ONLY: Final = {"cli": frozenset({"_core", "lab", "server", "client", "calls", "desktop"})}
+INSIDE_FUNCTIONS_ONLY: Final = {
+    "cli": frozenset({"_core", "lab", "server", "client", "calls", "desktop"}),
+    "pages": frozenset({"server"}),
+}
 """Imports that a part makes when it needs them, never when it is loaded: a verb waits for no other verb's parts.
 What only type checkers see is not loaded."""
 
@@ -75,7 +83,7 @@ OUTSIDE_THE_PROTOCOL: Final = frozenset({"generate", "generate_key", "urandom", 
 
 OPENS_A_SEAL: Final = {
     "grue.protocol.oblivious": frozenset({"open"}),
-    "grue.protocol.pir": frozenset({"open"}),
+    "grue.protocol.directory.pir": frozenset({"open"}),
 }
 """Where a word means something else."""
 
@@ -116,7 +124,8 @@ def _is_later(node: ast.AST) -> bool:
 def part_of(dotted: str) -> str:
     """The entry of `MAY_IMPORT` that a name under `grue` comes under."""
     names = dotted.split(".")[1:]
-    return next((part for part in (".".join(names[:2]), ".".join(names[:1])) if part in MAY_IMPORT), "")
+    parts = (".".join(names[:length]) for length in range(len(names), 0, -1))
+    return next((part for part in parts if part in MAY_IMPORT), "")
 
 
 def faults(source: str, module: str, *, package: bool = False) -> list[str]:
@@ -171,47 +180,47 @@ def test_the_version_is_said_without_loading_any_part() -> None:
 
 
 def test_a_relay_loads_neither_a_store_nor_a_key_nor_any_other_part_of_the_server() -> None:
-    code = "import sys, grue.server.relay; print(*sys.modules)"
+    code = "import sys, grue.server.oblivious.relay; print(*sys.modules)"
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     )
     ours = {name for name in loaded if name.startswith("grue.server.") or name in ("grue._core", "grue.client")}
-    assert ours == {"grue.server.listening", "grue.server.relay"}
+    assert ours == {"grue.server.listening", "grue.server.oblivious", "grue.server.oblivious.relay"}
     assert loaded & {"apsw", "cryptography", "sqlite3"} == set()
 
 
 @pytest.mark.parametrize(
     ("module", "source", "allowed"),
     [
-        ("grue.server.mailboxes", "from grue.protocol import wire", True),
-        ("grue.server.mailboxes", "from grue.server.store import Store", True),
-        ("grue.server.mailboxes", "from .store import Store", True),
-        ("grue.server.mailboxes", "from ..client import open", False),
-        ("grue.server.mailboxes", "from grue import client", False),
-        ("grue.server.mailboxes", "import grue.client.store", False),
-        ("grue.server.mailboxes", "import grue", False),
-        ("grue.server.mailboxes", "def f():\n    import grue.client", False),
-        ("grue.server.mailboxes", "if TYPE_CHECKING:\n    import grue.client", False),
-        ("grue.server.relay", "from grue.protocol.ohttp import encapsulate", True),
-        ("grue.server.relay", "from grue.server import store", False),
-        ("grue.server.relay", "from . import store", False),
-        ("grue.server.relay", "from grue.server import keys", False),
-        ("grue.server.relay", "from grue.server.app import Server", False),
-        ("grue.server.relay", "from grue.server.sqlite import open_store", False),
-        ("grue.server.relay", "from grue.server.http import runner", False),
-        ("grue.server.relay", "from grue.server.run import serve", False),
-        ("grue.server.relay", "from grue.server.listening import runner", True),
-        ("grue.server.relay", "from grue._core import OhttpGateway", False),
-        ("grue.server.listening", "from grue.server.store import Store", False),
+        ("grue.server.mailboxes.mailboxes", "from grue.protocol import wire", True),
+        ("grue.server.mailboxes.mailboxes", "from grue.server.store.interface import Store", True),
+        ("grue.server.mailboxes.mailboxes", "from .store import Store", True),
+        ("grue.server.mailboxes.mailboxes", "from ...client import open", False),
+        ("grue.server.mailboxes.mailboxes", "from grue import client", False),
+        ("grue.server.mailboxes.mailboxes", "import grue.client.store.engine", False),
+        ("grue.server.mailboxes.mailboxes", "import grue", False),
+        ("grue.server.mailboxes.mailboxes", "def f():\n    import grue.client", False),
+        ("grue.server.mailboxes.mailboxes", "if TYPE_CHECKING:\n    import grue.client", False),
+        ("grue.server.oblivious.relay", "from grue.protocol.ohttp import encapsulate", True),
+        ("grue.server.oblivious.relay", "from grue.server import store", False),
+        ("grue.server.oblivious.relay", "from .. import store", False),
+        ("grue.server.oblivious.relay", "from grue.server import keys", False),
+        ("grue.server.oblivious.relay", "from grue.server.app import Server", False),
+        ("grue.server.oblivious.relay", "from grue.server.store.sqlite import open_store", False),
+        ("grue.server.oblivious.relay", "from grue.server.http import runner", False),
+        ("grue.server.oblivious.relay", "from grue.server.run import serve", False),
+        ("grue.server.oblivious.relay", "from grue.server.listening import runner", True),
+        ("grue.server.oblivious.relay", "from grue._core import OhttpGateway", False),
+        ("grue.server.listening", "from grue.server.store.interface import Store", False),
         ("grue.server.listening", "from grue.protocol import wire", False),
         ("grue.server.run", "from grue.server.listening import runner", True),
         ("grue.client.account", "import grue.server", False),
         ("grue.client.account", "from grue._core import MlsSession", True),
-        ("grue.protocol.lookup", "from grue.protocol.wire import Evaluate", True),
-        ("grue.protocol.lookup", "from grue._core import OprfBlind", True),
-        ("grue.protocol.lookup", "import socket", False),
-        ("grue.protocol.lookup", "import aiohttp", False),
-        ("grue.protocol.lookup", "from grue.client import account", False),
+        ("grue.protocol.directory.lookup", "from grue.protocol.wire import Evaluate", True),
+        ("grue.protocol.directory.lookup", "from grue._core import OprfBlind", True),
+        ("grue.protocol.directory.lookup", "import socket", False),
+        ("grue.protocol.directory.lookup", "import aiohttp", False),
+        ("grue.protocol.directory.lookup", "from grue.client import account", False),
         ("grue.client.account", "import grue.lab.carrier", False),
         ("grue.cli.carrier", "import grue.lab.carrier", False),
         ("grue.cli.carrier", "def carrier():\n    import grue.lab.carrier", True),

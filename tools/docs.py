@@ -37,7 +37,7 @@ from msgspec import inspect as shapes
 from grue.errors import BY_CODE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-MESSAGE_MODULES: Final = ("grue.protocol.wire", "grue.protocol.contents")
+MESSAGE_MODULES: Final = ("grue.protocol.wire", "grue.protocol.conversation.contents")
 
 _PART: Final = re.compile(
     r"(?P<open><!-- (?P<kind>[a-z-]+)(?:: (?P<argument>[^>]*?))? -->\n)(?P<body>.*?)(?P<close><!-- end -->)", re.DOTALL
@@ -206,12 +206,12 @@ def types(argument: str) -> str:
 
 
 def modules(argument: str) -> str:
-    """A package's modules with the first paragraph of each one's docstring."""
+    """A package's modules, those of its rooms after its own, with the first paragraph of each one's docstring."""
     folder = ROOT / "src" / argument.replace(".", "/")
     rows = [
-        (f"`{path.name}`", (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0])
-        for path in sorted(folder.glob("*.py"))
-        if path.name != "__init__.py"
+        (f"`{path.relative_to(folder)}`", (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0])
+        for path in sorted(folder.rglob("*.py"), key=lambda path: (len(path.parts), path))
+        if path.stat().st_size and path.name != "__init__.py"
     ]
     if not rows:
         raise DocsError(f"{argument} has no modules")
@@ -269,7 +269,7 @@ def states(argument: str) -> str:
 
 def tables(_argument: str) -> str:
     """Every column that the server has at rest."""
-    from grue.server.store import TABLES
+    from grue.server.store.interface import TABLES
 
     rows = [(f"`{table.name}`", f"`{column.name}`", column.says) for table in TABLES for column in table.columns]
     return _table(("table", "column", "what it says"), rows)

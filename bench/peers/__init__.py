@@ -32,11 +32,11 @@ from bench.lookup_scale import answering, at_client, looked_up, named, records
 from bench.oprf import median_us
 from bench.server import ServerProcess
 from grue._core import OprfBlind, OprfKey, PirBase, PirClient, oprf_finalize
-from grue.protocol.directory_sync import RecordTable
-from grue.protocol.pir import EPOCH_LOOKUPS
-from grue.protocol.record import RECORD_BYTES, TAG_BYTES
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
+from grue.protocol.directory.directory_sync import RecordTable
+from grue.protocol.directory.pir import EPOCH_LOOKUPS
+from grue.protocol.directory.record import RECORD_BYTES, TAG_BYTES
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
 
 HERE: Final = Path(__file__).parent
 SIZES: Final = (10_000, 100_000, 1_000_000)

@@ -7,15 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from grue.client.asyoutype import AsYouType, Shown
     from grue.client.client import ChatInfo, Client, Message, open
-    from grue.client.contacts import Contact, Imported
-    from grue.client.contactsync import Synced
-    from grue.client.directory import LookedUp
-    from grue.client.messenger import Sent
+    from grue.client.conversations.messenger import Sent
+    from grue.client.lookup.asyoutype import AsYouType, Shown
+    from grue.client.lookup.directory import LookedUp
+    from grue.client.people.contacts import Contact, Imported
+    from grue.client.people.contactsync import Synced
     from grue.errors import GrueError
-    from grue.protocol.delivery import MessageState
-    from grue.protocol.fallback import Route
+    from grue.protocol.conversation.delivery import MessageState
+    from grue.protocol.conversation.fallback import Route
 
 __version__ = "0.1.0"
 
@@ -37,20 +37,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsYouType": "grue.client.asyoutype",
-    "Shown": "grue.client.asyoutype",
-    "Contact": "grue.client.contacts",
-    "Imported": "grue.client.contacts",
-    "Synced": "grue.client.contactsync",
+    "AsYouType": "grue.client.lookup.asyoutype",
+    "Shown": "grue.client.lookup.asyoutype",
+    "Contact": "grue.client.people.contacts",
+    "Imported": "grue.client.people.contacts",
+    "Synced": "grue.client.people.contactsync",
     "ChatInfo": "grue.client.client",
     "Client": "grue.client.client",
     "Message": "grue.client.client",
     "open": "grue.client.client",
-    "LookedUp": "grue.client.directory",
-    "Sent": "grue.client.messenger",
+    "LookedUp": "grue.client.lookup.directory",
+    "Sent": "grue.client.conversations.messenger",
     "GrueError": "grue.errors",
-    "MessageState": "grue.protocol.delivery",
-    "Route": "grue.protocol.fallback",
+    "MessageState": "grue.protocol.conversation.delivery",
+    "Route": "grue.protocol.conversation.fallback",
 }
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from grue.cli import contacts
 from grue.cli.shell import Shell
-from grue.client.addressfile import Skip
-from grue.client.contacts import Contact
-from grue.client.contactsync import Synced
+from grue.cli.verbs import contacts
+from grue.client.people.addressfile import Skip
+from grue.client.people.contacts import Contact
+from grue.client.people.contactsync import Synced
 from grue.errors import UsageError
-from grue.protocol.fallback import Route
+from grue.protocol.conversation.fallback import Route
 from tests.cli.test_output import NASTY
 
 NUMBER = "+12025550101"

@@ -14,8 +14,8 @@ from grue.exposure.captures import RELAYED, load_events
 from grue.exposure.decode import messages
 from grue.exposure.linking import ANONYMOUS
 from grue.lab.demo import ALICE, BOB, CAROL
+from grue.protocol.directory.pir import TABLE_TIER, TIER_VARIABLE
 from grue.protocol.oblivious import REQUEST_SIZES
-from grue.protocol.pir import TABLE_TIER, TIER_VARIABLE
 from tests.cli.play import GRUE, PATIENCE
 from tests.exposure.expected import EXPECTED, OBSERVERS
 

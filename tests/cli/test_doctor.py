@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from grue.client import condition
+from grue.client import health
 from grue.errors import CorruptDatabase, KeyChanged, StaleDirectory, Unreachable
 from grue.exposure.own import sights
 from tests.cli.play import Service, Stage
@@ -60,7 +60,7 @@ FAULTS = {
     "record not there": ("check_own_record", giving(False), "own record", "own_record_missing", 5),
     "record of somebody else": ("check_own_record", raising(KeyChanged()), "own record", "key_changed", 5),
     "keys run out": ("key_packages_left", giving(1), "key packages", "few_key_packages", 4),
-    "messages wait": ("waiting", giving(condition.Waiting(2, time.time() - 3600)), "outbox", "messages_wait", 4),
+    "messages wait": ("waiting", giving(health.Waiting(2, time.time() - 3600)), "outbox", "messages_wait", 4),
     "damaged pages": ("check_database", raising(CorruptDatabase()), "database", "corrupt_database", 5),
     "server goes away": ("check_server", raising(Unreachable()), "server key", "unreachable", 4),
 }
@@ -76,7 +76,7 @@ def test_a_fault_is_found_where_it_is_and_says_what_to_do(
     error: str,
     code: int,
 ) -> None:
-    monkeypatch.setattr(condition, function, fault)
+    monkeypatch.setattr(health, function, fault)
     checks, exit_code = examined(stage)
     wrong = {name: found["error"] for name, found in checks.items() if found["ok"] is False}
     assert (wrong, exit_code) == ({check: error}, code)
@@ -97,7 +97,7 @@ def test_a_missing_core_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_messages_that_wait_for_a_moment_are_no_fault(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(condition, "waiting", giving(condition.Waiting(2, time.time() - 5)))
+    monkeypatch.setattr(health, "waiting", giving(health.Waiting(2, time.time() - 5)))
     checks, code = examined(stage)
     assert (checks["outbox"]["message"], code) == ("2 messages wait", 0)
 

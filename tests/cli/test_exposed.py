@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from grue.cli.exposed import exposure, first_day
 from grue.cli.shell import Shell
+from grue.cli.verbs.exposed import exposure, first_day
 from grue.errors import UsageError
 from grue.lab.inprocess import PASSPHRASE, World
 from tests.cli.pages import Reader

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from grue.protocol import wire
-from grue.protocol.directory import UnverifiedHead
+from grue.protocol.directory.directory import UnverifiedHead
 from tests.world.memory import ALICE, BOB, PASSPHRASE, MemoryWorld, running, take
 from tests.world.test_gossip import lied_to
 

@@ -17,7 +17,7 @@ from itertools import count
 import pytest
 
 from grue.lab.fill import fictional_numbers, fill
-from grue.protocol.addressbook import BATCH, padded
+from grue.protocol.directory.addressbook import BATCH, padded
 from grue.server.run import DATABASE
 from tests.cli.play import PASSPHRASE, PATIENCE, Service, Stage
 
@@ -76,16 +76,16 @@ class Point:
 
 
 TIER_1 = [
-    Point("grue.client.contactsync.remember", 1, "after", 0),
-    Point("grue.client.contactsync._evaluate", 2, "after", BATCH),
-    Point("grue.client.contactsync.remember", 2, "after", BATCH),
-    Point("grue.client.contactsync._check_some", 1, "after", BOOK),
-    Point("grue.client.contacts.take_news", 1, "after", BOOK),
+    Point("grue.client.people.contactsync.remember", 1, "after", 0),
+    Point("grue.client.people.contactsync._evaluate", 2, "after", BATCH),
+    Point("grue.client.people.contactsync.remember", 2, "after", BATCH),
+    Point("grue.client.people.contactsync._check_some", 1, "after", BOOK),
+    Point("grue.client.people.contacts.take_news", 1, "after", BOOK),
 ]
 TIER_2 = [
-    Point("grue.client.contactsync._evaluate", 2, "after", BATCH),
-    Point("grue.client.private._keep", 3, "after", BOOK, 16),
-    Point("grue.client.contactsync._check_some", 1, "after", BOOK, BOOK),
+    Point("grue.client.people.contactsync._evaluate", 2, "after", BATCH),
+    Point("grue.client.lookup.pir._keep", 3, "after", BOOK, 16),
+    Point("grue.client.people.contactsync._check_some", 1, "after", BOOK, BOOK),
 ]
 
 

@@ -7,13 +7,13 @@ from typing import Final
 
 import pytest
 
-from grue.cli.life_page import page
-from grue.cli.page_style import EDGES, ON_PAPER
 from grue.exposure.lives import (
     DAY,
     Life,
 )
 from grue.lab.life import generate
+from grue.pages.life_page import page
+from grue.pages.page_style import EDGES, ON_PAPER
 from tests.cli.browser import needs_browser, tab
 from tests.cli.test_life_page import DAYS, SEED, SHAPE, material, own_lookups
 

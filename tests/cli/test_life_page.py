@@ -11,11 +11,6 @@ from typing import Final
 import msgspec
 import pytest
 
-from grue.cli.charts import HIGH, Node, graph, legend, scale
-from grue.cli.life_page import Material, page
-from grue.cli.life_words import words
-from grue.cli.page import day, moment
-from grue.cli.page_style import EDGES
 from grue.cli.run import run
 from grue.exposure.analyst import answers, brief, hops, of_target
 from grue.exposure.digest import digests
@@ -42,6 +37,12 @@ from grue.lab.classic import KEPT_DAYS
 from grue.lab.life import YEAR, Shape, generate
 from grue.lab.play import STEP_DAYS, ClassicTapes, play_classic, play_telephone
 from grue.lab.seen import make
+from grue.pages.charts import HIGH, Node, graph, legend, scale
+from grue.pages.life_material import Material
+from grue.pages.life_page import page
+from grue.pages.life_words import words
+from grue.pages.page import day, moment
+from grue.pages.page_style import EDGES
 from tests.cli.pages import Reader, shown
 
 pytestmark = [pytest.mark.whole, pytest.mark.timeout(240)]

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from grue.exposure.scan import NUMBER, TEXT, Canary, Scanner
-from grue.exposure.surfaces import FILE, Surface, of_memory
+from grue.exposure.scanner.scan import NUMBER, TEXT, Canary, Scanner
+from grue.exposure.scanner.surfaces import FILE, Surface, of_memory
 from grue.lab.scan import secrets_of
 from tests.cli.play import PASSPHRASE, Service, Stage
 

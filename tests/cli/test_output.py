@@ -11,16 +11,16 @@ import pytest
 from cyclopts import App
 from rich.console import Console
 
-from grue.cli import said, verbs
-from grue.cli.messages import message_fields
+from grue.cli import message_words, verbs
 from grue.cli.notices import NOTICES
 from grue.cli.run import run
 from grue.cli.shell import Shell, safe
+from grue.cli.verbs.messages import message_fields
 from grue.client.client import ChatInfo, Message
 from grue.errors import BY_CODE
-from grue.protocol.conversation import Notice
-from grue.protocol.delivery import MessageState
-from grue.protocol.fallback import Route
+from grue.protocol.conversation.conversation import Notice
+from grue.protocol.conversation.delivery import MessageState
+from grue.protocol.conversation.fallback import Route
 
 MESSAGE = Message(
     id="00" * 16,
@@ -51,10 +51,10 @@ def plain(renderable: Any) -> str:
 @pytest.mark.parametrize(
     "shown",
     [
-        plain(said.message(replace(MESSAGE, text=NASTY))),
-        plain(said.message(replace(MESSAGE, sender=NASTY, chat=NASTY))),
-        plain(said.message(replace(MESSAGE, claimed=NASTY))),
-        plain(said.chats([ChatInfo(NASTY, NASTY, encrypted=True, request=True, messages=1, last=NASTY)])),
+        plain(message_words.message(replace(MESSAGE, text=NASTY))),
+        plain(message_words.message(replace(MESSAGE, sender=NASTY, chat=NASTY))),
+        plain(message_words.message(replace(MESSAGE, claimed=NASTY))),
+        plain(message_words.chats([ChatInfo(NASTY, NASTY, encrypted=True, request=True, messages=1, last=NASTY)])),
     ],
     ids=["text", "sender", "claimed number", "chats"],
 )
@@ -66,26 +66,28 @@ def test_nothing_that_others_write_is_obeyed_by_a_terminal(shown: str) -> None:
 def test_text_is_shown_as_it_is_written() -> None:
     text = "naïve 日本語 👩‍👩‍👧 שלום [bold]not markup[/bold] :smile:\n\tand a second line"
     assert safe(text) == text
-    assert "[bold]not markup[/bold] :smile:" in plain(said.message(replace(MESSAGE, text=text)))
+    assert "[bold]not markup[/bold] :smile:" in plain(message_words.message(replace(MESSAGE, text=text)))
 
 
 def test_a_sender_who_is_not_verified_is_shown_as_that() -> None:
-    shown = plain(said.message(replace(MESSAGE, sender="chat:7", chat="chat:7", claimed="+447700900111", request=True)))
+    shown = plain(
+        message_words.message(replace(MESSAGE, sender="chat:7", chat="chat:7", claimed="+447700900111", request=True))
+    )
     assert "chat:7" in shown
     assert "claims to be +447700900111, not verified" in shown
 
 
 @pytest.mark.parametrize("seconds", [1e300, -1e300, float("inf"), float("nan")])
 def test_a_sender_with_an_impossible_clock_stops_nothing(seconds: float) -> None:
-    assert "hello" in plain(said.message(replace(MESSAGE, sent=seconds)))
+    assert "hello" in plain(message_words.message(replace(MESSAGE, sent=seconds)))
 
 
 @pytest.mark.parametrize("route", list(Route))
 @pytest.mark.parametrize("state", list(MessageState))
 def test_every_state_has_a_word_beside_its_colour(route: Route, state: MessageState) -> None:
-    from grue.client.messenger import Sent
+    from grue.client.conversations.messenger import Sent
 
-    assert plain(said.sent(Sent("00", route, state))).strip().count(":") >= 1
+    assert plain(message_words.sent(Sent("00", route, state))).strip().count(":") >= 1
 
 
 def test_every_notice_has_its_words() -> None:
@@ -152,7 +154,7 @@ def test_every_error_has_an_exit_code_that_scripts_know() -> None:
 @pytest.mark.parametrize("name", sorted(verbs.VERBS.keys() - verbs.APPS.keys()))
 def test_help_says_of_a_verb_what_the_verb_says_of_itself(name: str) -> None:
     module, summary = verbs.VERBS[name]
-    verb = getattr(importlib.import_module(f"grue.cli.{module}"), name)
+    verb = getattr(importlib.import_module(f"grue.cli.verbs.{module}"), name)
     assert (inspect.getdoc(verb) or "").startswith(summary.rstrip("."))
 
 

@@ -6,9 +6,9 @@ from typing import Final
 
 import pytest
 
-from grue.cli.charts import LEFT, WIDTH
-from grue.cli.own_page import page
 from grue.exposure.own import own_exposure, sights
+from grue.pages.charts import LEFT, WIDTH
+from grue.pages.own_page import page
 from tests.cli.browser import needs_browser, tab
 from tests.cli.pages import Reader
 

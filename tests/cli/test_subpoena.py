@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from grue.cli.run import run
-from grue.cli.subpoena import tables
-from grue.cli.subpoena_page import page, write
-from grue.server.demands import CANNOT, LIVE
-from grue.server.subpoena import Answer, HeldColumn, HeldRow
+from grue.pages.page import write
+from grue.pages.subpoena_page import page
+from grue.pages.subpoena_words import tables
+from grue.server.demands.demands import CANNOT, LIVE
+from grue.server.demands.subpoena import Answer, HeldColumn, HeldRow
 
 NUMBER = "+447700900001"
 HOSTILE = '<script src="https://example.com/x.js">&"'

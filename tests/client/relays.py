@@ -10,14 +10,14 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from grue.client.oblivious import ObliviousTransport
-from grue.client.transport import Endpoint, TransportSettings
+from grue.client.transport.oblivious import ObliviousTransport
+from grue.client.transport.transport import Endpoint, TransportSettings
 from grue.protocol import wire
 from grue.server import http
 from grue.server.app import Server
-from grue.server.directory import Directory
-from grue.server.gateway import Gateway
-from grue.server.keys import Keys
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import Keys
+from grue.server.oblivious.ohttp_gateway import Gateway
 from tests.server.kit import Clock, TestServer, serving
 
 Behave = Callable[[bytes], Awaitable[web.Response]]

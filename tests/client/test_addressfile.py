@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grue.client.addressfile import MAX_LINE, MAX_NAME, Entry, Skip, lines, read, read_number
-from grue.client.vcard import MAX_NUMBERS
+from grue.client.people.addressfile import MAX_LINE, MAX_NAME, Entry, Skip, lines, read, read_number
+from grue.client.people.vcard import MAX_NUMBERS
 from grue.errors import NotAnAddressBook
 
 ONE, TWO, THREE = "+12025550101", "+12025550102", "+12025550103"

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from grue.client.asyoutype import AGAIN_SECONDS, KEPT_SECONDS, PAUSE_SECONDS, AsYouType, Shown
-from grue.client.directory import LookedUp
+from grue.client.lookup.asyoutype import AGAIN_SECONDS, KEPT_SECONDS, PAUSE_SECONDS, AsYouType, Shown
+from grue.client.lookup.directory import LookedUp
 from grue.errors import GrueError, HomeBusy, Unreachable
-from grue.protocol.fallback import Route
+from grue.protocol.conversation.fallback import Route
 
 ONE, TWO = "+12025550101", "+12025550102"
 

@@ -10,7 +10,7 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import PasswordDeleteError
 
-from grue.client.home import make_key, unlock
+from grue.client.store.home import make_key, unlock
 from grue.errors import ForeignDatabase, NoPassphrase
 
 

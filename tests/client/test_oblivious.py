@@ -10,12 +10,12 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from grue.client import oblivious as client_side
 from grue.client.client import Client
-from grue.client.oblivious import ObliviousTransport, open_transport
-from grue.client.purse import Purse
-from grue.client.store import Store
-from grue.client.transport import Endpoint, Transport, TransportSettings
+from grue.client.store.engine import Store
+from grue.client.transport import oblivious as client_side
+from grue.client.transport.oblivious import ObliviousTransport, open_transport
+from grue.client.transport.tokens import Purse
+from grue.client.transport.transport import Endpoint, Transport, TransportSettings
 from grue.errors import (
     BadGatewayKey,
     GrueError,
@@ -29,9 +29,9 @@ from grue.errors import (
     Unreachable,
 )
 from grue.protocol import oblivious, wire
-from grue.protocol.directory import HEAD_PATH
+from grue.protocol.directory.directory import HEAD_PATH
 from grue.protocol.tokens import Purpose, epoch_of
-from grue.server.gateway import Gateway
+from grue.server.oblivious.ohttp_gateway import Gateway
 from tests.client.relays import Socks, Way, always, strangers_key
 from tests.server.kit import BLOB, Box
 

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from grue.client import oblivious as client_side
-from grue.client.transport import Stream
+from grue.client.transport import oblivious as client_side
+from grue.client.transport.transport import Stream
 from grue.errors import BadGatewayKey
 from grue.protocol import wire
 from tests.client.relays import Way, always, strangers_key
@@ -98,7 +98,7 @@ async def test_gateway_01_a_bad_key_does_not_end_receiving_in_silence(to: Way, b
 async def test_a_server_that_has_no_room_for_polls_is_not_asked_again_at_once(
     to: Way, box: Box, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("grue.server.streams.MAX_POLLS", 0)
+    monkeypatch.setattr("grue.server.mailboxes.streams.MAX_POLLS", 0)
     pauses: list[float] = []
     paused = asyncio.Event()
 

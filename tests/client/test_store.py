@@ -12,9 +12,9 @@ import apsw
 import pytest
 
 from grue.client import rows
-from grue.client import store as stores_of_clients
-from grue.client.home import unlock
-from grue.client.store import Db, Store
+from grue.client.store import engine as stores_of_clients
+from grue.client.store.engine import Db, Store
+from grue.client.store.home import unlock
 from grue.errors import (
     CorruptDatabase,
     DiskFailed,
@@ -25,7 +25,7 @@ from grue.errors import (
     NoPassphrase,
     WrongPassphrase,
 )
-from grue.protocol.fallback import Route
+from grue.protocol.conversation.fallback import Route
 
 KEY = bytes(range(32))
 

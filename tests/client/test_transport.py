@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from grue.client import transport
-from grue.client.transport import DirectTransport, Transport, _Requests
+from grue.client.transport import transport
+from grue.client.transport.transport import DirectTransport, Transport, _Requests
 from grue.errors import GrueError, NotAGrueServer, OtherVersion, ServerBusy, TimedOut, Unreachable
 from grue.protocol import wire
 

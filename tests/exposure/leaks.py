@@ -10,16 +10,20 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import pytest
 
-from grue.exposure import surfaces
-from grue.exposure.encodings import _septets
+from grue.exposure.scanner import surfaces
+from grue.exposure.scanner.encodings import _septets
 from grue.protocol import wire
 from grue.protocol.blobs import Sealing
 from grue.protocol.registration import CODE_WINDOW
-from grue.server import app, mailboxes, registration, sms, sqlite
+from grue.server import app
+from grue.server.accounts import registration
+from grue.server.accounts.codes import code_input
 from grue.server.app import Server
-from grue.server.codes import code_input
-from grue.server.directory import record_key
-from grue.server.store import Tx, Value
+from grue.server.directory.directory import record_key
+from grue.server.mailboxes import mailboxes
+from grue.server.sms import sms
+from grue.server.store import sqlite
+from grue.server.store.interface import Tx, Value
 from tests.exposure.scanned import (
     ADDRESS_4,
     ALICE,

@@ -13,10 +13,13 @@ from typing import Final
 import zstandard
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from grue.exposure import encodings, surfaces
-from grue.exposure.encodings import _varint
-from grue.server import directory, mailboxes, registration, sms
-from grue.server.directory import record_key
+from grue.exposure.scanner import encodings, surfaces
+from grue.exposure.scanner.encodings import _varint
+from grue.server.accounts import registration
+from grue.server.directory import directory
+from grue.server.directory.directory import record_key
+from grue.server.mailboxes import mailboxes
+from grue.server.sms import sms
 from tests.exposure.leaks import (
     BEGUN,
     CODE,

@@ -10,13 +10,13 @@ from typing import cast
 import pytest
 
 from grue.client import account
-from grue.client.attachments import put
 from grue.client.client import Client
-from grue.client.home import make_key
-from grue.exposure.scan import ADDRESS, INSTANT, NUMBER, TEXT, Canary, Hit, Together, name
+from grue.client.conversations.attachments import put
+from grue.client.store.home import make_key
+from grue.exposure.scanner.scan import ADDRESS, INSTANT, NUMBER, TEXT, Canary, Hit, Together, name
 from grue.lab.scan import scan, secrets_of
 from grue.protocol import wire
-from grue.server.store import Tx
+from grue.server.store.interface import Tx
 from tests.world.memory import PASSPHRASE, MemoryTransport, MemoryWorld, take
 
 ALICE, BOB, CAROL = "+447700900811", "+447700900822", "+447700900833"

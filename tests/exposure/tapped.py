@@ -8,17 +8,17 @@ from pathlib import Path
 import msgspec
 
 from grue.client.client import Client
-from grue.client.home import make_key
-from grue.client.transport import Stream
+from grue.client.store.home import make_key
+from grue.client.transport.transport import Stream
 from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event, Piece, network_view
 from grue.exposure.facts import Finding
 from grue.exposure.linking import identifiers
 from grue.exposure.report import Row, report
-from grue.exposure.rest import at_any_time, at_rest
+from grue.exposure.scanner.rest import at_any_time, at_rest
 from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.protocol import wire
-from grue.server.sms import Sms
-from grue.server.store import TABLES, Tx
+from grue.server.sms.sms import Sms
+from grue.server.store.interface import TABLES, Tx
 from tests.world.memory import PASSPHRASE, MemoryStream, MemoryTransport, MemoryWorld
 
 ALICE, BOB, CAROL, DAVE = "+447700900811", "+447700900822", "+447700900833", "+447700900844"

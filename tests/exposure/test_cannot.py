@@ -6,11 +6,12 @@ from typing import Final
 
 import pytest
 
-from grue.exposure import encodings, linking
+from grue.exposure import linking
 from grue.exposure.captures import CARRIER, CONTACT, NETWORK, SERVER_AT_REST, SERVER_LIVE, Capture, Event
 from grue.exposure.decode import messages
 from grue.exposure.facts import Verdict
-from grue.exposure.rest import at_rest
+from grue.exposure.scanner import encodings
+from grue.exposure.scanner.rest import at_rest
 from grue.protocol import wire
 from tests.exposure.tapped import ADDRESSES, ALICE, ANSWER, BOB, CAROL, DAVE, HELLO, Run
 

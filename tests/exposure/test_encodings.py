@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grue.exposure import encodings
-from grue.exposure.spelled import views
+from grue.exposure.scanner import encodings
+from grue.exposure.scanner.text_encodings import views
 
 NUMBER = "+447700900123"
 TEXT = "the wombat walks at midnight"

@@ -9,14 +9,14 @@ from typing import Any
 import apsw
 import pytest
 
-from grue.client.directory import Directory
-from grue.client.messenger import Messenger
+from grue.client.conversations.messenger import Messenger
+from grue.client.lookup.directory import Directory
 from grue.errors import GrueError
 from grue.exposure.captures import CARRIER, CONTACT, NETWORK, SERVER_AT_REST, SERVER_LIVE
 from grue.exposure.facts import FACTS, Verdict
 from grue.exposure.report import as_markdown, as_objects
 from grue.protocol import wire
-from grue.protocol.lookup import Found
+from grue.protocol.directory.lookup import Found
 from tests.exposure.tapped import ADDRESSES, ALICE, BOB, DAVE, Mutant, Run, TappedTransport, TappedWorld, played
 
 YES, GUESS, SIZE, NO = Verdict.LEARNED, Verdict.GUESSED, Verdict.SIZE_ONLY, Verdict.NOT
@@ -269,7 +269,7 @@ async def test_a_carrier_that_is_given_an_encrypted_message_changes_the_table(tm
         say = world._say
 
         async def both_ways(speaker: Any, listener: Any, sender: str, to: str, text: str) -> Any:
-            from grue.server.sms import Sms
+            from grue.server.sms.sms import Sms
 
             await world.carrier.submit(Sms(sender, to, text))
             return await say(speaker, listener, sender, to, text)

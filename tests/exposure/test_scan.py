@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grue.exposure.scan import NUMBER, Canary, Hit
+from grue.exposure.scanner.scan import NUMBER, Canary, Hit
 from tests.exposure import scanned
 from tests.exposure.leaks import BEGUN, CODE, LINK, Mutant
 from tests.exposure.mutants import MUTANTS

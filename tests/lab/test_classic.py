@@ -294,7 +294,7 @@ async def test_a_grue_server_has_nothing_of_it(tmp_path: Path) -> None:
 
 
 def test_what_serves_does_not_load_the_lab() -> None:
-    loaded = "import json, sys, grue.server.run, grue.cli.servers; print(json.dumps(sorted(sys.modules)))"
+    loaded = "import json, sys, grue.server.run, grue.cli.verbs.servers; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True, text=True)
     assert not [name for name in json.loads(done.stdout) if name.startswith("grue.lab")]
 

@@ -8,12 +8,12 @@ import pytest
 from grue.errors import UsageError
 from grue.lab.fill import fictional_numbers, filled, numbers
 from grue.protocol import numbers as typed
-from grue.protocol.record import open_record
-from grue.server.directory import Directory, record_key
-from grue.server.keys import open_keys
+from grue.protocol.directory.record import open_record
+from grue.server.directory.directory import Directory, record_key
+from grue.server.keys.keys import open_keys
 from grue.server.run import DATABASE, LOCK
-from grue.server.sqlite import open_store
-from grue.server.store import Row, Tx
+from grue.server.store.interface import Row, Tx
+from grue.server.store.sqlite import open_store
 
 
 def test_the_numbers_are_distinct_and_can_be_typed() -> None:

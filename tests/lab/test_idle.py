@@ -1,7 +1,7 @@
 """The polls that bring nothing, which a played life leaves out: added to a day of it, nobody knows more by them.
 
-They are made here as the real client makes them (`client/oblivious.py`): one for each mailbox that somebody reads, one
-after the other, each of which waits 20 to 30 seconds, with up to a second between two.
+They are made here as the real client makes them (`client/transport/oblivious.py`): one for each mailbox that somebody
+reads, one after the other, each of which waits 20 to 30 seconds, with up to a second between two.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from grue.client.oblivious import SPREAD_SECONDS, WAIT_SECONDS
+from grue.client.transport.oblivious import SPREAD_SECONDS, WAIT_SECONDS
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import messages
 from grue.exposure.lives import UNKNOWN, Life, Sighting

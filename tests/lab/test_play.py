@@ -7,12 +7,12 @@ from grue.exposure.decode import messages
 from grue.exposure.lives import DAY, Kind, Life, Person, Role, Stay
 from grue.exposure.lives import Event as Happening
 from grue.exposure.views import from_server
-from grue.lab import parties
+from grue.lab import light_client
 from grue.lab.life import BEGUN, Shape, generate
 from grue.lab.play import play_grue
 from grue.protocol import wire
 from grue.protocol.tokens import Purpose
-from grue.server import tokens
+from grue.server.tokens import tokens
 
 ALICE, BOB = "+61755506588", "+12435550132"
 HOMES = {ALICE: "2001:db8::a", BOB: "2001:db8::b"}
@@ -60,7 +60,7 @@ async def test_a_poll_that_waits_brings_something_and_the_first_one_does_not_wai
 async def test_more_contacts_than_a_stream_reads_and_an_allowance_pays_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a life with 10,000 contacts meets, with both bounds lower: everything is played, and seen, all the same."""
     monkeypatch.setattr(wire, "MAX_SUBSCRIPTIONS", 4)
-    monkeypatch.setattr(parties, "STOCK", dict.fromkeys(Purpose, 50))
+    monkeypatch.setattr(light_client, "STOCK", dict.fromkeys(Purpose, 50))
     monkeypatch.setattr(tokens, "WEEKLY_POSTS", 50)
     life = generate(1, Shape(days=3, contacts=60, events=400))
     tapes = (await play_grue(life, oblivious=False)).tapes

@@ -18,16 +18,17 @@ import apsw
 import pytest
 
 from grue._core import OprfKey
-from grue.client.attachments import put
 from grue.client.client import Client
-from grue.client.oblivious import ObliviousTransport, open_transport
+from grue.client.conversations.attachments import put
+from grue.client.transport.oblivious import ObliviousTransport, open_transport
 from grue.errors import CorruptDatabase
-from grue.exposure import surfaces, swap
-from grue.exposure.rest import at_rest
-from grue.exposure.scan import ADDRESS, INSTANT, NUMBER, TAG, TEXT, Canary, Hit, Scanner, canary
+from grue.exposure import swap
+from grue.exposure.scanner import surfaces
+from grue.exposure.scanner.rest import at_rest
+from grue.exposure.scanner.scan import ADDRESS, INSTANT, NUMBER, TAG, TEXT, Canary, Hit, Scanner, canary
 from grue.lab.fill import filled
 from grue.lab.scan import scan, secrets_of
-from grue.protocol.record import derive
+from grue.protocol.directory.record import derive
 from grue.server.http import runner
 from tests.client.relays import relaying
 from tests.exposure.scanned import (

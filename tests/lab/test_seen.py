@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from grue.errors import UsageError
-from grue.exposure import encodings
 from grue.exposure.analyst import by_view
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import messages
 from grue.exposure.lives import UNKNOWN, Answer, Answers, Kind, Life, Question, Score, View, load, load_lines
 from grue.exposure.records import CallDetail, Delivered, Dialled, Heard, Names, Passed, Return
+from grue.exposure.scanner import encodings
 from grue.exposure.views import from_server
 from grue.lab.life import WEEK, Shape
 from grue.lab.seen import CAPTURES, KINDS, make, over_seeds, read

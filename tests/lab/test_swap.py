@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from grue.client.client import Client
-from grue.client.directory import Directory
+from grue.client.lookup.directory import Directory
 from grue.exposure.guessing import Advantage, Trial, advantage, best, wilson
 from grue.lab.swap import Moment, Question, Start, make_start, play_on
 from grue.protocol import wire
-from grue.server import directory, keypackages, mailboxes
+from grue.server.accounts import keypackages
 from grue.server.app import Server
-from grue.server.store import Tx, Value
+from grue.server.directory import directory
+from grue.server.mailboxes import mailboxes
+from grue.server.store.interface import Tx, Value
 
 pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
 

@@ -8,10 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from grue._core import OprfKey
-from grue.protocol import directory, wire
-from grue.protocol.directory_sync import Fetch, Known, RecordTable, Sync, Synced
-from grue.protocol.lookup import Lookup, Result
-from grue.protocol.record import RECORD_BYTES, Record, RecordKey, derive, seal
+from grue.protocol import wire
+from grue.protocol.directory import directory
+from grue.protocol.directory.directory_sync import Fetch, Known, RecordTable, Sync, Synced
+from grue.protocol.directory.lookup import Lookup, Result
+from grue.protocol.directory.record import RECORD_BYTES, Record, RecordKey, derive, seal
 
 NOW = 1_800_000_000
 ALICE, BOB, CAROL, NOBODY = "+447700900001", "+447700900002", "+447700900003", "+447700900999"

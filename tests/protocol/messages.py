@@ -7,7 +7,8 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect as shapes
 
-from grue.protocol import contents, wire
+from grue.protocol import wire
+from grue.protocol.conversation import contents
 from grue.protocol.wire import Message
 
 

@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import MlsSession
 from grue.protocol import wire
-from grue.protocol.contents import IntroWelcome, Text
-from grue.protocol.conversation import (
+from grue.protocol.conversation.contents import IntroWelcome, Text
+from grue.protocol.conversation.conversation import (
     Conversation,
     ConversationEvent,
     Incoming,
@@ -21,8 +21,8 @@ from grue.protocol.conversation import (
     say,
     update,
 )
-from grue.protocol.devices import credential, device_list_hash, sign_device_list
-from grue.protocol.first_contact import (
+from grue.protocol.conversation.devices import credential, device_list_hash, sign_device_list
+from grue.protocol.conversation.first_contact import (
     Invited,
     Me,
     Peer,
@@ -33,7 +33,7 @@ from grue.protocol.first_contact import (
     open_intro,
     slot_exchanged,
 )
-from grue.protocol.follow import Follower, ask_resync
+from grue.protocol.conversation.follow import Follower, ask_resync
 
 TOOLS = Tools(1_800_000_000_000, os.urandom)
 

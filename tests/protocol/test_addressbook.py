@@ -6,7 +6,7 @@ import pytest
 
 from grue.errors import BadProof
 from grue.protocol import wire
-from grue.protocol.addressbook import BATCH, Batch, padded
+from grue.protocol.directory.addressbook import BATCH, Batch, padded
 from grue.protocol.tokens import Purpose, price
 from tests.protocol.directories import FakeDirectory, synced
 

@@ -20,7 +20,7 @@ from grue.protocol.blobs import (
     padme,
     sealed_bytes,
 )
-from grue.server.keys import Keys
+from grue.server.keys.keys import Keys
 
 KEY = bytes(range(32))
 

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from grue._core import MlsSession
 from grue.errors import NotPermitted, TooLarge
-from grue.protocol import envelope, wire
-from grue.protocol.contents import MAX_TEXT, Receipt, ResyncRequest, Text
-from grue.protocol.conversation import (
+from grue.protocol import wire
+from grue.protocol.conversation import envelope
+from grue.protocol.conversation.contents import MAX_TEXT, Receipt, ResyncRequest, Text
+from grue.protocol.conversation.conversation import (
     KEPT_EPOCH_KEYS,
     ConversationEvent,
     ConversationState,
@@ -30,8 +31,8 @@ from grue.protocol.conversation import (
     supersede,
     update_due,
 )
-from grue.protocol.follow import refused_commit
-from grue.protocol.mailbox import UNKNOWN_HASH, ReaderState, delivered, empty_log, met
+from grue.protocol.conversation.follow import refused_commit
+from grue.protocol.conversation.mailbox import UNKNOWN_HASH, ReaderState, delivered, empty_log, met
 from tests.protocol.people import TOOLS, Device, Person, acquainted, exchange
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from grue.errors import BadKeyPackage
 from grue.protocol import wire
-from grue.protocol.devices import device_list_hash, sign_device_list, verify_device_list
+from grue.protocol.conversation.devices import device_list_hash, sign_device_list, verify_device_list
 
 IDENTITY = Ed25519PrivateKey.from_private_bytes(b"i" * 32)
 PUBLIC = IDENTITY.public_key().public_bytes_raw()

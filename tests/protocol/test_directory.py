@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grue.errors import BadDirectory, BadManifest, ShrunkDirectory, StaleDirectory, VerificationFailed
-from grue.protocol import directory, wire
-from grue.protocol.directory import Head, Manifest, UnverifiedHead, UnverifiedManifest
-from grue.protocol.record import RECORD_BYTES
+from grue.protocol import wire
+from grue.protocol.directory import directory
+from grue.protocol.directory.directory import Head, Manifest, UnverifiedHead, UnverifiedManifest
+from grue.protocol.directory.record import RECORD_BYTES
 from tests.damage import flipped
 from tests.protocol.directories import ALICE, BOB, CAROL, NOW, FakeDirectory, a_record, run, synced
 

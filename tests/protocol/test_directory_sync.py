@@ -3,8 +3,8 @@
 import pytest
 
 from grue.errors import BadDirectory, BadManifest, ProtocolViolation, ShrunkDirectory, StaleDirectory
-from grue.protocol import directory
-from grue.protocol.directory_sync import RecordTable, Sync, SyncState, restore
+from grue.protocol.directory import directory
+from grue.protocol.directory.directory_sync import RecordTable, Sync, SyncState, restore
 from tests.damage import flipped
 from tests.protocol.directories import ALICE, BOB, CAROL, NOW, FakeDirectory, a_record, run, run_all, synced
 

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from grue._core import MlsError
 from grue.errors import BadEnvelope, BadKeyPackage, GrueError, TooLarge
 from grue.protocol import wire
-from grue.protocol.contents import INTRO_PAYLOAD, IntroSms, IntroWelcome, Text
-from grue.protocol.conversation import ConversationEvent, ConversationState, Purpose, become
-from grue.protocol.devices import device_list_hash, sign_device_list, verify_device_list
-from grue.protocol.first_contact import check_claimed, found, invited, open_intro, settle
-from grue.protocol.padding import pad, unpad
+from grue.protocol.conversation.contents import INTRO_PAYLOAD, IntroSms, IntroWelcome, Text
+from grue.protocol.conversation.conversation import ConversationEvent, ConversationState, Purpose, become
+from grue.protocol.conversation.devices import device_list_hash, sign_device_list, verify_device_list
+from grue.protocol.conversation.first_contact import check_claimed, found, invited, open_intro, settle
+from grue.protocol.conversation.padding import pad, unpad
 from tests.protocol.people import TOOLS, Person, first_contact
 
 ALICE, BOB, CAROL = "+447700900001", "+447700900002", "+447700900003"

@@ -7,12 +7,13 @@ from msgspec.structs import replace
 
 from grue._core import OprfKey
 from grue.errors import BadProof, BadRecord, KeyChanged, ProtocolViolation, StaleDirectory
-from grue.protocol import directory, wire
-from grue.protocol.contents import Transcript
-from grue.protocol.directory_sync import RecordTable, Synced
-from grue.protocol.fallback import Route
-from grue.protocol.lookup import Absent, Found, Lookup, LookupState, SelfLookup, check_transcript
-from grue.protocol.record import seal
+from grue.protocol import wire
+from grue.protocol.conversation.contents import Transcript
+from grue.protocol.conversation.fallback import Route
+from grue.protocol.directory import directory
+from grue.protocol.directory.directory_sync import RecordTable, Synced
+from grue.protocol.directory.lookup import Absent, Found, Lookup, LookupState, SelfLookup, check_transcript
+from grue.protocol.directory.record import seal
 from tests.protocol.directories import ALICE, BOB, CAROL, NOBODY, NOW, FakeDirectory, a_record, looked_up, synced
 
 

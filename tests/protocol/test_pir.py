@@ -19,7 +19,7 @@ from grue._core import (
     PirProgress,
     pir_build,
 )
-from grue.protocol.directory import merkle_root
+from grue.protocol.directory.directory import merkle_root
 from tests.damage import flipped
 
 SEED: Final = bytes(range(16))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grue.errors import BadRecord
-from grue.protocol import record
-from grue.protocol.record import Record, RecordKey, derive, open_record, seal
+from grue.protocol.directory import record
+from grue.protocol.directory.record import Record, RecordKey, derive, open_record, seal
 
 KEY = derive(b"y" * 64)
 RECORD = Record(b"m" * 32, b"i" * 32, b"l" * 16)

@@ -14,11 +14,11 @@ from msgspec.structs import replace
 
 from grue._core import PirBase, PirError, PirLayout, pir_build
 from grue.errors import BadDirectory, BadManifest, NotAGrueServer, ProtocolViolation, UsageError, VerificationFailed
-from grue.protocol import directory as files
 from grue.protocol import wire
-from grue.protocol.directory import UnverifiedManifest
-from grue.protocol.directory_sync import Fetch, RecordTable, Sync, Synced
-from grue.protocol.pir import (
+from grue.protocol.directory import directory as files
+from grue.protocol.directory.directory import UnverifiedManifest
+from grue.protocol.directory.directory_sync import Fetch, RecordTable, Sync, Synced
+from grue.protocol.directory.pir import (
     REQUEST_BYTES,
     Outcome,
     PrivateFiles,

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grue.errors import BadEnvelope, ConsentNeeded, EncryptedContact, RouteUnknown, TooLarge
-from grue.protocol import delivery, fallback
-from grue.protocol.delivery import MessageEvent, MessageState
-from grue.protocol.fallback import FallbackState, Route, decide
-from grue.protocol.padding import pad, unpad
+from grue.protocol.conversation import delivery, fallback
+from grue.protocol.conversation.delivery import MessageEvent, MessageState
+from grue.protocol.conversation.fallback import FallbackState, Route, decide
+from grue.protocol.conversation.padding import pad, unpad
 from grue.protocol.wire import ENVELOPE_BUCKETS
 
 

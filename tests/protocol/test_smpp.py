@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grue.protocol import smpp
-from grue.protocol.smpp import Address, BadPdu, Deliver, Outcome, Receipts, Tag, read_deliver, read_header, read_receipt
+from grue.protocol.sms import smpp
+from grue.protocol.sms.smpp import (
+    Address,
+    BadPdu,
+    Deliver,
+    Outcome,
+    Receipts,
+    Tag,
+    read_deliver,
+    read_header,
+    read_receipt,
+)
 
 NUL = b"\0"
 

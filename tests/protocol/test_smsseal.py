@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grue.errors import BadEnvelope, BadRequest
-from grue.protocol import smsseal
-from grue.protocol.contents import INTRO_PAYLOAD, IntroSms, ReceivedSms
-from grue.protocol.padding import unpad
-from grue.protocol.smsseal import check_public, open_sms, public_of, seal_sms
+from grue.protocol.conversation.contents import INTRO_PAYLOAD, IntroSms, ReceivedSms
+from grue.protocol.conversation.padding import unpad
+from grue.protocol.sms import smsseal
+from grue.protocol.sms.smsseal import check_public, open_sms, public_of, seal_sms
 from grue.protocol.wire import ENVELOPE_BUCKETS, MAX_SMS
 
 SERVER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)

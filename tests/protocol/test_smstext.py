@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grue.errors import TooLarge
-from grue.protocol import smstext
-from grue.protocol.smstext import DEFAULT_ALPHABET, UCS2, Concatenation, Held, Joined, Joiner, Part, read_udh, split
+from grue.protocol.sms import smstext
+from grue.protocol.sms.smstext import DEFAULT_ALPHABET, UCS2, Concatenation, Held, Joined, Joiner, Part, read_udh, split
 
 ANN, BEN = "+447700900001", "+447700900002"
 GSM_TEXT = "".join(smstext.GSM_CODES)

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grue.errors import BadRequest
-from grue.protocol import contents, wire
+from grue.protocol import wire
+from grue.protocol.conversation import contents
 from tests.protocol.messages import every_message, example, messages, tag
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "wire.json"

@@ -12,11 +12,11 @@ from grue.lab.mint import mint, paid
 from grue.protocol import wire
 from grue.protocol.tokens import Purpose, epoch_of, spend
 from grue.server.app import DAY, Server
-from grue.server.blobs import Blobs
-from grue.server.keys import Keys
-from grue.server.sqlite import open_store
-from grue.server.store import Store
-from grue.server.streams import Stream
+from grue.server.keys.keys import Keys
+from grue.server.mailboxes.blobs import Blobs
+from grue.server.mailboxes.streams import Stream
+from grue.server.store.interface import Store
+from grue.server.store.sqlite import open_store
 
 BLOB = b"e" * 1024
 

@@ -12,16 +12,16 @@ from aiohttp import web
 
 from grue._core import PirBase, PirClient, PirColumns
 from grue.protocol import wire
-from grue.protocol.record import RECORD_BYTES
-from grue.protocol.replica import QUERY_PATH, ReplicaKey
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.protocol.directory.replica import QUERY_PATH, ReplicaKey
 from grue.server import http
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
 from grue.server.listening import listening, runner
-from grue.server.mirror import Mirror
-from grue.server.origin import Origin
-from grue.server.replica import Replica
-from grue.server.replicas import Replicas
+from grue.server.replica.mirror import Mirror
+from grue.server.replica.origin import Origin
+from grue.server.replica.replica import Replica
+from grue.server.replica.replicas import Replicas
 from tests.protocol.directories import NOW
 from tests.server.kit import TestServer, serving
 

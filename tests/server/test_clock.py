@@ -13,12 +13,12 @@ import pytest
 
 from grue.errors import ClockImplausible
 from grue.protocol import wire
-from grue.protocol.record import RECORD_BYTES
+from grue.protocol.directory.record import RECORD_BYTES
 from grue.protocol.tokens import EPOCH_WEEKS
 from grue.server import clock as clocks
 from grue.server.clock import DAY, SteadyClock, check_clock
-from grue.server.directory import RESIGN_AFTER, Directory
-from grue.server.keys import open_keys
+from grue.server.directory.directory import RESIGN_AFTER, Directory
+from grue.server.keys.keys import open_keys
 from tests.server.kit import Box, TestServer, serving
 from tests.server.test_directory import Host
 from tests.server.test_http_process import start

@@ -7,9 +7,9 @@ import pytest
 
 from grue.errors import CodeExpired, CodeWrong, TooManyCodes, TooManyGuesses
 from grue.protocol.registration import CODE_WINDOW
-from grue.server import codes
-from grue.server.codes import check_code, counted_for, make_code
-from grue.server.keys import Keys
+from grue.server.accounts import codes
+from grue.server.accounts.codes import check_code, counted_for, make_code
+from grue.server.keys.keys import Keys
 
 NUMBER, OTHER = "+447700900123", "+447700900124"
 ALICE, MALLORY = b"a" * 32, b"m" * 32

@@ -13,14 +13,14 @@ from grue._core import OprfBlind
 from grue.protocol import wire
 from grue.protocol.oblivious import check_key, open_response, seal_request
 from grue.protocol.tokens import Draw, Purpose, StoredToken, spend
-from grue.server import tokens
 from grue.server.app import DAY
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
-from grue.server.sms import SmsRole
-from grue.server.sqlite import open_store
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
+from grue.server.sms.sms import SmsRole
+from grue.server.store.sqlite import open_store
+from grue.server.tokens import tokens
 from tests.server.kit import Clock, TestServer
-from tests.server.test_gateway import answered
+from tests.server.test_ohttp_gateway import answered
 from tests.server.test_queries import FORCED
 from tests.server.test_registration import Person
 from tests.server.test_sms import Memory

@@ -9,10 +9,10 @@ import pytest
 
 from grue._core import PirLayout
 from grue.protocol import wire
-from grue.protocol.directory import MAX_OVERLAY
-from grue.protocol.pir import hint_bytes
-from grue.protocol.record import RECORD_BYTES
-from grue.server import cutting
+from grue.protocol.directory.directory import MAX_OVERLAY
+from grue.protocol.directory.pir import hint_bytes
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.server.directory import cutting
 
 SLOTS: Final = {12_000: 3, 100_000: 7, 1_000_000: 20, 10_000_000: 64, 13_000_000: 73, 20_000_000: 90}
 """Record slots of a column, as tables of so many records have."""

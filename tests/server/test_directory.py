@@ -16,15 +16,15 @@ from msgspec.structs import replace
 
 from grue._core import OprfBlind, OprfKey, oprf_finalize
 from grue.errors import BadRequest, CorruptDatabase, DiskFull, ServerBusy, UsageError
-from grue.protocol import directory as files
 from grue.protocol import wire
-from grue.protocol.directory_sync import Known, RecordTable, Synced
-from grue.protocol.record import RECORD_BYTES
-from grue.server import cutting
-from grue.server import directory as role
-from grue.server.directory import Directory
-from grue.server.keys import Keys, open_keys
-from grue.server.store import TABLES, Tx
+from grue.protocol.directory import directory as files
+from grue.protocol.directory.directory_sync import Known, RecordTable, Synced
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.server.directory import cutting
+from grue.server.directory import directory as role
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import Keys, open_keys
+from grue.server.store.interface import TABLES, Tx
 from tests.damage import flipped
 from tests.protocol.directories import NOW
 from tests.protocol.directories import run as download

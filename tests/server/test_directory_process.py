@@ -12,10 +12,10 @@ from typing import IO
 
 import pytest
 
-from grue.protocol.record import RECORD_BYTES
-from grue.server import inspection
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.server.directory import inspection
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
 from grue.server.run import locked
 
 pytestmark = pytest.mark.whole
@@ -43,8 +43,8 @@ say("done")
 CHANGE = f"""{SAYING}
 import asyncio, os, sys
 from pathlib import Path
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
 data = Path(sys.argv[1])
 
 async def change():

@@ -14,10 +14,11 @@ import pytest
 from aiohttp import web
 
 from grue.protocol import wire
-from grue.server import gateway, http
-from grue.server.directory import Directory
-from grue.server.keys import Keys
+from grue.server import http
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import Keys
 from grue.server.listening import Room
+from grue.server.oblivious import ohttp_gateway
 from tests.server.kit import BLOB, Box, Clock, TestServer, key_hash, serving
 
 
@@ -386,7 +387,7 @@ async def test_answers_to_posts_that_nobody_reads_are_held_within_the_same_bound
 async def test_what_there_is_no_room_for_is_refused_before_it_is_done_and_what_is_done_is_answered(site: Site) -> None:
     box = await Box.create(site.server)
     posting = wire.encode(box.posting())
-    site.room.most_bytes = len(posting) + gateway.RESERVED - 1
+    site.room.most_bytes = len(posting) + ohttp_gateway.RESERVED - 1
     assert await site.anonymous(posting) == wire.Refusal("busy")
     async with site.socket("/1/anonymous") as socket:
         await socket.send_bytes(wire.encode(wire.Framed(7, posting)))

@@ -17,7 +17,7 @@ import pytest
 
 from grue.lab.mint import paid
 from grue.protocol import wire
-from grue.server.keys import open_keys
+from grue.server.keys.keys import open_keys
 from tests.server.kit import key_hash
 
 pytestmark = pytest.mark.whole

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from grue.cli import directories
 from grue.cli.run import run
-from grue.protocol.directory import PRIVATE_FILES, UnverifiedManifest, sign_manifest
-from grue.protocol.record import RECORD_BYTES
-from grue.server import inspection, private
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
+from grue.cli.verbs import directories
+from grue.protocol.directory.directory import PRIVATE_FILES, UnverifiedManifest, sign_manifest
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.server.directory import inspection, pir_table
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
 from grue.server.run import locked
 
 OF_THE_TABLE = ("pir", "hint_hash", "fences_hash", "top_hash")
@@ -80,7 +80,7 @@ def test_a_place_without_a_directory_is_said_so_and_left_alone(tmp_path: Path, v
     assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("name", ["manifest", "base", private.PACKED, *PRIVATE_FILES])
+@pytest.mark.parametrize("name", ["manifest", "base", pir_table.PACKED, *PRIVATE_FILES])
 def test_verify_says_which_file_is_wrong(data: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     path = data / "directory" / "2" / name
     contents = bytearray(path.read_bytes())
@@ -102,7 +102,7 @@ def test_verify_finds_a_table_of_other_records_under_a_signed_manifest(data: Pat
     ]
     lie = replace(manifests[0], **{name: getattr(manifests[1], name) for name in OF_THE_TABLE})
     (ours / "manifest").write_bytes(sign_manifest(lie, keys.signing))
-    for name in (private.PACKED, *PRIVATE_FILES):
+    for name in (pir_table.PACKED, *PRIVATE_FILES):
         (ours / name).write_bytes((theirs / name).read_bytes())
     faults = [one for one in inspection.verify(data) if one.fault is not None]
     assert faults

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grue._core import MLS_CERTIFICATE_CONTEXT, MlsSession, mls_credential
 from grue.errors import BadRequest, NoKeyPackages, TooLarge
 from grue.protocol import wire
-from grue.server import keypackages
-from grue.server.keypackages import LAST_RESORT_WEEKS, PACKAGE_WEEKS
-from grue.server.store import Tx
+from grue.server.accounts import keypackages
+from grue.server.accounts.keypackages import LAST_RESORT_WEEKS, PACKAGE_WEEKS
+from grue.server.store.interface import Tx
 from tests.damage import flipped
 from tests.server.kit import TestServer, serving
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from grue.errors import UsageError
-from grue.server import keys
-from grue.server.keys import Keys, open_keys
+from grue.server.keys import keys
+from grue.server.keys.keys import Keys, open_keys
 
 
 def same(one: Keys, other: Keys) -> bool:

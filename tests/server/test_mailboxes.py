@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from grue.protocol import wire
-from grue.server import mailboxes
 from grue.server.app import Server
-from grue.server.mailboxes import ENVELOPE_DAYS, MAILBOX_DAYS, MAILBOX_STEP
-from grue.server.store import Tx
+from grue.server.mailboxes import mailboxes
+from grue.server.mailboxes.mailboxes import ENVELOPE_DAYS, MAILBOX_DAYS, MAILBOX_STEP
+from grue.server.store.interface import Tx
 from tests.server.kit import BLOB, Box, TestServer, key_hash, paid_post, serving
 
 SLOT = b"s" * 32

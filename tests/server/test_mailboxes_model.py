@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from grue.protocol import wire
-from grue.server import mailboxes
-from grue.server.mailboxes import ENVELOPE_DAYS
-from grue.server.sqlite import open_store
-from grue.server.store import Tx
+from grue.server.mailboxes import mailboxes
+from grue.server.mailboxes.mailboxes import ENVELOPE_DAYS
+from grue.server.store.interface import Tx
+from grue.server.store.sqlite import open_store
 from tests.server.kit import Clock, TestServer, key_hash, paid_post
 
 MAILBOX, WRITE_KEY = b"m" * 32, b"w" * 32

@@ -13,12 +13,12 @@ import pytest
 from grue._core import PirBase, PirClient, PirColumns, PirError
 from grue.errors import BadRequest, CorruptDatabase, EpochEnded, ServerBusy, TokenSpent
 from grue.protocol import wire
-from grue.protocol.directory import PRIVATE_FILES
-from grue.protocol.record import RECORD_BYTES
-from grue.server import private, queryqueue
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
-from grue.server.queryqueue import PASS, Queries
+from grue.protocol.directory.directory import PRIVATE_FILES
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.server.directory import pir_table, queryqueue
+from grue.server.directory.directory import Directory
+from grue.server.directory.queryqueue import PASS, Queries
+from grue.server.keys.keys import open_keys
 from tests.damage import flipped
 from tests.protocol.directories import NOW
 from tests.server.kit import TestServer, serving
@@ -211,7 +211,7 @@ async def test_a_pass_that_fails_ends_those_requests_and_no_other(host: Host) ->
 # --- on disk --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [private.PACKED, *PRIVATE_FILES])
+@pytest.mark.parametrize("name", [pir_table.PACKED, *PRIVATE_FILES])
 @pytest.mark.parametrize("damage", ["cut", "gone", "header"])
 async def test_a_damaged_table_stops_the_start(host: Host, name: str, damage: str) -> None:
     path = host.data / "directory" / str(host.epoch) / name
@@ -237,18 +237,18 @@ async def test_a_base_gets_its_table_when_the_operator_wants_one(tmp_path: Path)
     ("count", "tier", "wanted"), [(19_999, None, False), (20_000, None, True), (0, 2, True), (10**5, 1, False)]
 )
 def test_a_table_is_built_where_it_saves(count: int, tier: int | None, wanted: bool) -> None:
-    assert private.is_wanted(count, tier) is wanted
+    assert pir_table.is_wanted(count, tier) is wanted
 
 
 def test_more_records_than_anybody_downloads_always_get_one() -> None:
-    assert private.is_wanted(500_001, 1)
+    assert pir_table.is_wanted(500_001, 1)
 
 
 async def test_what_changes_while_a_table_is_built_is_in_the_next_overlay(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     building, go = threading.Event(), threading.Event()
-    real = private.build
+    real = pir_table.build
 
     def slow(*arguments: Any) -> Any:
         building.set()
@@ -256,8 +256,8 @@ async def test_what_changes_while_a_table_is_built_is_in_the_next_overlay(
         return real(*arguments)
 
     first, meanwhile = os.urandom(RECORD_BYTES), os.urandom(RECORD_BYTES)
-    monkeypatch.setattr("grue.server.cutting.MIN_CUT", 1)
-    monkeypatch.setattr(private, "build", slow)
+    monkeypatch.setattr("grue.server.directory.cutting.MIN_CUT", 1)
+    monkeypatch.setattr(pir_table, "build", slow)
     await host.directory.put(first)
     assert await asyncio.to_thread(building.wait, 30)
     await host.directory.put(meanwhile)

@@ -13,14 +13,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue.errors import GrueError, SmsGatewayDown
 from grue.protocol import wire
-from grue.protocol.devices import device_list_hash, sign_device_list
-from grue.protocol.record import Record, open_record
+from grue.protocol.conversation.devices import device_list_hash, sign_device_list
+from grue.protocol.directory.record import Record, open_record
 from grue.protocol.registration import CODE_WINDOW
-from grue.server import codes, registration
+from grue.server.accounts import codes, registration
 from grue.server.app import Server
-from grue.server.directory import Directory, record_key
-from grue.server.keys import Keys, open_keys
-from grue.server.store import Tx
+from grue.server.directory.directory import Directory, record_key
+from grue.server.keys.keys import Keys, open_keys
+from grue.server.store.interface import Tx
 from tests.damage import flipped
 from tests.server.kit import TestServer, key_hash, serving
 
@@ -115,7 +115,7 @@ class World:
 @asynccontextmanager
 async def a_world(data: Path, monkeypatch: pytest.MonkeyPatch, store: Path | None = None) -> AsyncIterator[World]:
     phones, keys = Phones(), open_keys(data)
-    monkeypatch.setattr("grue.server.sms.send_code", phones.send_code)
+    monkeypatch.setattr("grue.server.sms.sms.send_code", phones.send_code)
     async with serving(store, keys=keys) as server:
         server.directory = Directory(data, keys, server.clock)
         yield World(server, phones, keys)

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from grue.errors import UsageError
-from grue.exposure import encodings
-from grue.server import relay
+from grue.exposure.scanner import encodings
 from grue.server.listening import listening, runner
-from grue.server.relay import KEY_SECONDS, MAX_ANSWER, MAX_BODY, MAX_KEY_FILE, PATH, KeyFile, Relay
+from grue.server.oblivious import relay
+from grue.server.oblivious.relay import KEY_SECONDS, MAX_ANSWER, MAX_BODY, MAX_KEY_FILE, PATH, KeyFile, Relay
 from tests.server.relaykit import REQ, RES, Answer, Said, Target, always, ask, http, read, request, running
 
 GET = request(method="GET")

@@ -156,6 +156,6 @@ async def test_an_address_in_use_is_a_usage_error() -> None:
 
 
 def test_the_request_that_these_tests_send_is_of_the_relays_path_and_type() -> None:
-    from grue.server import relay
+    from grue.server.oblivious import relay
 
     assert (relay.PATH, wire.OHTTP_REQUEST) == (PATH, REQ)

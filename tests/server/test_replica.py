@@ -26,15 +26,17 @@ from grue.errors import (
     Unreachable,
     UsageError,
 )
-from grue.protocol import directory, wire
-from grue.protocol.directory import PRIVATE_FILES
-from grue.protocol.record import RECORD_BYTES
-from grue.protocol.replica import KEY_MAGIC, READY_PATH, ReplicaKey
-from grue.server import origin, private, queryqueue
-from grue.server import replica as replicas
-from grue.server.keys import Keys, open_keys, open_replica_key
-from grue.server.mirror import Mirror
-from grue.server.replica import open_key
+from grue.protocol import wire
+from grue.protocol.directory import directory
+from grue.protocol.directory.directory import PRIVATE_FILES
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.protocol.directory.replica import KEY_MAGIC, READY_PATH, ReplicaKey
+from grue.server.directory import pir_table, queryqueue
+from grue.server.keys.keys import Keys, open_keys, open_replica_key
+from grue.server.replica import origin
+from grue.server.replica import replica as replicas
+from grue.server.replica.mirror import Mirror
+from grue.server.replica.replica import open_key
 from tests.damage import flipped
 from tests.server.replicakit import Host, Site, replicating
 
@@ -70,7 +72,7 @@ async def test_a_replica_answers_as_the_server_does(site: Site) -> None:
 
 
 async def test_its_table_is_the_servers_byte_for_byte(site: Site, tmp_path: Path) -> None:
-    for name in ("base", private.PACKED, *PRIVATE_FILES):
+    for name in ("base", pir_table.PACKED, *PRIVATE_FILES):
         theirs, ours = (tmp_path / who / "directory" / str(site.host.epoch) / name for who in ("server", "replica"))
         assert theirs.read_bytes() == ours.read_bytes()
 
@@ -292,7 +294,7 @@ async def test_a_build_that_fails_leaves_what_is_here(
     def broken(*_: object) -> None:
         raise PirError("no room")
 
-    monkeypatch.setattr(private, "build", broken)
+    monkeypatch.setattr(pir_table, "build", broken)
     with pytest.raises(PirError):
         await site.look()
     assert await answered(site, before)
@@ -352,14 +354,14 @@ async def test_replica_05_the_one_before_is_answered_while_the_next_is_built(
     before = site.host.epoch
     site.host.directory.renew()
     building, go = threading.Event(), threading.Event()
-    build = private.build
+    build = pir_table.build
 
     def slow(*arguments: Any) -> Any:
         building.set()
         assert go.wait(30)
         return build(*arguments)
 
-    monkeypatch.setattr(private, "build", slow)
+    monkeypatch.setattr(pir_table, "build", slow)
     looking = asyncio.ensure_future(site.look())
     await asyncio.to_thread(building.wait, 30)
     assert await answered(site, before)
@@ -394,7 +396,7 @@ async def test_replica_06_after_a_restart_it_answers_what_it_has_without_the_ser
     assert host.asked == []
 
 
-@pytest.mark.parametrize("name", ["manifest", "head", "base", private.PACKED, *PRIVATE_FILES])
+@pytest.mark.parametrize("name", ["manifest", "head", "base", pir_table.PACKED, *PRIVATE_FILES])
 @pytest.mark.parametrize("damage", ["cut", "gone", "empty"])
 async def test_replica_06_a_damaged_file_has_the_epoch_fetched_anew(
     host: Host, tmp_path: Path, name: str, damage: str

@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from grue.protocol.directory import PRIVATE_FILES
-from grue.protocol.record import RECORD_BYTES
-from grue.server import private
+from grue.protocol.directory.directory import PRIVATE_FILES
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.server.directory import pir_table
 from tests.server import test_replica
 from tests.server.replicakit import Host, Site, replicating
 
@@ -110,7 +110,7 @@ async def test_replica_11_a_fault_of_ours_is_told_by_type_and_place(
 
 
 def test_a_replica_loads_no_store_and_no_role_that_knows_accounts() -> None:
-    code = "import sys, grue.server.replica; print(*sys.modules)"
+    code = "import sys, grue.server.replica.replica; print(*sys.modules)"
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     )
@@ -138,4 +138,4 @@ def test_what_a_replica_keeps_is_public_files_and_the_table_of_them(tmp_path: Pa
             await site.look()
         return {path.name for path in (tmp_path / "replica").rglob("*") if path.is_file()}
 
-    assert asyncio.run(kept()) == {"manifest", "head", "base", private.PACKED, *PRIVATE_FILES}
+    assert asyncio.run(kept()) == {"manifest", "head", "base", pir_table.PACKED, *PRIVATE_FILES}

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from grue.protocol.replica import KEY_MAGIC
-from grue.server import private
-from grue.server.mirror import Mirror
+from grue.protocol.directory.replica import KEY_MAGIC
+from grue.server.directory import pir_table
+from grue.server.replica.mirror import Mirror
 from tests.cli.play import Service
 from tests.server.replicakit import Host
 from tests.server.test_http_process import core_limit
@@ -88,7 +88,7 @@ async def test_a_kill_at_any_time_leaves_what_goes_on_at_the_next_start(host: Ho
     present = Mirror(tmp_path / "replica", host.keys.server_public).present
     assert present is not None
     assert present.manifest.contents == host.directory.manifest
-    ours, theirs = (tmp_path / who / "directory" / str(host.epoch) / private.PACKED for who in ("replica", "server"))
+    ours, theirs = (tmp_path / who / "directory" / str(host.epoch) / pir_table.PACKED for who in ("replica", "server"))
     assert ours.read_bytes() == theirs.read_bytes()
     # And after a kill nothing has to be fetched.
     host.asked.clear()

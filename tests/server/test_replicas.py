@@ -11,10 +11,11 @@ from aiohttp import web
 
 from grue.errors import BadRequest, EpochEnded, ServerBusy, TokenSpent, UsageError
 from grue.protocol import wire
-from grue.protocol.replica import ReplicaKey
-from grue.server import queryqueue, replicas
+from grue.protocol.directory.replica import ReplicaKey
+from grue.server.directory import queryqueue
 from grue.server.listening import listening, runner
-from grue.server.replicas import EPOCH_REST_SECONDS, REST_SECONDS, Replicas
+from grue.server.replica import replicas
+from grue.server.replica.replicas import EPOCH_REST_SECONDS, REST_SECONDS, Replicas
 from tests.server.kit import TestServer
 from tests.server.replicakit import Host, passing_on, replicating
 from tests.server.test_queries import _spent

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from grue.protocol.record import RECORD_BYTES
-from grue.server.directory import Directory
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.server.directory.directory import Directory
 from grue.server.run import _server
-from grue.server.sqlite import SqliteStore
+from grue.server.store.sqlite import SqliteStore
 
 
 async def test_a_stop_lets_the_directory_finish_before_the_store_is_closed(

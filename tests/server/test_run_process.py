@@ -13,9 +13,9 @@ from grue.errors import TokenSpent
 from grue.lab.mint import WEEK, mint
 from grue.protocol import wire
 from grue.protocol.tokens import Purpose, StoredToken, epoch_of, spend
-from grue.server.keys import open_keys
-from grue.server.sqlite import open_store, opened_to_read
-from grue.server.store import Tx
+from grue.server.keys.keys import open_keys
+from grue.server.store.interface import Tx
+from grue.server.store.sqlite import open_store, opened_to_read
 from tests.server.kit import key_hash
 from tests.server.smskit import eventually
 from tests.server.test_http_process import ask, running, socket

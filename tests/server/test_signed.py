@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from grue.protocol import wire
 from grue.server.app import CHALLENGE_SECONDS, DAY
-from grue.server.store import Tx
+from grue.server.store.interface import Tx
 from tests.server.kit import TestServer, serving
 
 ACCOUNT = b"a" * 16

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from grue.errors import GrueError, SmsGatewayDown, SmsMayHaveGone, SmsRejected, SmsThrottled, TooLarge
 from grue.lab.carrier import inject
 from grue.lab.smsc import Mode
-from grue.protocol.smpp import Command, read_deliver
-from grue.server import smpp
-from grue.server.sms import Sms
+from grue.protocol.sms.smpp import Command, read_deliver
+from grue.server.sms import smpp
+from grue.server.sms.sms import Sms
 from tests.server.smskit import (
     ANN,
     BEN,

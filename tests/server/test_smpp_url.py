@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from grue.errors import SmsGatewayDown, UsageError
-from grue.server import smpp
-from grue.server.sms import open_gateway
+from grue.server.sms import smpp
+from grue.server.sms.sms import open_gateway
 from tests.server.smskit import company, gateway
 
 # --- the URL --------------------------------------------------------------------------------------

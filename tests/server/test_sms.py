@@ -23,15 +23,18 @@ from grue.errors import (
 )
 from grue.lab.carrier import inject
 from grue.lab.smsc import Mode
-from grue.protocol import smsseal, wire
-from grue.protocol.contents import INTRO_PAYLOAD, IntroSms, ReceivedSms
-from grue.protocol.padding import unpad
-from grue.server import directory, mailboxes, sms
-from grue.server.keys import Keys
-from grue.server.mailboxes import MAX_INTRO_BACKLOG_KIB
-from grue.server.smpp import Config, SmppGateway
-from grue.server.sms import Event, Inbound, Receipt, Sms, SmsGateway, SmsRole
-from grue.server.store import Tx
+from grue.protocol import wire
+from grue.protocol.conversation.contents import INTRO_PAYLOAD, IntroSms, ReceivedSms
+from grue.protocol.conversation.padding import unpad
+from grue.protocol.sms import smsseal
+from grue.server.directory import directory
+from grue.server.keys.keys import Keys
+from grue.server.mailboxes import mailboxes
+from grue.server.mailboxes.mailboxes import MAX_INTRO_BACKLOG_KIB
+from grue.server.sms import sms
+from grue.server.sms.smpp import Config, SmppGateway
+from grue.server.sms.sms import Event, Inbound, Receipt, Sms, SmsGateway, SmsRole
+from grue.server.store.interface import Tx
 from tests.server.kit import TestServer, serving
 from tests.server.smskit import ANN, BEN, CAT, PATIENT, company, eventually
 

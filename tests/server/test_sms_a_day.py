@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 
 from grue.errors import LimitReached, SmsThrottled, SmsUnavailable
-from grue.server import sms
-from grue.server.store import Tx
+from grue.server.sms import sms
+from grue.server.store.interface import Tx
 from tests.server.smskit import ANN, BEN
 from tests.server.test_sms import OTHER_ID, Account, Memory, send, sending, world
 

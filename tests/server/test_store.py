@@ -12,9 +12,9 @@ import apsw
 import pytest
 
 from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, NotPermitted, ServerBusy
-from grue.server import sqlite
-from grue.server.sqlite import SqliteStore, open_store
-from grue.server.store import LATER_WITHIN, SCHEMA_VERSION, TABLES, Tx
+from grue.server.store import sqlite
+from grue.server.store.interface import LATER_WITHIN, SCHEMA_VERSION, TABLES, Tx
+from grue.server.store.sqlite import SqliteStore, open_store
 
 KEY = b"k" * 16
 

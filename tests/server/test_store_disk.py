@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from grue.errors import DiskFull
-from grue.protocol.record import RECORD_BYTES
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
-from grue.server.sqlite import SqliteStore, open_store
-from grue.server.store import Tx
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
+from grue.server.store.interface import Tx
+from grue.server.store.sqlite import SqliteStore, open_store
 from tests.protocol.directories import NOW
 
 

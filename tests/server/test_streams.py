@@ -8,8 +8,8 @@ import pytest
 
 from grue.errors import BadRequest
 from grue.protocol import wire
-from grue.server import streams
-from grue.server.store import Tx
+from grue.server.mailboxes import streams
+from grue.server.store.interface import Tx
 from tests.server.kit import BLOB, Box, Reader, TestServer, serving
 
 SLOT = b"s" * 32

@@ -13,12 +13,12 @@ import apsw
 import pytest
 
 from grue.errors import CorruptDatabase, ForeignDatabase, UsageError
-from grue.server.directory import record_key
-from grue.server.keys import open_keys
-from grue.server.registration import delete_account
+from grue.server.accounts.registration import delete_account
+from grue.server.demands.subpoena import NOT_DESCRIBED, Answer, gather
+from grue.server.directory.directory import record_key
+from grue.server.keys.keys import open_keys
 from grue.server.run import LOCK, locked
-from grue.server.store import TABLES
-from grue.server.subpoena import NOT_DESCRIBED, Answer, gather
+from grue.server.store.interface import TABLES
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
 
 DESCRIBED = {(table.name, column.name): column.says for table in TABLES for column in table.columns}

@@ -25,10 +25,11 @@ from grue.errors import (
 from grue.lab.mint import mint
 from grue.protocol import wire
 from grue.protocol.tokens import EPOCH_WEEKS, Purpose, StoredToken, epoch_of, spend
-from grue.server import clock, tokens
+from grue.server import clock
 from grue.server.app import DAY
-from grue.server.directory import Directory
-from grue.server.keys import Keys, open_keys
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import Keys, open_keys
+from grue.server.tokens import tokens
 from tests.server.kit import BLOB, Clock, TestServer, key_hash, serving
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from grue.protocol.pir import TIER_VARIABLE
+from grue.protocol.directory.pir import TIER_VARIABLE
 from tests.world.memory import MemoryWorld, running
 
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import cast
 
 from grue.client.client import Client
-from grue.client.transport import Stream, Usage, kind_of, refusal
+from grue.client.transport.transport import Stream, Usage, kind_of, refusal
 from grue.errors import GrueError, NotAGrueServer, TimedOut, Unreachable
 from grue.protocol import wire
 from grue.server.app import Server
-from grue.server.blobs import Blobs
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
-from grue.server.sms import Event, Inbound, Receipt, Sms, SmsRole
-from grue.server.sqlite import open_store
-from grue.server.streams import memory_sink
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
+from grue.server.mailboxes.blobs import Blobs
+from grue.server.mailboxes.streams import memory_sink
+from grue.server.sms.sms import Event, Inbound, Receipt, Sms, SmsRole
+from grue.server.store.sqlite import open_store
 
 PASSPHRASE = "correct horse battery staple"
 ALICE, BOB, CAROL, NOBODY = "+447700900001", "+447700900002", "+447700900003", "+447700900999"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from grue.client import attachments, rows
-from grue.client.attachments import get, put
+from grue.client import rows
 from grue.client.client import Client, File
+from grue.client.conversations import attachments
+from grue.client.conversations.attachments import get, put
 from grue.errors import (
     BadAttachment,
     DiskFailed,
@@ -23,8 +24,8 @@ from grue.errors import (
 )
 from grue.protocol import wire
 from grue.protocol.blobs import MAX_ATTACHMENT, PART_BYTES, PART_ROOM, Sealing
-from grue.protocol.contents import ATTACHMENT, Attachment
-from grue.server import tokens
+from grue.protocol.conversation.contents import ATTACHMENT, Attachment
+from grue.server.tokens import tokens
 from tests.damage import flipped
 from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld
 

@@ -3,7 +3,7 @@
 import pytest
 
 from grue.client.client import Client
-from grue.client.store import Db
+from grue.client.store.engine import Db
 from grue.errors import StaleDirectory
 from grue.protocol.tokens import EPOCH_WEEKS
 from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, take

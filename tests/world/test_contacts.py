@@ -8,18 +8,18 @@ from collections.abc import Sequence
 
 import pytest
 
-from grue.client.addressfile import Skip
 from grue.client.client import Client
-from grue.client.contactsync import RESERVE
+from grue.client.people.addressfile import Skip
+from grue.client.people.contactsync import RESERVE
 from grue.errors import LimitReached, NoSuchContact, NotAnAddressBook, TimedOut, Unreachable
 from grue.lab.fill import numbers
 from grue.protocol import wire
-from grue.protocol.addressbook import BATCH, padded
-from grue.protocol.fallback import Route
-from grue.protocol.record import NONCE_BYTES, Record, derive, seal
+from grue.protocol.conversation.fallback import Route
+from grue.protocol.directory.addressbook import BATCH, padded
+from grue.protocol.directory.record import NONCE_BYTES, Record, derive, seal
 from grue.protocol.tokens import Purpose
-from grue.server import directory as directories
-from grue.server import tokens
+from grue.server.directory import directory as directories
+from grue.server.tokens import tokens
 from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld
 
 DAY = 86_400
@@ -92,7 +92,7 @@ async def test_a_file_that_is_no_address_book_changes_nothing(world: MemoryWorld
 
 
 async def test_an_address_book_has_an_end(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grue.client.contacts.MAX_CONTACTS", 3)
+    monkeypatch.setattr("grue.client.people.contacts.MAX_CONTACTS", 3)
     alice = await with_book(world, numbers(2, 1))
     imported = await alice.import_contacts(book(numbers(5, 2)))
     assert (imported.imported, imported.skipped) == (1, {Skip.TOO_MANY: 4})

@@ -6,9 +6,9 @@ import pytest
 
 from grue.lab.fill import numbers
 from grue.protocol import wire
-from grue.protocol.addressbook import BATCH
-from grue.protocol.fallback import Route
-from grue.server import tokens
+from grue.protocol.conversation.fallback import Route
+from grue.protocol.directory.addressbook import BATCH
+from grue.server.tokens import tokens
 from tests.damage import flipped
 from tests.world.memory import MemoryWorld
 from tests.world.test_contacts import evaluations, listed, routes, with_book

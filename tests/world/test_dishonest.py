@@ -128,7 +128,7 @@ async def test_a_refused_evaluation_makes_the_route_unknown(world: MemoryWorld) 
 
 async def test_a_record_that_does_not_open_is_no_absence(world: MemoryWorld) -> None:
     await world.person(ALICE)
-    from grue.server.directory import tag_of
+    from grue.server.directory.directory import tag_of
 
     await world.server.directory.put(tag_of(world.server, NOBODY) + bytes(111) + b"\1")
     await unknown(world, BadRecord)
@@ -278,8 +278,8 @@ async def test_conversation_12_two_histories_are_noticed_and_stop_sending(world:
 async def test_an_sms_that_the_server_did_not_seal_is_passed_over(world: MemoryWorld) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from grue.protocol.contents import ReceivedSms
-    from grue.protocol.smsseal import public_of, seal_sms
+    from grue.protocol.conversation.contents import ReceivedSms
+    from grue.protocol.sms.smsseal import public_of, seal_sms
 
     alice = await world.person(ALICE)
     account = alice._ready.account

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from grue.client import directory as own_directory
 from grue.client.client import Client
+from grue.client.lookup import directory as own_directory
 from grue.errors import BadDirectory, Unreachable
-from grue.protocol.fallback import Route
-from grue.protocol.record import RECORD_BYTES
+from grue.protocol.conversation.fallback import Route
+from grue.protocol.directory.record import RECORD_BYTES
 from tests.world.memory import ALICE, NOBODY, MemoryWorld, running
 
 PART = 2 * RECORD_BYTES

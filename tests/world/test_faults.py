@@ -8,10 +8,10 @@ import pytest
 
 from grue.client.client import Client
 from grue.client.rows import reading_conversations
-from grue.client.store import Db
+from grue.client.store.engine import Db
 from grue.errors import NetworkError, Unreachable
 from grue.protocol import wire
-from grue.protocol.conversation import UPDATE_AFTER_MS
+from grue.protocol.conversation.conversation import UPDATE_AFTER_MS
 from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, take
 from tests.world.test_messages import acquainted, state_of_last
 
@@ -228,7 +228,7 @@ async def test_a_full_mailbox_holds_messages_back_and_loses_none(
     world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob = await acquainted(world)
-    monkeypatch.setattr("grue.server.mailboxes.MAX_BACKLOG_KIB", 4)
+    monkeypatch.setattr("grue.server.mailboxes.mailboxes.MAX_BACKLOG_KIB", 4)
     sent = [(await alice.send(BOB, str(n))).state.value for n in range(6)]
     assert (sent[0], sent[-1]) == ("sent", "queued")
     shown: list[str] = []

@@ -11,13 +11,13 @@ import pytest
 
 from grue._core import OprfKey
 from grue.client.client import Client
-from grue.client.directory import copy_of
+from grue.client.lookup.directory import copy_of
 from grue.errors import EpochEnded
 from grue.protocol import wire
-from grue.protocol.conversation import Notice
-from grue.protocol.fallback import Route
-from grue.protocol.record import NONCE_BYTES, Record, derive, seal
-from grue.server import directory as directories
+from grue.protocol.conversation.conversation import Notice
+from grue.protocol.conversation.fallback import Route
+from grue.protocol.directory.record import NONCE_BYTES, Record, derive, seal
+from grue.server.directory import directory as directories
 from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, running
 from tests.world.test_contacts import book, routes
 

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from grue.client import gossip, rows
+from grue.client import rows
 from grue.client.client import Client
-from grue.client.store import Db
+from grue.client.lookup import gossip
+from grue.client.store.engine import Db
 from grue.errors import ServerBusy, ShrunkDirectory, SplitDirectory
 from grue.protocol import wire
-from grue.protocol.conversation import Notice
-from grue.protocol.directory import HEAD_PATH, UnverifiedHead, sign_head
-from grue.protocol.directory_sync import Current
-from grue.protocol.fallback import Route
-from grue.protocol.record import RECORD_BYTES
-from grue.server.directory import Directory, tag_of
+from grue.protocol.conversation.conversation import Notice
+from grue.protocol.conversation.fallback import Route
+from grue.protocol.directory.directory import HEAD_PATH, UnverifiedHead, sign_head
+from grue.protocol.directory.directory_sync import Current
+from grue.protocol.directory.record import RECORD_BYTES
+from grue.server.directory.directory import Directory, tag_of
 from tests.damage import flipped
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
 from tests.world.test_messages import acquainted
@@ -459,8 +460,8 @@ async def test_a_server_that_hides_a_number_behind_a_record_that_does_not_open_i
 
 
 async def test_a_server_that_lists_another_identity_is_noticed_at_the_next_head(world: MemoryWorld) -> None:
-    from grue.protocol.record import Record, seal
-    from grue.server.directory import record_key
+    from grue.protocol.directory.record import Record, seal
+    from grue.server.directory.directory import record_key
 
     alice, _ = await acquainted(world)
     await a_day(world, alice)

@@ -4,7 +4,7 @@ import pytest
 
 from grue.client import rows
 from grue.client.client import Client
-from grue.client.store import Db
+from grue.client.store.engine import Db
 from grue.errors import (
     AlreadyRegistered,
     CodeWrong,
@@ -20,7 +20,7 @@ from grue.errors import (
     UsageError,
 )
 from grue.protocol import wire
-from grue.protocol.contents import MAX_TEXT
+from grue.protocol.conversation.contents import MAX_TEXT
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
 
 

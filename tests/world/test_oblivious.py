@@ -10,15 +10,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from grue.client import condition
+from grue.client import health
 from grue.client.client import Client
 from grue.client.context import Account
-from grue.client.oblivious import ObliviousTransport
+from grue.client.transport.oblivious import ObliviousTransport
 from grue.errors import NetworkError, ServerBusy
 from grue.protocol import wire
-from grue.protocol.fallback import Route
-from grue.server.gateway import Gateway
-from grue.server.streams import Stream
+from grue.protocol.conversation.fallback import Route
+from grue.server.mailboxes.streams import Stream
+from grue.server.oblivious.ohttp_gateway import Gateway
 from tests.client.relays import Relay, always, recorded, relaying
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, PASSPHRASE, MemoryWorld, inner, take
 from tests.world.processes import until
@@ -65,7 +65,7 @@ class Relayed:
 
 @pytest.fixture
 async def relayed(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relayed]:
-    monkeypatch.setattr("grue.client.oblivious.WAIT_SECONDS", (1, 1))
+    monkeypatch.setattr("grue.client.transport.oblivious.WAIT_SECONDS", (1, 1))
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         url, straight = await stack.enter_async_context(recorded(world.server))
@@ -114,9 +114,9 @@ async def live(relayed: Relayed, folder: Path) -> list[Account]:
     await until(lambda: received == ["fourth"])
     following.cancel()
     await asyncio.wait([following])
-    for look in (condition.check_transport, condition.check_server, condition.clock_ahead, condition.check_directory):
+    for look in (health.check_transport, health.check_server, health.clock_ahead, health.check_directory):
         await look(alice.context)
-    await condition.check_own_record(alice.context)
+    await health.check_own_record(alice.context)
     await relayed.world.pass_days(1.5)
     await alice.poll()
     await bob.upkeep()
@@ -223,8 +223,8 @@ async def test_receiving_goes_on_by_itself_after_the_gateway_was_started_anew(
     relayed: Relayed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For two minutes the relay has the old key; whoever receives and sends meanwhile is told of no fault."""
-    monkeypatch.setattr("grue.client.receiver.FIRST_RETRY", 0.01)
-    monkeypatch.setattr("grue.client.receiver.LAST_RETRY", 0.01)
+    monkeypatch.setattr("grue.client.conversations.receiver.FIRST_RETRY", 0.01)
+    monkeypatch.setattr("grue.client.conversations.receiver.LAST_RETRY", 0.01)
     # Every key is one whose two minutes are over.
     relayed.relay.common = 0
     alice, bob = [await relayed.person(number) for number in (ALICE, BOB)]

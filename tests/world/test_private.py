@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from grue.client import directory as own_directory
 from grue.client.client import Client
-from grue.client.private import BUSY_SECONDS, BUSY_TRIES
-from grue.client.stock import STOCK, Stock
+from grue.client.lookup import directory as own_directory
+from grue.client.lookup.pir import BUSY_SECONDS, BUSY_TRIES
+from grue.client.lookup.query_material import STOCK, Stock
 from grue.errors import BadDirectory, BadManifest, ServerBusy, TimedOut, Unreachable
 from grue.protocol import wire
-from grue.protocol.fallback import Route
-from grue.protocol.pir import PrivateTable
+from grue.protocol.conversation.fallback import Route
+from grue.protocol.directory.pir import PrivateTable
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, running
 from tests.world.test_dishonest import flipped, forget_directory
 
@@ -203,7 +203,7 @@ async def test_a_server_that_stays_busy_leaves_the_route_unknown_and_is_asked_af
     waits = Waits(alice)
     sent = len(queries(world))
     with monkeypatch.context() as patched:
-        patched.setattr("grue.server.queryqueue.QUEUE_BYTES", 0)
+        patched.setattr("grue.server.directory.queryqueue.QUEUE_BYTES", 0)
         with world.server.queries.room([b"x"]):
             (looked_up,) = await alice.lookup(NOBODY)
     assert isinstance(looked_up.error, ServerBusy)

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from grue.client.client import Client
 from grue.protocol import wire
-from grue.protocol.fallback import Route
-from grue.server.inspection import build
-from grue.server.keys import open_keys, open_replica_key
+from grue.protocol.conversation.fallback import Route
+from grue.server.directory.inspection import build
+from grue.server.keys.keys import open_keys, open_replica_key
 from grue.server.listening import listening, runner
 from tests.world.memory import ALICE, BOB, NOBODY
 from tests.world.processes import ProcessWorld, Service, until
@@ -92,7 +92,7 @@ class World(ProcessWorld):
 
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr("grue.client.home.ARGON2_MEMORY_KIB", 64)
+    monkeypatch.setattr("grue.client.store.home.ARGON2_MEMORY_KIB", 64)
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
     world = World(tmp_path)
     await world.start()

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from grue.client.asyoutype import AsYouType
 from grue.client.client import Client
-from grue.client.directory import LookedUp
+from grue.client.lookup.asyoutype import AsYouType
+from grue.client.lookup.directory import LookedUp
 from grue.errors import SpoiltAnswer
-from grue.protocol.fallback import Route
-from grue.server import directory as directories
+from grue.protocol.conversation.fallback import Route
+from grue.server.directory import directory as directories
 from tests.world.memory import ALICE, BOB, CAROL, MemoryWorld, running
 from tests.world.test_contacts import book, routes
 from tests.world.test_dishonest import flipped

@@ -1,6 +1,6 @@
 """Somebody else receives a number's SMS from now on, and registers it: what they get, and who notices."""
 
-from grue.protocol.conversation import Notice
+from grue.protocol.conversation.conversation import Notice
 from tests.world.memory import BOB, MemoryWorld, take
 from tests.world.test_messages import acquainted
 

@@ -8,8 +8,9 @@ from grue.client import rows
 from grue.client.client import Client
 from grue.errors import LimitReached, TokenNeeded
 from grue.protocol import wire
-from grue.protocol.conversation import UPDATE_AFTER_MS
-from grue.server import mailboxes, tokens
+from grue.protocol.conversation.conversation import UPDATE_AFTER_MS
+from grue.server.mailboxes import mailboxes
+from grue.server.tokens import tokens
 from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, take
 from tests.world.test_faults import forget_private_keys
 from tests.world.test_messages import acquainted

@@ -12,14 +12,14 @@ import pytest
 from aiohttp import web
 
 from grue.client.client import Client
-from grue.client.oblivious import open_transport
-from grue.client.transport import Endpoint, Transport, TransportSettings
+from grue.client.transport.oblivious import open_transport
+from grue.client.transport.transport import Endpoint, Transport, TransportSettings
 from grue.errors import GrueError, NetworkError, ProxyUnreachable, RelayUnreachable
-from grue.exposure import encodings
+from grue.exposure.scanner import encodings
 from grue.protocol import oblivious, wire
-from grue.protocol.fallback import Route
+from grue.protocol.conversation.fallback import Route
 from grue.server import http, listening
-from grue.server.relay import Relay
+from grue.server.oblivious.relay import Relay
 from tests.world.memory import ALICE, BOB, NOBODY, PASSPHRASE, MemoryWorld, take
 
 SEALING = 1_143

@@ -25,7 +25,7 @@ from grue.errors import (
 if TYPE_CHECKING:
     from grue.client.client import Client
     from grue.client.context import Context
-    from grue.client.transport import TransportSettings
+    from grue.client.transport.transport import TransportSettings
     from grue.protocol import wire
 
 ROOM: Final = 200 << 20
@@ -169,7 +169,7 @@ class Doctor:
         return "for its owner only"
 
     async def _key(self) -> str:
-        from grue.client.home import unlock
+        from grue.client.store.home import unlock
 
         try:
             self._client = await self._open()
@@ -181,7 +181,7 @@ class Doctor:
         return f"it comes from {'the keyring' if from_keyring else 'a passphrase'}, and fits"
 
     async def _database(self) -> str:
-        from grue.client.condition import check_database
+        from grue.client.health import check_database
 
         if self._unopened is not None:
             raise self._unopened
@@ -214,7 +214,7 @@ class Doctor:
         return f"{self._url}: {secret}"
 
     async def _server(self) -> str:
-        from grue.client.transport import DirectTransport
+        from grue.client.transport.transport import DirectTransport
 
         assert self._url is not None
         began = time.perf_counter()
@@ -225,14 +225,14 @@ class Doctor:
         return f"a Grue server of protocol {self._hello.protocols[-1]}, answers in {ms:.0f} ms; {carried}"
 
     async def _server_key(self) -> str:
-        from grue.client.condition import check_server
+        from grue.client.health import check_server
 
         await check_server(self._context)
         return "the one that this account was registered with"
 
     async def _way(self) -> str:
         """That anonymous requests get through, on the way that is set."""
-        from grue.client.condition import check_transport
+        from grue.client.health import check_transport
 
         settings = await self.settings()
         began = time.perf_counter()
@@ -244,13 +244,13 @@ class Doctor:
 
     async def settings(self) -> "TransportSettings":
         """How this home reaches its server; straight, as long as there is none."""
-        from grue.client.transport import TransportSettings
+        from grue.client.transport.transport import TransportSettings
 
         return await self._client.transport_settings() if self._client is not None else TransportSettings()
 
     async def _clock(self) -> str:
-        from grue.client.condition import clock_ahead
-        from grue.protocol.directory import CLOCK_SKEW
+        from grue.client.health import clock_ahead
+        from grue.protocol.directory.directory import CLOCK_SKEW
 
         ahead = await clock_ahead(self._context)
         if not -CLOCK_SKEW <= ahead <= 0:
@@ -258,7 +258,7 @@ class Doctor:
         return "agrees with the directory's times"
 
     async def _directory(self) -> str:
-        from grue.client.condition import check_directory
+        from grue.client.health import check_directory
 
         current = await check_directory(self._context)
         left = current.head.contents.valid_until - int(time.time())
@@ -273,14 +273,14 @@ class Doctor:
         return self._client.context
 
     async def _own_record(self) -> str:
-        from grue.client.condition import check_own_record
+        from grue.client.health import check_own_record
 
         if not await check_own_record(self._context):
             raise NotFound
         return "contacts find your number, with your key"
 
     async def _key_packages(self) -> str:
-        from grue.client.condition import key_packages_left
+        from grue.client.health import key_packages_left
 
         left = await key_packages_left(self._context)
         if left < FEW_PACKAGES:
@@ -288,7 +288,7 @@ class Doctor:
         return f"{left} are left, each for one new contact"
 
     async def _outbox(self) -> str:
-        from grue.client.condition import waiting
+        from grue.client.health import waiting
 
         found = await waiting(self._context)
         age = int(time.time() - found.since)

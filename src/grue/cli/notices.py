@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from grue.protocol.conversation import Notice
+from grue.protocol.conversation.conversation import Notice
 
 NOTICES: Final[Mapping[Notice, str]] = {
     Notice.LOST: "This conversation could not be followed any more. The next message begins it anew.",

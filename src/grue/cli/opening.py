@@ -55,7 +55,7 @@ def going_on(what: str, client: "Client") -> str:
 
 def home_of(shell: Shell) -> Path:
     """`--home`, or GRUE_HOME, or the usual place."""
-    from grue.client.home import default_home
+    from grue.client.store.home import default_home
 
     return shell.home or default_home()
 

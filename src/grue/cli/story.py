@@ -8,13 +8,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from grue.cli.lookups import WORDS
-from grue.cli.said import ROUTES, STATES
+from grue.cli.message_words import ROUTES, STATES
+from grue.cli.route_words import ROUTE_WORDS
 from grue.cli.shell import safe
 from grue.exposure import report
 from grue.exposure.facts import Verdict
-from grue.protocol.delivery import MessageState
-from grue.protocol.fallback import Route
+from grue.protocol.conversation.delivery import MessageState
+from grue.protocol.conversation.fallback import Route
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def _result(fields: dict[str, Any]) -> Text | None:
         case {"error": _, "message": message, "fix": fix}:
             return _refused(message, fix, fields.get("seen_by", []))
         case {"route": route, "registered": _, "number": number}:
-            word, colour, meaning = WORDS[Route(route)]
+            word, colour, meaning = ROUTE_WORDS[Route(route)]
             return Text.assemble(f"{number:<15} ", (f"{word:<9}", colour), f" {meaning}")
         case {"route": route, "state": state, "id": _} if "text" not in fields:
             word, colour = ROUTES[Route(route)]

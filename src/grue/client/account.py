@@ -8,10 +8,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from grue._core import MlsMissing, MlsSession
-from grue.client import contacts, directory, listing, rows
+from grue.client import rows
 from grue.client.context import Account, Context, Random, load_account, save_account
-from grue.client.store import Db, Store
-from grue.client.transport import Challenge, Transport
+from grue.client.lookup import directory, own_record
+from grue.client.people import contacts
+from grue.client.store.engine import Db, Store
+from grue.client.transport.transport import Challenge, Transport
 from grue.errors import (
     AlreadyRegistered,
     GrueError,
@@ -22,11 +24,11 @@ from grue.errors import (
     ServerBusy,
 )
 from grue.protocol import wire
-from grue.protocol.conversation import hashed
-from grue.protocol.devices import credential, sign_device_list
-from grue.protocol.lookup import ANSWERED, Found
+from grue.protocol.conversation.conversation import hashed
+from grue.protocol.conversation.devices import credential, sign_device_list
+from grue.protocol.directory.lookup import ANSWERED, Found
 from grue.protocol.registration import Registration, RegistrationState, check_server
-from grue.protocol.smsseal import SECRET_BYTES, public_of
+from grue.protocol.sms.smsseal import SECRET_BYTES, public_of
 
 KEY_PACKAGES: Final = 20
 """Key packages at the server: new people in one offline stretch. After them the last resort serves, and less secretly:
@@ -144,7 +146,7 @@ def forget(db: Db) -> None:
     for key in ("account", "registration", "tended", "checked_in"):
         rows.drop_meta(db, key)
     directory.forget(db)
-    listing.forget(db)
+    own_record.forget(db)
     contacts.know_nothing(db)
     for table in ("token", "mls", "intent", "outbox", "conversation"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own

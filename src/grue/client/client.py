@@ -17,32 +17,34 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from grue.client import account as accounts
-from grue.client import attachments, contacts, contactsync, rows
-from grue.client import directory as own_directory
-from grue.client.asyoutype import AsYouType, Shown
-from grue.client.contacts import Contact, Imported
-from grue.client.contactsync import Progress, Synced
+from grue.client import rows
 from grue.client.context import Account, Clock, Context, Random, load_account
-from grue.client.directory import Directory, LookedUp
-from grue.client.gossip import Heads
-from grue.client.home import DATABASE, default_home, unlock
-from grue.client.http import check_proxy
-from grue.client.inbox import Inbox
-from grue.client.listing import Own
-from grue.client.messenger import Messenger, Sent, chat_named
-from grue.client.oblivious import open_transport
-from grue.client.outbox import Outbox
-from grue.client.purse import Purse
-from grue.client.receiver import Receiver
+from grue.client.conversations import attachments
+from grue.client.conversations.inbox import Inbox
+from grue.client.conversations.messenger import Messenger, Sent, chat_named
+from grue.client.conversations.outbox import Outbox
+from grue.client.conversations.receiver import Receiver
+from grue.client.daily_round import tend
+from grue.client.lookup import directory as own_directory
+from grue.client.lookup.asyoutype import AsYouType, Shown
+from grue.client.lookup.directory import Directory, LookedUp
+from grue.client.lookup.gossip import Heads
+from grue.client.lookup.own_record import Own
+from grue.client.people import contacts, contactsync
+from grue.client.people.contacts import Contact, Imported
+from grue.client.people.contactsync import Progress, Synced
 from grue.client.rows import Chat, StoredMessage
-from grue.client.store import Db, Store
-from grue.client.transport import Endpoint, Transport, TransportFactory, TransportSettings
-from grue.client.upkeep import tend
+from grue.client.store.engine import Db, Store
+from grue.client.store.home import DATABASE, default_home, unlock
+from grue.client.transport.http import check_proxy
+from grue.client.transport.oblivious import open_transport
+from grue.client.transport.tokens import Purse
+from grue.client.transport.transport import Endpoint, Transport, TransportFactory, TransportSettings
 from grue.errors import GrueError, NotRegistered, UsageError
 from grue.protocol import wire
-from grue.protocol.conversation import ConversationState, Notice
-from grue.protocol.delivery import MessageState
-from grue.protocol.fallback import Route
+from grue.protocol.conversation.conversation import ConversationState, Notice
+from grue.protocol.conversation.delivery import MessageState
+from grue.protocol.conversation.fallback import Route
 from grue.protocol.numbers import parse, region_of
 from grue.protocol.urls import check_url
 
@@ -231,7 +233,7 @@ class Client:
         return self._ready.directory.fetched
 
     def as_you_type(self, changed: Callable[[Shown], None] | None = None) -> AsYouType:
-        """A field that a number is typed into: looked up once it is whole. See `grue.client.asyoutype`."""
+        """A field that a number is typed into: looked up once it is whole. See `grue.client.lookup.asyoutype`."""
         directory = self._ready.directory
 
         async def look(number: str) -> LookedUp:

@@ -7,14 +7,14 @@ import msgspec
 
 from grue._core import MlsSession
 from grue.client import rows
-from grue.client.directory import Directory
-from grue.client.purse import Purse
-from grue.client.store import Db, Store
-from grue.client.transport import Transport
+from grue.client.lookup.directory import Directory
+from grue.client.store.engine import Db, Store
+from grue.client.transport.tokens import Purse
+from grue.client.transport.transport import Transport
 from grue.errors import NotRegistered
-from grue.protocol.contents import Transcript
-from grue.protocol.conversation import Step, Tools
-from grue.protocol.first_contact import Me
+from grue.protocol.conversation.contents import Transcript
+from grue.protocol.conversation.conversation import Step, Tools
+from grue.protocol.conversation.first_contact import Me
 
 Clock = Callable[[], float]
 """Gives Unix seconds."""

@@ -6,10 +6,10 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
-from grue.client.store import Db, Row, as_bytes, as_int, as_str
+from grue.client.store.engine import Db, Row, as_bytes, as_int, as_str
 from grue.protocol import wire
-from grue.protocol.contents import Attachment, Text
-from grue.protocol.conversation import (
+from grue.protocol.conversation.contents import Attachment, Text
+from grue.protocol.conversation.conversation import (
     READING,
     Conversation,
     ConversationState,
@@ -19,8 +19,8 @@ from grue.protocol.conversation import (
     Purpose,
     Step,
 )
-from grue.protocol.delivery import TABLE, MessageEvent, MessageState
-from grue.protocol.fallback import Route
+from grue.protocol.conversation.delivery import TABLE, MessageEvent, MessageState
+from grue.protocol.conversation.fallback import Route
 from grue.protocol.states import advance
 
 KEPT_HASHES: Final = 4096

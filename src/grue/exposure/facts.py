@@ -6,11 +6,12 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from grue.exposure import encodings, linking
+from grue.exposure import linking
 from grue.exposure.captures import Capture, Event, Piece
 from grue.exposure.decode import names
 from grue.exposure.linking import ENVELOPE_BYTES
-from grue.exposure.needles import all_starts, by_start
+from grue.exposure.scanner import encodings
+from grue.exposure.scanner.needles import all_starts, by_start
 from grue.exposure.truth import LookedUp, Said, Truth
 
 

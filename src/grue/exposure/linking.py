@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from grue.errors import BadRequest
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.decode import messages, names
-from grue.exposure.encodings import of_bytes
+from grue.exposure.scanner.encodings import of_bytes
 from grue.exposure.truth import LookedUp, Said, Truth
 from grue.protocol import wire
 

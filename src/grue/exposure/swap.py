@@ -12,8 +12,8 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from grue.exposure.rest import Table, tables
-from grue.exposure.snapshot import MAGIC, databases_in, whole
+from grue.exposure.scanner.rest import Table, tables
+from grue.exposure.scanner.snapshot import MAGIC, databases_in, whole
 
 Features: TypeAlias = dict[str, float]
 """By name; what is not there counts as 0. The name begins with the group, up to the first colon."""

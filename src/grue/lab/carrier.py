@@ -19,8 +19,8 @@ import smpp34
 
 from grue.errors import SmsGatewayDown, SmsRejected, UsageError
 from grue.lab.smsc import HANDSET, Behaviour, Centre, Out
-from grue.protocol import smstext
-from grue.protocol.smstext import Part
+from grue.protocol.sms import smstext
+from grue.protocol.sms.smstext import Part
 
 
 def write_line(event: Mapping[str, object]) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from grue.client.home import make_key
+from grue.client.store.home import make_key
 from grue.exposure.captures import (
     CARRIER,
     CONTACT,
@@ -34,11 +34,11 @@ from grue.exposure.captures import (
 )
 from grue.exposure.linking import identifiers
 from grue.exposure.report import Row, as_markdown, report
-from grue.exposure.rest import at_any_time, at_rest
+from grue.exposure.scanner.rest import at_any_time, at_rest
 from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.lab.carrier import inject
 from grue.lab.processes import Done, Group, ProcessFailed, Running
-from grue.lab.tap import HttpTap, SmppTap
+from grue.lab.recording_proxy import HttpTap, SmppTap
 
 ALICE, BOB, CAROL = "+447700900111", "+447700900222", "+447700900333"
 """Numbers that Ofcom keeps for drama. Carol is not on Grue."""

@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue.errors import UsageError
 from grue.protocol import wire
-from grue.protocol.devices import device_list_hash, sign_device_list
-from grue.protocol.record import NONCE_BYTES, Record, derive, seal
-from grue.server.directory import Directory, outputs
-from grue.server.keys import open_keys
-from grue.server.registration import Creation, create, intro_begin
-from grue.server.sqlite import open_store
-from grue.server.store import Store, Tx
+from grue.protocol.conversation.devices import device_list_hash, sign_device_list
+from grue.protocol.directory.record import NONCE_BYTES, Record, derive, seal
+from grue.server.accounts.registration import Creation, create, intro_begin
+from grue.server.directory.directory import Directory, outputs
+from grue.server.keys.keys import open_keys
+from grue.server.store.interface import Store, Tx
+from grue.server.store.sqlite import open_store
 
 HPKE_PUBLIC_BYTES: Final = 1216
 """Bytes of an MLKEM768-X25519 public key."""

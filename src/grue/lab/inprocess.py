@@ -9,18 +9,18 @@ from typing import Final, cast
 import apsw
 
 from grue.client.client import Client
-from grue.client.home import make_key
-from grue.client.transport import Stream, Usage, kind_of, refusal
+from grue.client.store.home import make_key
+from grue.client.transport.transport import Stream, Usage, kind_of, refusal
 from grue.errors import NotAGrueServer, UsageError
 from grue.protocol import wire
 from grue.server.app import Server
-from grue.server.blobs import Blobs
-from grue.server.directory import Directory
-from grue.server.keys import open_keys
+from grue.server.directory.directory import Directory
+from grue.server.keys.keys import open_keys
+from grue.server.mailboxes.blobs import Blobs
 from grue.server.run import BLOBS, DATABASE
-from grue.server.sms import Event, Sms, SmsRole
-from grue.server.sqlite import open_store
-from grue.server.store import Store
+from grue.server.sms.sms import Event, Sms, SmsRole
+from grue.server.store.interface import Store
+from grue.server.store.sqlite import open_store
 
 PASSPHRASE: Final = "of a home that lasts seconds"  # noqa: S105
 URL: Final = "http://localhost"

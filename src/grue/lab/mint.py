@@ -6,7 +6,7 @@ from typing import cast
 
 from grue.protocol import wire
 from grue.protocol.tokens import Purpose, StoredToken, epoch_of, price, spend
-from grue.server.keys import Keys
+from grue.server.keys.keys import Keys
 
 WEEK = 7 * 86_400
 """Seconds."""

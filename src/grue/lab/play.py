@@ -13,18 +13,18 @@ from typing import Final
 
 from grue.exposure.lives import DAY, Event, Kind, Life, Person
 from grue.exposure.records import CallDetail, Delivered, Dialled, Heard, Held, Names, Passed, Return
-from grue.exposure.rest import Table, tables
-from grue.exposure.snapshot import databases_in
+from grue.exposure.scanner.rest import Table, tables
+from grue.exposure.scanner.snapshot import databases_in
 from grue.lab.classic import KEPT_DAYS, ClassicDirectory
+from grue.lab.inline_store import open_quick
 from grue.lab.inprocess import Codes, World
-from grue.lab.parties import Party
-from grue.lab.quick import open_quick
+from grue.lab.light_client import Party
 from grue.lab.taps import Tapes
 from grue.lab.telephone import SMS, Telephones
-from grue.server.directory import record_key
-from grue.server.keys import open_keys
-from grue.server.sms import Sms
-from grue.server.store import Store
+from grue.server.directory.directory import record_key
+from grue.server.keys.keys import open_keys
+from grue.server.sms.sms import Sms
+from grue.server.store.interface import Store
 
 REGISTERED_BEFORE: Final = 7 * DAY
 """Seconds before the life begins at which everybody registers."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from grue.errors import GrueError
-from grue.protocol.pir import TIER_VARIABLE
+from grue.protocol.directory.pir import TIER_VARIABLE
 
 READY_SECONDS: Final = 30.0
 """For a process to say that it is ready, and for one command, on a machine that is busy with other things."""

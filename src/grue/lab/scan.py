@@ -9,14 +9,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import OprfError, OprfKey
 from grue.errors import BadRequest, UsageError
-from grue.exposure.scan import TAG, Canary, Derive, Hit, Label, Scanner, Secrets, Together
-from grue.exposure.snapshot import opened, snapshot
-from grue.exposure.surfaces import Surface, of_directory, of_file, of_image, of_memory
+from grue.exposure.scanner.scan import TAG, Canary, Derive, Hit, Label, Scanner, Secrets, Together
+from grue.exposure.scanner.snapshot import opened, snapshot
+from grue.exposure.scanner.surfaces import Surface, of_directory, of_file, of_image, of_memory
 from grue.protocol import wire
-from grue.protocol.record import derive
+from grue.protocol.directory.record import derive
 from grue.protocol.registration import CODE_WINDOW
-from grue.server.codes import code_input, counted_input
-from grue.server.keys import DIRECTORY, DIRECTORY_KEY, SERVER_KEY, Keys
+from grue.server.accounts.codes import code_input, counted_input
+from grue.server.keys.keys import DIRECTORY, DIRECTORY_KEY, SERVER_KEY, Keys
 from grue.server.run import DATABASE
 
 KEY_BYTES: Final = 32
@@ -67,7 +67,7 @@ def _published(manifest: Path) -> list[wire.TokenKey]:
 
 
 def _labelling(data: Path, derive: Derive, windows: Sequence[int]) -> Label:
-    """What `server/codes.py` makes MACs of for a number: the name that it is counted under, and codes."""
+    """What `server/accounts/codes.py` makes MACs of for a number: the name that it is counted under, and codes."""
 
     def made(text: str) -> list[bytes]:
         tag = derive(text).get(TAG)

@@ -19,9 +19,9 @@ import smpp34
 from smpp34 import Tlv
 
 from grue.errors import UsageError
-from grue.protocol import smstext
-from grue.protocol.smpp import RECEIPT_TYPE, RESPONSE, UDH_INDICATOR, Command, Status, Tag, Ton
-from grue.protocol.smstext import Concatenation, Held, Joiner
+from grue.protocol.sms import smstext
+from grue.protocol.sms.smpp import RECEIPT_TYPE, RESPONSE, UDH_INDICATOR, Command, Status, Tag, Ton
+from grue.protocol.sms.smstext import Concatenation, Held, Joiner
 
 HANDSET: Final = "handset"
 """The `system_id` under which telephones bind; everything else is a service (an ESME)."""

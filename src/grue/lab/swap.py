@@ -21,13 +21,13 @@ from typing import Final, NamedTuple, TypeAlias
 
 from grue.client.client import Client
 from grue.exposure.guessing import Advantage, Trial, advantage, best
-from grue.exposure.scan import NUMBER, Canary, Scanner
-from grue.exposure.surfaces import DATABASE, of_directory
+from grue.exposure.scanner.scan import NUMBER, Canary, Scanner
+from grue.exposure.scanner.surfaces import DATABASE, of_directory
 from grue.exposure.swap import SEARCH, Features, features, snapshot
 from grue.lab.inprocess import World
 from grue.lab.scan import secrets_of
-from grue.server.directory import record_key
-from grue.server.keys import open_keys
+from grue.server.directory.directory import record_key
+from grue.server.keys.keys import open_keys
 
 A, B, C = "A", "B", "C"
 NUMBERS: Final = {A: "+447700900801", B: "+447700900802", C: "+447700900803"}

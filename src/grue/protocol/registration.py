@@ -76,7 +76,7 @@ class Registration(Struct, frozen=True):
     """E.164, see `grue.protocol.numbers`."""
     identity_public: bytes
     device_list: bytes
-    """The signed list, see `grue.protocol.devices`."""
+    """The signed list, see `grue.protocol.conversation.devices`."""
     intro_read_hash: bytes
     """SHA-256 of the intro mailbox's read key."""
     server_public: bytes

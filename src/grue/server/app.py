@@ -15,18 +15,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from grue.errors import BadRequest, GrueError, NetworkError, NotPermitted, Refused, TokenNeeded, TokenSpent
 from grue.protocol import wire
 from grue.protocol.tokens import epoch_of
-from grue.server import blobs, directory, gateway, keypackages, mailboxes, queries, registration, sms, tokens
-from grue.server.blobs import Blobs
-from grue.server.directory import Directory
-from grue.server.gateway import Gateway
-from grue.server.keys import Keys
-from grue.server.mailboxes import key_hash
-from grue.server.queryqueue import Queries
-from grue.server.replicas import Replicas
+from grue.server.accounts import keypackages, registration
+from grue.server.directory import directory, queries
+from grue.server.directory.directory import Directory
+from grue.server.directory.queryqueue import Queries
+from grue.server.keys.keys import Keys
+from grue.server.mailboxes import blobs, mailboxes
+from grue.server.mailboxes.blobs import Blobs
+from grue.server.mailboxes.mailboxes import key_hash
+from grue.server.mailboxes.streams import Hub, Sink, Stream
+from grue.server.oblivious import ohttp_gateway
+from grue.server.oblivious.ohttp_gateway import Gateway
+from grue.server.replica.replicas import Replicas
 from grue.server.reporting import report as report
-from grue.server.sms import SmsRole
-from grue.server.store import Store, Tx
-from grue.server.streams import Hub, Sink, Stream
+from grue.server.sms import sms
+from grue.server.sms.sms import SmsRole
+from grue.server.store.interface import Store, Tx
+from grue.server.tokens import tokens
 
 DAY: Final = 86_400
 """Seconds; the finest time that is ever stored."""
@@ -103,7 +108,7 @@ class Server:
 
     async def relayed(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         """Answer what a sealed request held: status and body, whatever the bytes are."""
-        return await gateway.relayed(self, method, path, body)
+        return await ohttp_gateway.relayed(self, method, path, body)
 
     def stream(self, sink: Sink) -> Stream:
         """A stream for one client, whose frames go to `sink`."""

@@ -12,11 +12,12 @@ from aiohttp import WSMsgType, web
 
 from grue.errors import BadRequest, GrueError, OtherVersion, ServerBusy, TooLarge
 from grue.protocol import wire
-from grue.protocol.directory import HEAD_PATH, PRIVATE_FILES
-from grue.server import gateway, listening
+from grue.protocol.directory.directory import HEAD_PATH, PRIVATE_FILES
+from grue.server import listening
 from grue.server.app import Server
-from grue.server.gateway import RESERVED, keep_answer
 from grue.server.listening import Place, Room
+from grue.server.oblivious import ohttp_gateway
+from grue.server.oblivious.ohttp_gateway import RESERVED, keep_answer
 from grue.server.reporting import report
 
 PREFIX: Final = f"/{wire.PROTOCOL}"
@@ -180,7 +181,7 @@ async def _gateway(request: web.Request) -> web.StreamResponse:
             body = await _body(request, place)
         except TooLarge:
             return web.Response(status=413)
-        reply = await gateway.answer(request.app[SERVER], body, place)
+        reply = await ohttp_gateway.answer(request.app[SERVER], body, place)
         return await _sent(request, web.Response(body=reply.body, status=reply.status, content_type=reply.media))
 
 

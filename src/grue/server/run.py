@@ -7,18 +7,18 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from grue.server import disk
 from grue.server.app import Server
-from grue.server.blobs import MAX_BLOB_BYTES, Blobs
 from grue.server.clock import SteadyClock
-from grue.server.directory import TEND_EVERY, Directory
+from grue.server.directory.directory import TEND_EVERY, Directory
 from grue.server.http import runner
-from grue.server.keys import Keys, open_keys, open_replica_key
+from grue.server.keys.keys import Keys, open_keys, open_replica_key
 from grue.server.listening import listening, parse_address, run_fast, set_limits, stop_signal
-from grue.server.replicas import Replicas
+from grue.server.mailboxes.blobs import MAX_BLOB_BYTES, Blobs
+from grue.server.replica.replicas import Replicas
 from grue.server.reporting import report
-from grue.server.sms import SMS_A_DAY, SmsRole, open_gateway
-from grue.server.sqlite import open_store
+from grue.server.sms.sms import SMS_A_DAY, SmsRole, open_gateway
+from grue.server.store import disk
+from grue.server.store.sqlite import open_store
 
 DATABASE: Final = "server.db"
 LOCK: Final = "server.lock"

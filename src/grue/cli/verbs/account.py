@@ -1,0 +1,65 @@
+"""`register` and `verify`: a number of one's own, by a code that comes as SMS."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from grue.cli.opening import opened, typed
+from grue.cli.parameters import HYPHENS, Injected
+from grue.cli.verbs.transports import PROXY_HELP, RELAY_HELP
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+async def register(
+    number: Annotated[str, HYPHENS, Parameter(help="Your phone number with its country code. `-`: from stdin.")],
+    /,
+    *,
+    server: Annotated[str, Parameter(help="The server's URL: https://, or http:// on this machine.")],
+    relay: Annotated[str, Parameter(help=RELAY_HELP)] = "",
+    proxy: Annotated[str, Parameter(help=PROXY_HELP)] = "",
+    shell: Injected,
+) -> None:
+    """Have a code sent to your number by SMS; `verify` takes it."""
+    async with opened(shell, new=True) as client:
+        with shell.waiting("Asking the server for a code ..."):
+            e164 = await client.register(typed(number), server, relay=relay, proxy=proxy)
+    shell.result({"number": e164, "account": None, "next": "verify"}, lambda: _code_sent(e164))
+
+
+async def verify(
+    code: Annotated[str, HYPHENS, Parameter(help="The six digits from the SMS. `-`: from stdin.")],
+    /,
+    *,
+    shell: Injected,
+) -> None:
+    """Hand in the code from the SMS; after that the number is registered here."""
+    async with opened(shell) as client:
+        with shell.waiting("Registering ..."):
+            account = await client.verify(typed(code))
+            number = client.number
+    shell.result({"number": number, "account": account}, lambda: _registered(number))
+
+
+def _code_sent(number: str) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble(
+        f"A code is on its way by SMS to {number}. It works once, for ten minutes or more.\n",
+        "The SMS gateway and the carriers see that this number asked for one.\n",
+        ("Next: ", "bold"),
+        "grue verify CODE",
+    )
+
+
+def _registered(number: str) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble(
+        (f"{number} is registered here.\n", "bold"),
+        "Whoever types this number into Grue now finds that it can be written to encrypted.\n",
+        "Nobody, you included, is told who looked.\n",
+        ("Next: ", "bold"),
+        "grue lookup NUMBER, or grue send NUMBER TEXT",
+    )

@@ -1,0 +1,384 @@
+"""What arrives: envelopes of the intro mailbox and of conversations, each batch in one transaction, then acknowledged.
+
+Whatever the bytes are, they are read once: junk is counted and passed over, so that it can hold nothing up.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
+from typing import Final
+
+from msgspec.structs import replace
+
+from grue._core import MlsError, MlsSession
+from grue.client import rows
+from grue.client.context import Context, load_account, save_account
+from grue.client.lookup import directory as own_directory
+from grue.client.store.engine import Db
+from grue.errors import GrueError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
+from grue.protocol import wire
+from grue.protocol.conversation.contents import IntroSms, IntroWelcome
+from grue.protocol.conversation.conversation import (
+    READING,
+    Conversation,
+    ConversationState,
+    Notice,
+    Step,
+    confirm,
+)
+from grue.protocol.conversation.fallback import Route
+from grue.protocol.conversation.first_contact import Invited, invited, open_intro, settle
+from grue.protocol.conversation.follow import Follower, ask_due, ask_resync, give_up_mailbox, start_again
+from grue.protocol.conversation.mailbox import ReaderState
+from grue.protocol.directory.directory_sync import Current
+from grue.protocol.directory.lookup import Found, check_transcript, claimed_output
+from grue.protocol.directory.pir import TABLE_TIER
+from grue.protocol.directory.record import derive
+from grue.protocol.sms.smsseal import open_sms
+
+log: Final = logging.getLogger("grue.client")
+
+FRESH_SECONDS: Final = 60.0
+"""How long a log counts as read to its head: before more is written, what came is read, own commits most of all."""
+
+MAX_REQUESTS: Final = 1000
+"""Message requests that wait at once; more are passed over, since anybody can send them."""
+
+
+class Inbox:
+    """Reads deliveries into the store. Returns only after everything is committed."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._unconfirmed: set[bytes] = set()
+        self._read_at: dict[bytes, float] = {}
+
+    # --- receipts and resyncs ---------------------------------------------------------------------
+
+    async def confirm(self) -> bool:
+        """Queue a receipt for each conversation in which something new was read: one, however much it was."""
+        unconfirmed, self._unconfirmed = self._unconfirmed, set()
+        for conversation in unconfirmed:
+            await self._context.store.transact(self._confirm, conversation)
+        return bool(unconfirmed)
+
+    def _confirm(self, db: Db, conversation_id: bytes) -> None:
+        found = rows.conversation_by_id(db, conversation_id)
+        if found is None:
+            return
+        conversation, chat = found
+        session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
+        receipt = confirm(session, conversation, self._context.tools, rows.told_head(db))
+        if receipt is not None:
+            self._context.save(db, chat, Step(conversation, [receipt]), session)
+
+    async def ask_again(self) -> bool:
+        """Queue another request for each resync that nobody has answered."""
+        lost = await self._context.store.read(rows.conversations_in, {ConversationState.LOST})
+        due = [conversation for conversation, _ in lost if ask_due(conversation, self._context.now_ms)]
+        for conversation in due:
+            await self._context.store.transact(self._ask_resync, conversation.id)
+        return bool(due)
+
+    def _ask_resync(self, db: Db, conversation_id: bytes) -> None:
+        found = rows.conversation_by_id(db, conversation_id)
+        if found is None or found[0].state is not ConversationState.LOST:
+            return
+        session = MlsSession(rows.mls_entries(db, b"s", b"k", rows.group_prefix(conversation_id)))
+        asked = ask_resync(session, found[0], self._context.account.me, self._context.tools)
+        self._context.save(db, found[1], asked, session)
+
+    # --- polling ----------------------------------------------------------------------------------
+
+    async def poll_conversations(self) -> None:
+        """Fetch all that waits in the conversations that can be read. Raises NetworkError."""
+        for conversation, _ in await self._context.store.read(rows.reading_conversations):
+            await self._catch_up(conversation)
+
+    async def catch_up(self, chat: int) -> None:
+        """Read a chat's conversations to their heads, unless that was done a moment ago. Raises NetworkError."""
+        for conversation in await self._context.store.read(rows.conversations_of, chat):
+            if not self.is_fresh(conversation.log.mailbox):
+                await self._catch_up(conversation)
+
+    def is_fresh(self, mailbox: bytes) -> bool:
+        """This mailbox was read to its head a moment ago, in this process."""
+        return time.monotonic() - self._read_at.get(mailbox, -FRESH_SECONDS) < FRESH_SECONDS
+
+    def fresh(self, mailbox: bytes) -> None:
+        """This mailbox has just been read to its head."""
+        self._read_at[mailbox] = time.monotonic()
+
+    async def poll_intro(self) -> None:
+        """Fetch all that waits in the intro mailbox. Raises NetworkError."""
+        transport, still = self._context.transport, False
+        while not still:
+            account = await self._context.store.read(load_account)
+            mailbox, read_key = account.intro_mailbox, account.intro_read_key
+            fetched = _fetched(await transport.intro(wire.Fetch(mailbox, read_key, account.intro_cursor)))
+            cursor = await self.intro(fetched.incarnation, fetched.envelopes)
+            if cursor:
+                with suppress(Refused):
+                    await transport.intro(wire.Ack(mailbox, read_key, cursor))
+            same = (cursor, fetched.incarnation) == (account.intro_cursor, account.intro_incarnation)
+            still = same or cursor >= fetched.head
+
+    async def _catch_up(self, conversation: Conversation) -> None:
+        while conversation.log.state is ReaderState.READING and conversation.state in READING:
+            try:
+                fetched = await self._fetch(conversation.log.mailbox, conversation.read_key, conversation.log.cursor)
+            except (NoSuchMailbox, NotPermitted):
+                # One that we have founded may not be there yet; any other is gone for us.
+                if conversation.state is not ConversationState.FOUNDED:
+                    await self._context.store.transact(self.give_up, conversation.id)
+                return
+            after = await self.conversation(conversation.log.mailbox, fetched.incarnation, fetched.envelopes)
+            before = conversation.log
+            still = after and (after.log.cursor, after.log.incarnation) == (before.cursor, before.incarnation)
+            if after is None or still or after.log.cursor >= fetched.head:
+                self.fresh(before.mailbox)
+                return
+            conversation = after
+
+    async def _fetch(self, mailbox: bytes, read_key: bytes, after: int) -> wire.Fetched:
+        return _fetched(await self._context.purse.ask(wire.Fetch(mailbox, read_key, after)))
+
+    async def _ack(self, mailbox: bytes, read_key: bytes, seq: int) -> None:
+        # Only the server's store depends on it, so its refusal must not stop what is read here.
+        if seq:
+            with suppress(Refused):
+                await self._context.purse.ask(wire.Ack(mailbox, read_key, seq))
+
+    # --- the intro mailbox ------------------------------------------------------------------------
+
+    async def intro(self, incarnation: bytes, deliveries: Sequence[wire.Delivery]) -> int:
+        """Store what came to the intro mailbox; returns how far it is read now, 0 when it begins anew."""
+        if await self._context.store.transact(self._intro_begins_anew, incarnation):
+            return 0
+        current = await self._fresh_directory() if deliveries else None
+        for delivery in deliveries:
+            await self._retrieve_claimed(current, delivery)
+            await self._context.store.transact(self._intro_one, current, delivery)
+        return (await self._context.store.read(load_account)).intro_cursor
+
+    async def _fresh_directory(self) -> Current | None:
+        # A newcomer's record may be seconds old. Without the directory a number just stays unverified.
+        try:
+            return await self._context.directory.current()
+        except GrueError:
+            return None
+
+    async def _retrieve_claimed(self, current: Current | None, delivery: wire.Delivery) -> None:
+        """Where the table is not here, ask for the claimed number's record before the invitation is read for good.
+
+        Only with a transcript that is right for the number, so that nobody has us ask for what they do not know.
+        """
+        if current is None or current.tier == TABLE_TIER:
+            return
+        try:
+            tag = await self._context.store.read(self._claimed_tag, current, delivery)
+            await self._context.directory.retrieve(current, [tag] if tag else [])
+        except (GrueError, MlsError) as error:
+            log.info("a claimed number stays unverified: %s", type(error).__name__)
+
+    def _claimed_tag(self, db: Db, current: Current, delivery: wire.Delivery) -> bytes | None:
+        account = load_account(db)
+        if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
+            return None
+        payload = open_intro(delivery.blob)
+        if not isinstance(payload, IntroWelcome):
+            return None
+        _, result = self._invited(db, payload)
+        if result.transcript is None:
+            return None
+        return derive(claimed_output(current, result.number, result.transcript)).tag
+
+    def _intro_begins_anew(self, db: Db, incarnation: bytes) -> bool:
+        """A restored store counts from elsewhere: what was fetched by the old cursor is dropped, and fetched again."""
+        account = load_account(db)
+        if account.intro_incarnation == incarnation:
+            return False
+        began = bool(account.intro_incarnation)
+        cursor = 0 if began else account.intro_cursor
+        if began:
+            # The server has lost our newest key packages as well: the next round of upkeep is due.
+            rows.drop_meta(db, "tended")
+        save_account(db, replace(account, intro_cursor=cursor, intro_incarnation=incarnation))
+        return began
+
+    def _intro_one(self, db: Db, current: Current | None, delivery: wire.Delivery) -> None:
+        account = load_account(db)
+        if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
+            return
+        save_account(db, replace(account, intro_cursor=delivery.seq))
+        if rows.first_sight(db, delivery.envelope, self._context.now_ms):
+            db.execute("SAVEPOINT intro")
+            try:
+                self._intro_payload(db, current, delivery)
+            except (GrueError, MlsError) as error:
+                db.execute("ROLLBACK TO intro")
+                log.info("an intro envelope was passed over: %s", type(error).__name__)
+            db.execute("RELEASE intro")
+
+    def _intro_payload(self, db: Db, current: Current | None, delivery: wire.Delivery) -> None:
+        payload = open_intro(delivery.blob)
+        if isinstance(payload, IntroSms):
+            self._sms(db, payload)
+        else:
+            self._welcome(db, current, payload)
+
+    def _sms(self, db: Db, payload: IntroSms) -> None:
+        account = self._context.account
+        sms = open_sms(account.sms_secret, account.server_public, account.number, payload.sealed)
+        is_number = sms.sender.startswith("+") and sms.sender[1:].isdecimal()
+        # A sender that is a name must not be taken for one of our own names, such as `me` or `chat:1`.
+        chat = rows.chat_for_number(db, sms.sender if is_number else f"sms:{sms.sender}")
+        message = sha256(payload.sealed).digest()[:16]
+        rows.add_incoming(db, chat.id, b"", message, sms.text, Route.SMS, sms.received)
+
+    def _invited(self, db: Db, payload: IntroWelcome) -> tuple[MlsSession, Invited]:
+        before = rows.conversation_by_id(db, payload.invitation[5:37])
+        prefixes = [rows.group_prefix(before[0].id)] if before else []
+        session = MlsSession(rows.mls_entries(db, b"s", b"k", *prefixes))
+        result = invited(
+            session,
+            self._context.account.me,
+            payload,
+            lambda _group: before[0] if before else None,
+            lambda identity: rows.list_number_of(db, identity),
+            self._context.tools,
+        )
+        return session, result
+
+    def _welcome(self, db: Db, current: Current | None, payload: IntroWelcome) -> None:
+        session, result = self._invited(db, payload)
+        chat = self._chat(db, current, result)
+        same = rows.conversations_of(db, chat.id)
+        step, left = settle(result, same, self._context.tools)
+        if step.conversation.state is ConversationState.REQUESTED:
+            _check_room(db)
+        rows.mark_encrypted(db, chat.id, result.device_list.number)
+        for old in left:
+            rows.save_conversation(db, old, chat.id)
+            if old.heard or old.id == result.replaces:
+                # What they have not confirmed there they can no longer read.
+                rows.intend_again(db, old.id, chat.id)
+        self._context.save(db, chat.id, step, session)
+        self._heard(db, chat.id, step)
+
+    def _heard(self, db: Db, chat: int, step: Step) -> None:
+        """What the others were shown of the directory."""
+        self._context.directory.gossip.heard(db, chat, step.heads, int(self._context.clock()))
+
+    def _chat(self, db: Db, current: Current | None, result: Invited) -> rows.Chat:
+        """The chat of whoever invites: under the claimed number only when the directory says it is theirs."""
+        identity = result.device_list.identity_public
+        before = rows.chat_of_identity(db, identity)
+        if before is not None and before.number == result.number:
+            return before
+        by_number = rows.chat_of_number(db, result.number)
+        taken = by_number is not None and by_number.identity not in (b"", identity)
+        if not taken and self._owns_number(db, current, result):
+            return rows.bind_chat(db, result.number, identity)
+        return rows.chat_for_identity(db, identity, result.number)
+
+    def _owns_number(self, db: Db, current: Current | None, result: Invited) -> bool:
+        if current is None or result.transcript is None:
+            return False
+        identity, now = result.device_list.identity_public, int(self._context.clock())
+        try:
+            # Kept, so that a new key under this number is noticed later; whatever is found, or later requests would
+            # tell.
+            output = claimed_output(current, result.number, result.transcript)
+            own_directory.remember(db, current, {result.number: output})
+            find = own_directory.copy_of(db, current).find
+            found, _ = check_transcript(current, result.number, identity, result.transcript, find, now)
+        except GrueError:
+            return False
+        return isinstance(found, Found)
+
+    # --- conversations ----------------------------------------------------------------------------
+
+    async def conversation(
+        self, mailbox: bytes, incarnation: bytes, deliveries: Sequence[wire.Delivery], acknowledge: bool = True
+    ) -> Conversation | None:
+        """Store what came to a conversation's mailbox and acknowledge it; None when it is not read (any more).
+
+        When the mailbox begins anew, what was fetched by the old cursor is dropped, and the cursor is 0.
+        """
+        after = await self._context.store.transact(self._follow, mailbox, incarnation, deliveries)
+        if after is not None and deliveries and acknowledge:
+            await self._ack(mailbox, after.read_key, after.log.cursor)
+        return after
+
+    def _follow(
+        self, db: Db, mailbox: bytes, incarnation: bytes, deliveries: Sequence[wire.Delivery]
+    ) -> Conversation | None:
+        found = rows.conversation_by_mailbox(db, mailbox)
+        if found is None or found[0].state not in READING:
+            return None
+        conversation, chat = found
+        known = conversation.log.incarnation
+        if known and known != incarnation:
+            return self._begin_anew(db, chat, conversation, incarnation)
+        conversation = replace(conversation, log=replace(conversation.log, incarnation=incarnation))
+        follower = Follower(
+            entries=rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)),
+            me=self._context.account.me,
+            tools=self._context.tools,
+            posted=lambda envelope: rows.posted_purpose(db, envelope),
+            ours=lambda digest: rows.is_ours(db, digest),
+            hash_at=lambda seq: rows.hash_at(db, conversation.id, seq),
+        )
+        step, changes = follower.follow(conversation, deliveries)
+        if any(incoming.sender == conversation.peer for incoming in step.incoming):
+            self._unconfirmed.add(conversation.id)
+        rows.save_mls(db, changes)
+        self._context.save(db, chat, step)
+        self._heard(db, chat, step)
+        self._lost(db, chat, step.conversation)
+        return step.conversation
+
+    def _begin_anew(self, db: Db, chat: int, conversation: Conversation, incarnation: bytes) -> Conversation:
+        again = start_again(conversation, incarnation)
+        rows.forget_log(db, conversation.id)
+        rows.save_conversation(db, again, chat)
+        return again
+
+    def _lost(self, db: Db, chat: int, conversation: Conversation) -> None:
+        """Lost by a commit: ask to be added again. Lost for good: what is unconfirmed goes out in a new one."""
+        if conversation.state is not ConversationState.LOST:
+            return
+        if conversation.lost_commit:
+            self._ask_resync(db, conversation.id)
+        else:
+            rows.intend_again(db, conversation.id, chat)
+
+    def give_up_mailbox(self, db: Db, mailbox: bytes) -> None:
+        found = rows.conversation_by_mailbox(db, mailbox)
+        if found is not None:
+            self.give_up(db, found[0].id)
+
+    def give_up(self, db: Db, conversation_id: bytes) -> None:
+        """This conversation's mailbox is gone, or does not know us any more."""
+        found = rows.conversation_by_id(db, conversation_id)
+        if found is None or found[0].state not in READING:
+            return
+        conversation, chat = give_up_mailbox(found[0]), found[1]
+        rows.drop_queued(db, conversation.id)
+        rows.save_conversation(db, conversation, chat)
+        rows.notify(db, chat, [Notice.LOST])
+        self._lost(db, chat, conversation)
+
+
+def _fetched(answer: wire.AnonymousAnswer) -> wire.Fetched:
+    if not isinstance(answer, wire.Fetched):
+        raise NotAGrueServer
+    return answer
+
+
+def _check_room(db: Db) -> None:
+    if rows.count_conversations(db, ConversationState.REQUESTED) >= MAX_REQUESTS:
+        raise Refused("(too many requests wait)")

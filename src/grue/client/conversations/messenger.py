@@ -1,0 +1,406 @@
+"""Sending: which way a message goes, and what has to be stored before anything leaves.
+
+An encrypted message is first an *intent*: its text, stored. It is encrypted when the conversation's log has been read
+to its head, so that a state that went back is noticed before its keys are used twice. For a number without a
+conversation a lookup comes first; SMS follows only from a proven absence and the sender's consent
+(`grue.protocol.conversation.fallback`).
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from grue._core import MlsSession
+from grue.client import rows
+from grue.client.account import signed
+from grue.client.context import Context
+from grue.client.conversations.inbox import Inbox
+from grue.client.conversations.outbox import Outbox
+from grue.client.lookup.directory import LookedUp, record_before
+from grue.client.rows import CHAT_PREFIX, Chat
+from grue.client.store.engine import Db
+from grue.errors import (
+    BadRequest,
+    EncryptedContact,
+    ForkedLog,
+    GrueError,
+    KeyChanged,
+    LimitReached,
+    NetworkError,
+    NoSuchChat,
+    NotAGrueServer,
+    NotPermitted,
+    Refused,
+    RouteUnknown,
+    SmsGatewayDown,
+    SmsMayHaveGone,
+    SmsRejected,
+    SmsThrottled,
+    SmsUnavailable,
+    TooLarge,
+    Unreachable,
+    UsageError,
+    VerificationFailed,
+)
+from grue.protocol import wire
+from grue.protocol.conversation.contents import MAX_TEXT, Attachment
+from grue.protocol.conversation.conversation import (
+    GIVEN_UP,
+    TABLE,
+    Conversation,
+    ConversationEvent,
+    ConversationState,
+    preferred,
+    say,
+    supersede,
+    update,
+    update_due,
+)
+from grue.protocol.conversation.delivery import MessageEvent, MessageState
+from grue.protocol.conversation.fallback import Route, decide
+from grue.protocol.conversation.first_contact import Peer, accept_all, check_claimed, found
+from grue.protocol.directory.lookup import Found
+from grue.protocol.directory.record import Record
+from grue.protocol.numbers import parse, region_of
+
+ME: Final = "me"
+"""Send to this to keep a note for oneself."""
+
+NO_FILE_BY_SMS: Final = "This number is not on Grue, and an SMS carries no file."
+
+SMS_EVENTS: Final = {
+    MessageState.UNKNOWN: MessageEvent.ANSWER_LOST,
+    MessageState.SUBMITTED: MessageEvent.SUBMITTED,
+    MessageState.DELIVERED: MessageEvent.RECEIPT_DELIVERED,
+    MessageState.FAILED: MessageEvent.RECEIPT_FAILED,
+}
+
+SMS_NOT_SENT: Final = (
+    *(SmsGatewayDown, SmsThrottled, SmsRejected, SmsUnavailable),
+    *(LimitReached, NotPermitted, TooLarge, BadRequest, Unreachable),
+)
+"""What the server says, or a connection that was never made: the SMS did not go. After anything else it may have."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one message holds."""
+
+    text: str
+    attachment: Attachment | None = None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of a message so far."""
+
+    id: str
+    route: Route
+    state: MessageState
+
+
+class Messenger:
+    """Sends messages for one client."""
+
+    def __init__(self, context: Context, inbox: Inbox, outbox: Outbox) -> None:
+        self._context = context
+        self._inbox = inbox
+        self._outbox = outbox
+
+    async def send(
+        self, to: str, text: str, *, attachment: Attachment | None = None, sms: bool = False, accept_key: bool = False
+    ) -> Sent:
+        """Send one message to a number, a chat or `me`; returns when it is stored, and sent if the server answers.
+
+        attachment  uploaded already; with one the text may be empty
+        sms         the sender agrees to SMS, should the number be proved not to be on Grue
+        accept_key  the sender has checked with the contact, and goes on with a new key or after a fork
+        Raises Refused (consent, limits), NetworkError (nothing was stored), VerificationFailed, UsageError.
+        """
+        if not text and attachment is None:
+            raise UsageError("There is nothing to send.")
+        if len(text.encode()) > MAX_TEXT:
+            raise TooLarge
+        if to == ME:
+            return await self._note(text, attachment)
+        said = Said(text, attachment)
+        target = self._target(to)
+        known = await self._context.store.transact(self._intend_known, target, said, accept_key)
+        if known is not None:
+            message, chat, encrypted = known
+            return await (self._flushed(message) if encrypted else self._carried_out(message, chat))
+        if target.startswith(CHAT_PREFIX):
+            return await self._to_unverified(target, said, accept_key)
+        return await self._to_number(target, said, sms, accept_key)
+
+    async def check_takes_files(self, to: str) -> None:
+        """Say no before anything is uploaded. Raises UsageError, NoSuchChat, and what a lookup raises."""
+        if to == ME:
+            raise UsageError("A note to yourself carries no file.")
+        target = self._target(to)
+        if target.startswith(CHAT_PREFIX):
+            await self._context.store.read(chat_named, target, "")
+        elif not await self._context.store.read(rows.encrypted_before, target):
+            looked_up = await self._look_up(target)
+            if not isinstance(looked_up.result, Found):
+                raise UsageError(NO_FILE_BY_SMS)
+
+    def _target(self, to: str) -> str:
+        return to if to.startswith(CHAT_PREFIX) else parse(to, region_of(self._context.account.number))
+
+    # --- intents ----------------------------------------------------------------------------------
+
+    def _intend_known(self, db: Db, target: str, said: Said, accept_key: bool) -> tuple[bytes, int, bool] | None:
+        """Store the text for a contact with a conversation; None when there is none that can be sent to.
+
+        CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged).
+        CONVERSATION-12 no two histories were seen (ForkedLog): nothing is sent before the user says so.
+        """
+        chat = chat_named(db, target, "") if target.startswith(CHAT_PREFIX) else rows.chat_of_number(db, target)
+        if chat is None or not chat.identity:
+            return None
+        record = record_before(db, chat.number)
+        changed = record is not None and record.identity_public != chat.identity
+        if changed and not accept_key:
+            raise KeyChanged
+        conversations = rows.conversations_of(db, chat.id)
+        sendable = preferred(conversations) or any(c.state is ConversationState.REQUESTED for c in conversations)
+        if not sendable and not accept_key and any(c.state is ConversationState.FORKED for c in conversations):
+            raise ForkedLog
+        if not sendable or changed:
+            return None
+        return self._keep_and_say(db, chat.id, said)
+
+    def _keep_and_say(self, db: Db, chat: int, said: Said) -> tuple[bytes, int, bool]:
+        """Store the text; and encrypt it at once, when nothing is before it and the log is known to be at its head.
+
+        Returns the message, its chat, and whether it was encrypted.
+        """
+        first = not rows.intended(db, chat)
+        message = self._keep_own(db, chat, said)
+        best = preferred(rows.conversations_of(db, chat))
+        if first and best is not None and self._inbox.is_fresh(best.log.mailbox):
+            return message, chat, self._say(db, message, chat)
+        return message, chat, False
+
+    def _keep_own(self, db: Db, chat: int, said: Said) -> bytes:
+        message, own = self._context.random(16), self._context.account.identity_public
+        rows.add_own(db, chat, own, message, said.text, Route.ENCRYPTED, self._context.now_ms, MessageState.QUEUED)
+        rows.attach(db, own, message, said.attachment)
+        rows.intend(db, message, chat)
+        rows.mark_encrypted(db, chat, by_us=True)
+        return message
+
+    async def resume(self) -> None:
+        """Carry out what was intended. Raises NetworkError; what cannot go for another reason is marked as refused."""
+        refused: set[int] = set()
+        for message, chat in await self._context.store.read(rows.intended):
+            if chat not in refused:
+                try:
+                    await self._carry_out(message, chat)
+                except (Refused, VerificationFailed):
+                    refused.add(chat)
+
+    async def _carried_out(self, message: bytes, chat: int) -> Sent:
+        """Carry out this intent after earlier ones of its chat, and send; without a network it stays queued."""
+        with suppress(NetworkError):
+            for earlier, _ in await self._context.store.read(rows.intended, chat):
+                await self._carry_out(earlier, chat)
+        return await self._flushed(message)
+
+    async def _flushed(self, message: bytes) -> Sent:
+        """Send what is queued, and say what became of this message."""
+        with suppress(NetworkError):
+            await self._outbox.flush()
+        state = await self._context.store.read(rows.message_state, message)
+        if state is MessageState.REFUSED:
+            raise Refused("The server does not take messages for this contact any more.")
+        return Sent(message.hex(), Route.ENCRYPTED, state or MessageState.QUEUED)
+
+    async def _carry_out(self, message: bytes, chat: int) -> None:
+        await self._inbox.catch_up(chat)
+        if await self._context.store.transact(self._say, message, chat):
+            return
+        try:
+            peer = await self._claim(chat)
+        except NetworkError:
+            raise
+        except (Refused, VerificationFailed):
+            await self._context.store.transact(_give_up, message)
+            raise
+        await self._context.store.transact(self._found, message, chat, peer)
+
+    # --- encrypted --------------------------------------------------------------------------------
+
+    def _say(self, db: Db, message: bytes, chat: int) -> bool:
+        """Encrypt and queue, accepting requests; False when there is no conversation to send to."""
+        conversation = self._sendable(db, chat)
+        text = rows.own_text(db, message)
+        if conversation is None or text is None:
+            return False
+        if not rows.take_intent(db, message):
+            return True
+        session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
+        step = say(session, conversation, text, self._context.tools)
+        if update_due(step.conversation, self._context.now_ms):
+            renewed = update(session, step.conversation, self._context.tools)
+            step.conversation = renewed.conversation
+            step.outgoing += renewed.outgoing
+        self._context.save(db, chat, step, session)
+        return True
+
+    def _sendable(self, db: Db, chat: int) -> Conversation | None:
+        conversations = rows.conversations_of(db, chat)
+        best = preferred(conversations)
+        if best is not None:
+            return best
+        steps = accept_all([c for c in conversations if c.state is ConversationState.REQUESTED], self._context.tools)
+        for step in steps:
+            self._context.save(db, chat, step)
+        return steps[-1].conversation if steps else None
+
+    async def _claim(self, chat: int) -> Peer:
+        """Look the chat's number up and take key packages. Raises KeyChanged when it leads to another identity."""
+        contact = await self._context.store.read(rows.chat_by_id, chat)
+        if contact is None:
+            raise NoSuchChat
+        looked_up = await self._look_up(contact.number or contact.claimed)
+        if not isinstance(looked_up.result, Found):
+            raise RouteUnknown
+        record = looked_up.result.record
+        if record.identity_public != contact.identity:
+            raise KeyChanged
+        claimed = await self._context.purse.ask(wire.Claim(record.intro_mailbox))
+        if not isinstance(claimed, wire.Claimed):
+            raise NotAGrueServer
+        return check_claimed(claimed, record.identity_public, record.device_list_hash, contact.list_number)
+
+    async def _look_up(self, number: str) -> LookedUp:
+        (looked_up,) = await self._context.directory.lookup([number])
+        if looked_up.error is not None:
+            raise looked_up.error
+        return looked_up
+
+    def _found(self, db: Db, message: bytes, chat: int, peer: Peer) -> None:
+        if self._say(db, message, chat):
+            # Their invitation, or an earlier intent, has made the conversation meanwhile.
+            return
+        text = rows.own_text(db, message)
+        if text is None or not rows.take_intent(db, message):
+            return
+        given_up = [c for c in rows.conversations_of(db, chat) if c.state in GIVEN_UP]
+        newest = max(given_up, key=lambda c: c.since, default=None)
+        session = MlsSession(rows.mls_entries(db, b"s"))
+        replaces = newest.id if newest else b""
+        step = found(session, self._context.account.me, peer, text, self._context.tools, replaces=replaces)
+        for conversation in given_up:
+            if ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
+                rows.save_conversation(db, supersede(conversation, self._context.tools), chat)
+        self._context.save(db, chat, step, session)
+        rows.mark_encrypted(db, chat, peer.devices.number, by_us=True)
+
+    # --- to a number ------------------------------------------------------------------------------
+
+    async def _to_unverified(self, name: str, said: Said, accept_key: bool) -> Sent:
+        """A chat that is no conversation any more: a new one with the same identity, or nothing. Never SMS."""
+        chat = await self._context.store.read(chat_named, name, "")
+        if not chat.identity or accept_key:
+            raise NotPermitted("(write to the number itself)")
+        message = await self._context.store.transact(self._keep_own, chat.id, said)
+        return await self._carried_out(message, chat.id)
+
+    async def _to_number(self, number: str, said: Said, sms: bool, accept_key: bool) -> Sent:
+        looked_up = await self._look_up(number)
+        before = await self._context.store.read(rows.encrypted_before, number)
+        if decide(looked_up.route, consent=sms, encrypted_before=before) is Route.SMS:
+            if said.attachment is not None:
+                raise UsageError(NO_FILE_BY_SMS)
+            return await self._sms(number, said.text)
+        if not isinstance(looked_up.result, Found):
+            raise RouteUnknown
+        record = looked_up.result.record
+        message, chat = await self._context.store.transact(self._intend_number, number, record, said, accept_key)
+        return await self._carried_out(message, chat)
+
+    def _intend_number(self, db: Db, number: str, record: Record, said: Said, accept_key: bool) -> tuple[bytes, int]:
+        if number == self._context.account.number:
+            raise UsageError("That is your own number; send to `me` instead.")
+        chat = rows.chat_of_number(db, number)
+        if chat and chat.identity not in (b"", record.identity_public) and not accept_key:
+            raise KeyChanged
+        chat = rows.bind_chat(db, number, record.identity_public)
+        return self._keep_own(db, chat.id, said), chat.id
+
+    # --- SMS and notes ----------------------------------------------------------------------------
+
+    async def _sms(self, number: str, text: str) -> Sent:
+        """Hand an SMS to the server's gateway, once. A lost answer is `unknown`, and stays so until a receipt."""
+        if len(text) > wire.MAX_SMS:
+            raise TooLarge("An SMS holds less than an encrypted message.")
+        message = await self._context.store.transact(self._keep_sms, number, text)
+        request = wire.SendSms(message, self._context.account.number, number, text)
+        try:
+            answer = await signed(self._context, request, wire.SmsState)
+        except SMS_NOT_SENT:
+            await self._context.store.transact(rows.fire, message, MessageEvent.REFUSED)
+            raise
+        except GrueError:
+            await self._context.store.transact(rows.fire, message, MessageEvent.ANSWER_LOST)
+            raise SmsMayHaveGone from None
+        await self._context.store.transact(self._sms_state, answer)
+        state = await self._context.store.read(rows.message_state, message)
+        if state is None or state is MessageState.UNKNOWN:
+            raise SmsMayHaveGone
+        return Sent(message.hex(), Route.SMS, state)
+
+    def _keep_sms(self, db: Db, number: str, text: str) -> bytes:
+        if rows.encrypted_before(db, number):
+            # Since it was looked up, another process has heard from them.
+            raise EncryptedContact
+        chat, message = rows.chat_for_number(db, number), self._context.random(16)
+        own = self._context.account.identity_public
+        rows.add_own(db, chat.id, own, message, text, Route.SMS, self._context.now_ms, MessageState.SUBMITTING)
+        return message
+
+    def _sms_state(self, db: Db, answer: wire.SmsState) -> None:
+        if answer.state in SMS_EVENTS:
+            rows.fire(db, answer.id, SMS_EVENTS[MessageState(answer.state)])
+
+    async def ask_sms(self) -> None:
+        """Ask what became of SMS whose last word has not been heard."""
+        waiting = await self._context.store.read(rows.open_sms)
+        if not waiting:
+            return
+        answer = await signed(self._context, wire.AskSms(waiting), wire.SmsStates)
+        for state in answer.states:
+            await self._context.store.note(self._sms_state, state)
+
+    async def _note(self, text: str, attachment: Attachment | None) -> Sent:
+        if attachment is not None:
+            raise UsageError("A note to yourself carries no file.")
+        message = self._context.random(16)
+        await self._context.store.transact(self._keep_note, message, text)
+        return Sent(message.hex(), Route.ENCRYPTED, MessageState.DELIVERED)
+
+    def _keep_note(self, db: Db, message: bytes, text: str) -> None:
+        own, state = self._context.account, MessageState.DELIVERED
+        chat = rows.bind_chat(db, own.number, own.identity_public)
+        rows.add_own(db, chat.id, own.identity_public, message, text, Route.ENCRYPTED, self._context.now_ms, state)
+
+
+def chat_named(db: Db, name: str, own_number: str) -> Chat:
+    """The chat of a number, of `me`, or `chat:ID`. Raises NoSuchChat, NotANumber."""
+    if name.startswith(CHAT_PREFIX):
+        digits = name.removeprefix(CHAT_PREFIX)
+        chat = rows.chat_by_id(db, int(digits)) if digits.isdecimal() and len(digits) < 18 else None
+    else:
+        number = own_number if name == ME else parse(name, region_of(own_number))
+        chat = rows.chat_of_number(db, number)
+    if chat is None:
+        raise NoSuchChat
+    return chat
+
+
+def _give_up(db: Db, message: bytes) -> None:
+    if rows.take_intent(db, message):
+        rows.fire(db, message, MessageEvent.REFUSED)

@@ -1,0 +1,179 @@
+"""The outbox: requests in final bytes, sent in order, again and again until the server has answered.
+
+Each conversation is a lane: a request that has to wait holds up its own lane only. A time-out is no answer, so the
+same bytes go again. Only what the server says of this very request settles it: `VERDICTS`; anything else, such as a
+full disk there or a proxy's page of HTML, leaves it queued.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from grue._core import MlsSession
+from grue.client import rows
+from grue.client.context import Context
+from grue.client.rows import Queued
+from grue.client.store.engine import Db
+from grue.errors import (
+    GrueError,
+    LimitReached,
+    MailboxConflict,
+    MailboxFull,
+    NoSuchMailbox,
+    NotPermitted,
+    TokenNeeded,
+    TooLarge,
+)
+from grue.protocol import wire
+from grue.protocol.conversation.conversation import ConversationEvent, ConversationState, Purpose, become_if
+from grue.protocol.conversation.delivery import MessageEvent
+from grue.protocol.conversation.first_contact import slot_exchanged
+from grue.protocol.conversation.follow import refused_commit
+
+VERDICTS: Final = (NoSuchMailbox, NotPermitted, MailboxConflict, TooLarge)
+"""What the server can say of one request that trying again will not change."""
+
+TOGETHER: Final = frozenset({Purpose.SAY, Purpose.RECEIPT})
+"""Requests that need no answer before the next one of their lane goes out on the same socket."""
+
+BURST: Final = 16
+"""Requests of one lane under way at once: should the first be refused as too much for a full mailbox, so many may
+overtake it, and a receiver opens messages that are up to 32 out of order."""
+
+Outcome = wire.AnonymousAnswer | GrueError
+
+
+class Outbox:
+    """Sends what is queued. Several processes may do so at once: every request is idempotent.
+
+    give_up  called, in the transaction, for a conversation whose mailbox is gone or does not know us
+    """
+
+    def __init__(self, context: Context, give_up: Callable[[Db, bytes], None]) -> None:
+        self._context = context
+        self._give_up = give_up
+        self._one_flush = asyncio.Lock()
+        self.opened = False
+        """A mailbox can be read now that could not before."""
+
+    async def flush(self) -> None:
+        """Send everything that can go now. Raises NetworkError when the server does not answer; the rest is kept."""
+        async with self._one_flush:
+            held: set[bytes] = set()
+            open_lanes: set[bytes] = set()
+            while ready := _ready(waiting := await self._context.store.read(rows.queued), held, open_lanes):
+                paying = {queued.conversation for queued in waiting if _must_fit(queued)}
+                outcomes = await asyncio.gather(*(self._ask(one, one.conversation in paying) for one in ready))
+                pairs = list(zip(ready, outcomes, strict=True))
+                # Not waiting for the disk: what a power cut undoes is sent again, as the same bytes.
+                await self._context.store.note(self._settle, pairs)
+                for queued, outcome in pairs:
+                    lanes = held if isinstance(outcome, GrueError) and not _settles(outcome) else open_lanes
+                    lanes.add(queued.conversation)
+                _raise_other(outcomes)
+
+    async def _ask(self, queued: Queued, pays: bool) -> Outcome:
+        """`pays` for a place in what a mailbox keeps of itself, if there is no other."""
+        request = wire.ANONYMOUS_REQUEST.decode(queued.request)
+        try:
+            try:
+                return await self._context.purse.ask(request)
+            except TokenNeeded:
+                if not isinstance(request, wire.Post):
+                    raise
+                return await self._context.purse.pay(request) if pays else MailboxFull()
+        except LimitReached as error:
+            # Of posts that wait for room, nothing that holds up other lanes.
+            return MailboxFull() if isinstance(request, wire.Post) else error
+        except GrueError as error:
+            return error
+
+    def _settle(self, db: Db, pairs: Sequence[tuple[Queued, Outcome]]) -> None:
+        for queued, outcome in pairs:
+            if not isinstance(outcome, GrueError):
+                self._answered(db, queued, outcome)
+            elif _settles(outcome) and rows.dequeue(db, queued.n):
+                self._refused(db, queued, outcome)
+
+    def _answered(self, db: Db, queued: Queued, answer: wire.AnonymousAnswer) -> None:
+        if not rows.dequeue(db, queued.n):
+            return
+        if queued.message:
+            seq = answer.seq if isinstance(answer, wire.Posted) and queued.purpose is Purpose.SAY else 0
+            rows.acknowledged(db, queued.message, queued.conversation, seq)
+        if queued.purpose is Purpose.INTRODUCE:
+            self._introduced(db, queued.conversation)
+        elif isinstance(answer, wire.Reading):
+            self._reading(db, queued.conversation, answer.cursor)
+        self.opened |= queued.purpose in (Purpose.FOUND, Purpose.EXCHANGE)
+
+    def _introduced(self, db: Db, conversation_id: bytes) -> None:
+        found = rows.conversation_by_id(db, conversation_id)
+        if found is not None and found[0].state is ConversationState.FOUNDED:
+            rows.save_conversation(db, become_if(found[0], ConversationEvent.POSTED), found[1])
+
+    def _reading(self, db: Db, conversation_id: bytes, cursor: int) -> None:
+        found = rows.conversation_by_id(db, conversation_id)
+        if found is not None:
+            rows.save_conversation(db, slot_exchanged(found[0], cursor), found[1])
+
+    def _refused(self, db: Db, queued: Queued, verdict: GrueError) -> None:
+        if queued.purpose is Purpose.COMMIT:
+            self._commit_refused(db, queued)
+        if queued.purpose is Purpose.LEAVE:
+            return
+        if queued.message and (queued.purpose is Purpose.INTRODUCE or isinstance(verdict, TooLarge)):
+            # The account is gone, or the text can never go: the sender has to know.
+            rows.fire(db, queued.message, MessageEvent.REFUSED)
+        if not isinstance(verdict, TooLarge):
+            # Other texts are not lost with the mailbox: they go out in the conversation that takes its place.
+            self._give_up(db, queued.conversation)
+
+    def _commit_refused(self, db: Db, queued: Queued) -> None:
+        found = rows.conversation_by_id(db, queued.conversation)
+        if found is None or found[0].pending is None or found[0].pending.envelope != queued.envelope:
+            return
+        conversation, chat = found
+        session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
+        self._context.save(db, chat, refused_commit(session, conversation), session)
+
+
+def _must_fit(queued: Queued) -> bool:
+    """Whether a conversation cannot go on without this: a device asks to be readmitted, or is removed and added anew.
+
+    What waits before it goes first, and so is paid for too. Texts alone wait until the other side has read: they would
+    only fill up what is kept for this, and use up what first contacts cost.
+    """
+    if queued.purpose is Purpose.COMMIT:
+        request = wire.ANONYMOUS_REQUEST.decode(queued.request)
+        return isinstance(request, wire.Post) and bool(request.slots)
+    return queued.purpose is Purpose.RESYNC
+
+
+def _settles(outcome: GrueError) -> bool:
+    return isinstance(outcome, VERDICTS)
+
+
+def _ready(waiting: Sequence[Queued], held: set[bytes], open_lanes: set[bytes]) -> list[Queued]:
+    """What may go out now: of each lane its head, and more behind it once the server has taken one of that lane."""
+    ready: list[Queued] = []
+    sent: dict[bytes, int] = {}
+    closed = set(held)
+    for queued in waiting:
+        lane, alone = queued.conversation, queued.purpose not in TOGETHER
+        most = BURST if lane in open_lanes and not alone else 1
+        if lane not in closed and sent.get(lane, 0) < most:
+            ready.append(queued)
+            sent[lane] = sent.get(lane, 0) + 1
+        else:
+            closed.add(lane)
+        if alone:
+            closed.add(lane)
+    return ready
+
+
+def _raise_other(outcomes: Sequence[Outcome]) -> None:
+    """Raise what says nothing about the requests: no answer, or a trouble of the server's own."""
+    for outcome in outcomes:
+        if isinstance(outcome, GrueError) and not isinstance(outcome, (*VERDICTS, MailboxFull)):
+            raise outcome

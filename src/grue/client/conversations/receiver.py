@@ -1,0 +1,317 @@
+"""Receiving as it happens: one stream for the intro mailbox, one for the conversations, and back again when they end.
+
+The intro mailbox belongs to the account; on a socket with conversations it would tell whose they are. Whatever goes
+wrong in one of the tasks, it is tried again; what stays wrong and is not the network's fault is raised by `check`.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Final
+
+from grue.client import rows
+from grue.client.context import Context, load_account
+from grue.client.conversations.inbox import Inbox
+from grue.client.conversations.messenger import Messenger
+from grue.client.conversations.outbox import Outbox
+from grue.client.daily_round import tend
+from grue.client.store.engine import Db
+from grue.client.transport.transport import Stream
+from grue.errors import (
+    BY_CODE,
+    GrueError,
+    NetworkError,
+    NoSuchMailbox,
+    NotPermitted,
+    Refused,
+    Unreachable,
+    VerificationFailed,
+)
+from grue.protocol import wire
+from grue.protocol.conversation.conversation import ConversationState
+from grue.protocol.conversation.mailbox import ReaderState
+
+log: Final = logging.getLogger("grue.client")
+
+ROOM: Final = 256
+"""Envelopes that may wait here, 16 MiB at most; all of one mailbox go into one transaction, with one fsync."""
+
+RECEIPT_SECONDS: Final = 0.3
+"""How long receipts are gathered: nobody needs to know sooner, and a burst costs one of them."""
+
+OTHERS_SECONDS: Final = 0.5
+"""How often to look whether another process of this home has stored something."""
+
+CHORES_SECONDS: Final = 60.0
+"""Between two looks at what is nobody's event: receipts of SMS, resyncs without an answer."""
+
+FIRST_RETRY: Final = 0.2
+LAST_RETRY: Final = 15.0
+"""Seconds between attempts to connect, doubling from the first to the last; with chance in them, so that a server that
+comes back is not met by everybody at once."""
+
+PATIENCE: Final = 3
+"""Failures of one task in a row, other than the network's, before whoever receives is told."""
+
+
+class Receiver:
+    """Keeps the store up to date until closed. `arrived` is set whenever something was stored."""
+
+    def __init__(self, context: Context, inbox: Inbox, outbox: Outbox, messenger: Messenger) -> None:
+        self._context = context
+        self._inbox = inbox
+        self._outbox = outbox
+        self._messenger = messenger
+        self._tasks: list[asyncio.Task[None]] = []
+        self._to_send = asyncio.Event()
+        self._streams: list[Pushes] = []
+        self._followed: dict[bytes, Pushes] = {}
+        """By mailbox, the stream that reads it."""
+        self._wanted = 1
+        """How many streams there are to be: each reads `wire.MAX_SUBSCRIPTIONS`."""
+        self._failures: dict[str, Exception] = {}
+        self.arrived = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin, unless begun."""
+        if not self._tasks:
+            runs = (self._send, self._intro, self._conversations, self._confirm, self._others, self._chores)
+            self._tasks = [asyncio.create_task(self._again(run)) for run in runs]
+
+    def wake(self) -> None:
+        """There may be something to send, or a new conversation to read."""
+        self._to_send.set()
+
+    def check(self) -> None:
+        """Raise what keeps going wrong in a task, such as a full disk: once, and again should it go wrong again."""
+        if self._failures:
+            raise self._failures.popitem()[1]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    async def _again(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Run for ever, with growing pauses while it fails."""
+        wait, failed, name = FIRST_RETRY, 0, getattr(run, "__name__", "")
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await run()
+            except NetworkError:
+                failed = 0
+            except Exception as error:  # noqa: BLE001 -- the task goes on, and `check` tells
+                failed += 1
+                log.warning("%s failed: %s", name, type(error).__name__)
+                if failed >= PATIENCE:
+                    self._failures[name] = error
+                    self.arrived.set()
+            lasted = asyncio.get_running_loop().time() - started
+            wait = FIRST_RETRY if lasted > LAST_RETRY else min(2 * wait, LAST_RETRY)
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads load, hides nothing
+
+    # --- going out --------------------------------------------------------------------------------
+
+    async def _send(self) -> None:
+        while True:
+            self._to_send.clear()
+            await self._messenger.resume()
+            await self._outbox.flush()
+            if self._outbox.opened and self._streams:
+                self._outbox.opened = False
+                self._nudge()
+            await self._to_send.wait()
+
+    async def _confirm(self) -> None:
+        while True:
+            await asyncio.sleep(RECEIPT_SECONDS)
+            if await self._inbox.confirm():
+                self.wake()
+
+    async def _others(self) -> None:
+        """Another process of this home may have made a conversation to read, or left something to send."""
+        seen = await self._context.store.version()
+        while True:
+            await asyncio.sleep(OTHERS_SECONDS)
+            if (now := await self._context.store.version()) != seen:
+                seen = now
+                self.wake()
+                self._nudge()
+
+    async def _chores(self) -> None:
+        while True:
+            if await self._inbox.ask_again():
+                self.wake()
+            await self._messenger.ask_sms()
+            await tend(self._context)
+            await self._context.directory.prepare()
+            await asyncio.sleep(CHORES_SECONDS)
+
+    # --- coming in --------------------------------------------------------------------------------
+
+    async def _intro(self) -> None:
+        account = await self._context.store.read(load_account)
+        mailbox, read_key = account.intro_mailbox, account.intro_read_key
+        async with aclosing(Pushes(await self._context.transport.intro_stream())) as pushes:
+            await pushes.stream.send(wire.Subscribe(mailbox, read_key, account.intro_cursor))
+            while True:
+                for pushed, deliveries in await pushes.batch():
+                    if pushed == mailbox:
+                        cursor = await self._inbox.intro(pushes.incarnations.get(mailbox, b""), deliveries)
+                        # From the start, when the store was restored from a backup.
+                        again = wire.Ack if cursor else wire.Subscribe
+                        await pushes.stream.send(again(mailbox, read_key, cursor))
+                        self._stored()
+                if mailbox in pushes.refused:
+                    raise pushes.refused[mailbox]
+
+    async def _conversations(self) -> None:
+        async with aclosing(Pushes(await self._context.transport.stream())) as pushes:
+            self._streams.append(pushes)
+            try:
+                await self._follow(pushes)
+            finally:
+                self._streams.remove(pushes)
+                self._followed = {mailbox: by for mailbox, by in self._followed.items() if by is not pushes}
+
+    async def _follow(self, pushes: "Pushes") -> None:
+        subscribed: dict[bytes, bytes] = {}
+        await self._subscribe(pushes, subscribed)
+        while True:
+            for mailbox, deliveries in await pushes.batch():
+                if mailbox in subscribed:
+                    await self._read(pushes, mailbox, subscribed[mailbox], deliveries)
+            await self._refused(pushes, subscribed)
+            if pushes.take_nudge():
+                await self._subscribe(pushes, subscribed)
+
+    async def _subscribe(self, pushes: "Pushes", subscribed: dict[bytes, bytes]) -> None:
+        """Read what no other stream reads, as far as this one may; when all are full there is to be another."""
+        for conversation, _ in await self._context.store.read(rows.reading_conversations):
+            log_ = conversation.log
+            by = self._followed.get(log_.mailbox, pushes)
+            if by is not pushes or log_.state is not ReaderState.READING:
+                continue
+            if log_.mailbox not in subscribed and len(subscribed) >= wire.MAX_SUBSCRIPTIONS:
+                self._another()
+            elif subscribed.get(log_.mailbox) != conversation.read_key:
+                subscribed[log_.mailbox], self._followed[log_.mailbox] = conversation.read_key, pushes
+                await pushes.stream.send(wire.Subscribe(log_.mailbox, conversation.read_key, log_.cursor))
+
+    def _another(self) -> None:
+        if len(self._followed) >= self._wanted * wire.MAX_SUBSCRIPTIONS:
+            self._wanted += 1
+            self._tasks.append(asyncio.create_task(self._again(self._conversations)))
+
+    def _nudge(self) -> None:
+        for pushes in self._streams:
+            pushes.nudge()
+
+    async def _read(self, pushes: "Pushes", mailbox: bytes, read_key: bytes, deliveries: list[wire.Delivery]) -> None:
+        incarnation = pushes.incarnations.get(mailbox, b"")
+        after = await self._inbox.conversation(mailbox, incarnation, deliveries, acknowledge=False)
+        if after is None:
+            return
+        self._inbox.fresh(mailbox)
+        self._stored()
+        # From the start, when the store was restored from a backup.
+        again = wire.Ack if after.log.cursor else wire.Subscribe
+        await pushes.stream.send(again(mailbox, read_key, after.log.cursor))
+
+    async def _refused(self, pushes: "Pushes", subscribed: dict[bytes, bytes]) -> None:
+        """A mailbox that is gone is given up. One that another process is only making, or that the server could not
+        page just now, is asked for again.
+        """
+        for mailbox, error in list(pushes.refused.items()):
+            del pushes.refused[mailbox]
+            read_key = subscribed.pop(mailbox, None)
+            if read_key is None:
+                continue
+            self._followed.pop(mailbox, None)
+            if await self._context.store.read(_is_being_made, mailbox):
+                asyncio.get_running_loop().call_later(OTHERS_SECONDS, pushes.nudge)
+            elif isinstance(error, (NoSuchMailbox, NotPermitted)):
+                await self._context.store.transact(self._inbox.give_up_mailbox, mailbox)
+                self.wake()
+            else:
+                raise Unreachable
+
+    def _stored(self) -> None:
+        self.arrived.set()
+        self.wake()
+
+
+def _is_being_made(db: Db, mailbox: bytes) -> bool:
+    found = rows.conversation_by_mailbox(db, mailbox)
+    return found is not None and found[0].state is ConversationState.FOUNDED
+
+
+class Pushes:
+    """Gathers what one stream pushes into batches, each of one mailbox."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.incarnations: dict[bytes, bytes] = {}
+        self.refused: dict[bytes, GrueError] = {}
+        self._deliveries: list[wire.Delivery] = []
+        self._room = asyncio.Semaphore(ROOM)
+        self._something = asyncio.Event()
+        self._nudged = False
+        self._ended = False
+        self._failure: VerificationFailed | None = None
+        self._reading = asyncio.create_task(self._read())
+
+    async def batch(self) -> list[tuple[bytes, list[wire.Delivery]]]:
+        """What waits now; empty after a nudge or a refusal. Raises Unreachable when the stream has ended, or the check
+        that failed and ended it.
+        """
+        await self._something.wait()
+        self._something.clear()
+        taken, self._deliveries = self._deliveries, []
+        if not taken and self._ended:
+            raise self._failure or Unreachable
+        batches: dict[bytes, list[wire.Delivery]] = {}
+        for delivery in taken:
+            self._room.release()
+            batches.setdefault(delivery.mailbox, []).append(delivery)
+        return list(batches.items())
+
+    def nudge(self) -> None:
+        """Let `batch` return, for there is something new to subscribe to."""
+        self._nudged = True
+        self._something.set()
+
+    def take_nudge(self) -> bool:
+        nudged, self._nudged = self._nudged, False
+        return nudged
+
+    async def aclose(self) -> None:
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        await self.stream.close()
+
+    async def _read(self) -> None:
+        try:
+            async for push in self.stream.pushes():
+                await self._pushed(push)
+        except VerificationFailed as error:
+            self._failure = error
+        finally:
+            self._ended = True
+            self._something.set()
+
+    async def _pushed(self, push: wire.StreamPush) -> None:
+        match push:
+            case wire.Subscribed():
+                self.incarnations[push.mailbox] = push.incarnation
+            case wire.Delivery():
+                await self._room.acquire()
+                self._deliveries.append(push)
+                self._something.set()
+            case wire.NotSubscribed():
+                self.refused[push.mailbox] = BY_CODE.get(push.code, Refused)()
+                self._something.set()

@@ -1,0 +1,93 @@
+"""What an account needs now and then, whoever opens its home: it is done at most once a day, by whoever comes first."""
+
+from contextlib import suppress
+from typing import Final
+
+from grue._core import MlsSession
+from grue.client import account as accounts
+from grue.client import rows
+from grue.client.context import Context
+from grue.client.lookup import gossip
+from grue.client.people import contactsync
+from grue.client.store.engine import Db
+from grue.errors import GrueError, NetworkError, SplitDirectory
+from grue.protocol.conversation.conversation import (
+    SUPERSEDED_FOR_MS,
+    ConversationEvent,
+    ConversationState,
+    Outgoing,
+    Purpose,
+    become,
+)
+from grue.protocol.wire import RemoveReader
+
+EVERY: Final = 24 * 3600
+"""Seconds between two rounds."""
+
+AGAIN_AFTER: Final = 3600
+"""Seconds until a round that failed is tried again."""
+
+CHECK_IN_EVERY: Final = 7 * 24 * 3600
+"""Seconds between two check-ins: the server forgets an account that has not been heard of for a year."""
+
+
+async def tend(context: Context) -> None:
+    """One round, if one is due. What fails is tried again in an hour, and never stands in the way of messages.
+
+    Raises NetworkError.
+    """
+    now = int(context.clock())
+    if not await context.store.transact(_due, "tended", EVERY, now):
+        return
+    try:
+        await _round(context, now)
+    except GrueError as error:
+        await context.store.note(rows.put_meta, "tended", now - EVERY + AGAIN_AFTER)
+        if isinstance(error, NetworkError):
+            raise
+
+
+async def _round(context: Context, now: int) -> None:
+    # Before anything that names the account: by refusing that to one person, a server would keep what it shows them
+    # from their contacts. What is wrong with the directory ends the round further down.
+    with suppress(GrueError):
+        await context.directory.current()
+        await context.store.note(gossip.tell)
+    # Then this, since it looks ourselves up: a clock that is years ahead does not pass that, and what comes after it
+    # would take everything for old.
+    try:
+        await accounts.upkeep(context)
+    except SplitDirectory:
+        # Messages go on for as long as it takes to find out, and so has the account.
+        await _check_in(context, now)
+        raise
+    await _check_in(context, now)
+    await context.directory.prepare()
+    await context.store.transact(_leave_superseded, context)
+    await context.store.note(rows.forget_old, context.now_ms)
+    await contactsync.resume(context)
+
+
+async def _check_in(context: Context, now: int) -> None:
+    if await context.store.transact(_due, "checked_in", CHECK_IN_EVERY, now):
+        await accounts.check_in(context)
+
+
+def _due(db: Db, what: str, every: int, now: int) -> bool:
+    last = rows.get_meta(db, what, int)
+    if last is not None and 0 <= now - last < every:
+        return False
+    rows.put_meta(db, what, now)
+    return True
+
+
+def _leave_superseded(db: Db, context: Context) -> None:
+    """Leave the mailboxes of superseded conversations whose time has passed, and forget their keys."""
+    for conversation, chat in rows.conversations_in(db, {ConversationState.SUPERSEDED}):
+        if context.now_ms - conversation.since > SUPERSEDED_FOR_MS:
+            rows.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), chat)
+            leave = Outgoing(Purpose.LEAVE, RemoveReader(conversation.log.mailbox, conversation.read_key))
+            rows.enqueue(db, conversation.id, leave, context.now_ms)
+            session = MlsSession(rows.mls_entries(db, rows.group_prefix(conversation.id)))
+            session.delete(conversation.id)
+            rows.save_mls(db, session.changes())

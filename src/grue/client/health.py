@@ -1,0 +1,89 @@
+"""How a client is doing, for who looks for a fault: what waits, and what its server and its directory say.
+
+Each function answers one question, and raises what is wrong. None changes anything that a later step relies on.
+"""
+
+from dataclasses import dataclass
+
+from grue.client import account as accounts
+from grue.client.context import Context
+from grue.client.store.engine import Db
+from grue.errors import CorruptDatabase, ServerChanged
+from grue.protocol import wire
+from grue.protocol.directory.directory import HEAD_PATH, UnverifiedHead
+from grue.protocol.directory.directory_sync import Current
+from grue.protocol.directory.lookup import Found
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What is kept here until the server takes it."""
+
+    messages: int
+    since: float
+    """Unix seconds of the oldest message; 0 without any."""
+
+
+async def check_database(context: Context) -> None:
+    """Read every page. Raises CorruptDatabase."""
+    if not await context.store.read(_is_whole):
+        raise CorruptDatabase
+
+
+async def waiting(context: Context) -> Waiting:
+    """Messages that were not sent yet."""
+    return await context.store.read(_waiting)
+
+
+async def check_server(context: Context) -> wire.ServerHello:
+    """Ask the server what it is. Raises NetworkError, NotAGrueServer, OtherVersion, ServerChanged."""
+    hello = await context.transport.hello()
+    if hello.server_public != context.account.server_public:
+        raise ServerChanged
+    return hello
+
+
+async def check_transport(context: Context) -> None:
+    """Make one anonymous request, for a small public file. Raises NetworkError, NotARelay, BadGatewayKey, ..."""
+    await context.transport.file(HEAD_PATH)
+
+
+async def clock_ahead(context: Context) -> int:
+    """Seconds by which this machine's clock is outside what the newest head allows; negative when it is behind.
+
+    Raises BadManifest, NetworkError.
+    """
+    head = UnverifiedHead(await context.transport.file(HEAD_PATH)).verify(context.account.server_public).contents
+    now = int(context.clock())
+    return now - min(max(now, head.issued), head.valid_until)
+
+
+async def check_directory(context: Context) -> Current:
+    """Bring the copy of the directory up to date. Raises VerificationFailed, NetworkError."""
+    return await context.directory.current()
+
+
+async def check_own_record(context: Context) -> bool:
+    """Look the own number up, as contacts do; whether they find it. Raises KeyChanged, VerificationFailed, ..."""
+    # This first, since it does not raise: what is asked may not depend on what came.
+    (looked_up,) = await context.directory.lookup([context.account.number])
+    await accounts.look_self_up(context)
+    if looked_up.error is not None:
+        raise looked_up.error
+    return isinstance(looked_up.result, Found)
+
+
+async def key_packages_left(context: Context) -> int:
+    """How many new people can write before the server has none of our keys left for them. Raises NetworkError, ..."""
+    return (await accounts.signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)).left
+
+
+def _is_whole(db: Db) -> bool:
+    return db.rows("PRAGMA quick_check(1)") == [("ok",)]
+
+
+def _waiting(db: Db) -> Waiting:
+    row = db.row("SELECT count(*), min(sent) FROM message WHERE incoming = 0 AND state = 'queued'")
+    assert row is not None
+    count, oldest = row
+    return Waiting(int(count or 0), int(oldest or 0) / 1000)

@@ -1,0 +1,79 @@
+"""The own record, as each head of the directory lists it: a server that hides it, or lists another, is noticed."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from grue.client import rows
+from grue.client.store.engine import Db, as_bytes
+from grue.errors import BadRecord, GrueError
+from grue.protocol.conversation.conversation import Notice
+from grue.protocol.directory.directory_sync import Current
+from grue.protocol.directory.lookup import Find
+from grue.protocol.directory.record import RecordKey, derive, open_record
+
+
+@dataclass(frozen=True)
+class Own:
+    """What contacts should find."""
+
+    number: str
+    identity_public: bytes
+
+
+class Listing(StrEnum):
+    """What the directory says of the own number."""
+
+    LISTED = "listed"
+    MISSING = "missing"
+    TAKEN = "taken"
+
+
+NOTICES = {Listing.MISSING: Notice.NUMBER_MISSING, Listing.TAKEN: Notice.NUMBER_TAKEN}
+
+
+def own_tag(db: Db, current: Current, own: Own) -> bytes | None:
+    """Where the own record lies; None before the number was evaluated under this OPRF key."""
+    key = _key(db, current, own)
+    return None if key is None else key.tag
+
+
+def note(db: Db, current: Current, own: Own, find: Find) -> None:
+    """Take down what the copy lists under the own number, and tell the user when it has changed for the worse.
+
+    A number that was never listed is none that is missing: its owner may not want to be found.
+    """
+    key = _key(db, current, own)
+    if key is None:
+        return
+    try:
+        now = _listed(find(key.tag), key, own)
+    except GrueError:
+        # A spoilt answer, or one that has not come: that says nothing of what is listed.
+        return
+    before = rows.get_meta(db, "listing", Listing)
+    if now is before or (before is None and now is Listing.MISSING):
+        return
+    rows.put_meta(db, "listing", now)
+    if now in NOTICES:
+        rows.notify(db, rows.bind_chat(db, own.number, own.identity_public).id, [NOTICES[now]])
+
+
+def forget(db: Db) -> None:
+    rows.drop_meta(db, "listing")
+
+
+def _listed(record: bytes | None, key: RecordKey, own: Own) -> Listing:
+    if record is None:
+        return Listing.MISSING
+    try:
+        same = open_record(record, key).identity_public == own.identity_public
+    except BadRecord:
+        # With what does not open, a server hides a number as well as with nothing.
+        return Listing.MISSING
+    return Listing.LISTED if same else Listing.TAKEN
+
+
+def _key(db: Db, current: Current, own: Own) -> RecordKey | None:
+    sql = "SELECT output FROM evaluation WHERE number = ? AND oprf_epoch = ?"
+    row = db.row(sql, own.number, current.manifest.contents.oprf_epoch)
+    return None if row is None else derive(as_bytes(row[0]))

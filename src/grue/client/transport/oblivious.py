@@ -1,0 +1,304 @@
+"""The `oblivious` transport: anonymous requests go sealed through a relay, the account's own straight to the server.
+
+The relay learns this machine's address, when something is asked and how large it is; the server learns one request at
+a time and no address. It never falls back to another way: without the relay nothing anonymous is asked.
+"""
+
+import asyncio
+import math
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import aiohttp
+
+from grue.client.transport.http import MAX_FILE, REQUEST_SECONDS, get_aging, new_session, post
+from grue.client.transport.transport import UNASKED, DirectTransport, Endpoint, Stream, Transport, decoded, kind_of
+from grue.errors import (
+    NetworkError,
+    NotAGrueServer,
+    NotARelay,
+    ProxyUnreachable,
+    Refused,
+    RelayUnreachable,
+    ServerBusy,
+    TimedOut,
+    Unreachable,
+)
+from grue.protocol import oblivious, wire
+
+POLLS: Final = 24
+"""Polls that wait at once, each on a connection of its own. With more conversations they take turns, and wait less."""
+
+WAIT_SECONDS: Final = (20, wire.MAX_WAIT)
+"""Between which a poll waits, by chance: the polls of one client drift apart, so that the server cannot pair them."""
+
+SPREAD_SECONDS: Final = 1.0
+"""At most, between two polls of a mailbox, by chance: waits are whole seconds, so that without it all polls of a client
+would keep the fraction of a second at which they began, and be known by it."""
+
+KEY_SECONDS: Final = 120
+"""Seconds for which the gateway's key is used at most before the relay is asked again. A relay says for how long its
+copy still is everybody's, and then all its clients ask again: whoever a key was made for, all of them seal to it."""
+
+PUSHES: Final = 64
+"""Pushes that may wait here, 4 MiB at most."""
+
+Ask = Callable[[wire.AnonymousRequest], Awaitable[wire.AnonymousAnswer]]
+Seal = Callable[[bytes], oblivious.Sealed]
+"""Seals one request to a key configuration."""
+
+
+def open_transport(endpoint: Endpoint) -> Transport:
+    """The transport that the settings choose."""
+    return ObliviousTransport(endpoint) if endpoint.settings.relay else _direct(endpoint)
+
+
+def _direct(endpoint: Endpoint) -> DirectTransport:
+    return DirectTransport(endpoint.url, endpoint.settings.proxy)
+
+
+class ObliviousTransport:
+    """Anonymous requests through a relay; see the module.
+
+    clock   gives Unix seconds
+    passed  gives seconds that nobody sets back
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, clock: Callable[[], float] = time.time, passed: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._account = _direct(endpoint)
+        self.usage = self._account.usage
+        self._relay = _Relay(endpoint, clock, passed)
+        self._streams: set[_PolledStream] = set()
+
+    async def hello(self) -> wire.ServerHello:
+        return await self._account.hello()
+
+    async def account(self, request: wire.AccountRequest) -> wire.AccountAnswer:
+        return await self._account.account(request)
+
+    async def intro(self, request: wire.Fetch | wire.Ack) -> wire.AnonymousAnswer:
+        return await self._account.intro(request)
+
+    async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
+        """Sealed and padded, through the relay. Raises also RelayUnreachable, NotARelay, BadGatewayKey, TooLarge."""
+        body = wire.encode(request)
+        self.usage.sent(kind_of(request), len(body), relayed=True)
+        status, answer = await self._relay.ask(lambda config: oblivious.seal_request(config, body))
+        if status != oblivious.OK:
+            raise NotAGrueServer
+        self.usage.bytes_down += len(answer)
+        return decoded(wire.ANONYMOUS_ANSWER, answer)
+
+    async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
+        """In parts of a MiB, each a request of its own."""
+        file, status = bytearray(), oblivious.MORE
+        while status == oblivious.MORE and (most is None or len(file) < most):
+            self.usage.sent("file", 0, relayed=True)
+            status, part = await self._relay.ask(_file_request(path, start + len(file)))
+            if status not in (oblivious.OK, oblivious.MORE) or (status == oblivious.MORE and not part):
+                raise NotAGrueServer
+            self.usage.bytes_down += len(part)
+            file += part
+            if len(file) > MAX_FILE:
+                raise NotAGrueServer
+        return bytes(file[:most])
+
+    async def stream(self) -> Stream:
+        stream = _PolledStream(self.anonymous, self._streams.discard)
+        self._streams.add(stream)
+        return stream
+
+    async def intro_stream(self) -> Stream:
+        return await self._account.intro_stream()
+
+    async def close(self) -> None:
+        for stream in list(self._streams):
+            await stream.close()
+        await self._relay.close()
+        await self._account.close()
+
+
+def _file_request(path: str, start: int) -> Seal:
+    return lambda config: oblivious.seal_file(config, path, start)
+
+
+class _Relay:
+    """The relay, and the gateway's key as the relay hands it out: to all its clients the same."""
+
+    def __init__(self, endpoint: Endpoint, clock: Callable[[], float], passed: Callable[[], float]) -> None:
+        self._url = f"{endpoint.settings.relay}/{wire.PROTOCOL}/relay"
+        self._proxy = endpoint.settings.proxy
+        self._server_public = endpoint.server_public
+        self._clock = clock
+        self._passed = passed
+        self._session: aiohttp.ClientSession | None = None
+        self._config = b""
+        self._fresh_until = -math.inf
+        self._valid_until = 0
+        self._fetching = asyncio.Lock()
+
+    async def ask(self, seal: Seal) -> tuple[int, bytes]:
+        """Status and body of one inner response. A request that was refused unopened is sealed once more.
+
+        Raises one of `UNASKED` only when nothing was written.
+        """
+        used = await self._key()
+        sealed = seal(used)
+        try:
+            response = await self._post(sealed.data)
+        except NotAGrueServer:
+            # The gateway has another key since its start, or takes the request for a repeated one.
+            sealed, response = await self._once_more(seal, used)
+        return oblivious.open_response(sealed.request, response)
+
+    async def _once_more(
+        self, seal: Callable[[bytes], oblivious.Sealed], used: bytes
+    ) -> tuple[oblivious.Sealed, bytes]:
+        """Raises ServerBusy while the relay has a key that the gateway does not know, for two minutes after its start.
+
+        GATEWAY-07 who is refused gets the key that everybody has: the relay is asked, whose copy that is until its
+        time is over. A gateway could refuse one client alone, to know it by a key that only this client has asked for.
+        Nothing here may say that nothing was asked: a relay can refuse what it has handed on.
+        """
+        try:
+            sealed = seal(await self._common_key(used))
+            return sealed, await self._post(sealed.data)
+        except NotAGrueServer:
+            raise ServerBusy(retry_after=math.ceil(max(0.0, self._fresh_until - self._passed()))) from None
+        except UNASKED:
+            raise TimedOut from None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _key(self) -> bytes:
+        async with self._fetching:
+            if self._passed() >= self._fresh_until or self._clock() >= self._valid_until:
+                await self._fetch()
+            return self._config
+
+    async def _common_key(self, used: bytes) -> bytes:
+        """What the relay has now: another key than the one that was used if it was started anew since."""
+        async with self._fetching:
+            # Unless another request has fetched one already.
+            if self._config == used:
+                await self._fetch()
+            return self._config
+
+    async def _fetch(self) -> None:
+        try:
+            file, common = await get_aging(self._opened(), self._url)
+        except NotAGrueServer:
+            raise NotARelay from None
+        except ProxyUnreachable:
+            raise
+        except (Unreachable, TimedOut, ServerBusy):
+            raise RelayUnreachable from None
+        key = oblivious.check_key(file, self._server_public, int(self._clock()))
+        self._config, self._valid_until = key.config, key.valid_until
+        self._fresh_until = self._passed() + min(KEY_SECONDS, KEY_SECONDS if common is None else common)
+
+    async def _post(self, data: bytes) -> bytes:
+        try:
+            return await post(self._opened(), self._url, data, {"Content-Type": wire.OHTTP_REQUEST})
+        except ProxyUnreachable:
+            raise
+        except Unreachable:
+            raise RelayUnreachable from None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = new_session(self._proxy, REQUEST_SECONDS + wire.MAX_WAIT)
+        return self._session
+
+
+class _PolledStream:
+    """A `Stream` made of polls, one a mailbox, each a request of its own: nothing shows which belong to one client."""
+
+    def __init__(self, ask: Ask, closed: "Callable[[_PolledStream], None]") -> None:
+        self._ask = ask
+        self._closed = closed
+        self._polls: dict[bytes, asyncio.Task[None]] = {}
+        self._free = asyncio.Semaphore(POLLS)
+        self._pushes: asyncio.Queue[wire.StreamPush | Exception | None] = asyncio.Queue(PUSHES)
+
+    async def send(self, request: wire.StreamRequest) -> None:
+        match request:
+            case wire.Subscribe():
+                await self._stop(request.mailbox)
+                self._polls[request.mailbox] = asyncio.create_task(self._poll(request))
+            case wire.Ack():
+                # A mailbox that is gone is said by its poll. Here nothing may wait for room among the pushes: whoever
+                # takes them may be who sends this.
+                with suppress(Refused):
+                    await self._ask(request)
+
+    async def pushes(self) -> AsyncIterator[wire.StreamPush]:
+        """What comes. Raises what ended it, unless that was the network."""
+        while (push := await self._pushes.get()) is not None:
+            if isinstance(push, Exception):
+                raise push
+            yield push
+
+    async def close(self) -> None:
+        for mailbox in list(self._polls):
+            await self._stop(mailbox)
+        self._closed(self)
+
+    async def _stop(self, mailbox: bytes) -> None:
+        poll = self._polls.pop(mailbox, None)
+        if poll is not None:
+            poll.cancel()
+            await asyncio.wait([poll])
+
+    async def _poll(self, request: wire.Subscribe) -> None:
+        """Read one mailbox until it is refused, or the network or a check fails, which ends the stream."""
+        try:
+            await self._read(request)
+        except Refused as error:
+            await self._pushes.put(wire.NotSubscribed(request.mailbox, error.code))
+        except NetworkError:
+            await self._pushes.put(None)
+        except Exception as error:  # noqa: BLE001 -- else nothing would be received, and nobody would know
+            await self._pushes.put(error)
+
+    async def _read(self, request: wire.Subscribe) -> None:
+        incarnation, after, wait = b"", request.after, 0
+        while True:
+            async with self._free:
+                began = time.monotonic()
+                answer = await self._ask(wire.Fetch(request.mailbox, request.read_key, after, wait=wait))
+            if not isinstance(answer, wire.Fetched):
+                raise NotAGrueServer
+            if answer.incarnation != incarnation:
+                incarnation = answer.incarnation
+                # A cursor beyond the head is from before a restore; it must not make us wait for ever.
+                after = min(after, answer.head)
+                await self._pushes.put(wire.Subscribed(request.mailbox, incarnation, answer.head))
+            for delivery in answer.envelopes:
+                await self._pushes.put(delivery)
+                after = delivery.seq
+            if not answer.envelopes:
+                # A server with too many polls answers at once. Asking again at once would make it more.
+                await _pause(max(0.0, began + wait - time.monotonic()) + _chance())
+            wait = self._wait()
+
+    def _wait(self) -> int:
+        least, most = WAIT_SECONDS
+        seconds = least + secrets.randbelow(most - least + 1)
+        return max(1, seconds * POLLS // max(POLLS, len(self._polls)))
+
+
+def _chance() -> float:
+    """Seconds, of `SPREAD_SECONDS` at most."""
+    return SPREAD_SECONDS * secrets.randbelow(1_000_000) / 1_000_000
+
+
+async def _pause(seconds: float) -> None:
+    await asyncio.sleep(seconds)

@@ -1,0 +1,347 @@
+"""A conversation of two accounts: what a client keeps of it, its states, and how it speaks.
+
+Nothing here does I/O. Each function takes the stored conversation and an `MlsSession` over its stored entries,
+and returns a `Step`: everything that one client transaction has to commit, all of it or none.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from grue._core import MlsMember, MlsSession, MlsStagedCommit
+from grue.errors import NotPermitted, TooLarge
+from grue.protocol.conversation import envelope
+from grue.protocol.conversation.contents import MAX_TEXT, Application, Receipt, Text
+from grue.protocol.conversation.devices import identity_of
+from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, ReaderState
+from grue.protocol.states import Table, advance
+from grue.protocol.wire import AnonymousRequest, Post, encode
+
+KEPT_EPOCH_KEYS: Final = 3
+"""The current epoch and two past ones: posts cross a commit on their way."""
+
+UPDATE_AFTER_MS: Final = 7 * 24 * 3600 * 1000
+"""A device renews its leaf when it sends and its last commit is a week old: what a thief of its state can read ends."""
+
+SUPERSEDED_FOR_MS: Final = 30 * 24 * 3600 * 1000
+"""How long the other of two groups for one pair is still read: as long as an envelope lives."""
+
+
+class ConversationState(StrEnum):
+    FOUNDED = "founded"
+    """Ours, and not with the other side yet."""
+    REQUESTED = "requested"
+    """Theirs, and not accepted yet: nothing is read, acknowledged or sent."""
+    ACTIVE = "active"
+    LOST = "lost"
+    """A commit could not be followed, or the mailbox is gone: nothing is read or sent until a resync or a new one."""
+    RESTORED = "restored"
+    """Our own state went back to an older one: it is read as far as it can be, and never written with."""
+    SUPERSEDED = "superseded"
+    """Another group of the same two accounts is used; this one is only read."""
+    FORKED = "forked"
+    """The server showed two histories: read on, send nothing."""
+    GONE = "gone"
+
+
+class ConversationEvent(StrEnum):
+    POSTED = "posted"
+    ACCEPTED = "accepted"
+    LOST_TRACK = "lost_track"
+    WENT_BACK = "went_back"
+    REJOINED = "rejoined"
+    SUPERSEDED = "superseded"
+    FORK_SEEN = "fork_seen"
+    EXPIRED = "expired"
+
+
+TABLE: Final[Table[ConversationState, ConversationEvent]] = {
+    ConversationState.FOUNDED: {
+        ConversationEvent.POSTED: ConversationState.ACTIVE,
+        ConversationEvent.LOST_TRACK: ConversationState.LOST,
+        ConversationEvent.WENT_BACK: ConversationState.RESTORED,
+        ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
+        ConversationEvent.FORK_SEEN: ConversationState.FORKED,
+    },
+    ConversationState.REQUESTED: {
+        ConversationEvent.ACCEPTED: ConversationState.ACTIVE,
+    },
+    ConversationState.ACTIVE: {
+        ConversationEvent.LOST_TRACK: ConversationState.LOST,
+        ConversationEvent.WENT_BACK: ConversationState.RESTORED,
+        ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
+        ConversationEvent.FORK_SEEN: ConversationState.FORKED,
+    },
+    ConversationState.LOST: {
+        ConversationEvent.REJOINED: ConversationState.ACTIVE,
+        ConversationEvent.SUPERSEDED: ConversationState.GONE,
+    },
+    ConversationState.RESTORED: {
+        ConversationEvent.LOST_TRACK: ConversationState.LOST,
+        ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
+    },
+    ConversationState.SUPERSEDED: {
+        ConversationEvent.LOST_TRACK: ConversationState.GONE,
+        ConversationEvent.EXPIRED: ConversationState.GONE,
+    },
+    ConversationState.FORKED: {
+        ConversationEvent.LOST_TRACK: ConversationState.LOST,
+        ConversationEvent.WENT_BACK: ConversationState.RESTORED,
+        ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
+    },
+    ConversationState.GONE: {},
+}
+
+SENDING: Final = frozenset({ConversationState.FOUNDED, ConversationState.ACTIVE})
+READING: Final = SENDING | {ConversationState.SUPERSEDED, ConversationState.FORKED, ConversationState.RESTORED}
+
+# In one of these the next message founds a conversation that replaces it.
+GIVEN_UP: Final = frozenset({ConversationState.LOST, ConversationState.RESTORED, ConversationState.FORKED})
+
+
+class Newcomer(Struct, array_like=True, frozen=True):
+    """Who a pending commit adds: what has to go to them once it has won."""
+
+    intro_mailbox: bytes
+    welcome: bytes
+    slot_secret: bytes
+    signature_key: bytes
+
+
+class PendingCommit(Struct, array_like=True, frozen=True):
+    """An own commit that is posted, or about to be, and has neither won nor lost."""
+
+    envelope: bytes
+    newcomer: Newcomer | None = None
+
+
+class Conversation(Struct, array_like=True, frozen=True):
+    """What a client stores of one conversation, beside the MLS entries. Holds secrets: never printed."""
+
+    id: bytes
+    state: ConversationState
+    peer: bytes
+    """The other account's identity key."""
+    write_key: bytes
+    read_key: bytes
+    slot_secret: bytes
+    log: Log
+    epoch_keys: list[bytes]
+    """Newest first, at most `KEPT_EPOCH_KEYS`."""
+    since: int
+    """Unix milliseconds of the own last commit or join; of the supersession, once superseded."""
+    pending: PendingCommit | None = None
+    lost_commit: bytes = b""
+    """The envelope of the commit that could not be followed; empty when there is none to be added again after."""
+    beaten: list[bytes] = []
+    """Envelopes of own commits that lost and may still be met in the log."""
+    heard: bool = False
+    """The other side has said something in this conversation."""
+    gap: bool = False
+    """Part of the log was never seen, and nothing has been opened since."""
+
+    def __repr__(self) -> str:
+        return f"Conversation(state={self.state.value}, cursor={self.log.cursor})"
+
+
+class Purpose(StrEnum):
+    """What an outgoing request is for: decides what its acknowledgement means."""
+
+    FOUND = "found"
+    INTRODUCE = "introduce"
+    SAY = "say"
+    COMMIT = "commit"
+    EXCHANGE = "exchange"
+    RECEIPT = "receipt"
+    RESYNC = "resync"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """Final bytes for the outbox: a retry sends the same ones."""
+
+    purpose: Purpose
+    request: AnonymousRequest
+    envelope: bytes = b""
+    message: bytes = b""
+    """The message whose state follows this request's."""
+    digest: bytes = b""
+    """SHA-256 of the MLS message inside: our own is known by it under any envelope."""
+
+    def __repr__(self) -> str:
+        return f"Outgoing(purpose={self.purpose.value})"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One text that arrived, to be shown once."""
+
+    sender: bytes
+    """The sender's identity key."""
+    text: Text
+    seq: int
+
+
+class Notice(StrEnum):
+    """What a person should know that is no message."""
+
+    LOST = "lost"
+    RESTORED = "restored"
+    FORKED = "forked"
+    NUMBER_TAKEN = "number_taken"
+    """The directory lists another account under our own number."""
+    NUMBER_MISSING = "number_missing"
+    """The directory listed our number, and does so no more."""
+    SPLIT = "split"
+    """The server showed us and this contact two directories that cannot both be true."""
+    GAP = "gap"
+    """Part of what the other side sent was never seen: it expired, or the server withheld it."""
+
+
+@dataclass
+class Step:
+    """One client transaction: the conversation as it is now, what goes out, what came in."""
+
+    conversation: Conversation
+    outgoing: list[Outgoing] = field(default_factory=list)
+    incoming: list[Incoming] = field(default_factory=list)
+    read_by_peer: int | None = None
+    """The other side has read up to this seq, and the invitation before it; None when nothing was heard."""
+    notices: list[Notice] = field(default_factory=list)
+    skipped: int = 0
+    """Envelopes that nobody in the conversation could have meant."""
+    hashes: dict[int, bytes] = field(default_factory=dict)
+    """The log's hash after each seq that was read."""
+    heads: list[bytes] = field(default_factory=list)
+    """Heads of the directory that others were shown, as their messages say; nothing is checked yet."""
+    resend: bool = False
+    """Own texts that nobody has confirmed go out again, under their ids: not everybody can have read them."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Time and randomness, passed in."""
+
+    now_ms: int
+    random: Callable[[int], bytes]
+
+
+def become(conversation: Conversation, event: ConversationEvent) -> Conversation:
+    return replace(conversation, state=advance(TABLE, conversation.state, event))
+
+
+def become_if(conversation: Conversation, event: ConversationEvent) -> Conversation:
+    """Take the step if the table has it, for what a message can bring about in any state."""
+    return become(conversation, event) if event in TABLE[conversation.state] else conversation
+
+
+def supersede(conversation: Conversation, tools: Tools) -> Conversation:
+    """Another group of the same pair is used from now on; this one is read for `SUPERSEDED_FOR_MS` more."""
+    return replace(become(conversation, ConversationEvent.SUPERSEDED), since=tools.now_ms)
+
+
+def epoch_key(session: MlsSession, group: bytes) -> bytes:
+    return session.exporter(group, envelope.EPOCH_KEY_LABEL, b"", 32)
+
+
+def with_epoch_key(conversation: Conversation, key: bytes) -> Conversation:
+    return replace(conversation, epoch_keys=[key, *conversation.epoch_keys][:KEPT_EPOCH_KEYS])
+
+
+def preferred(conversations: Sequence[Conversation]) -> Conversation | None:
+    """CONVERSATION-08 Of several groups for one pair, both sides send to the one with the lowest id."""
+    return min((c for c in conversations if c.state in SENDING), key=lambda c: c.id, default=None)
+
+
+def permit_commit(conversation: Conversation, staged: MlsStagedCommit, members: Sequence[MlsMember]) -> None:
+    """Check what every member can check of a commit. Raises NotPermitted.
+
+    CONVERSATION-05 who is added belongs to one of the two accounts. CONVERSATION-06 a device that is removed belongs to
+    the committer's account, or is itself added again in the same commit.
+    """
+    identities = {member.leaf: identity_of(member.credential) for member in members}
+    accounts = set(identities.values()) | {conversation.peer}
+    if not {identity_of(member.credential) for member in staged.added} <= accounts:
+        raise NotPermitted
+    readmitted = {member.signature_key for member in staged.added}
+    for member in staged.removed:
+        own = identity_of(member.credential) == identities[staged.leaf]
+        if not own and member.signature_key not in readmitted:
+            raise NotPermitted
+
+
+def post(
+    session: MlsSession, conversation: Conversation, application: Application, purpose: Purpose, tools: Tools
+) -> Outgoing:
+    """Encrypt and seal one application message under a fresh envelope id."""
+    message = session.encrypt(conversation.id, encode(application), b"")
+    about = application.id if isinstance(application, Text) else b""
+    return seal_post(conversation, message, purpose, tools.random(16), about)
+
+
+def seal_post(
+    conversation: Conversation,
+    message: bytes,
+    purpose: Purpose,
+    envelope_id: bytes,
+    about: bytes = b"",
+    slots: Sequence[bytes] = (),
+) -> Outgoing:
+    mailbox = conversation.log.mailbox
+    blob = envelope.seal(conversation.epoch_keys[0], mailbox, envelope_id, message)
+    request = Post(mailbox, conversation.write_key, envelope_id, blob, [hashed(secret) for secret in slots])
+    return Outgoing(purpose, request, envelope_id, about, sha256(message).digest())
+
+
+def hashed(secret: bytes) -> bytes:
+    """What the server is told of a write key, read key or slot secret."""
+    return sha256(secret).digest()
+
+
+def say(session: MlsSession, conversation: Conversation, text: Text, tools: Tools) -> Step:
+    """Send one text; how far we have read is added. Raises TooLarge, or NotPermitted in a state that does not send.
+
+    CONVERSATION-09 only a founded or active conversation sends.
+    """
+    if conversation.state not in SENDING:
+        raise NotPermitted(f"(this conversation is {conversation.state.value})")
+    if len(text.text.encode()) > MAX_TEXT:
+        raise TooLarge
+    seq, log_hash = _position(conversation.log)
+    said = replace(text, read_seq=seq, log_hash=log_hash)
+    return Step(conversation, [post(session, conversation, said, Purpose.SAY, tools)])
+
+
+def confirm(session: MlsSession, conversation: Conversation, tools: Tools, head: bytes = b"") -> Outgoing | None:
+    """A receipt for what has been read, with the directory's head; None without anything to say, or anybody to."""
+    log = conversation.log
+    if conversation.state is not ConversationState.ACTIVE or log.hash == UNKNOWN_HASH or not log.cursor:
+        return None
+    return post(session, conversation, Receipt(log.cursor, log.hash, head), Purpose.RECEIPT, tools)
+
+
+def update(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
+    """Renew the own leaf: a self-update commit, pending until it is met in the log."""
+    commit = session.commit(conversation.id, [], [], b"")
+    envelope_id = tools.random(16)
+    outgoing = seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id)
+    return Step(replace(conversation, pending=PendingCommit(envelope_id)), [outgoing])
+
+
+def update_due(conversation: Conversation, now_ms: int) -> bool:
+    return (
+        conversation.state is ConversationState.ACTIVE
+        and conversation.pending is None
+        and conversation.log.state is ReaderState.READING
+        and now_ms - conversation.since > UPDATE_AFTER_MS
+    )
+
+
+def _position(log: Log) -> tuple[int, bytes]:
+    return (log.cursor, log.hash) if log.cursor and log.hash != UNKNOWN_HASH else (0, b"")

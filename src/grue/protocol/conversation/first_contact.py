@@ -1,0 +1,377 @@
+"""First contact: found a conversation, be invited to one, accept it, and be added again after a resync.
+
+Founding makes a group of all devices of two accounts, its mailbox, and one Welcome with an invitation in it that
+goes to the other's intro mailbox. The invited side touches nothing until it accepts.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
+
+from grue._core import MlsApplication, MlsError, MlsMember, MlsSession, mls_key_package_member
+from grue.errors import BadEnvelope, BadKeyPackage, BadRequest, TooLarge
+from grue.protocol.conversation.contents import (
+    APPLICATION,
+    INTRO_PAYLOAD,
+    IntroSms,
+    IntroWelcome,
+    Invitation,
+    Slot,
+    Text,
+    Transcript,
+)
+from grue.protocol.conversation.conversation import (
+    GIVEN_UP,
+    SENDING,
+    TABLE,
+    Conversation,
+    ConversationEvent,
+    ConversationState,
+    Incoming,
+    Newcomer,
+    Outgoing,
+    Purpose,
+    Step,
+    Tools,
+    become,
+    epoch_key,
+    hashed,
+    supersede,
+    with_epoch_key,
+)
+from grue.protocol.conversation.devices import device_list_hash, identity_of, verify_device_list
+from grue.protocol.conversation.mailbox import Log, ReaderState, empty_log, exchanged
+from grue.protocol.conversation.padding import pad, unpad
+from grue.protocol.wire import Claimed, CreateMailbox, DeviceList, ExchangeSlot, PostIntro, RemoveReader, encode
+
+ADDRESS_LABEL: Final = "grue address v1"
+"""MLS exporter label of a conversation's mailbox id and write key, 32 bytes each."""
+
+
+AGREED: Final = SENDING | GIVEN_UP | {ConversationState.SUPERSEDED}
+"""With a conversation in one of these we have agreed to hear from the other side: a new one needs no request."""
+
+Known = Callable[[bytes], Conversation | None]
+
+
+@dataclass(frozen=True)
+class Me:
+    """The own account, as far as a conversation needs it."""
+
+    identity_public: bytes
+    number: str
+    credential: bytes
+    device_list: bytes
+    """The signed list."""
+    intro_mailbox: bytes
+    transcript: Transcript | None
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another account whose claimed keys match its directory record."""
+
+    devices: DeviceList
+    packages: list[bytes]
+
+
+@dataclass(frozen=True)
+class Invited:
+    """What a Welcome led to, and who says to be behind it."""
+
+    step: Step
+    number: str
+    """The claimed number, to be checked with `transcript` before it is believed."""
+    transcript: Transcript | None
+    device_list: DeviceList
+    replaces: bytes
+    """The id of an older conversation that the sender has given up."""
+    again: Conversation | None
+    """The conversation that we had lost and were added to again, as it was."""
+
+
+def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes, known_number: int) -> Peer:
+    """Check what the server handed out against the directory record. Raises BadKeyPackage.
+
+    CONVERSATION-01 the device list is signed by the record's identity key (DEVICES-01, -02), its hash is the record's,
+    and its number is not below one seen before. CONVERSATION-02 there is exactly one valid key package per device on
+    the list, with that device's key and a certificate of that identity.
+    """
+    devices = verify_device_list(claimed.device_list, identity_public)
+    if device_list_hash(claimed.device_list) != list_hash or devices.number < known_number:
+        raise BadKeyPackage("(the device list is not the record's)")
+    packages = {claim.device_public: claim.package for claim in claimed.packages}
+    if packages.keys() != set(devices.devices) or len(packages) != len(claimed.packages):
+        raise BadKeyPackage("(not one for each device)")
+    for device_public, package in packages.items():
+        _check_package(package, identity_public, device_public)
+    return Peer(devices, list(packages.values()))
+
+
+def found(
+    session: MlsSession,
+    me: Me,
+    peer: Peer,
+    text: Text,
+    tools: Tools,
+    own_packages: Sequence[bytes] = (),
+    replaces: bytes = b"",
+) -> Step:
+    """Make the group, its address and the invitation. Costs an X-Wing encapsulation or two for each device.
+
+    own_packages  key packages of the own other devices
+    replaces      a conversation of ours whose own state went back
+    Raises TooLarge when the text does not fit beside the Welcome.
+    """
+    group = tools.random(32)
+    session.create(group, me.credential)
+    commit = session.commit(group, [*peer.packages, *own_packages], [], b"")
+    session.accepted(group)
+    if commit.welcome is None:
+        raise BadKeyPackage("(nobody to invite)")
+    conversation = _founded(session, group, peer.devices.identity_public, tools)
+    slots = _slots(session, group, tools)
+    invitation = _invitation(conversation, me, slots, text, replaces)
+    blob = _intro_blob(session, group, commit.welcome, invitation)
+    create = CreateMailbox(
+        conversation.log.mailbox,
+        hashed(conversation.write_key),
+        hashed(conversation.read_key),
+        [hashed(slot.secret) for slot in slots],
+    )
+    introduced = [peer.devices.intro_mailbox, *([me.intro_mailbox] if own_packages else [])]
+    return Step(conversation, [Outgoing(Purpose.FOUND, create), *_introduce(introduced, blob, text.id, tools)])
+
+
+def invited(
+    session: MlsSession, me: Me, payload: IntroWelcome, known: Known, list_number: Callable[[bytes], int], tools: Tools
+) -> Invited:
+    """Join the group of a Welcome from the intro mailbox; the conversation waits as a request.
+
+    known        the conversation with this id, if we have one
+    list_number  the number of the newest device list seen of an account; 0 when none was
+
+    CONVERSATION-03 exactly two accounts, ours and one other. CONVERSATION-04 every leaf is on its account's signed
+    device list, and that is not older than one seen before. CONVERSATION-07 a group that we are in is joined anew only
+    while it is lost, and only by the account that it is with.
+    Raises BadKeyPackage, BadEnvelope or an MlsError; the session's changes are void then.
+    """
+    old = known(_group_of(payload))
+    if old is not None and old.state is not ConversationState.LOST:
+        raise BadEnvelope("(a group that we are in)")
+    if old is not None:
+        session.delete(old.id)
+    invitation, sender, own_leaf = _join(session, payload)
+    group = _group_of(payload)
+    devices = _check_members(session.members(group), me, invitation, sender)
+    if devices.number < list_number(devices.identity_public):
+        raise BadKeyPackage("(an older device list)")
+    if old is not None and old.peer != devices.identity_public:
+        raise BadKeyPackage("(somebody else's conversation)")
+    conversation = _requested(session, group, own_leaf, invitation, devices, tools)
+    if old is not None:
+        conversation = replace(conversation, state=old.state, heard=old.heard)
+    step = Step(conversation)
+    if invitation.text is not None:
+        step.incoming.append(Incoming(devices.identity_public, invitation.text, invitation.start_seq))
+        step.heads += [invitation.text.head] if invitation.text.head else []
+    return Invited(step, invitation.number, invitation.transcript, devices, invitation.replaces, old)
+
+
+def settle(result: Invited, same: Sequence[Conversation], tools: Tools) -> tuple[Step, list[Conversation]]:
+    """What an invitation means beside the conversations that we have with the same account, which may change too.
+
+    With one that we founded or accepted there is nothing to ask: the new one is accepted. CONVERSATION-08 of two groups
+    in which neither side has heard the other, both keep the one with the lower id; otherwise the newest is used.
+    """
+    step = result.step
+    others = [c for c in same if c.id != step.conversation.id and c.state in AGREED]
+    if result.again is None and not others:
+        return step, []
+    accepted = accept(step.conversation, tools)
+    step.conversation, step.outgoing = accepted.conversation, accepted.outgoing
+    if result.again is not None:
+        step.outgoing.append(_leave(result.again))
+    kept = [c for c in others if _at_once(c, result) and c.id < step.conversation.id]
+    if kept:
+        step.conversation = supersede(step.conversation, tools)
+    left = [c for c in others if c not in kept and ConversationEvent.SUPERSEDED in TABLE[c.state]]
+    return step, [supersede(c, tools) for c in left]
+
+
+def accept_all(requests: Sequence[Conversation], tools: Tools) -> list[Step]:
+    """Accept every request of one account, the oldest first; the last step's conversation is the one to use."""
+    in_order = sorted(requests, key=lambda c: (c.since, c.id))
+    steps = [accept(request, tools) for request in in_order]
+    for step in steps[:-1]:
+        step.conversation = supersede(step.conversation, tools)
+    return steps
+
+
+def accept(conversation: Conversation, tools: Tools) -> Step:
+    """Accept a request, or come back after a resync: exchange the slot for a read key of our own."""
+    again = conversation.state is ConversationState.LOST
+    event = ConversationEvent.REJOINED if again else ConversationEvent.ACCEPTED
+    accepted = replace(become(conversation, event), read_key=tools.random(32))
+    request = ExchangeSlot(accepted.log.mailbox, accepted.slot_secret, hashed(accepted.read_key))
+    return Step(accepted, [Outgoing(Purpose.EXCHANGE, request)])
+
+
+def slot_exchanged(conversation: Conversation, cursor: int) -> Conversation:
+    """The server made us a reader that starts after `cursor`; the slot's secret is spent."""
+    return replace(conversation, log=exchanged(conversation.log, cursor), slot_secret=b"")
+
+
+def welcome_newcomer(
+    session: MlsSession, conversation: Conversation, me: Me, newcomer: Newcomer, tools: Tools
+) -> Outgoing:
+    """After a commit that added somebody has won: the Welcome and an invitation in the new epoch."""
+    leaf = next(m.leaf for m in session.members(conversation.id) if m.signature_key == newcomer.signature_key)
+    slots = [Slot(leaf, newcomer.slot_secret)]
+    invitation = _invitation(conversation, me, slots, None)
+    blob = _intro_blob(session, conversation.id, newcomer.welcome, invitation)
+    return _introduce([newcomer.intro_mailbox], blob, b"", tools)[0]
+
+
+def open_intro(blob: bytes) -> IntroWelcome | IntroSms:
+    """What lies in an intro mailbox. Raises BadEnvelope for bytes that nobody honest put there."""
+    try:
+        return INTRO_PAYLOAD.decode(unpad(blob))
+    except BadRequest:
+        raise BadEnvelope from None
+
+
+def _check_package(package: bytes, identity_public: bytes, device_public: bytes) -> None:
+    try:
+        member = mls_key_package_member(package)
+    except MlsError:
+        raise BadKeyPackage from None
+    if identity_of(member.credential) != identity_public or member.signature_key != device_public:
+        raise BadKeyPackage
+
+
+def _founded(session: MlsSession, group: bytes, peer: bytes, tools: Tools) -> Conversation:
+    address = session.exporter(group, ADDRESS_LABEL, b"", 64)
+    return Conversation(
+        id=group,
+        state=ConversationState.FOUNDED,
+        peer=peer,
+        write_key=address[32:],
+        read_key=tools.random(32),
+        slot_secret=b"",
+        log=empty_log(address[:32], ReaderState.READING),
+        epoch_keys=[epoch_key(session, group)],
+        since=tools.now_ms,
+    )
+
+
+def _slots(session: MlsSession, group: bytes, tools: Tools) -> list[Slot]:
+    own = session.own_leaf(group)
+    return [Slot(member.leaf, tools.random(32)) for member in session.members(group) if member.leaf != own]
+
+
+def _invitation(
+    conversation: Conversation, me: Me, slots: list[Slot], text: Text | None, replaces: bytes = b""
+) -> Invitation:
+    return Invitation(
+        mailbox=conversation.log.mailbox,
+        write_key=conversation.write_key,
+        slots=slots,
+        start_seq=conversation.log.cursor,
+        log_hash=conversation.log.hash,
+        number=me.number,
+        transcript=me.transcript,
+        device_list=me.device_list,
+        text=text,
+        replaces=replaces,
+    )
+
+
+def _intro_blob(session: MlsSession, group: bytes, welcome: bytes, invitation: Invitation) -> bytes:
+    sealed = session.encrypt(group, encode(invitation), b"")
+    try:
+        return pad(encode(IntroWelcome(welcome, sealed)))
+    except TooLarge:
+        raise TooLarge("Make the first one shorter; the next may be longer.") from None
+
+
+def _introduce(mailboxes: Sequence[bytes], blob: bytes, about: bytes, tools: Tools) -> list[Outgoing]:
+    outgoing = []
+    for mailbox in mailboxes:
+        envelope_id = tools.random(16)
+        outgoing.append(Outgoing(Purpose.INTRODUCE, PostIntro(mailbox, envelope_id, blob), envelope_id, about))
+    return outgoing
+
+
+def _group_of(payload: IntroWelcome) -> bytes:
+    """The group id, which the Welcome has encrypted and the invitation's framing in the clear.
+
+    PrivateMessage, RFC 9420 section 6: version 2 bytes, wire format 2, length of the group id 1, group id.
+    """
+    return payload.invitation[5:37]
+
+
+def _join(session: MlsSession, payload: IntroWelcome) -> tuple[Invitation, int, int]:
+    staged = session.stage_welcome(payload.welcome)
+    if staged.group_id != _group_of(payload):
+        raise BadEnvelope("(an invitation to another group)")
+    session.accept_welcome(staged)
+    return *_open_invitation(session, staged.group_id, payload.invitation), staged.own_leaf
+
+
+def _at_once(other: Conversation, result: Invited) -> bool:
+    """Both sides have founded, and this one was not founded because the sender had lost the other one."""
+    return other.state in SENDING and not other.heard and other.id != result.replaces
+
+
+def _leave(old: Conversation) -> Outgoing:
+    return Outgoing(Purpose.LEAVE, RemoveReader(old.log.mailbox, old.read_key))
+
+
+def _open_invitation(session: MlsSession, group: bytes, sealed: bytes) -> tuple[Invitation, int]:
+    opened = session.process(group, sealed)
+    if not isinstance(opened, MlsApplication):
+        raise BadEnvelope("(no invitation)")
+    try:
+        invitation = APPLICATION.decode(opened.plaintext)
+    except BadRequest:
+        raise BadEnvelope("(no invitation)") from None
+    if not isinstance(invitation, Invitation):
+        raise BadEnvelope("(no invitation)")
+    return invitation, opened.leaf
+
+
+def _check_members(members: Sequence[MlsMember], me: Me, invitation: Invitation, sender: int) -> DeviceList:
+    by_leaf = {member.leaf: member for member in members}
+    inviter = identity_of(by_leaf[sender].credential)
+    accounts = {identity_of(member.credential) for member in members}
+    if accounts != {me.identity_public, inviter} or len(accounts) != 2:
+        raise BadKeyPackage("(the invitation is not from one other account)")
+    theirs = verify_device_list(invitation.device_list, inviter)
+    allowed = {inviter: theirs, me.identity_public: verify_device_list(me.device_list, me.identity_public)}
+    for member in members:
+        if member.signature_key not in allowed[identity_of(member.credential)].devices:
+            raise BadKeyPackage("(a device that is not on its account's list)")
+    return theirs
+
+
+def _requested(
+    session: MlsSession, group: bytes, own_leaf: int, invitation: Invitation, devices: DeviceList, tools: Tools
+) -> Conversation:
+    secret = next((slot.secret for slot in invitation.slots if slot.leaf == own_leaf), b"")
+    if not secret:
+        raise BadEnvelope("(an invitation without a slot for us)")
+    conversation = Conversation(
+        id=group,
+        state=ConversationState.REQUESTED,
+        peer=devices.identity_public,
+        write_key=invitation.write_key,
+        read_key=b"",
+        slot_secret=secret,
+        log=Log(invitation.mailbox, ReaderState.SLOT, invitation.start_seq, invitation.log_hash),
+        epoch_keys=[],
+        since=tools.now_ms,
+    )
+    return with_epoch_key(conversation, epoch_key(session, group))

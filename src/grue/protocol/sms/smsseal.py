@@ -1,0 +1,96 @@
+"""Inbound SMS, sealed to the account the moment it comes: what the server does, and what the device undoes.
+
+HPKE (RFC 9180), base mode, MLKEM768-X25519, HKDF-SHA256, ChaCha20-Poly1305; inside it the server's signature, or
+anybody who knows an account's public key could put an SMS into its intro mailbox.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
+
+from grue.errors import BadEnvelope, BadRequest
+from grue.protocol.conversation.contents import RECEIVED_SMS, SIGNED_SMS, IntroSms, ReceivedSms, SignedSms
+from grue.protocol.conversation.padding import pad
+from grue.protocol.wire import encode
+
+CONTEXT: Final = b"grue inbound sms v1"
+"""What the server signs under, and HPKE's `info`."""
+
+MLKEM_SEED: Final = 64
+MLKEM_PUBLIC: Final = 1184
+CURVE_BYTES: Final = 32
+
+SECRET_BYTES: Final = MLKEM_SEED + CURVE_BYTES
+"""Bytes of an account's secret: the ML-KEM seed, then the X25519 key. Any random bytes are one."""
+
+PUBLIC_BYTES: Final = MLKEM_PUBLIC + CURVE_BYTES
+"""Bytes of the public key, in the same order."""
+
+SUITE: Final = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+
+
+def public_of(secret: bytes) -> bytes:
+    """The public key of a secret of `SECRET_BYTES` random bytes: what a `DeviceList` carries."""
+    mlkem = MLKEM768PrivateKey.from_seed_bytes(secret[:MLKEM_SEED]).public_key()
+    curve = X25519PrivateKey.from_private_bytes(secret[MLKEM_SEED:]).public_key()
+    return mlkem.public_bytes_raw() + curve.public_bytes_raw()
+
+
+def check_public(public: bytes) -> None:
+    """Nothing, when SMS can be sealed to this key; 0.2 ms. Raises BadRequest."""
+    _encrypt(public, b"")
+
+
+def _encrypt(public: bytes, plaintext: bytes) -> bytes:
+    try:
+        key = MLKEM768X25519PublicKey(
+            MLKEM768PublicKey.from_public_bytes(public[:MLKEM_PUBLIC]),
+            X25519PublicKey.from_public_bytes(public[MLKEM_PUBLIC:]),
+        )
+        return SUITE.encrypt(plaintext, key, info=CONTEXT)
+    except ValueError:
+        # The length is wrong, or it is a point of the curve with which no secret can be agreed.
+        raise BadRequest("(that is no key to seal SMS to)") from None
+
+
+def seal_sms(public: bytes, sms: ReceivedSms, sign: Callable[[bytes], bytes]) -> bytes:
+    """The envelope for the account's intro mailbox, padded to a bucket. `sign` is the server's signing key.
+
+    Randomness is the system's, from inside HPKE. Raises BadRequest for a key that is none.
+    """
+    body = encode(sms)
+    signed = encode(SignedSms(body, sign(CONTEXT + body)))
+    return pad(encode(IntroSms(_encrypt(public, signed))))
+
+
+def open_sms(secret: bytes, server_public: bytes, number: str, sealed: bytes) -> ReceivedSms:
+    """Open `IntroSms.sealed`.
+
+    SMS-05 it was sealed to us. SMS-06 the pinned server signed it. SMS-07 it was sent to our number: whoever
+    gets an SMS holds the server's signature for it, and could seal it to somebody else. Raises BadEnvelope.
+    """
+    private = MLKEM768X25519PrivateKey(
+        MLKEM768PrivateKey.from_seed_bytes(secret[:MLKEM_SEED]),
+        X25519PrivateKey.from_private_bytes(secret[MLKEM_SEED:]),
+    )
+    try:
+        signed = SIGNED_SMS.decode(SUITE.decrypt(sealed, private, info=CONTEXT))
+        Ed25519PublicKey.from_public_bytes(server_public).verify(signed.signature, CONTEXT + signed.body)
+        sms = RECEIVED_SMS.decode(signed.body)
+    except (InvalidTag, InvalidSignature, BadRequest, ValueError):
+        raise BadEnvelope("(an SMS that the server did not seal)") from None
+    if sms.to != number:
+        raise BadEnvelope("(an SMS to another number)")
+    return sms

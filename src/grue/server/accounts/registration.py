@@ -1,0 +1,338 @@
+"""The registration role: a code by SMS, an account for whoever received it, and its record in the directory."""
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from weakref import WeakValueDictionary
+
+from grue.errors import (
+    BadKeyPackage,
+    BadRecord,
+    BadRequest,
+    CodeWrong,
+    GrueError,
+    MailboxConflict,
+    NotANumber,
+    NotPermitted,
+)
+from grue.protocol import numbers, wire
+from grue.protocol.conversation.devices import device_list_hash, verify_device_list
+from grue.protocol.directory.record import NONCE_BYTES, Record, RecordKey, open_record, seal
+from grue.protocol.registration import CODE_WINDOW
+from grue.server.accounts import keypackages
+from grue.server.accounts.codes import check_code, counted_for, make_code
+from grue.server.directory.directory import record_key
+from grue.server.mailboxes import mailboxes
+
+if TYPE_CHECKING:
+    from grue.server.app import Server
+    from grue.server.store.interface import Tx
+
+ACCOUNT_WEEKS: Final = 52
+"""Weeks an account lives after a check-in; its number may have another owner by then."""
+
+EXPIRED_AT_ONCE: Final = 200
+"""Accounts that one step of the sweep reads, a few milliseconds; it goes on until none is due."""
+
+SMS_TEXT: Final = "{code} is your Grue code. Nobody from Grue will ask you for it."
+"""One SMS of GSM-7 characters."""
+
+
+# --- requests -------------------------------------------------------------------------------------
+
+
+async def start(server: "Server", request: wire.RegisterStart) -> wire.CodeSent | wire.Refusal:
+    """Send a code to the number, if it may have one.
+
+    REGISTRATION-03 the number is a person's, in E.164 (NotANumber). REGISTRATION-04 there were fewer than `MAX_CODES`
+    within an hour (TooManyCodes), and it is not locked (TooManyGuesses). Raises also what `sms.send_code` raises.
+    """
+    from grue.server.sms import sms
+
+    if (refusal := _refuse_number(request.number)) is not None:
+        return refusal
+    now = int(server.clock())
+    counted = counted_for(server.keys, request.number, now)
+    counted.check_lock(now)
+    counted.take_code(request.identity_public, now)
+    code = make_code(server.keys, request.number, request.identity_public, now // CODE_WINDOW)
+    try:
+        await sms.send_code(server, request.number, SMS_TEXT.format(code=code))
+    except GrueError:
+        counted.give_back_code(request.identity_public, now)
+        raise
+    return wire.CodeSent(2 * CODE_WINDOW - now % CODE_WINDOW)
+
+
+async def finish(server: "Server", request: wire.RegisterFinish) -> wire.Registered | wire.Refusal:
+    """Create the account, or find the same identity's again; its record is in the directory on return.
+
+    REGISTRATION-03, and -06 for the code. REGISTRATION-05 the device list is signed by its identity key (BadRequest).
+    Then REGISTRATION-07 and -08 in `create`.
+    """
+    if (refusal := _refuse_number(request.number)) is not None:
+        return refusal
+    devices = _verified(request.device_list)
+    identity = devices.identity_public
+    now = int(server.clock())
+    window = check_code(server.keys, request.number, identity, request.code, now)
+    counted = counted_for(server.keys, request.number, now)
+    key = record_key(server.keys, request.number)
+    new = Creation(
+        account=server.random(16),
+        tag=key.tag,
+        devices=devices,
+        signed_list=request.device_list,
+        intro_read_hash=request.intro_read_hash,
+        incarnation=server.random(16),
+        intro_begin=intro_begin(server.random),
+        discoverable=request.discoverable,
+        week=server.week,
+        today=server.today,
+        again_only=counted.is_used(identity, window),
+    )
+    async with _one_at_a_time(server, key.tag):
+        account = await server.store.transact(create, new)
+        counted.use(identity, window)
+        await _publish(server, key, devices, request.device_list, request.discoverable)
+    return wire.Registered(account)
+
+
+async def check_in(server: "Server", account: bytes, request: wire.CheckIn) -> wire.Done:
+    """Keep an account alive, and put its present device list into the directory.
+
+    REGISTRATION-05, and REGISTRATION-09 the number and the identity are the account's (NotPermitted).
+    """
+    devices = _verified(request.device_list)
+    key = record_key(server.keys, request.number)
+    async with _one_at_a_time(server, key.tag):
+        await server.store.transact(
+            _update, account, key.tag, devices, request.device_list, request.discoverable, server.week
+        )
+        await _publish(server, key, devices, request.device_list, request.discoverable)
+    return wire.Done()
+
+
+async def delete_account(server: "Server", account: bytes) -> wire.Done:
+    """Remove the account with all that belongs to it."""
+    tag = await server.store.read(_tag_of_account, account)
+    if tag is not None:
+        async with _one_at_a_time(server, tag):
+            await _remove(server, account, tag)
+    return wire.Done()
+
+
+async def expire(server: "Server") -> None:
+    """Delete the accounts that have not checked in for `ACCOUNT_WEEKS`, a transaction each. Once a day is enough."""
+    while due := await server.store.read(_expired, server.week):
+        for account, tag in due:
+            async with _one_at_a_time(server, tag):
+                # It may have checked in while those before it were deleted.
+                if await server.store.read(_is_due, account, server.week):
+                    await _remove(server, account, tag)
+
+
+async def _remove(server: "Server", account: bytes, tag: bytes) -> None:
+    # The record first: after a crash in between, the account is still there to be deleted again.
+    await server.directory.remove(tag)
+    await server.store.transact(_delete, account)
+
+
+_LOCKS: Final[WeakValueDictionary[tuple[int, bytes], asyncio.Lock]] = WeakValueDictionary()
+
+
+def _one_at_a_time(server: "Server", tag: bytes) -> asyncio.Lock:
+    """Account and record change together for one number, or two registrations at once would leave one of each."""
+    return _LOCKS.setdefault((id(server), tag), asyncio.Lock())
+
+
+def _refuse_number(number: str) -> wire.Refusal | None:
+    """A refusal for what is no person's number in E.164; a mistyped number is no fault to be logged."""
+    try:
+        if numbers.parse(number) == number:
+            return None
+    except NotANumber as error:
+        return wire.Refusal(error.code)
+    return wire.Refusal(NotANumber.code)
+
+
+def _verified(signed: bytes) -> wire.DeviceList:
+    try:
+        return verify_device_list(signed)
+    except BadKeyPackage:
+        raise BadRequest("(the device list)") from None
+
+
+async def _publish(
+    server: "Server", key: RecordKey, devices: wire.DeviceList, signed: bytes, discoverable: bool
+) -> None:
+    """Put the record into the directory, or take it out; nothing when it says the same already."""
+    record = Record(devices.intro_mailbox, devices.identity_public, device_list_hash(signed))
+    if not discoverable:
+        await server.directory.remove(key.tag)
+    elif not _says(server.directory.find(key.tag), key, record):
+        await server.directory.put(seal(record, key, server.random(NONCE_BYTES)))
+
+
+def _says(sealed: bytes | None, key: RecordKey, record: Record) -> bool:
+    try:
+        return sealed is not None and open_record(sealed, key) == record
+    except BadRecord:
+        return False
+
+
+# --- transactions ---------------------------------------------------------------------------------
+
+
+class Creation(NamedTuple):
+    """An account to create, as far as it does not depend on what is there."""
+
+    account: bytes
+    tag: bytes
+    devices: wire.DeviceList
+    signed_list: bytes
+    intro_read_hash: bytes
+    incarnation: bytes
+    intro_begin: int
+    discoverable: bool
+    week: int
+    today: int
+    again_only: bool
+    """The code has served already: it may find an account, but not make one."""
+
+
+async def create(tx: "Tx", new: Creation) -> bytes:
+    """Create an account with its devices and its intro mailbox; returns its id, an earlier one if it is the same.
+
+    REGISTRATION-07 another identity's account under this number is removed: the code shows whose the number is now.
+    REGISTRATION-08 the intro mailbox and the devices are no other account's (MailboxConflict, NotPermitted), and the
+    device list is not older than the one stored (NotPermitted).
+    """
+    account = await _same_account(tx, new)
+    if account is None and new.again_only:
+        raise CodeWrong
+    await _check_intro(tx, account or new.account, new.devices.intro_mailbox)
+    if account is None:
+        account = new.account
+        await _insert(tx, new)
+    else:
+        await _update(tx, account, new.tag, new.devices, new.signed_list, new.discoverable, new.week)
+    intro = new.devices.intro_mailbox
+    await mailboxes.create_intro(tx, intro, new.intro_read_hash, new.incarnation, new.today, new.intro_begin)
+    return account
+
+
+def intro_begin(random: Callable[[int], bytes]) -> int:
+    """Where a new intro mailbox begins to count."""
+    return int.from_bytes(random(4), "big") >> 32 - mailboxes.INTRO_BEGIN_BITS
+
+
+async def _same_account(tx: "Tx", new: Creation) -> bytes | None:
+    row = await tx.row("SELECT account, identity_pub FROM account WHERE phone_tag = $1", new.tag)
+    return cast("bytes", row[0]) if row is not None and row[1] == new.devices.identity_public else None
+
+
+async def _check_intro(tx: "Tx", account: bytes, intro_mailbox: bytes) -> None:
+    row = await tx.row("SELECT account FROM account WHERE intro_mailbox = $1", intro_mailbox)
+    if row is not None and row[0] != account:
+        raise MailboxConflict
+
+
+async def _insert(tx: "Tx", new: Creation) -> None:
+    row = await tx.row("SELECT account FROM account WHERE phone_tag = $1", new.tag)
+    if row is not None:
+        await _delete(tx, cast("bytes", row[0]))
+    await tx.run(
+        "INSERT INTO account (account, phone_tag, identity_pub, hpke_pub, device_list, intro_mailbox, discoverable,"
+        " lock, expires_week) VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8)",
+        new.account,
+        new.tag,
+        new.devices.identity_public,
+        new.devices.hpke_public,
+        new.signed_list,
+        new.devices.intro_mailbox,
+        int(new.discoverable),
+        new.week + ACCOUNT_WEEKS,
+    )
+    await _set_devices(tx, new.account, new.devices.devices, new.week + ACCOUNT_WEEKS)
+
+
+async def _update(
+    tx: "Tx",
+    account: bytes,
+    tag: bytes,
+    devices: wire.DeviceList,
+    signed: bytes,
+    discoverable: bool,
+    week: int,
+) -> None:
+    row = await tx.row(
+        "SELECT phone_tag, identity_pub, intro_mailbox, device_list FROM account WHERE account = $1", account
+    )
+    if row is None or not hmac.compare_digest(cast("bytes", row[0]), tag) or row[1] != devices.identity_public:
+        raise NotPermitted
+    _check_newer(cast("bytes", row[3]), signed, devices.number)
+    if row[2] != devices.intro_mailbox:
+        raise MailboxConflict("(an account keeps its intro mailbox)")
+    await tx.run(
+        "UPDATE account SET hpke_pub = $2, device_list = $3, discoverable = $4, expires_week = $5 WHERE account = $1",
+        account,
+        devices.hpke_public,
+        signed,
+        int(discoverable),
+        week + ACCOUNT_WEEKS,
+    )
+    await _set_devices(tx, account, devices.devices, week + ACCOUNT_WEEKS)
+
+
+def _check_newer(stored: bytes, signed: bytes, number: int) -> None:
+    """A device list of the same number is the same; one of a lower number is a replay."""
+    if stored and signed != stored and number <= verify_device_list(stored).number:
+        raise NotPermitted("(an older device list)")
+
+
+async def _set_devices(tx: "Tx", account: bytes, devices: list[bytes], expires_week: int) -> None:
+    rows = await tx.rows("SELECT device_pub FROM device WHERE account = $1", account)
+    present = {cast("bytes", row[0]) for row in rows}
+    for gone in present - set(devices):
+        await tx.run("DELETE FROM device WHERE account = $1 AND device_pub = $2", account, gone)
+        await keypackages.delete(tx, gone)
+    for device in set(devices):
+        if device in present:
+            sql = "UPDATE device SET expires_week = $3 WHERE account = $1 AND device_pub = $2"
+        else:
+            await _check_unused(tx, device)
+            sql = "INSERT INTO device (account, device_pub, expires_week) VALUES ($1, $2, $3)"
+        await tx.run(sql, account, device, expires_week)
+
+
+async def _check_unused(tx: "Tx", device: bytes) -> None:
+    """Key packages are kept by device key: whoever listed another account's device could take them."""
+    used = "SELECT 1 FROM device WHERE device_pub = $1 UNION ALL SELECT 1 FROM key_package WHERE device_pub = $1"
+    if await tx.row(used, device) is not None:
+        raise NotPermitted
+
+
+async def _delete(tx: "Tx", account: bytes) -> None:
+    row = await tx.row("SELECT intro_mailbox FROM account WHERE account = $1", account)
+    if row is None:
+        return
+    await _set_devices(tx, account, [], 0)
+    await mailboxes.delete(tx, cast("bytes", row[0]))
+    await tx.run("DELETE FROM account WHERE account = $1", account)
+
+
+async def _tag_of_account(tx: "Tx", account: bytes) -> bytes | None:
+    row = await tx.row("SELECT phone_tag FROM account WHERE account = $1", account)
+    return cast("bytes", row[0]) if row else None
+
+
+async def _expired(tx: "Tx", week: int) -> list[tuple[bytes, bytes]]:
+    """Some accounts that are due, with their tags."""
+    sql = "SELECT account, phone_tag FROM account WHERE expires_week <= $1 LIMIT $2"
+    return cast("list[tuple[bytes, bytes]]", await tx.rows(sql, week, EXPIRED_AT_ONCE))
+
+
+async def _is_due(tx: "Tx", account: bytes, week: int) -> bool:
+    return await tx.row("SELECT 1 FROM account WHERE account = $1 AND expires_week <= $2", account, week) is not None

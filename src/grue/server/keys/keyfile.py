@@ -1,0 +1,44 @@
+"""Key files: only their owner reads them, they are there whole or not at all, and none is ever replaced."""
+
+import os
+import stat
+from pathlib import Path
+
+from grue.errors import UsageError
+from grue.server.store.disk import sync_directory
+
+
+def read_key_file(path: Path, magic: bytes, length: int) -> bytes:
+    """What stands in a key file behind its magic. Raises UsageError: others can read it, or it is none of this kind."""
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise UsageError(f"Others on this machine can read the key file {path}. Run `chmod 600 {path}`.")
+        contents = path.read_bytes()
+    except OSError:
+        raise UsageError(f"The key file {path} cannot be read.") from None
+    if not contents.startswith(magic) or len(contents) != len(magic) + length:
+        raise foreign(path)
+    return contents[len(magic) :]
+
+
+def create_key_file(path: Path, contents: bytes) -> None:
+    """Put the whole file there or nothing, and never replace one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        # Another process made it at the same moment; that one counts.
+        pass
+    finally:
+        temporary.unlink()
+    sync_directory(path.parent)
+
+
+def foreign(path: Path) -> UsageError:
+    return UsageError(f"{path} is not a key file of this version of Grue.")

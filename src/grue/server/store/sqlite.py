@@ -1,0 +1,469 @@
+"""`Store` on one SQLite file: one thread writes, one reads, and one fsync acknowledges a whole group.
+
+The writer takes everything that is queued, runs each transaction under a savepoint of its own inside one
+SQLite transaction, commits (which syncs the write-ahead log), and wakes all waiters at once. A group that
+cannot be committed as a whole is run again one by one, so that only the culprit fails.
+"""
+
+import asyncio
+import os
+import re
+import struct
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, Final, TypeVar, TypeVarTuple, cast
+
+import apsw
+
+from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError, ServerBusy, UsageError
+from grue.server.reporting import report
+from grue.server.store.interface import LATER_WITHIN, MAX_QUEUED, SCHEMA_VERSION, Row, Tx, Value, create_statements
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+APPLICATION_ID: Final = 0x67727565
+"""`grue`, in the file's header."""
+
+PAGE_BYTES: Final = 8192
+"""The smallest page whose leaf takes an envelope of 1 KiB: with 4096 each took an overflow page of its own."""
+
+MAX_BATCH: Final = 256
+"""Transactions in one group, so that the first in it does not wait for hundreds more."""
+
+CHECKPOINT_EVERY: Final = 60.0
+"""Seconds until deleted envelopes are gone from the write-ahead log too."""
+
+AUTOCHECKPOINT_PAGES: Final = 1000
+"""8 MiB of log before it is written back, between two groups: a pause of some milliseconds."""
+
+CACHE_KIB: Final = 16 * 1024
+"""Pages kept in memory by each of the two connections: the upper levels of a large database."""
+
+CHECKED_AT_START: Final = 64 << 20
+"""Bytes. A file up to this size is checked whole when it is opened; a larger one would delay the start."""
+
+TIDIED_UP_TO: Final = 64 << 20
+"""Bytes. A file up to this size is written anew by the sweep. A larger one would hold transactions up for too long; few
+of its rows share a page, so that where they lie says less of what came after what."""
+
+_HEADER: Final = struct.Struct(">16s44xI4xI")
+_MAGIC: Final = b"SQLite format 3\0"
+
+
+@lru_cache(maxsize=1024)
+def _numbered(sql: str) -> str:
+    return re.sub(r"\$(\d+)", r"?\1", sql)
+
+
+class _SqliteTx:
+    """`Tx` over one connection. Its coroutines never suspend."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+
+    async def row(self, sql: str, *args: Value) -> Row | None:
+        # Read to the end: a statement still in progress would stand in the way of the commit.
+        rows = self._cursor.execute(_numbered(sql), args).fetchall()
+        return cast("Row", rows[0]) if rows else None
+
+    async def rows(self, sql: str, *args: Value) -> list[Row]:
+        return cast("list[Row]", self._cursor.execute(_numbered(sql), args).fetchall())
+
+    async def run(self, sql: str, *args: Value) -> int:
+        self._cursor.execute(_numbered(sql), args)
+        return self._connection.changes()
+
+
+class _Job:
+    __slots__ = ("args", "error", "f", "future", "result")
+
+    def __init__(
+        self, f: Callable[..., Awaitable[object]], args: tuple[object, ...], future: asyncio.Future[Any] | None
+    ) -> None:
+        self.f = f
+        self.args = args
+        self.future = future
+        self.result: object = None
+        self.error: BaseException | None = None
+
+    def run(self, tx: Tx) -> None:
+        """Drive the coroutine to its end: nothing it may wait for ever suspends."""
+        coroutine = cast("Coroutine[object, None, object]", self.f(tx, *self.args))
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            self.result = end.value
+            return
+        coroutine.close()
+        raise RuntimeError("a transaction waited for something other than its tx")
+
+    def settle(self) -> None:
+        """Tell whoever waits."""
+        if self.future is None:
+            if self.error is not None and not isinstance(self.error, GrueError):
+                report(self.error)
+            return
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+def _mapped(error: BaseException, path: Path | None) -> BaseException:
+    """SQLite's errors as ours; what is none of SQLite's stays."""
+    if isinstance(error, apsw.FullError):
+        return DiskFull()
+    if isinstance(error, apsw.IOError | apsw.CantOpenError) and path is not None and _is_full(path):
+        return DiskFull()
+    if isinstance(error, apsw.CorruptError):
+        return CorruptDatabase()
+    if isinstance(error, apsw.NotADBError):
+        return ForeignDatabase()
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return ServerBusy(retry_after=1)
+    return error
+
+
+def _is_full(path: Path) -> bool:
+    space = os.statvfs(path.parent)
+    return space.f_bavail * space.f_frsize < 1 << 16
+
+
+class _Worker:
+    """A thread with a connection of its own that runs queued jobs in groups."""
+
+    def __init__(self, connection: apsw.Connection, path: Path | None, *, writes: bool) -> None:
+        self._connection = connection
+        self._path = path
+        self._tx = _SqliteTx(connection)
+        self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+        self._writes = writes
+        self._logged = False
+        self._checkpointed = monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._main, name="grue-writer" if writes else "grue-reader", daemon=True)
+        self._thread.start()
+
+    def put(self, job: _Job) -> None:
+        self._queue.put(job)
+
+    @property
+    def queued(self) -> int:
+        return self._queue.qsize()
+
+    async def close(self) -> None:
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _main(self) -> None:
+        open_ = True
+        while open_:
+            jobs, open_ = self._take()
+            if jobs:
+                self._group(jobs)
+                self._loop.call_soon_threadsafe(_settle, jobs)
+            if self._logged and (not open_ or self._patience() == 0):
+                self._checkpoint()
+        self._connection.close()
+
+    def _take(self) -> tuple[list[_Job], bool]:
+        """Everything queued up to `MAX_BATCH`, after waiting for the first; False once closed."""
+        jobs: list[_Job] = []
+        try:
+            job = self._queue.get(timeout=self._patience())
+            while job is not None:
+                jobs.append(job)
+                if len(jobs) == MAX_BATCH:
+                    return jobs, True
+                job = self._queue.get_nowait()
+        except Empty:
+            return jobs, True
+        return jobs, False
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for work before the log is cut; None when it is empty."""
+        if not self._logged:
+            return None
+        return max(0.0, self._checkpointed + CHECKPOINT_EVERY - monotonic())
+
+    def _group(self, jobs: list[_Job]) -> None:
+        try:
+            self._together(jobs)
+        except Exception as error:  # noqa: BLE001 -- every waiter has to learn of it
+            self._undo()
+            if len(jobs) == 1:
+                jobs[0].error = _mapped(error, self._path)
+                return
+            for job in jobs:
+                self._group([job])
+
+    def _together(self, jobs: list[_Job]) -> None:
+        execute = self._connection.execute
+        execute(self._begin)
+        if len(jobs) == 1:
+            jobs[0].error = None
+            jobs[0].run(self._tx)
+        else:
+            for job in jobs:
+                self._apart(job)
+        execute("COMMIT")
+        self._logged = self._writes
+
+    def _apart(self, job: _Job) -> None:
+        execute = self._connection.execute
+        execute("SAVEPOINT job")
+        job.error = None
+        try:
+            job.run(self._tx)
+        except Exception as error:
+            if not self._connection.in_transaction:
+                raise
+            execute("ROLLBACK TO job")
+            job.error = _mapped(error, self._path)
+        execute("RELEASE job")
+
+    def _undo(self) -> None:
+        if self._connection.in_transaction:
+            with suppress(apsw.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _checkpoint(self) -> None:
+        self._checkpointed = monotonic()
+        with suppress(apsw.Error):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._logged = False
+
+
+def _settle(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.settle()
+
+
+class SqliteStore:
+    """`Store` on a file, or on memory when `path` is None. Made by `open_store`."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        connections = [_connect(path)] if path is None else [_connect(path), _connect(path)]
+        self._writer = _Worker(connections[0], path, writes=True)
+        self._reader = self._writer if path is None else _Worker(connections[1], path, writes=False)
+        self._path = path
+        self._later: list[_Job] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def transact(self, f: Callable[[Tx, *Args], Awaitable[T]], *args: *Args) -> "asyncio.Future[T]":
+        """Run `f`, commit it to disk, and only then return its result."""
+        if self._writer.queued > MAX_QUEUED:
+            raise ServerBusy(retry_after=1)
+        if self._later:
+            self._hand_over()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._writer.put(_Job(f, args, future))
+        return future
+
+    def read(self, f: Callable[[Tx, *Args], Awaitable[T]], *args: *Args) -> "asyncio.Future[T]":
+        """Run `f` over a snapshot that holds everything committed before."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._reader.put(_Job(f, args, future))
+        return future
+
+    def later(self, f: Callable[[Tx, *Args], Awaitable[object]], *args: *Args) -> None:
+        """Run `f` with the next group commit, within `LATER_WITHIN`."""
+        self._later.append(_Job(f, args, None))
+        if self._timer is None:
+            self._timer = self._loop.call_later(LATER_WITHIN, self._hand_over)
+
+    async def flush(self) -> None:
+        """Return when everything given to `later` so far is on disk."""
+        await self.transact(_nothing)
+
+    async def tidy(self) -> None:
+        """Write a small file anew: rows lie in the order of their keys then, and nothing is free between them.
+
+        Without this the newest row lies lowest on its page, and what was added to an account lies far from the rest.
+        Transactions wait meanwhile. When the disk is full or busy, the next time does it.
+        """
+        await self.flush()
+        if self._path is not None and self._path.stat().st_size <= TIDIED_UP_TO:
+            await asyncio.to_thread(_write_anew, self._path)
+
+    async def close(self) -> None:
+        """Finish what is queued, write the log back into the file, and close it."""
+        self._hand_over()
+        if self._reader is not self._writer:
+            await self._reader.close()
+        await self._writer.close()
+
+    def _hand_over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for job in self._later:
+            self._writer.put(job)
+        self._later = []
+
+
+def _write_anew(path: Path) -> None:
+    with suppress(apsw.Error), closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        _set_up(connection)
+        connection.execute("VACUUM")
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+async def _nothing(_tx: Tx) -> None:
+    pass
+
+
+async def open_store(path: Path | None) -> SqliteStore:
+    """Open the database, creating it when there is none. Call within the event loop that will use it.
+
+    Raises ForeignDatabase for a file that is not ours or is newer, CorruptDatabase for a damaged one, DiskFull;
+    the file is as it was then.
+    """
+    try:
+        if path is not None:
+            if _is_ours(path):
+                _check_whole(path)
+                _bring_up_to_date(path)
+            else:
+                _create(path)
+        return SqliteStore(path)
+    except (apsw.Error, OSError) as error:
+        mapped = _mapped(error, path)
+        if isinstance(mapped, GrueError):
+            raise mapped from None
+        raise
+
+
+@contextmanager
+def opened_to_read(path: Path, *, served: bool) -> Iterator[apsw.Connection]:
+    """One snapshot of a database, which changes no file; beside a server (`served`) or of one that is stopped.
+
+    Raises UsageError when there is no database, or one that cannot be read without changing it; ForeignDatabase,
+    CorruptDatabase, ServerBusy.
+    """
+    if not _is_ours(path):
+        raise UsageError("There is no server's database in that directory.")
+    try:
+        with closing(apsw.Connection(_uri(path, served), flags=_READ)) as connection:
+            connection.set_busy_timeout(5000)
+            connection.execute("BEGIN")
+            yield connection
+    except apsw.Error as error:
+        raise _mapped(error, path) from None
+
+
+_READ: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+
+
+def _uri(path: Path, served: bool) -> str:
+    """How SQLite opens the file without writing beside it either."""
+    uri = path.resolve().as_uri() + "?mode=ro"
+    log, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+    if served:
+        return uri
+    if not log.exists() or not log.stat().st_size:
+        # Without a log nothing is missing in the file itself, and no index of one is made.
+        return uri + "&immutable=1"
+    if index.exists():
+        # A crash left both: the log is indexed anew, in memory.
+        return uri + "&readonly_shm=1"
+    raise UsageError("The database lacks a part of its log. Start the server on it once, and stop it.")
+
+
+def _is_ours(path: Path) -> bool:
+    """False when there is no database yet. Reads the header itself: SQLite would already write."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER.size)
+    except FileNotFoundError:
+        return False
+    if not header:
+        return False
+    if len(header) < _HEADER.size:
+        raise ForeignDatabase
+    magic, version, application = _HEADER.unpack(header)
+    if magic != _MAGIC or application != APPLICATION_ID or version > SCHEMA_VERSION:
+        raise ForeignDatabase
+    return True
+
+
+def _create(path: Path) -> None:
+    """Make the whole file beside its place and move it there, so that no half-made one is ever found."""
+    unborn = path.with_name(path.name + ".new")
+    unborn.unlink(missing_ok=True)
+    try:
+        with closing(apsw.Connection(str(unborn))) as connection:
+            connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+            _create_tables(connection)
+        _sync(unborn)
+        unborn.rename(path)
+    finally:
+        unborn.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _bring_up_to_date(path: Path) -> None:
+    """Give a file of an earlier version the tables that it lacks."""
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        if connection.pragma("user_version") < SCHEMA_VERSION:
+            _create_tables(connection)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _create_tables(connection: apsw.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in create_statements("STRICT, WITHOUT ROWID"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _connect(path: Path | None) -> apsw.Connection:
+    if path is None:
+        connection = apsw.Connection(":memory:")
+        _create_tables(connection)
+        return connection
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        _set_up(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_whole(path: Path) -> None:
+    """Look at every page of a small file. Raises CorruptDatabase."""
+    if path.stat().st_size <= CHECKED_AT_START:
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+            if connection.execute("PRAGMA quick_check(1)").get != "ok":
+                raise CorruptDatabase
+
+
+def _set_up(connection: apsw.Connection) -> None:
+    connection.set_busy_timeout(5000)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA secure_delete=ON")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
