@@ -1,7 +1,7 @@
 """The directory role: immutable base files, an overlay that is appended to, and the lookup key's evaluations.
 
 On disk, under DATA/directory: `<epoch>/manifest`, `<epoch>/base` and the table for private queries (`pir_table`),
-which never change once the epoch's folder is renamed into place; `<epoch>/overlay`, appended to; `head`, which is replaced
+which never change once the epoch's folder is renamed into place; `<epoch>/overlay`, appended to; `head`, replaced
 whole. A change is answered when overlay and head are on disk, in that order. What a crash leaves behind the head was
 never answered and is cut off; a base that no head names was never shown.
 """
