@@ -12,7 +12,7 @@ import pytest
 
 from grue.exposure.captures import RELAYED, load_events
 from grue.exposure.decode import messages
-from grue.exposure.linking import ANONYMOUS
+from grue.exposure.views import ANONYMOUS
 from grue.lab.demo import ALICE, BOB, CAROL
 from grue.protocol.directory.pir import TABLE_TIER, TIER_VARIABLE
 from grue.protocol.oblivious import REQUEST_SIZES

@@ -12,10 +12,10 @@ from grue.client.store.home import make_key
 from grue.client.transport.transport import Stream
 from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event, Piece, network_view
 from grue.exposure.facts import Finding
-from grue.exposure.linking import identifiers
 from grue.exposure.report import Row, report
 from grue.exposure.scanner.rest import at_any_time, at_rest
 from grue.exposure.truth import LookedUp, Person, Said, Truth
+from grue.exposure.views import identifiers
 from grue.protocol import wire
 from grue.server.sms.sms import Sms
 from grue.server.store.interface import TABLES, Tx

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from grue.exposure import linking
+from grue.exposure import views
 from grue.exposure.captures import CARRIER, CONTACT, NETWORK, SERVER_AT_REST, SERVER_LIVE, Capture, Event
 from grue.exposure.decode import messages
 from grue.exposure.facts import Verdict
@@ -39,7 +39,7 @@ def test_nobody_learns_which_numbers_are_looked_up(run: Run, observer: str) -> N
 
 def test_hits_and_misses_make_the_same_requests(run: Run) -> None:
     events = run.capture(SERVER_LIVE).events
-    first, *others = [linking.trace(events, lookup) for lookup in run.truth.lookups]
+    first, *others = [views.trace(events, lookup) for lookup in run.truth.lookups]
     assert len(set(others)) == 1
     # In tier 2 a private query comes last.
     assert [kind for _, kind, _ in others[0]][-2:] in (["Evaluate", "Evaluated"], ["Query", "Answers"])
@@ -98,7 +98,7 @@ def test_the_sender_is_not_in_what_a_post_carries(run: Run) -> None:
 
 def test_no_connection_that_posts_or_looks_up_names_its_account(run: Run) -> None:
     """The intro mailbox belongs to the account: to read it where one posts would put a name under every post."""
-    assert linking.named_beside_what_is_anonymous(run.capture(SERVER_LIVE).events, run.truth) == []
+    assert views.named_beside_what_is_anonymous(run.capture(SERVER_LIVE).events, run.truth) == []
 
 
 def test_every_envelope_has_one_of_four_sizes(run: Run) -> None:

@@ -121,7 +121,7 @@ def clocked(scale: int) -> Mutant:
 
 def sender_beside_mailbox(world: TappedWorld) -> None:
     """Whoever posts is written beside the mailbox, and so is whoever reads it: a table of who writes to whom."""
-    from grue.exposure.linking import identifiers
+    from grue.exposure.views import identifiers
 
     def row(request: wire.Message) -> tuple[Any, ...] | None:
         if not isinstance(request, wire.Post | wire.Fetch):

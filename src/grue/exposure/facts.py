@@ -6,13 +6,13 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from grue.exposure import linking
+from grue.exposure import views
 from grue.exposure.captures import Capture, Event, Piece
 from grue.exposure.decode import names
-from grue.exposure.linking import ENVELOPE_BYTES
 from grue.exposure.scanner import encodings
 from grue.exposure.scanner.needles import all_starts, by_start
 from grue.exposure.truth import LookedUp, Said, Truth
+from grue.exposure.views import ENVELOPE_BYTES
 
 
 class Verdict(StrEnum):
@@ -96,14 +96,14 @@ def looked_up(capture: Capture, truth: Truth) -> Finding:
 def whether_found(capture: Capture, truth: Truth) -> Finding:
     """Hits are told from misses when their requests differ in number, order, kind or size."""
     count = len(truth.lookups)
-    if linking.tells_hits_from_misses(capture.events, truth.lookups):
+    if views.tells_hits_from_misses(capture.events, truth.lookups):
         return Finding(Verdict.LEARNED, count, count, count, ("requests that differ",))
     return Finding(Verdict.NOT, of=count)
 
 
 def whose_request(capture: Capture, truth: Truth) -> Finding:
     """A name of an account on the connection by which it posts or looks up; the address is another fact."""
-    return _finding([linking.named_beside_what_is_anonymous(capture.events, truth)])
+    return _finding([views.named_beside_what_is_anonymous(capture.events, truth)])
 
 
 def message_text(capture: Capture, truth: Truth) -> Finding:
@@ -126,10 +126,10 @@ def who_wrote_to_whom(capture: Capture, truth: Truth) -> Finding:
     if side_by_side.verdict is Verdict.LEARNED:
         return side_by_side
     wanted = {(said.sender, said.to) for said in truth.messages}
-    linked = wanted & (linking.by_mailbox(capture.events) | linking.by_rows(capture.rows, truth))
+    linked = wanted & (views.by_mailbox(capture.events) | views.by_rows(capture.rows, truth))
     if linked:
         return Finding(Verdict.LEARNED, len(linked), len(wanted), len(linked), ("mailboxes and addresses",))
-    guessed = linking.by_timing(capture.events, truth)
+    guessed = views.by_timing(capture.events, truth)
     if guessed:
         return Finding(Verdict.GUESSED, len(guessed), len(wanted), len(guessed), ("times and sizes",))
     return side_by_side

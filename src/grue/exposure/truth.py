@@ -47,4 +47,4 @@ class Truth(msgspec.Struct, frozen=True):
     """Encrypted ones."""
     sms: list[Said]
     identifiers: dict[str, list[bytes]] = {}
-    """By number, what names the account on the wire; see `grue.exposure.linking.identifiers`."""
+    """By number, what names the account on the wire; see `grue.exposure.views.identifiers`."""

@@ -32,10 +32,10 @@ from grue.exposure.captures import (
     network_view,
     save_events,
 )
-from grue.exposure.linking import identifiers
 from grue.exposure.report import Row, as_markdown, report
 from grue.exposure.scanner.rest import at_any_time, at_rest
 from grue.exposure.truth import LookedUp, Person, Said, Truth
+from grue.exposure.views import identifiers
 from grue.lab.carrier import inject
 from grue.lab.processes import Done, Group, ProcessFailed, Running
 from grue.lab.recording_proxy import HttpTap, SmppTap
