@@ -18,7 +18,7 @@ import pytest
 
 from grue.lab.fill import fictional_numbers, fill
 from grue.protocol.directory.addressbook import BATCH, padded
-from grue.server.run import DATABASE
+from grue.server.store.files import DATABASE
 from tests.cli.play import PASSPHRASE, PATIENCE, Service, Stage
 
 pytestmark = pytest.mark.whole

@@ -11,7 +11,7 @@ from grue.protocol import numbers as typed
 from grue.protocol.directory.record import open_record
 from grue.server.directory.directory import Directory, record_key
 from grue.server.keys.keys import open_keys
-from grue.server.run import DATABASE, LOCK
+from grue.server.store.files import DATABASE, LOCK
 from grue.server.store.interface import Row, Tx
 from grue.server.store.sqlite import open_store
 

@@ -16,7 +16,7 @@ from grue.protocol.directory.record import RECORD_BYTES
 from grue.server.directory import inspection
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import open_keys
-from grue.server.run import locked
+from grue.server.store.files import locked
 
 pytestmark = pytest.mark.whole
 

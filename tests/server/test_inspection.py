@@ -14,7 +14,7 @@ from grue.protocol.directory.record import RECORD_BYTES
 from grue.server.directory import inspection, pir_table
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import open_keys
-from grue.server.run import locked
+from grue.server.store.files import locked
 
 OF_THE_TABLE = ("pir", "hint_hash", "fences_hash", "top_hash")
 

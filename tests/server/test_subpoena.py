@@ -17,7 +17,7 @@ from grue.server.accounts.registration import delete_account
 from grue.server.demands.subpoena import NOT_DESCRIBED, Answer, gather
 from grue.server.directory.directory import record_key
 from grue.server.keys.keys import open_keys
-from grue.server.run import LOCK, locked
+from grue.server.store.files import LOCK, locked
 from grue.server.store.interface import TABLES
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
 

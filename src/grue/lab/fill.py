@@ -24,6 +24,7 @@ from grue.protocol.directory.record import NONCE_BYTES, Record, derive, seal
 from grue.server.accounts.registration import Creation, create, intro_begin
 from grue.server.directory.directory import Directory, outputs
 from grue.server.keys.keys import open_keys
+from grue.server.store.files import DATABASE, LOCK
 from grue.server.store.interface import Store, Tx
 from grue.server.store.sqlite import open_store
 
@@ -78,8 +79,6 @@ def fill(data: Path, count: int, seed: int = 0) -> list[str]:
 
 async def filled(data: Path, count: int, seed: int = 0) -> list[str]:
     """`fill` within an event loop."""
-    from grue.server.run import DATABASE, LOCK  # here, because it imports all of the server
-
     chosen = numbers(count, seed)
     with _locked(data, LOCK):
         keys = open_keys(data)

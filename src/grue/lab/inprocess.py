@@ -17,8 +17,8 @@ from grue.server.app import Server
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import open_keys
 from grue.server.mailboxes.blobs import Blobs
-from grue.server.run import BLOBS, DATABASE
 from grue.server.sms.sms import Event, Sms, SmsRole
+from grue.server.store.files import BLOBS, DATABASE
 from grue.server.store.interface import Store
 from grue.server.store.sqlite import open_store
 

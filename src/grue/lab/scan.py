@@ -17,7 +17,7 @@ from grue.protocol.directory.record import derive
 from grue.protocol.registration import CODE_WINDOW
 from grue.server.accounts.codes import code_input, counted_input
 from grue.server.keys.keys import DIRECTORY, DIRECTORY_KEY, SERVER_KEY, Keys
-from grue.server.run import DATABASE
+from grue.server.store.files import DATABASE
 
 KEY_BYTES: Final = 32
 """Bytes of each key in a key file."""

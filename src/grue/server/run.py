@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from grue.server.app import Server
 from grue.server.clock import SteadyClock
@@ -17,12 +17,8 @@ from grue.server.mailboxes.blobs import MAX_BLOB_BYTES, Blobs
 from grue.server.replica.replicas import Replicas
 from grue.server.reporting import report
 from grue.server.sms.sms import SMS_A_DAY, SmsRole, open_gateway
-from grue.server.store import disk
+from grue.server.store.files import BLOBS, DATABASE, locked
 from grue.server.store.sqlite import open_store
-
-DATABASE: Final = "server.db"
-LOCK: Final = "server.lock"
-BLOBS: Final = "blobs"
 
 SWEEP_EVERY: Final = 6 * 3600
 """Seconds between two sweeps of what has expired; expiry counts in days."""
@@ -154,8 +150,3 @@ def _report_from_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any])
     """What the loop would log by itself holds addresses."""
     if (error := context.get("exception")) is not None:
         report(error)
-
-
-def locked(data: Path) -> IO[bytes]:
-    """Hold the directory for this process. Two servers would not see each other's streams. Raises UsageError."""
-    return disk.locked(data, LOCK, "server")

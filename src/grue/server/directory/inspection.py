@@ -21,7 +21,7 @@ from grue.server.directory import base, pir_table
 from grue.server.directory.directory import Directory
 from grue.server.directory.pir_table import Told
 from grue.server.keys.keys import DIRECTORY, open_keys
-from grue.server.run import locked
+from grue.server.store.files import locked
 
 FILES: Final = ("manifest", "base", "overlay", pir_table.PACKED, *PRIVATE_FILES)
 """Those of an epoch, in the order in which they are listed."""
