@@ -53,7 +53,7 @@ async def _redeem(data: Path) -> float:
         # Between two, so that neither the waiting nor the one before counts.
         await asyncio.sleep(0.01)
         start = time.process_time()
-        _, spent = await tokens.check(server, spend)
+        _, spent = await tokens.check(server.context, spend)
         assert not await store.transact(tokens.take, spent)
         times.append((time.process_time() - start) / wire.TOKEN_BATCH * 1e6)
     await store.close()

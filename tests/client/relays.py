@@ -17,7 +17,7 @@ from grue.server import http
 from grue.server.app import Server
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import Keys
-from grue.server.oblivious.ohttp_gateway import Gateway
+from grue.server.oblivious.ohttp_gateway import OhttpKeys
 from tests.server.kit import Clock, TestServer, serving
 
 Behave = Callable[[bytes], Awaitable[web.Response]]
@@ -92,7 +92,7 @@ class Way:
 
 def strangers_key(to: Way) -> Callable[[], Awaitable[web.Response]]:
     """What hands out a key that another server has signed."""
-    stranger = Gateway(Keys.generate().signing, to.server.clock)
+    stranger = OhttpKeys(Keys.generate().signing, to.server.clock)
 
     async def hand_out() -> web.Response:
         return web.Response(body=stranger.key_file())

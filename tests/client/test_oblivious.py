@@ -31,7 +31,7 @@ from grue.errors import (
 from grue.protocol import oblivious, wire
 from grue.protocol.directory.directory import HEAD_PATH
 from grue.protocol.tokens import Purpose, epoch_of
-from grue.server.oblivious.ohttp_gateway import Gateway
+from grue.server.oblivious.ohttp_gateway import OhttpKeys
 from tests.client.relays import Socks, Way, always, strangers_key
 from tests.server.kit import BLOB, Box
 
@@ -196,21 +196,21 @@ async def test_gateway_07_who_is_refused_gets_another_key_when_everybody_does(
     passed = Passed()
     endpoint = Endpoint(to.url, to.server.keys.server_public, TransportSettings(relay=to.relay.url))
     one, other = (ObliviousTransport(endpoint, to.server.clock, passed) for _ in range(2))
-    to.relay.common, to.relay.copy = 50, to.server.gateway.key_file()
+    to.relay.common, to.relay.copy = 50, to.server.ohttp_keys.key_file()
     for transport in (one, other):
         await transport.file(HEAD_PATH)
-    old, to.server.gateway = to.server.gateway, Gateway(to.server.keys.signing, to.server.clock)
+    old, to.server.ohttp_keys = to.server.ohttp_keys, OhttpKeys(to.server.keys.signing, to.server.clock)
     with pytest.raises(ServerBusy) as caught:
         await one.anonymous(box.posting())
     assert (caught.value.retry_after, to.relay.keys_given) == (50, 3), "it asks the relay, which has the same for it"
     passed.now = 49.9
     if not started_anew:
-        to.server.gateway, cheated = old, to.server.gateway
+        to.server.ohttp_keys, cheated = old, to.server.ohttp_keys
         for transport in (one, other):
             await transport.anonymous(box.posting())
-        to.server.gateway = cheated
+        to.server.ohttp_keys = cheated
     assert to.relay.keys_given == 3
-    passed.now, to.relay.copy = 50, to.server.gateway.key_file()
+    passed.now, to.relay.copy = 50, to.server.ohttp_keys.key_file()
     for transport in (one, other):
         await transport.anonymous(box.posting())
     assert to.relay.keys_given == 5, "both seal to the new key, whoever it was made for"

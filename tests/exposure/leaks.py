@@ -16,12 +16,12 @@ from grue.protocol import wire
 from grue.protocol.blobs import Sealing
 from grue.protocol.registration import CODE_WINDOW
 from grue.server import app
-from grue.server.accounts import registration
 from grue.server.accounts.codes import code_input
-from grue.server.app import Server
+from grue.server.accounts.registration import Registration
 from grue.server.directory.directory import record_key
 from grue.server.mailboxes import mailboxes
 from grue.server.sms import sms
+from grue.server.sms.gateway import Inbound
 from grue.server.store import sqlite
 from grue.server.store.interface import Tx, Value
 from tests.exposure.scanned import (
@@ -86,15 +86,26 @@ def after(owner: Any, name: str, then: Callable[..., Awaitable[object]]) -> Spoi
     return spoil
 
 
-def registering(then: Callable[[ScannedWorld, Server, str], Awaitable[object]]) -> Spoil:
+def registering(then: Callable[[ScannedWorld, str], Awaitable[object]]) -> Spoil:
     """For each number that asks for a code."""
 
-    async def with_number(world: ScannedWorld, server: Server, request: wire.RegisterStart) -> None:
-        await then(world, server, request.number)
+    async def with_number(world: ScannedWorld, _role: Registration, request: wire.RegisterStart) -> None:
+        await then(world, request.number)
 
-    spoil = after(registration, "start", with_number)
+    spoil = after(Registration, "start", with_number)
     _AT_REGISTRATION.add(spoil)
     return spoil
+
+
+def sending(then: Callable[[ScannedWorld, wire.SendSms], Awaitable[object]]) -> Spoil:
+    """For each SMS that an account sends."""
+
+    async def with_request(
+        world: ScannedWorld, _context: object, _role: object, _account: bytes, request: wire.SendSms
+    ) -> None:
+        await then(world, request)
+
+    return after(sms, "send", with_request)
 
 
 _AT_REGISTRATION: Final[set[Spoil]] = set()
@@ -124,8 +135,8 @@ async def insert(tx: Tx, *values: Value) -> None:
 def row_of(value: Callable[[ScannedWorld, str], Value]) -> Spoil:
     """A table that gets a row for each number that registers."""
 
-    async def then(world: ScannedWorld, server: Server, number: str) -> None:
-        await server.store.transact(insert, value(world, number))
+    async def then(world: ScannedWorld, number: str) -> None:
+        await world.server.store.transact(insert, value(world, number))
 
     return registering(then)
 
@@ -142,7 +153,7 @@ def row_posted(value: Callable[[ScannedWorld], Value]) -> Spoil:
 def line_of(line: Callable[[ScannedWorld, str], str]) -> Spoil:
     """A log that gets a line for each number that registers."""
 
-    async def then(world: ScannedWorld, _server: Server, number: str) -> None:
+    async def then(world: ScannedWorld, number: str) -> None:
         log.warning("%s", line(world, number))
 
     return registering(then)
@@ -151,7 +162,7 @@ def line_of(line: Callable[[ScannedWorld, str], str]) -> Spoil:
 def file_of(path: str, contents: Callable[[ScannedWorld, str], bytes]) -> Spoil:
     """A file on the server's machine, appended to for each number; the path is a pattern for the number."""
 
-    async def then(world: ScannedWorld, _server: Server, number: str) -> None:
+    async def then(world: ScannedWorld, number: str) -> None:
         file = world.host / path.format(number.lstrip("+"))
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("ab") as out:
@@ -214,7 +225,7 @@ def text_of_exceptions(world: ScannedWorld, patch: pytest.MonkeyPatch) -> None:
     async def fails(number: str) -> wire.Message:
         raise ValueError(f"no route to {number}")
 
-    async def then(_world: ScannedWorld, _server: Server, number: str) -> None:
+    async def then(_world: ScannedWorld, number: str) -> None:
         await app._answered(fails(number))
 
     patch.setattr(app, "report", lambda error: log.error("%s: %s", type(error).__name__, error))
@@ -243,8 +254,8 @@ async def milliseconds(world: ScannedWorld, _tx: Tx) -> Value:
     return int(world.clock() * 1000)
 
 
-async def lookups(_world: ScannedWorld, server: Server, *_rest: object) -> None:
-    await server.store.transact(insert, ALICE, "lookup")
+async def lookups(world: ScannedWorld, *_rest: object) -> None:
+    await world.server.store.transact(insert, ALICE, "lookup")
 
 
 async def intro_beside_conversation(_world: ScannedWorld, tx: Tx, request: wire.CreateMailbox, *_rest: object) -> None:
@@ -252,7 +263,7 @@ async def intro_beside_conversation(_world: ScannedWorld, tx: Tx, request: wire.
         await insert(tx, intro, request.mailbox)
 
 
-async def mac_of_code_kept(world: ScannedWorld, server: Server, request: wire.RegisterFinish) -> None:
+async def mac_of_code_kept(world: ScannedWorld, _role: Registration, request: wire.RegisterFinish) -> None:
     """All 16 bytes from which a code's six digits are made."""
 
     async def keep(tx: Tx) -> None:
@@ -261,28 +272,28 @@ async def mac_of_code_kept(world: ScannedWorld, server: Server, request: wire.Re
         message = code_input(request.number, cast("bytes", row[0]), int(world.clock()) // CODE_WINDOW)
         await insert(tx, hmac.digest(server_key(world), message, "sha256")[:16])
 
-    await server.store.transact(keep)
+    await world.server.store.transact(keep)
 
 
-async def sms_kept(_world: ScannedWorld, server: Server, _account: bytes, request: wire.SendSms) -> None:
-    await server.store.transact(insert, request.id, "sent", request.text)
+async def sms_kept(world: ScannedWorld, request: wire.SendSms) -> None:
+    await world.server.store.transact(insert, request.id, "sent", request.text)
 
 
-async def sms_numbers_kept(_world: ScannedWorld, server: Server, _account: bytes, request: wire.SendSms) -> None:
-    await server.store.transact(insert, request.sender, request.to)
+async def sms_numbers_kept(world: ScannedWorld, request: wire.SendSms) -> None:
+    await world.server.store.transact(insert, request.sender, request.to)
 
 
-async def inbound_kept(_world: ScannedWorld, server: Server, inbound: sms.Inbound) -> None:
-    await server.store.transact(insert, inbound.text)
+async def inbound_kept(world: ScannedWorld, _context: object, _mailboxes: object, inbound: Inbound) -> None:
+    await world.server.store.transact(insert, inbound.text)
 
 
-async def sms_as_the_radio_has_it(world: ScannedWorld, _server: Server, _account: bytes, request: wire.SendSms) -> None:
+async def sms_as_the_radio_has_it(world: ScannedWorld, request: wire.SendSms) -> None:
     (world.host / "pdu.dat").write_bytes(_septets(request.text))
 
 
 def kept_code(form: Callable[[str], Value]) -> Spoil:
-    async def then(_world: ScannedWorld, server: Server, _number: str, text: str) -> None:
-        await server.store.transact(insert, form(text[:6]))
+    async def then(world: ScannedWorld, _role: object, _number: str, text: str) -> None:
+        await world.server.store.transact(insert, form(text[:6]))
 
     return after(sms, "send_code", then)
 
@@ -310,37 +321,37 @@ def careless(patch: pytest.MonkeyPatch) -> None:
 
 
 def row_deleted(world: ScannedWorld, patch: pytest.MonkeyPatch) -> None:
-    async def then(_world: ScannedWorld, server: Server, number: str) -> None:
-        await server.store.transact(deleted_row, number)
+    async def then(world: ScannedWorld, number: str) -> None:
+        await world.server.store.transact(deleted_row, number)
 
     careless(patch)
     registering(then)(world, patch)
 
 
 def page_freed(world: ScannedWorld, patch: pytest.MonkeyPatch) -> None:
-    async def then(_world: ScannedWorld, server: Server, _account: bytes, request: wire.SendSms) -> None:
-        await server.store.transact(dropped_table, request.sender)
+    async def then(world: ScannedWorld, request: wire.SendSms) -> None:
+        await world.server.store.transact(dropped_table, request.sender)
 
     careless(patch)
-    after(sms, "send", then)(world, patch)
+    sending(then)(world, patch)
 
 
 def log_never_cut(world: ScannedWorld, patch: pytest.MonkeyPatch) -> None:
     """A number passes through a table, as it may; but the log keeps it."""
 
-    async def then(_world: ScannedWorld, server: Server, number: str) -> None:
-        await server.store.transact(insert, number)
-        await server.store.transact(deleted_row, number)
+    async def then(world: ScannedWorld, number: str) -> None:
+        await world.server.store.transact(insert, number)
+        await world.server.store.transact(deleted_row, number)
 
     patch.setattr(sqlite._Worker, "_checkpoint", lambda _self: None)
     registering(then)(world, patch)
 
 
-async def table_named_after(_world: ScannedWorld, server: Server, number: str) -> None:
+async def table_named_after(world: ScannedWorld, number: str) -> None:
     async def create(tx: Tx) -> None:
         await tx.run(f"CREATE TABLE IF NOT EXISTS of{number.lstrip('+')} (a)")
 
-    await server.store.transact(create)
+    await world.server.store.transact(create)
 
 
 def attachment_opened(_world: ScannedWorld, patch: pytest.MonkeyPatch) -> None:
@@ -348,23 +359,24 @@ def attachment_opened(_world: ScannedWorld, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Sealing, "seal", lambda self, n, contents: contents.ljust(self.part_bytes(n), b"\0"))
 
 
-async def mailbox_named_after(_world: ScannedWorld, server: Server, number: str) -> None:
+async def mailbox_named_after(world: ScannedWorld, number: str) -> None:
     mailbox = number.encode().ljust(32, b"=")
-    await server.store.transact(mailboxes.create_intro, mailbox, bytes(32), bytes(16), server.today)
+    await world.server.store.transact(mailboxes.create_intro, mailbox, bytes(32), bytes(16), world.server.context.today)
 
 
-def account_named_after(_world: ScannedWorld, patch: pytest.MonkeyPatch) -> None:
-    finish = registration.finish
+def account_named_after(world: ScannedWorld, patch: pytest.MonkeyPatch) -> None:
+    finish = Registration.finish
 
-    async def telling(server: Server, request: wire.RegisterFinish) -> wire.Registered | wire.Refusal:
-        random = server.random
-        server.random = lambda length: request.number.encode().ljust(16, b"=") if length == 16 else random(length)
+    async def telling(role: Registration, request: wire.RegisterFinish) -> wire.Registered | wire.Refusal:
+        context = world.server.context
+        random = context.random
+        context.random = lambda length: request.number.encode().ljust(16, b"=") if length == 16 else random(length)
         try:
-            return await finish(server, request)
+            return await finish(role, request)
         finally:
-            server.random = random
+            context.random = random
 
-    patch.setattr(registration, "finish", telling)
+    patch.setattr(Registration, "finish", telling)
 
 
 def addresses(number: str, address: str) -> bytes:

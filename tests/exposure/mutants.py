@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from grue.exposure.scanner import encodings, surfaces
 from grue.exposure.scanner.encodings import _varint
-from grue.server.accounts import registration
+from grue.server.accounts.registration import Registration
 from grue.server.directory import directory
 from grue.server.directory.directory import record_key
 from grue.server.mailboxes import mailboxes
@@ -53,6 +53,7 @@ from tests.exposure.leaks import (
     row_deleted,
     row_of,
     sender,
+    sending,
     server_key,
     sms_as_the_radio_has_it,
     sms_kept,
@@ -153,7 +154,7 @@ MUTANTS: Final = [
     ),
     Mutant(
         "MAC of a code",
-        after(registration, "finish", mac_of_code_kept),
+        after(Registration, "finish", mac_of_code_kept),
         ALICE,
         surfaces.ROW,
         "leak.a",
@@ -224,7 +225,7 @@ MUTANTS: Final = [
     ),
     Mutant(
         "both numbers in a row",
-        after(sms, "send", sms_numbers_kept),
+        sending(sms_numbers_kept),
         f"{ALICE} and {CAROL}",
         surfaces.ROW,
         "leak.",
@@ -255,13 +256,13 @@ MUTANTS: Final = [
     ),
     when_posting("time as a float", lambda w: w.clock(), BEGUN, "a time"),
     # SMS and codes.
-    Mutant("text of an SMS", after(sms, "send", sms_kept), GREEN, surfaces.ROW, "leak.c", "text"),
+    Mutant("text of an SMS", sending(sms_kept), GREEN, surfaces.ROW, "leak.c", "text"),
     Mutant(
         "text of an SMS that came", after(sms, "_stored", inbound_kept), GREEN_ANSWER, surfaces.ROW, "leak.a", "text"
     ),
     Mutant(
         "SMS as the radio has it",
-        after(sms, "send", sms_as_the_radio_has_it),
+        sending(sms_as_the_radio_has_it),
         GREEN,
         surfaces.FILE,
         "pdu.dat",

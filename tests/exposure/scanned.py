@@ -16,6 +16,7 @@ from grue.client.store.home import make_key
 from grue.exposure.scanner.scan import ADDRESS, INSTANT, NUMBER, TEXT, Canary, Hit, Together, name
 from grue.lab.scan import scan, secrets_of
 from grue.protocol import wire
+from grue.server import chores
 from grue.server.store.interface import Tx
 from tests.world.memory import PASSPHRASE, MemoryTransport, MemoryWorld, take
 
@@ -91,7 +92,7 @@ class ScannedWorld(MemoryWorld):
     async def day_later(self) -> None:
         """The chores are done, and the log was cut."""
         await self.pass_days(1)
-        await self.server.sweep()
+        await chores.sweep(self.server)
         await self.log_cut()
 
     async def log_cut(self) -> None:

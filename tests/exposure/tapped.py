@@ -17,7 +17,7 @@ from grue.exposure.scanner.rest import at_any_time, at_rest
 from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.exposure.views import identifiers
 from grue.protocol import wire
-from grue.server.sms.sms import Sms
+from grue.server.sms.gateway import Sms
 from grue.server.store.interface import TABLES, Tx
 from tests.world.memory import PASSPHRASE, MemoryStream, MemoryTransport, MemoryWorld
 

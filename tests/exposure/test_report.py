@@ -269,7 +269,7 @@ async def test_a_carrier_that_is_given_an_encrypted_message_changes_the_table(tm
         say = world._say
 
         async def both_ways(speaker: Any, listener: Any, sender: str, to: str, text: str) -> Any:
-            from grue.server.sms.sms import Sms
+            from grue.server.sms.gateway import Sms
 
             await world.carrier.submit(Sms(sender, to, text))
             return await say(speaker, listener, sender, to, text)

@@ -166,9 +166,9 @@ async def test_by_a_relay_the_server_is_given_no_address_with_what_is_anonymous(
 @pytest.mark.parametrize("length", [10, 1116, 1537, 16520, 200_000])
 async def test_sealed_sizes_are_those_of_what_is_really_sealed(tmp_path: Path, length: int) -> None:
     async with World(tmp_path, NOW) as world:
-        config = wire.GATEWAY_KEY.decode(wire.SIGNED_FILE.decode(world.server.gateway.key_file()).body).config
+        config = wire.GATEWAY_KEY.decode(wire.SIGNED_FILE.decode(world.server.ohttp_keys.key_file()).body).config
         sealed = oblivious.seal_request(config, bytes(length))
-        opened = world.server.gateway.open(sealed.data)
+        opened = world.server.ohttp_keys.open(sealed.data)
         assert not isinstance(opened, Reply)
         answered = oblivious.seal_response(opened[0], 200, bytes(length))
     assert sealed_size(length, up=True) == len(sealed.data)

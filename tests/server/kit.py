@@ -11,7 +11,9 @@ from typing import Any, cast
 from grue.lab.mint import mint, paid
 from grue.protocol import wire
 from grue.protocol.tokens import Purpose, epoch_of, spend
-from grue.server.app import DAY, Server
+from grue.server import chores
+from grue.server.app import Server
+from grue.server.clock import DAY
 from grue.server.keys.keys import Keys
 from grue.server.mailboxes.blobs import Blobs
 from grue.server.mailboxes.streams import Stream
@@ -54,11 +56,24 @@ class TestServer(Server):
 
     def __init__(self, store: Store, clock: Clock | None = None, **roles: Any) -> None:
         nobody = {"keys": Keys.generate(), "directory": cast("Any", None), "blobs": _NoBlobs()}
-        super().__init__(store, clock=clock or Clock(), **(nobody | roles))
+        self.clock = clock or Clock()
+        super().__init__(store, clock=self.clock, **(nobody | roles))
+        # Today, so that tests can count days; the real one has a test of its own.
+        self.context.blurred_day = lambda: self.context.today  # type: ignore[method-assign]
 
-    def blurred_day(self) -> int:
-        """Today, so that tests can count days; `Server`'s own has a test of its own."""
-        return self.today
+    @property
+    def today(self) -> int:
+        return self.context.today
+
+    @property
+    def week(self) -> int:
+        return self.context.week
+
+    async def sweep(self) -> None:
+        await chores.sweep(self)
+
+    async def after_restore(self) -> None:
+        await chores.after_restore(self)
 
     async def ask(self, request: wire.Message) -> Any:
         """The answer to an anonymous request, with tokens for what it costs."""

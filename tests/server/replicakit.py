@@ -152,6 +152,6 @@ async def passing_on(host: Host, *urls: str, clock: Callable[[], float] | None =
     """A server that passes queries on to these replicas."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(keys=host.keys, directory=host.directory))
-        server.replicas = Replicas(urls, host.key, clock or (lambda: 0.0))
-        await stack.enter_async_context(server.replicas.connected())
+        server.queries.helpers = replicas = Replicas(urls, host.key, clock or (lambda: 0.0))
+        await stack.enter_async_context(replicas.connected())
         yield server

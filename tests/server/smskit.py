@@ -15,9 +15,9 @@ pytest.importorskip("aiosmpplib")
 
 from grue.lab.carrier import carrier
 from grue.lab.smsc import Behaviour, Mode
+from grue.server.sms.gateway import Event, Inbound, Receipt, Sms
 from grue.server.sms.smpp import Config, SmppGateway
 from grue.server.sms.smppsession import Timing
-from grue.server.sms.sms import Event, Inbound, Receipt, Sms
 
 ANN, BEN, CAT = "+447700900001", "+447700900002", "+447700900003"
 PATIENT = Timing(answer=10, bind=10, start=10, back_off=0.01, back_off_max=0.02, window=10, stop=5, unbind=0.05)
@@ -92,7 +92,7 @@ class Gateway(SmppGateway):
         return {event.id: event.state for event in self.came if isinstance(event, Receipt)}
 
     async def bound(self) -> None:
-        await eventually(lambda: self.condition == "bound")
+        await eventually(lambda: self.health == "bound")
 
     async def text(self, to: str = BEN, text: str = "hello") -> str:
         return await self.submit(Sms(ANN, to, text))

@@ -15,7 +15,8 @@ from grue.errors import DiskFull
 from grue.lab.mint import mint, paid
 from grue.protocol import wire
 from grue.protocol.tokens import Purpose, epoch_of, spend
-from grue.server.app import DAY, Server
+from grue.server.clock import DAY
+from grue.server.context import Context
 from grue.server.keys.keys import open_keys
 from grue.server.mailboxes import blobs
 from grue.server.mailboxes.blobs import BLOB_DAYS, Blobs, blob_name
@@ -198,7 +199,7 @@ async def test_what_is_put_again_after_its_day_stays_as_long_as_any_other(server
 
 
 async def test_the_day_of_expiry_is_one_of_two_by_chance(server: TestServer) -> None:
-    server.blurred_day = lambda: Server.blurred_day(server)  # type: ignore[method-assign]
+    server.context.blurred_day = lambda: Context.blurred_day(server.context)  # type: ignore[method-assign]
     for _ in range(40):
         await server.ask(putting())
     days = {row[2] - server.today for row in await server.store.read(_rows)}
@@ -289,7 +290,7 @@ async def test_a_crash_between_the_end_of_a_file_and_of_its_row_leaves_a_row_tha
         with monkeypatch.context() as patch:
             patch.setattr(server.store, "transact", crash)
             with pytest.raises(Crash):
-                await blobs.expire(server)
+                await blobs.expire(server.context, server.blobs)
         assert files(tmp_path) == []
         assert len(await server.store.read(_rows)) == 1
         await server.sweep()
@@ -308,7 +309,9 @@ async def test_a_row_whose_file_is_lost_refuses_and_takes_the_part_again(server:
 async def test_a_sweep_meanwhile_removes_nothing_that_is_being_put(server: TestServer) -> None:
     requests = [putting() for _ in range(20)]
     _, *answers = await asyncio.gather(
-        blobs.expire(server), *(server.ask(request) for request in requests), blobs.expire(server)
+        blobs.expire(server.context, server.blobs),
+        *(server.ask(request) for request in requests),
+        blobs.expire(server.context, server.blobs),
     )
     assert answers[:-1] == [wire.Done()] * 20
     for request in requests:
@@ -344,7 +347,7 @@ async def test_killed_while_parts_are_put_it_has_all_that_it_acknowledged_and_no
         for request in done:
             assert await ask(websocket, wire.GetBlob(request.id)) == wire.BlobPart(request.blob)
     async with serving(tmp_path / "server.db", blobs=Blobs(tmp_path / "blobs")) as here:
-        await blobs.expire(here)
+        await blobs.expire(here.context, here.blobs)
         kept = {row[0].hex() for row in await here.store.read(_rows)}
     assert set(files(tmp_path)) == kept >= {blob_name(request.id).hex() for request in done}
 

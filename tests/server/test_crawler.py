@@ -13,7 +13,7 @@ from grue._core import OprfBlind
 from grue.protocol import wire
 from grue.protocol.oblivious import check_key, open_response, seal_request
 from grue.protocol.tokens import Draw, Purpose, StoredToken, spend
-from grue.server.app import DAY
+from grue.server.clock import DAY
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import open_keys
 from grue.server.sms.sms import SmsRole
@@ -107,7 +107,7 @@ class Crawler:
         server = self.town.server
         if self.random.random() < 0.5:
             return wire.ANONYMOUS_ANSWER.decode(await server.anonymous(wire.encode(request)))
-        config = check_key(server.gateway.key_file(), server.keys.server_public, int(server.clock())).config
+        config = check_key(server.ohttp_keys.key_file(), server.keys.server_public, int(server.clock())).config
         sealed = seal_request(config, wire.encode(request))
         reply = await answered(server, sealed.data)
         assert reply.status == 200

@@ -144,7 +144,7 @@ async def test_a_fault_of_ours_is_logged_by_type_and_place_only(site: Site, capl
     def broken(*_args: object) -> None:
         raise ValueError("+44 7700 900123 and a secret")
 
-    site.server.random = broken  # type: ignore[assignment]
+    site.server.context.random = broken  # type: ignore[assignment]
     assert await site.anonymous(wire.encode(site.server.paid(Box(site.server).creation()))) == wire.Refusal("bug")
     (record,) = [record for record in caplog.records if record.name == "grue.server"]
     assert record.getMessage().startswith("ValueError at test_http.py:")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grue.protocol import wire
-from grue.server.app import Server
+from grue.server.context import Context
 from grue.server.mailboxes import mailboxes
 from grue.server.mailboxes.mailboxes import ENVELOPE_DAYS, MAILBOX_DAYS, MAILBOX_STEP
 from grue.server.store.interface import Tx
@@ -553,7 +553,7 @@ async def test_after_reading_nothing_links_an_envelope_to_its_mailbox(server: Te
 
 
 async def test_the_day_that_is_stored_is_one_of_two_by_chance(server: TestServer) -> None:
-    days = {Server.blurred_day(server) - server.today for _ in range(100)}
+    days = {Context.blurred_day(server.context) - server.today for _ in range(100)}
     assert days == {0, 1}
 
 

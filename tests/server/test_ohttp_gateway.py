@@ -22,7 +22,7 @@ from grue.server.keys.keys import open_keys
 from grue.server.listening import Room
 from grue.server.mailboxes import streams
 from grue.server.oblivious import ohttp_gateway
-from grue.server.oblivious.ohttp_gateway import KEY_REQUESTS, KEY_SECONDS, Gateway, Replays, Reply
+from grue.server.oblivious.ohttp_gateway import KEY_REQUESTS, KEY_SECONDS, OhttpKeys, Replays, Reply
 from tests.server.kit import BLOB, TestServer, key_hash, serving
 
 MAILBOX, READ, WRITE = b"m" * 32, b"r" * 32, b"w" * 32
@@ -39,12 +39,12 @@ async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
 
 
 def config(server: TestServer) -> bytes:
-    return check_key(server.gateway.key_file(), server.keys.server_public, int(server.clock())).config
+    return check_key(server.ohttp_keys.key_file(), server.keys.server_public, int(server.clock())).config
 
 
 async def answered(server: TestServer, sealed: bytes) -> Reply:
     with Room(1 << 30).place() as place:
-        return await ohttp_gateway.answer(server, sealed, place)
+        return await ohttp_gateway.answer(server.ohttp_keys, server.relayed, sealed, place)
 
 
 async def through(server: TestServer, request: wire.Message) -> wire.AnonymousAnswer:
@@ -138,9 +138,11 @@ async def test_without_room_only_what_reads_goes_unanswered(server: TestServer) 
         with room.place() as place:
             if status is None:
                 with pytest.raises(ServerBusy):
-                    await ohttp_gateway.answer(server, sealed.data, place)
+                    await ohttp_gateway.answer(server.ohttp_keys, server.relayed, sealed.data, place)
             else:
-                assert (await ohttp_gateway.answer(server, sealed.data, place)).status == status
+                assert (
+                    await ohttp_gateway.answer(server.ohttp_keys, server.relayed, sealed.data, place)
+                ).status == status
         assert room.bytes == 0
 
 
@@ -256,7 +258,7 @@ async def test_gateway_05_a_large_request_is_opened_where_it_holds_nobody_up(ser
             threads.append(threading.current_thread() is threading.main_thread())
             return real.open(request)
 
-    key = server.gateway._keys[-1]
+    key = server.ohttp_keys._keys[-1]
     real, key.gateway = key.gateway, cast("OhttpGateway", Noting())
     for blob in (BLOB, bytes(65_536)):
         sealed = seal_request(real.config, wire.encode(wire.Post(MAILBOX, WRITE, os.urandom(16), blob))).data
@@ -270,7 +272,7 @@ async def test_gateway_05_a_large_request_is_opened_where_it_holds_nobody_up(ser
 
 SIGNING = Ed25519PrivateKey.from_private_bytes(bytes(32))
 PUBLIC = SIGNING.public_key().public_bytes_raw()
-ALONE = Gateway(SIGNING, lambda: 1_800_000_000.0)
+ALONE = OhttpKeys(SIGNING, lambda: 1_800_000_000.0)
 
 
 class Time:
@@ -280,13 +282,13 @@ class Time:
         return self.now
 
 
-def sealed_now(own: Gateway, now: float) -> bytes:
+def sealed_now(own: OhttpKeys, now: float) -> bytes:
     return seal_request(check_key(own.key_file(), PUBLIC, int(now)).config, b"x").data
 
 
 def test_a_key_opens_for_an_hour_after_it_was_handed_out_and_then_for_nobody() -> None:
     time = Time()
-    own = Gateway(SIGNING, time)
+    own = OhttpKeys(SIGNING, time)
     first_file = own.key_file()
     early, later, late = (sealed_now(own, time.now) for _ in range(3))
     time.now += KEY_SECONDS - 1
@@ -304,7 +306,7 @@ def test_a_key_opens_for_an_hour_after_it_was_handed_out_and_then_for_nobody() -
 
 def test_the_key_is_handed_out_again_when_the_clock_is_set_back() -> None:
     time = Time()
-    own = Gateway(SIGNING, time)
+    own = OhttpKeys(SIGNING, time)
     before = own.key_file()
     time.now -= 10 * 365 * 86_400
     assert own.key_file() != before
@@ -312,7 +314,7 @@ def test_the_key_is_handed_out_again_when_the_clock_is_set_back() -> None:
 
 
 def test_a_key_that_has_opened_all_its_filter_holds_is_replaced() -> None:
-    own = Gateway(SIGNING, Time())
+    own = OhttpKeys(SIGNING, Time())
     before = own.key_file()
     own._keys[-1].replays.count = KEY_REQUESTS
     assert own.key_file() != before
@@ -321,7 +323,7 @@ def test_a_key_that_has_opened_all_its_filter_holds_is_replaced() -> None:
 def test_nothing_of_a_key_is_there_after_a_start(tmp_path: Path) -> None:
     """The keys are in memory only, so nobody who finds the disk opens what was recorded."""
     keys = open_keys(tmp_path)
-    one, two = (Gateway(keys.signing, Time()) for _ in range(2))
+    one, two = (OhttpKeys(keys.signing, Time()) for _ in range(2))
     key = check_key(one.key_file(), keys.server_public, 1_800_000_000)
     assert key.config != check_key(two.key_file(), keys.server_public, 1_800_000_000).config
     assert isinstance(two.open(seal_request(key.config, b"x").data), Reply)

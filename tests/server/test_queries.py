@@ -136,7 +136,7 @@ async def test_query_04_a_full_queue_says_when_to_come_back_and_takes_no_token(
     query, _, _ = host.query(bytes(16))
     monkeypatch.setattr(queryqueue, "QUEUE_BYTES", len(query))
     async with host.serving() as server:
-        with server.queries.room([query]):
+        with server.queries.queue.room([query]):
             answer = await server.ask(wire.Query(host.epoch, [query]))
             assert (answer.code, answer.retry_after) == (ServerBusy.code, 1)
             assert await server.store.read(_spent) == 0
@@ -190,7 +190,7 @@ async def test_another_epochs_queries_are_another_pass() -> None:
 async def test_messages_do_not_wait_for_a_pass(host: Host) -> None:
     base = FakeBase()
     async with host.serving() as server:
-        asked = asyncio.create_task(server.queries.answer(cast("PirBase", base), [b"x"]))
+        asked = asyncio.create_task(server.queries.queue.answer(cast("PirBase", base), [b"x"]))
         await asyncio.sleep(0)
         assert await server.code(wire.Fetch(os.urandom(32), os.urandom(32), 0)) == "no_such_mailbox"
         assert not asked.done()

@@ -17,12 +17,12 @@ from grue.protocol.conversation.devices import device_list_hash, sign_device_lis
 from grue.protocol.directory.record import Record, open_record
 from grue.protocol.registration import CODE_WINDOW
 from grue.server.accounts import codes, registration
-from grue.server.app import Server
 from grue.server.directory.directory import Directory, record_key
 from grue.server.keys.keys import Keys, open_keys
+from grue.server.sms.sms import SmsRole
 from grue.server.store.interface import Tx
 from tests.damage import flipped
-from tests.server.kit import TestServer, key_hash, serving
+from tests.server.kit import Clock, TestServer, key_hash, serving
 
 NUMBER, OTHER = "+447700900123", "+447700900124"
 
@@ -63,7 +63,7 @@ class Phones:
         self.sent: list[tuple[str, str]] = []
         self.error: GrueError | None = None
 
-    async def send_code(self, _server: Server, number: str, text: str) -> None:
+    async def send_code(self, _role: SmsRole | None, number: str, text: str) -> None:
         if self.error is not None:
             raise self.error
         self.sent.append((number, text))
@@ -106,7 +106,7 @@ class World:
         """`done`, or the refusal's code."""
         request = wire.CheckIn(person.number, person.device_list, person.discoverable)
         try:
-            await registration.check_in(self.server, account, request)
+            await self.server.registration.check_in(account, request)
         except GrueError as error:
             return error.code
         return "done"
@@ -116,8 +116,8 @@ class World:
 async def a_world(data: Path, monkeypatch: pytest.MonkeyPatch, store: Path | None = None) -> AsyncIterator[World]:
     phones, keys = Phones(), open_keys(data)
     monkeypatch.setattr("grue.server.sms.sms.send_code", phones.send_code)
-    async with serving(store, keys=keys) as server:
-        server.directory = Directory(data, keys, server.clock)
+    clock = Clock()
+    async with serving(store, clock=clock, keys=keys, directory=Directory(data, keys, clock)) as server:
         yield World(server, phones, keys)
 
 
@@ -335,7 +335,7 @@ async def test_registration_07_a_code_that_has_served_makes_no_second_account(wo
     old, new = Person(), Person()
     account = await world.register(old)
     code = world.phones.code()
-    await registration.delete_account(world.server, account)
+    await world.server.registration.delete_account(account)
     assert (await world.refused(old.finish(code))).code == "code_wrong"
     # Nor does it take the number back from somebody who has got it since.
     await world.register(new)
@@ -450,10 +450,10 @@ async def test_a_check_in_keeps_the_account_alive(world: World) -> None:
     world.server.clock.days(7 * (registration.ACCOUNT_WEEKS - 1))
     await world.check_in(account, person)
     world.server.clock.days(14)
-    await registration.expire(world.server)
+    await world.server.registration.expire()
     assert await world.rows("SELECT account FROM account") == [(account,)]
     world.server.clock.days(7 * registration.ACCOUNT_WEEKS)
-    await registration.expire(world.server)
+    await world.server.registration.expire()
     assert await world.rows("SELECT account FROM account") == []
     assert world.record() is None
 
@@ -487,7 +487,7 @@ async def test_who_checks_in_while_the_sweep_is_at_work_stays(world: World) -> N
     person = Person()
     account = await world.register(person)
     world.server.clock.days(7 * registration.ACCOUNT_WEEKS)
-    _, answer = await asyncio.gather(registration.expire(world.server), world.check_in(account, person))
+    _, answer = await asyncio.gather(world.server.registration.expire(), world.check_in(account, person))
     assert answer == "done"
     assert await world.rows("SELECT account FROM account") == [(account,)]
     assert world.record() == person.record
@@ -525,11 +525,11 @@ async def test_a_deleted_account_leaves_nothing(world: World) -> None:
     person = Person()
     account = await world.register(person)
     await world.server.ask(wire.PostIntro(person.intro, os.urandom(16), b"e" * 1024))
-    assert await registration.delete_account(world.server, account) == wire.Done()
+    assert await world.server.registration.delete_account(account) == wire.Done()
     for table in ("account", "device", "key_package", "mailbox", "reader", "envelope"):
         assert await world.rows(f"SELECT 1 FROM {table}") == [], table  # noqa: S608
     assert world.record() is None
-    assert await registration.delete_account(world.server, account) == wire.Done()
+    assert await world.server.registration.delete_account(account) == wire.Done()
 
 
 async def test_a_crash_while_deleting_leaves_nobody_who_is_found_but_not_there(
@@ -544,9 +544,9 @@ async def test_a_crash_while_deleting_leaves_nobody_who_is_found_but_not_there(
     with monkeypatch.context() as patched:
         patched.setattr(world.server.store, "transact", crash)
         with pytest.raises(RuntimeError):
-            await registration.delete_account(world.server, account)
+            await world.server.registration.delete_account(account)
     assert world.record() is None
-    await registration.delete_account(world.server, account)
+    await world.server.registration.delete_account(account)
     assert await world.rows("SELECT account FROM account") == []
 
 

@@ -95,7 +95,7 @@ def nobody_answers(server: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer(*_: Any) -> list[bytes]:
         raise AssertionError("the server answered by itself")
 
-    monkeypatch.setattr(server.queries, "answer", answer)
+    monkeypatch.setattr(server.queries.queue, "answer", answer)
 
 
 async def test_a_replica_answers_in_the_servers_place(
@@ -231,10 +231,10 @@ async def test_replica_14_an_epoch_that_a_replica_has_not_yet_rests_for_that_epo
         before = host.epoch
         host.directory.renew()
         assert await answered(host, server)
-        assert server.replicas is not None
-        assert [len(server.replicas._open(epoch)) for epoch in (before, host.epoch)] == [1, 0]
+        assert isinstance(replicas := server.queries.helpers, Replicas)
+        assert [len(replicas._open(epoch)) for epoch in (before, host.epoch)] == [1, 0]
         now[0] += EPOCH_REST_SECONDS
-        assert len(server.replicas._open(host.epoch)) == 1
+        assert len(replicas._open(host.epoch)) == 1
     assert caplog.records == []
 
 
@@ -297,7 +297,7 @@ async def test_replica_15_who_has_paid_is_answered_though_the_servers_queue_is_f
     query = host.query().query
     monkeypatch.setattr(queryqueue, "QUEUE_BYTES", len(query))
     async with standing(status(500)) as (fake,), passing_on(host, fake.url) as server:
-        with server.queries.room([query]):
+        with server.queries.queue.room([query]):
             assert await answered(host, server)
             # The replica rests now, so the next one is refused before it pays.
             assert await server.code(wire.Query(host.epoch, [query])) == ServerBusy.code
@@ -307,5 +307,5 @@ async def test_replica_15_who_has_paid_is_answered_though_the_servers_queue_is_f
 async def test_what_was_under_way_is_given_back(host: Host) -> None:
     async with standing(status(500)) as (fake,), passing_on(host, fake.url) as server:
         assert await answered(host, server)
-        assert server.replicas is not None
-        assert server.replicas._bytes == sum(replica.bytes for replica in server.replicas._replicas) == 0
+        assert isinstance(replicas := server.queries.helpers, Replicas)
+        assert replicas._bytes == sum(replica.bytes for replica in replicas._replicas) == 0

@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from grue.protocol import wire
-from grue.server.app import CHALLENGE_SECONDS, DAY
+from grue.server.accounts.signed import CHALLENGE_SECONDS
+from grue.server.clock import DAY
 from grue.server.store.interface import Tx
 from tests.server.kit import TestServer, serving
 

@@ -13,7 +13,7 @@ from grue.lab.carrier import inject
 from grue.lab.smsc import Mode
 from grue.protocol.sms.smpp import Command, read_deliver
 from grue.server.sms import smpp
-from grue.server.sms.sms import Sms
+from grue.server.sms.gateway import Sms
 from tests.server.smskit import (
     ANN,
     BEN,
@@ -175,7 +175,7 @@ async def test_every_refusal_has_a_name_even_those_of_one_vendor(
         other.say(command, status, sequence)
         with pytest.raises(error):
             await sending
-        assert sms.condition == "bound"
+        assert sms.health == "bound"
 
 
 async def test_no_more_than_the_window_wait_for_an_answer_and_the_others_are_told() -> None:
@@ -209,14 +209,14 @@ async def test_without_a_carrier_nothing_is_sent_and_the_server_starts_all_the_s
     async with gateway("127.0.0.1:1", impatient(start=0.5)) as sms:
         with pytest.raises(SmsGatewayDown):
             await sms.text()
-        assert sms.condition == "no connection (ConnectionRefusedError)"
+        assert sms.health == "no connection (ConnectionRefusedError)"
 
 
 async def test_a_host_that_is_no_name_is_said_to_the_operator() -> None:
     async with gateway(f"a..{'b' * 64}:1") as sms:
         with pytest.raises(SmsGatewayDown):
             await sms.text()
-        assert sms.condition.startswith("no connection (")
+        assert sms.health.startswith("no connection (")
 
 
 async def test_a_carrier_that_comes_later_is_found() -> None:
@@ -235,7 +235,7 @@ async def test_a_carrier_that_starts_again_is_bound_to_again() -> None:
     async with company() as first, gateway(first.address) as sms:
         await sms.text()
         first.task.cancel()
-        await eventually(lambda: sms.condition != "bound")
+        await eventually(lambda: sms.health != "bound")
         with pytest.raises(SmsGatewayDown):
             await sms.text(text="not sent")
         async with company(listen=first.address) as second:
@@ -267,7 +267,7 @@ async def test_a_wrong_password_is_said_to_the_operator_and_nothing_is_sent() ->
         async with gateway(carrier.address, system_id="grue", password=word[:-1]) as sms:
             with pytest.raises(SmsGatewayDown):
                 await sms.text()
-            assert sms.condition == "bind refused (0x0000000E)"
+            assert sms.health == "bind refused (0x0000000E)"
         async with gateway(carrier.address, system_id="grue", password=word) as sms:
             await sms.text()
 
@@ -311,7 +311,7 @@ async def test_a_request_that_we_do_not_know_is_refused_and_the_connection_stays
         other = await peers.get()
         other.say(0x0103, 0, 9, b"data_sm")
         assert (await other.hear())[:3] == (Command.GENERIC_NACK, 0x03, 9)
-        assert sms.condition == "bound"
+        assert sms.health == "bound"
 
 
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 64, b"\xff" * 64, b"\0\0\0"])

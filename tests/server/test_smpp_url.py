@@ -99,6 +99,6 @@ async def test_over_tls_the_carrier_has_to_show_a_certificate_that_we_trust(tmp_
         async with gateway(address, tls=ssl.create_default_context()) as sms:
             with pytest.raises(SmsGatewayDown):
                 await sms.text()
-            assert sms.condition == "no connection (SSLCertVerificationError)"
+            assert sms.health == "no connection (SSLCertVerificationError)"
         assert carrier.texts == ["hello"]
         front.close()

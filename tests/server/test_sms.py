@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import pytest
 
@@ -27,13 +27,14 @@ from grue.protocol import wire
 from grue.protocol.conversation.contents import INTRO_PAYLOAD, IntroSms, ReceivedSms
 from grue.protocol.conversation.padding import unpad
 from grue.protocol.sms import smsseal
-from grue.server.directory import directory
+from grue.server.directory.directory import tag_of
 from grue.server.keys.keys import Keys
 from grue.server.mailboxes import mailboxes
 from grue.server.mailboxes.mailboxes import MAX_INTRO_BACKLOG_KIB
 from grue.server.sms import sms
+from grue.server.sms.gateway import Event, Inbound, Receipt, Sms, SmsGateway
 from grue.server.sms.smpp import Config, SmppGateway
-from grue.server.sms.sms import Event, Inbound, Receipt, Sms, SmsGateway, SmsRole
+from grue.server.sms.sms import SmsRole
 from grue.server.store.interface import Tx
 from tests.server.kit import TestServer, serving
 from tests.server.smskit import ANN, BEN, CAT, PATIENT, company, eventually
@@ -47,7 +48,7 @@ class Memory:
     """An SMS gateway in memory, which does what a test says."""
 
     description = "nobody"
-    condition = "bound"
+    health = "bound"
 
     def __init__(self) -> None:
         self.sent: list[Sms] = []
@@ -90,7 +91,7 @@ class Account:
         self.secret = os.urandom(smsseal.SECRET_BYTES)
 
     async def register(self, server: TestServer) -> "Account":
-        hpke, tag = smsseal.public_of(self.secret), directory.tag_of(cast("Any", server), self.number)
+        hpke, tag = smsseal.public_of(self.secret), tag_of(server.keys, self.number)
         read_hash = mailboxes.key_hash(self.read_key)
 
         async def insert(tx: Tx) -> None:
@@ -126,7 +127,7 @@ async def world(
     async with serving(path, keys=keys or Keys.generate(), sms=role) as server:
         ann = await Account(ANN).register(server)
         if role:
-            await role.start(cast("Any", server))
+            await role.start(server.context, server.mailboxes)
         try:
             yield server, ann
         finally:
@@ -147,7 +148,7 @@ async def restarted(transport: SmsGateway, path: Path, keys: Keys) -> AsyncItera
     """The same server again, in another process as far as it can tell."""
     role = SmsRole(transport)
     async with serving(path, keys=keys, sms=role) as server:
-        await role.start(cast("Any", server))
+        await role.start(server.context, server.mailboxes)
         try:
             yield server
         finally:
@@ -167,11 +168,11 @@ async def until(look: Callable[[], Awaitable[T]], condition: Callable[[T], bool]
 
 
 async def send(server: TestServer, account: Account, request: wire.SendSms) -> str:
-    return (await sms.send(cast("Any", server), account.id, request)).state
+    return (await sms.send(server.context, server.sms, account.id, request)).state
 
 
 async def ask(server: TestServer, account: Account, *ids: bytes) -> list[str]:
-    answer = await sms.ask(cast("Any", server), account.id, wire.AskSms(list(ids)))
+    answer = await sms.ask(server.sms, account.id, wire.AskSms(list(ids)))
     assert [state.id for state in answer.states] == list(ids)
     return [state.state for state in answer.states]
 
@@ -354,7 +355,7 @@ async def test_without_a_gateway_everything_is_refused_by_name() -> None:
         for refused in (
             send(server, ann, sending()),
             ask(server, ann, ID),
-            sms.send_code(cast("Any", server), BEN, "123456"),
+            sms.send_code(server.sms, BEN, "123456"),
         ):
             with pytest.raises(SmsUnavailable):
                 await refused
@@ -363,12 +364,12 @@ async def test_without_a_gateway_everything_is_refused_by_name() -> None:
 async def test_a_code_goes_out_and_a_lost_answer_is_no_error() -> None:
     transport = Memory()
     async with world(transport) as (server, _):
-        await sms.send_code(cast("Any", server), BEN, "123456")
+        await sms.send_code(server.sms, BEN, "123456")
         transport.fails = SmsMayHaveGone()
-        await sms.send_code(cast("Any", server), BEN, "123456")
+        await sms.send_code(server.sms, BEN, "123456")
         transport.fails = SmsGatewayDown()
         with pytest.raises(SmsGatewayDown):
-            await sms.send_code(cast("Any", server), BEN, "123456")
+            await sms.send_code(server.sms, BEN, "123456")
         assert transport.sent == [Sms(None, BEN, "123456")] * 3
 
 
@@ -444,14 +445,14 @@ async def test_an_empty_sms_arrives() -> None:
 async def test_sms_04_while_nothing_can_be_stored_the_carrier_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     transport = Memory()
     async with world(transport) as (server, ann):
-        post = server.post_intro
+        post = server.mailboxes.post_intro
 
         async def full(_request: wire.PostIntro) -> wire.Posted:
             raise DiskFull
 
-        monkeypatch.setattr(server, "post_intro", full)
+        monkeypatch.setattr(server.mailboxes, "post_intro", full)
         assert not await transport.receive("hello")
-        monkeypatch.setattr(server, "post_intro", post)
+        monkeypatch.setattr(server.mailboxes, "post_intro", post)
         assert await transport.receive("hello")
         assert [received.text for received in await ann.inbox(server)] == ["hello"]
 
@@ -522,7 +523,7 @@ async def test_what_is_not_taken_has_the_same_names_all_the_way() -> None:
         with pytest.raises(SmsRejected):
             await send(server, ann, sending(to=CAT))
         carrier.task.cancel()
-        await eventually(lambda: cast("SmsRole", server.sms).gateway.condition != "bound")
+        await eventually(lambda: cast("SmsRole", server.sms).gateway.health != "bound")
         with pytest.raises(SmsGatewayDown):
             await send(server, ann, sending())
 

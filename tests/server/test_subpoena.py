@@ -13,7 +13,6 @@ import apsw
 import pytest
 
 from grue.errors import CorruptDatabase, ForeignDatabase, UsageError
-from grue.server.accounts.registration import delete_account
 from grue.server.demands.subpoena import NOT_DESCRIBED, Answer, gather
 from grue.server.directory.directory import record_key
 from grue.server.keys.keys import open_keys
@@ -201,7 +200,7 @@ async def test_about_a_number_that_was_never_here_nothing_is_held(data: Path) ->
 async def test_of_a_deleted_account_what_is_left_is_listed(tmp_path: Path) -> None:
     data = tmp_path / "server"
     async with people(tmp_path) as world:
-        await delete_account(world.server, bytes.fromhex(of_account(data, ALICE)[0]))
+        await world.server.registration.delete_account(bytes.fromhex(of_account(data, ALICE)[0]))
     sql(data, "CREATE TABLE quota (phone_tag BLOB PRIMARY KEY, used INTEGER)")
     sql(data, "INSERT INTO quota VALUES (?, 50)", tag(data, ALICE))
     answer = gather(data, ALICE)

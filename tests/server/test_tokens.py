@@ -26,7 +26,7 @@ from grue.lab.mint import mint
 from grue.protocol import wire
 from grue.protocol.tokens import EPOCH_WEEKS, Purpose, StoredToken, epoch_of, spend
 from grue.server import clock
-from grue.server.app import DAY
+from grue.server.clock import DAY
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import Keys, open_keys
 from grue.server.tokens import tokens
@@ -47,8 +47,8 @@ class CountedKeys(Keys):
 async def counted(server: TestServer) -> CountedKeys:
     """The same server with counted keys."""
     keys = server.keys
-    server.keys = CountedKeys(keys.signing, keys.code_key, keys.oprf)
-    return server.keys
+    counted = server.context.keys = CountedKeys(keys.signing, keys.code_key, keys.oprf)
+    return counted
 
 
 ACCOUNT, TAG = b"a" * 16, b"t" * 16
@@ -81,7 +81,7 @@ async def add_account(server: TestServer, account: bytes = ACCOUNT) -> None:
 async def draw(server: TestServer, purpose: str = "lookup", **changed: Any) -> wire.Drawn:
     blinded = changed.get("blinded") or [OprfBlind.blind(os.urandom(32)).element] * wire.TOKEN_BATCH
     request = wire.DrawTokens(purpose, changed.get("epoch", epoch_of(server.week)), blinded)
-    return await tokens.draw(server, changed.get("account", ACCOUNT), request)
+    return await tokens.draw(server.context, changed.get("account", ACCOUNT), request)
 
 
 async def draw_all(server: TestServer, purpose: str = "lookup") -> int:

@@ -20,7 +20,8 @@ from grue.server.directory.directory import Directory
 from grue.server.keys.keys import open_keys
 from grue.server.mailboxes.blobs import Blobs
 from grue.server.mailboxes.streams import memory_sink
-from grue.server.sms.sms import Event, Inbound, Receipt, Sms, SmsRole
+from grue.server.sms.gateway import Event, Inbound, Receipt, Sms
+from grue.server.sms.sms import SmsRole
 from grue.server.store.sqlite import open_store
 
 PASSPHRASE = "correct horse battery staple"
@@ -44,7 +45,7 @@ class MemoryCarrier:
     """An `SmsGateway` that keeps what it was given, and fails as it is told to."""
 
     description = "a carrier in memory"
-    condition = "bound"
+    health = "bound"
 
     def __init__(self) -> None:
         self.delivered: list[Sms] = []
@@ -216,7 +217,7 @@ class MemoryWorld:
         directory = Directory(data, keys, self.clock)
         blobs = Blobs(data / "blobs")
         self.server = Server(store, keys=keys, directory=directory, blobs=blobs, sms=role, clock=self.clock)
-        await role.start(self.server)
+        await role.start(self.server.context, self.server.mailboxes)
 
     async def stop(self) -> None:
         await self.role.close()

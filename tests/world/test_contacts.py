@@ -43,7 +43,7 @@ async def listed(world: MemoryWorld, people: Sequence[str]) -> None:
 
 
 async def unlisted(world: MemoryWorld, number: str) -> None:
-    await world.server.directory.remove(directories.tag_of(world.server, number))
+    await world.server.directory.remove(directories.tag_of(world.server.keys, number))
 
 
 def evaluations(world: MemoryWorld) -> list[int]:
@@ -304,7 +304,7 @@ async def test_without_a_network_nothing_changes(world: MemoryWorld) -> None:
 async def test_a_record_that_does_not_open_makes_one_number_unknown_and_no_other(world: MemoryWorld) -> None:
     people = numbers(4, 13)
     await listed(world, people[:2])
-    spoilt = directories.tag_of(world.server, people[2])
+    spoilt = directories.tag_of(world.server.keys, people[2])
     await world.server.directory.put(spoilt + os.urandom(112))
     alice = await with_book(world, people)
     synced = await alice.sync_contacts()

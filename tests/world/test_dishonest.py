@@ -130,7 +130,7 @@ async def test_a_record_that_does_not_open_is_no_absence(world: MemoryWorld) -> 
     await world.person(ALICE)
     from grue.server.directory.directory import tag_of
 
-    await world.server.directory.put(tag_of(world.server, NOBODY) + bytes(111) + b"\1")
+    await world.server.directory.put(tag_of(world.server.keys, NOBODY) + bytes(111) + b"\1")
     await unknown(world, BadRecord)
 
 

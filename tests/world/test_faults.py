@@ -12,6 +12,7 @@ from grue.client.store.engine import Db
 from grue.errors import NetworkError, Unreachable
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import UPDATE_AFTER_MS
+from grue.server import chores
 from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, take
 from tests.world.test_messages import acquainted, state_of_last
 
@@ -182,7 +183,7 @@ async def test_after_a_restored_backup_new_people_are_still_reached(world: Memor
     for left in ("-wal", "-shm"):
         (world.path / "server" / f"server.db{left}").unlink(missing_ok=True)
     await world.start()
-    await world.server.after_restore()
+    await chores.after_restore(world.server)
     await alice.send(BOB, "after the restore")
     assert await take(bob) == ["after the restore"]
     claimed = await alice.context.purse.ask(wire.Claim(bob.context.account.intro_mailbox))
@@ -196,7 +197,7 @@ async def test_after_a_restored_backup_clients_draw_new_tokens_and_notice_nothin
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
     alice, bob = await world.person(ALICE), await world.person(BOB)
     before = await epochs_of_tokens(alice)
-    await world.server.after_restore()
+    await chores.after_restore(world.server)
     assert [one.route.value for one in await alice.lookup(BOB)] == ["encrypted"]
     await alice.send(BOB, "hello")
     assert await take(bob) == ["hello"]
@@ -214,7 +215,7 @@ async def test_who_was_away_for_longer_than_envelopes_live_is_told_and_hears_aga
         await alice.send(BOB, "with a commit behind it")
         await alice.poll()
     await world.pass_days(31)
-    await world.server.sweep()
+    await chores.sweep(world.server)
     await alice.send(BOB, "of an epoch that bob never saw begin")
     assert await take(bob) == []
     assert {notice.value for _, notice in await bob.notices()} == {"gap", "lost"}

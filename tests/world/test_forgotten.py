@@ -149,7 +149,7 @@ async def test_a_lookup_key_that_is_replaced_meanwhile_proves_no_absence(
 
     async def replaced() -> None:
         account, directory = bob.context.account, world.server.directory
-        await directory.remove(directories.tag_of(world.server, BOB))
+        await directory.remove(directories.tag_of(world.server.keys, BOB))
         monkeypatch.setattr(directories, "OPRF_EPOCH", 2)
         world.server.keys.oprf = OprfKey.from_bytes(bytes([7]) + bytes(31))
         record = Record(account.intro_mailbox, account.identity_public, bytes(16))

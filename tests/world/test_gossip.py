@@ -67,7 +67,7 @@ async def lied_to(world: MemoryWorld) -> tuple[Client, Client, Directory]:
     alice, bob = await acquainted(world)
     await world.person(CAROL)
     face = other_face(world)
-    await face.remove(tag_of(world.server, CAROL))
+    await face.remove(tag_of(world.server.keys, CAROL))
     show(alice, face)
     await world.server.directory.put(os.urandom(RECORD_BYTES))
     assert await route(alice, CAROL) is Route.SMS
@@ -440,7 +440,7 @@ async def test_after_starting_over_what_was_signed_before_is_held_against_nobody
 async def test_a_server_that_hides_a_number_is_noticed_by_its_owner_at_the_next_head(world: MemoryWorld) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
-    await world.server.directory.remove(tag_of(world.server, ALICE))
+    await world.server.directory.remove(tag_of(world.server.keys, ALICE))
     for _ in range(2):
         # Any lookup brings the head, and with it the own record.
         await alice.lookup(NOBODY)
@@ -452,7 +452,7 @@ async def test_a_server_that_hides_a_number_is_noticed_by_its_owner_at_the_next_
 async def test_a_server_that_hides_a_number_behind_a_record_that_does_not_open_is_noticed(world: MemoryWorld) -> None:
     alice, _ = await acquainted(world)
     await a_day(world, alice)
-    tag = tag_of(world.server, ALICE)
+    tag = tag_of(world.server.keys, ALICE)
     await world.server.directory.put(tag + os.urandom(RECORD_BYTES - len(tag)))
     for _ in range(2):
         await alice.lookup(NOBODY)
@@ -483,7 +483,7 @@ async def test_in_tier_2_the_own_record_costs_one_query_an_epoch(
     await alice.notices()
     for missing in (False, True):
         if missing:
-            await world.server.directory.remove(tag_of(world.server, ALICE))
+            await world.server.directory.remove(tag_of(world.server.keys, ALICE))
         world.server.directory.renew()
         world.network.seen.clear()
         for _ in range(2):
@@ -512,6 +512,6 @@ async def test_starting_over_does_not_forget_that_the_own_number_was_listed(worl
     await a_day(world, alice, bob)
     await alice.notices()
     await alice.forget_directory()
-    await world.server.directory.remove(tag_of(world.server, ALICE))
+    await world.server.directory.remove(tag_of(world.server.keys, ALICE))
     await a_day(world, alice)
     assert await alice.notices() == [(ALICE, Notice.NUMBER_MISSING)]

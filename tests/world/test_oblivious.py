@@ -18,7 +18,7 @@ from grue.errors import NetworkError, ServerBusy
 from grue.protocol import wire
 from grue.protocol.conversation.fallback import Route
 from grue.server.mailboxes.streams import Stream
-from grue.server.oblivious.ohttp_gateway import Gateway
+from grue.server.oblivious.ohttp_gateway import OhttpKeys
 from tests.client.relays import Relay, always, recorded, relaying
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, PASSPHRASE, MemoryWorld, inner, take
 from tests.world.processes import until
@@ -230,13 +230,13 @@ async def test_receiving_goes_on_by_itself_after_the_gateway_was_started_anew(
     alice, bob = [await relayed.person(number) for number in (ALICE, BOB)]
     await alice.send(BOB, "before")
     assert await take(bob) == ["before"]
-    old = relayed.world.server.gateway.key_file()
+    old = relayed.world.server.ohttp_keys.key_file()
 
     async def old_key() -> web.Response:
         return relayed.relay.key_response(old)
 
     relayed.relay.key = old_key
-    relayed.world.server.gateway = Gateway(relayed.world.server.keys.signing, relayed.world.clock)
+    relayed.world.server.ohttp_keys = OhttpKeys(relayed.world.server.keys.signing, relayed.world.clock)
     received: list[str] = []
     following = asyncio.create_task(_follow(bob, received))
     await bob.send(ALICE, "an answer")

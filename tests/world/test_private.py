@@ -204,7 +204,7 @@ async def test_a_server_that_stays_busy_leaves_the_route_unknown_and_is_asked_af
     sent = len(queries(world))
     with monkeypatch.context() as patched:
         patched.setattr("grue.server.directory.queryqueue.QUEUE_BYTES", 0)
-        with world.server.queries.room([b"x"]):
+        with world.server.queries.queue.room([b"x"]):
             (looked_up,) = await alice.lookup(NOBODY)
     assert isinstance(looked_up.error, ServerBusy)
     assert looked_up.error.retry_after > 0

@@ -54,7 +54,7 @@ async def traced(path: Path, asked: str, answer: Answer, doing: Doing) -> Trace:
             await world.person(number)
         await alice.poll()
         absent = asked if answer is Answer.MISS else CAROL
-        await world.server.directory.remove(directories.tag_of(world.server, absent))
+        await world.server.directory.remove(directories.tag_of(world.server.keys, absent))
         world.server.directory.renew()
         await world.pass_days(1.1)
         honest = world.network.change

@@ -14,10 +14,12 @@ from grue.client.transport.transport import Stream, Usage, kind_of, refusal
 from grue.errors import NotAGrueServer, UsageError
 from grue.protocol import wire
 from grue.server.app import Server
+from grue.server.chores import sweep
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import open_keys
 from grue.server.mailboxes.blobs import Blobs
-from grue.server.sms.sms import Event, Sms, SmsRole
+from grue.server.sms.gateway import Event, Sms
+from grue.server.sms.sms import SmsRole
 from grue.server.store.files import BLOBS, DATABASE
 from grue.server.store.interface import Store
 from grue.server.store.sqlite import open_store
@@ -30,7 +32,7 @@ class Codes:
     """An `SmsGateway` that keeps the last text for each number."""
 
     description = "this process"
-    condition = "bound"
+    health = "bound"
 
     def __init__(self) -> None:
         self.last: dict[str, str] = {}
@@ -162,7 +164,7 @@ class World:
 
     async def chores(self) -> None:
         """Six hours later, at most: the server has swept, and its log is empty."""
-        await self.server.sweep()
+        await sweep(self.server)
         await self.log_cut()
 
     async def log_written(self) -> None:

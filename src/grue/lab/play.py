@@ -21,9 +21,10 @@ from grue.lab.inprocess import Codes, World
 from grue.lab.light_client import Party
 from grue.lab.taps import Tapes
 from grue.lab.telephone import SMS, Telephones
+from grue.server.chores import sweep
 from grue.server.directory.directory import record_key
 from grue.server.keys.keys import open_keys
-from grue.server.sms.sms import Sms
+from grue.server.sms.gateway import Sms
 from grue.server.store.interface import Store
 
 REGISTERED_BEFORE: Final = 7 * DAY
@@ -297,7 +298,7 @@ class GruePlayer:
             self._rest += snapshot(world.data, world.now)
         if number % SWEEP_DAYS == 0:
             await world.server.directory.tend()
-            await world.server.sweep()
+            await sweep(world.server)
         due = {who for who, at in self._to_refill.items() if at <= day}
         due |= {who for n, who in enumerate(self._parties) if (n + number) % ROUND_DAYS == 0}
         for who in sorted(due - {life.subject}):

@@ -169,7 +169,7 @@ async def _sent(request: web.Request, whole: web.Response) -> web.StreamResponse
 
 
 async def _gateway_key(request: web.Request) -> web.Response:
-    return _binary(request.app[SERVER].gateway.key_file())
+    return _binary(request.app[SERVER].ohttp_keys.key_file())
 
 
 async def _gateway(request: web.Request) -> web.StreamResponse:
@@ -181,7 +181,8 @@ async def _gateway(request: web.Request) -> web.StreamResponse:
             body = await _body(request, place)
         except TooLarge:
             return web.Response(status=413)
-        reply = await ohttp_gateway.answer(request.app[SERVER], body, place)
+        server = request.app[SERVER]
+        reply = await ohttp_gateway.answer(server.ohttp_keys, server.relayed, body, place)
         return await _sent(request, web.Response(body=reply.body, status=reply.status, content_type=reply.media))
 
 

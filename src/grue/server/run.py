@@ -2,14 +2,15 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from grue.server import chores
 from grue.server.app import Server
 from grue.server.clock import SteadyClock
-from grue.server.directory.directory import TEND_EVERY, Directory
+from grue.server.directory.directory import Directory
 from grue.server.http import runner
 from grue.server.keys.keys import Keys, open_keys, open_replica_key
 from grue.server.listening import listening, parse_address, run_fast, set_limits, stop_signal
@@ -19,9 +20,6 @@ from grue.server.reporting import report
 from grue.server.sms.sms import SMS_A_DAY, SmsRole, open_gateway
 from grue.server.store.files import BLOBS, DATABASE, locked
 from grue.server.store.sqlite import open_store
-
-SWEEP_EVERY: Final = 6 * 3600
-"""Seconds between two sweeps of what has expired; expiry counts in days."""
 
 
 async def serve(
@@ -59,8 +57,8 @@ async def serve(
             _server(data, sms, directory_key, clock_is_right, blob_limit, replicas, make, sms_a_day)
         )
         if restored:
-            await server.after_restore()
-        stack.enter_context(_chores(server))
+            await chores.after_restore(server)
+        stack.enter_context(chores.done_for(server))
         bound = await stack.enter_async_context(listening(runner(server), address, tls))
         ready(bound)
         await stop.wait()
@@ -106,8 +104,9 @@ async def _replicas(server: Server, data: Path, keys: Keys, urls: Sequence[str])
     if not urls:
         yield
         return
-    server.replicas = Replicas(urls, open_replica_key(data, keys))
-    async with server.replicas.connected():
+    replicas = Replicas(urls, open_replica_key(data, keys))
+    server.queries.helpers = replicas
+    async with replicas.connected():
         yield
 
 
@@ -116,34 +115,11 @@ async def _sms(server: Server, role: SmsRole | None) -> AsyncIterator[None]:
     if role is None:
         yield
         return
-    await role.start(server)
+    await role.start(server.context, server.mailboxes)
     try:
         yield
     finally:
         await role.close()
-
-
-@contextmanager
-def _chores(server: Server) -> Iterator[None]:
-    """What a server does by itself, now and then."""
-    chores = [
-        asyncio.create_task(_every(SWEEP_EVERY, server.sweep)),
-        asyncio.create_task(_every(TEND_EVERY, server.directory.tend)),
-    ]
-    try:
-        yield
-    finally:
-        for chore in chores:
-            chore.cancel()
-
-
-async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        try:
-            await chore()
-        except Exception as error:  # noqa: BLE001 -- tried again next time
-            report(error)
-        await asyncio.sleep(seconds)
 
 
 def _report_from_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

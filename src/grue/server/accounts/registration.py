@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 from weakref import WeakValueDictionary
 
 from grue.errors import (
@@ -22,12 +22,12 @@ from grue.protocol.directory.record import NONCE_BYTES, Record, RecordKey, open_
 from grue.protocol.registration import CODE_WINDOW
 from grue.server.accounts import keypackages
 from grue.server.accounts.codes import check_code, counted_for, make_code
-from grue.server.directory.directory import record_key
+from grue.server.context import Context
+from grue.server.directory.directory import Directory, record_key
 from grue.server.mailboxes import mailboxes
-
-if TYPE_CHECKING:
-    from grue.server.app import Server
-    from grue.server.store.interface import Tx
+from grue.server.sms import sms
+from grue.server.sms.sms import SmsRole
+from grue.server.store.interface import Tx
 
 ACCOUNT_WEEKS: Final = 52
 """Weeks an account lives after a check-in; its number may have another owner by then."""
@@ -42,109 +42,118 @@ SMS_TEXT: Final = "{code} is your Grue code. Nobody from Grue will ask you for i
 # --- requests -------------------------------------------------------------------------------------
 
 
-async def start(server: "Server", request: wire.RegisterStart) -> wire.CodeSent | wire.Refusal:
-    """Send a code to the number, if it may have one.
+class Registration:
+    """The registration role of one server."""
 
-    REGISTRATION-03 the number is a person's, in E.164 (NotANumber). REGISTRATION-04 there were fewer than `MAX_CODES`
-    within an hour (TooManyCodes), and it is not locked (TooManyGuesses). Raises also what `sms.send_code` raises.
-    """
-    from grue.server.sms import sms
+    def __init__(self, context: Context, directory: Directory, sms: SmsRole | None) -> None:
+        self._context = context
+        self._directory = directory
+        self._sms = sms
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        """By tag; one lives as long as somebody holds it or waits for it."""
 
-    if (refusal := _refuse_number(request.number)) is not None:
-        return refusal
-    now = int(server.clock())
-    counted = counted_for(server.keys, request.number, now)
-    counted.check_lock(now)
-    counted.take_code(request.identity_public, now)
-    code = make_code(server.keys, request.number, request.identity_public, now // CODE_WINDOW)
-    try:
-        await sms.send_code(server, request.number, SMS_TEXT.format(code=code))
-    except GrueError:
-        counted.give_back_code(request.identity_public, now)
-        raise
-    return wire.CodeSent(2 * CODE_WINDOW - now % CODE_WINDOW)
+    async def start(self, request: wire.RegisterStart) -> wire.CodeSent | wire.Refusal:
+        """Send a code to the number, if it may have one.
 
+        REGISTRATION-03 the number is a person's, in E.164 (NotANumber).
+        REGISTRATION-04 there were fewer than `MAX_CODES` within an hour (TooManyCodes), and it is not locked
+        (TooManyGuesses). Raises also what `sms.send_code` raises.
+        """
+        if (refusal := _refuse_number(request.number)) is not None:
+            return refusal
+        keys, now = self._context.keys, int(self._context.clock())
+        counted = counted_for(keys, request.number, now)
+        counted.check_lock(now)
+        counted.take_code(request.identity_public, now)
+        code = make_code(keys, request.number, request.identity_public, now // CODE_WINDOW)
+        try:
+            await sms.send_code(self._sms, request.number, SMS_TEXT.format(code=code))
+        except GrueError:
+            counted.give_back_code(request.identity_public, now)
+            raise
+        return wire.CodeSent(2 * CODE_WINDOW - now % CODE_WINDOW)
 
-async def finish(server: "Server", request: wire.RegisterFinish) -> wire.Registered | wire.Refusal:
-    """Create the account, or find the same identity's again; its record is in the directory on return.
+    async def finish(self, request: wire.RegisterFinish) -> wire.Registered | wire.Refusal:
+        """Create the account, or find the same identity's again; its record is in the directory on return.
 
-    REGISTRATION-03, and -06 for the code. REGISTRATION-05 the device list is signed by its identity key (BadRequest).
-    Then REGISTRATION-07 and -08 in `create`.
-    """
-    if (refusal := _refuse_number(request.number)) is not None:
-        return refusal
-    devices = _verified(request.device_list)
-    identity = devices.identity_public
-    now = int(server.clock())
-    window = check_code(server.keys, request.number, identity, request.code, now)
-    counted = counted_for(server.keys, request.number, now)
-    key = record_key(server.keys, request.number)
-    new = Creation(
-        account=server.random(16),
-        tag=key.tag,
-        devices=devices,
-        signed_list=request.device_list,
-        intro_read_hash=request.intro_read_hash,
-        incarnation=server.random(16),
-        intro_begin=intro_begin(server.random),
-        discoverable=request.discoverable,
-        week=server.week,
-        today=server.today,
-        again_only=counted.is_used(identity, window),
-    )
-    async with _one_at_a_time(server, key.tag):
-        account = await server.store.transact(create, new)
-        counted.use(identity, window)
-        await _publish(server, key, devices, request.device_list, request.discoverable)
-    return wire.Registered(account)
-
-
-async def check_in(server: "Server", account: bytes, request: wire.CheckIn) -> wire.Done:
-    """Keep an account alive, and put its present device list into the directory.
-
-    REGISTRATION-05, and REGISTRATION-09 the number and the identity are the account's (NotPermitted).
-    """
-    devices = _verified(request.device_list)
-    key = record_key(server.keys, request.number)
-    async with _one_at_a_time(server, key.tag):
-        await server.store.transact(
-            _update, account, key.tag, devices, request.device_list, request.discoverable, server.week
+        REGISTRATION-03, and -06 for the code. REGISTRATION-05 the device list is signed by its identity key
+        (BadRequest). Then REGISTRATION-07 and -08 in `create`.
+        """
+        if (refusal := _refuse_number(request.number)) is not None:
+            return refusal
+        context = self._context
+        devices = _verified(request.device_list)
+        identity = devices.identity_public
+        now = int(context.clock())
+        window = check_code(context.keys, request.number, identity, request.code, now)
+        counted = counted_for(context.keys, request.number, now)
+        key = record_key(context.keys, request.number)
+        new = Creation(
+            account=context.random(16),
+            tag=key.tag,
+            devices=devices,
+            signed_list=request.device_list,
+            intro_read_hash=request.intro_read_hash,
+            incarnation=context.random(16),
+            intro_begin=intro_begin(context.random),
+            discoverable=request.discoverable,
+            week=context.week,
+            today=context.today,
+            again_only=counted.is_used(identity, window),
         )
-        await _publish(server, key, devices, request.device_list, request.discoverable)
-    return wire.Done()
+        async with self._one_at_a_time(key.tag):
+            account = await context.store.transact(create, new)
+            counted.use(identity, window)
+            await self._publish(key, devices, request.device_list, request.discoverable)
+        return wire.Registered(account)
 
+    async def check_in(self, account: bytes, request: wire.CheckIn) -> wire.Done:
+        """Keep an account alive, and put its present device list into the directory.
 
-async def delete_account(server: "Server", account: bytes) -> wire.Done:
-    """Remove the account with all that belongs to it."""
-    tag = await server.store.read(_tag_of_account, account)
-    if tag is not None:
-        async with _one_at_a_time(server, tag):
-            await _remove(server, account, tag)
-    return wire.Done()
+        REGISTRATION-05, and REGISTRATION-09 the number and the identity are the account's (NotPermitted).
+        """
+        devices = _verified(request.device_list)
+        key = record_key(self._context.keys, request.number)
+        async with self._one_at_a_time(key.tag):
+            await self._context.store.transact(
+                _update, account, key.tag, devices, request.device_list, request.discoverable, self._context.week
+            )
+            await self._publish(key, devices, request.device_list, request.discoverable)
+        return wire.Done()
 
+    async def delete_account(self, account: bytes) -> wire.Done:
+        """Remove the account with all that belongs to it."""
+        tag = await self._context.store.read(_tag_of_account, account)
+        if tag is not None:
+            async with self._one_at_a_time(tag):
+                await self._remove(account, tag)
+        return wire.Done()
 
-async def expire(server: "Server") -> None:
-    """Delete the accounts that have not checked in for `ACCOUNT_WEEKS`, a transaction each. Once a day is enough."""
-    while due := await server.store.read(_expired, server.week):
-        for account, tag in due:
-            async with _one_at_a_time(server, tag):
-                # It may have checked in while those before it were deleted.
-                if await server.store.read(_is_due, account, server.week):
-                    await _remove(server, account, tag)
+    async def expire(self) -> None:
+        """Delete the accounts that have not checked in for `ACCOUNT_WEEKS`, a transaction each."""
+        while due := await self._context.store.read(_expired, self._context.week):
+            for account, tag in due:
+                async with self._one_at_a_time(tag):
+                    # It may have checked in while those before it were deleted.
+                    if await self._context.store.read(_is_due, account, self._context.week):
+                        await self._remove(account, tag)
 
+    async def _remove(self, account: bytes, tag: bytes) -> None:
+        # The record first: after a crash in between, the account is still there to be deleted again.
+        await self._directory.remove(tag)
+        await self._context.store.transact(_delete, account)
 
-async def _remove(server: "Server", account: bytes, tag: bytes) -> None:
-    # The record first: after a crash in between, the account is still there to be deleted again.
-    await server.directory.remove(tag)
-    await server.store.transact(_delete, account)
+    def _one_at_a_time(self, tag: bytes) -> asyncio.Lock:
+        """Account and record change together for one number, or two registrations at once would leave one of each."""
+        return self._locks.setdefault(tag, asyncio.Lock())
 
-
-_LOCKS: Final[WeakValueDictionary[tuple[int, bytes], asyncio.Lock]] = WeakValueDictionary()
-
-
-def _one_at_a_time(server: "Server", tag: bytes) -> asyncio.Lock:
-    """Account and record change together for one number, or two registrations at once would leave one of each."""
-    return _LOCKS.setdefault((id(server), tag), asyncio.Lock())
+    async def _publish(self, key: RecordKey, devices: wire.DeviceList, signed: bytes, discoverable: bool) -> None:
+        """Put the record into the directory, or take it out; nothing when it says the same already."""
+        record = Record(devices.intro_mailbox, devices.identity_public, device_list_hash(signed))
+        if not discoverable:
+            await self._directory.remove(key.tag)
+        elif not _says(self._directory.find(key.tag), key, record):
+            await self._directory.put(seal(record, key, self._context.random(NONCE_BYTES)))
 
 
 def _refuse_number(number: str) -> wire.Refusal | None:
@@ -162,17 +171,6 @@ def _verified(signed: bytes) -> wire.DeviceList:
         return verify_device_list(signed)
     except BadKeyPackage:
         raise BadRequest("(the device list)") from None
-
-
-async def _publish(
-    server: "Server", key: RecordKey, devices: wire.DeviceList, signed: bytes, discoverable: bool
-) -> None:
-    """Put the record into the directory, or take it out; nothing when it says the same already."""
-    record = Record(devices.intro_mailbox, devices.identity_public, device_list_hash(signed))
-    if not discoverable:
-        await server.directory.remove(key.tag)
-    elif not _says(server.directory.find(key.tag), key, record):
-        await server.directory.put(seal(record, key, server.random(NONCE_BYTES)))
 
 
 def _says(sealed: bytes | None, key: RecordKey, record: Record) -> bool:
@@ -202,7 +200,7 @@ class Creation(NamedTuple):
     """The code has served already: it may find an account, but not make one."""
 
 
-async def create(tx: "Tx", new: Creation) -> bytes:
+async def create(tx: Tx, new: Creation) -> bytes:
     """Create an account with its devices and its intro mailbox; returns its id, an earlier one if it is the same.
 
     REGISTRATION-07 another identity's account under this number is removed: the code shows whose the number is now.
@@ -228,18 +226,18 @@ def intro_begin(random: Callable[[int], bytes]) -> int:
     return int.from_bytes(random(4), "big") >> 32 - mailboxes.INTRO_BEGIN_BITS
 
 
-async def _same_account(tx: "Tx", new: Creation) -> bytes | None:
+async def _same_account(tx: Tx, new: Creation) -> bytes | None:
     row = await tx.row("SELECT account, identity_pub FROM account WHERE phone_tag = $1", new.tag)
     return cast("bytes", row[0]) if row is not None and row[1] == new.devices.identity_public else None
 
 
-async def _check_intro(tx: "Tx", account: bytes, intro_mailbox: bytes) -> None:
+async def _check_intro(tx: Tx, account: bytes, intro_mailbox: bytes) -> None:
     row = await tx.row("SELECT account FROM account WHERE intro_mailbox = $1", intro_mailbox)
     if row is not None and row[0] != account:
         raise MailboxConflict
 
 
-async def _insert(tx: "Tx", new: Creation) -> None:
+async def _insert(tx: Tx, new: Creation) -> None:
     row = await tx.row("SELECT account FROM account WHERE phone_tag = $1", new.tag)
     if row is not None:
         await _delete(tx, cast("bytes", row[0]))
@@ -259,7 +257,7 @@ async def _insert(tx: "Tx", new: Creation) -> None:
 
 
 async def _update(
-    tx: "Tx",
+    tx: Tx,
     account: bytes,
     tag: bytes,
     devices: wire.DeviceList,
@@ -292,7 +290,7 @@ def _check_newer(stored: bytes, signed: bytes, number: int) -> None:
         raise NotPermitted("(an older device list)")
 
 
-async def _set_devices(tx: "Tx", account: bytes, devices: list[bytes], expires_week: int) -> None:
+async def _set_devices(tx: Tx, account: bytes, devices: list[bytes], expires_week: int) -> None:
     rows = await tx.rows("SELECT device_pub FROM device WHERE account = $1", account)
     present = {cast("bytes", row[0]) for row in rows}
     for gone in present - set(devices):
@@ -307,14 +305,14 @@ async def _set_devices(tx: "Tx", account: bytes, devices: list[bytes], expires_w
         await tx.run(sql, account, device, expires_week)
 
 
-async def _check_unused(tx: "Tx", device: bytes) -> None:
+async def _check_unused(tx: Tx, device: bytes) -> None:
     """Key packages are kept by device key: whoever listed another account's device could take them."""
     used = "SELECT 1 FROM device WHERE device_pub = $1 UNION ALL SELECT 1 FROM key_package WHERE device_pub = $1"
     if await tx.row(used, device) is not None:
         raise NotPermitted
 
 
-async def _delete(tx: "Tx", account: bytes) -> None:
+async def _delete(tx: Tx, account: bytes) -> None:
     row = await tx.row("SELECT intro_mailbox FROM account WHERE account = $1", account)
     if row is None:
         return
@@ -323,16 +321,16 @@ async def _delete(tx: "Tx", account: bytes) -> None:
     await tx.run("DELETE FROM account WHERE account = $1", account)
 
 
-async def _tag_of_account(tx: "Tx", account: bytes) -> bytes | None:
+async def _tag_of_account(tx: Tx, account: bytes) -> bytes | None:
     row = await tx.row("SELECT phone_tag FROM account WHERE account = $1", account)
     return cast("bytes", row[0]) if row else None
 
 
-async def _expired(tx: "Tx", week: int) -> list[tuple[bytes, bytes]]:
+async def _expired(tx: Tx, week: int) -> list[tuple[bytes, bytes]]:
     """Some accounts that are due, with their tags."""
     sql = "SELECT account, phone_tag FROM account WHERE expires_week <= $1 LIMIT $2"
     return cast("list[tuple[bytes, bytes]]", await tx.rows(sql, week, EXPIRED_AT_ONCE))
 
 
-async def _is_due(tx: "Tx", account: bytes, week: int) -> bool:
+async def _is_due(tx: Tx, account: bytes, week: int) -> bool:
     return await tx.row("SELECT 1 FROM account WHERE account = $1 AND expires_week <= $2", account, week) is not None

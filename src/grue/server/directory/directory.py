@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -37,7 +37,8 @@ from grue.protocol.directory.directory_sync import RecordTable
 from grue.protocol.directory.pir import tier_wanted
 from grue.protocol.directory.record import RECORD_BYTES, TAG_BYTES, RecordKey, derive
 from grue.protocol.tokens import Purpose, epoch_of, first_second, generation_of
-from grue.server.clock import check_clock
+from grue.server.clock import DAY, check_clock
+from grue.server.context import Context
 from grue.server.directory import base, pir_table
 from grue.server.directory.base import Mapped
 from grue.server.directory.cutting import cut_at
@@ -45,9 +46,6 @@ from grue.server.directory.pir_table import Private, Told
 from grue.server.keys.keys import DIRECTORY, Keys
 from grue.server.store.disk import sync_directory, write_file, writing
 from grue.server.tokens import tokens
-
-if TYPE_CHECKING:
-    from grue.server.app import Server
 
 log: Final = logging.getLogger("grue.server")
 
@@ -223,7 +221,7 @@ class Directory:
         # The day, so that it is greater than the last, and a number by chance: what is restored twice from one backup
         # must not come upon the same keys again, under which tokens were spent in between.
         chance = int.from_bytes(os.urandom(GENERATION_CHANCE_BYTES), "big")
-        generation = int(self._clock()) // 86_400 << 8 * GENERATION_CHANCE_BYTES | chance
+        generation = int(self._clock()) // DAY << 8 * GENERATION_CHANCE_BYTES | chance
         self._keys.token_generation = max(generation, self._keys.token_generation + 1)
         await self.settled()
         async with self._lock:
@@ -517,18 +515,20 @@ class Directory:
         return _overlay_part(contents, name) if name.startswith("overlay/") else contents
 
 
-async def evaluate(server: "Server", request: wire.Evaluate, paid: "Sequence[tokens.Spent]") -> wire.Evaluated:
+async def evaluate(
+    context: Context, directory: Directory, request: wire.Evaluate, paid: Sequence[tokens.Spent]
+) -> wire.Evaluated:
     """Evaluate blinded numbers; it is never known which. Some 75 us an element and 100 us a request.
 
     EVALUATE-01 the request is for the present lookup key (ServerBusy: look at the head again).
     EVALUATE-02 every element is a canonical one and not the identity (BadRequest). The tokens are spent all the same.
     EVALUATE-03 it was not evaluated before for the same tokens (TokenSpent).
     """
-    if request.oprf_epoch != server.directory.manifest.oprf_epoch:
+    if request.oprf_epoch != directory.manifest.oprf_epoch:
         raise ServerBusy("(another lookup key)", retry_after=1)
-    if await server.store.transact(tokens.take, paid):
+    if await context.store.transact(tokens.take, paid):
         raise TokenSpent
-    key = server.keys.oprf
+    key = context.keys.oprf
     try:
         if len(request.blinded) <= INLINE_EVALUATIONS:
             elements, proof = key.evaluate(request.blinded)
@@ -544,9 +544,9 @@ def record_key(keys: Keys, number: str) -> RecordKey:
     return derive(keys.oprf.output([number.encode()])[0])
 
 
-def tag_of(server: "Server", number: str) -> bytes:
+def tag_of(keys: Keys, number: str) -> bytes:
     """The tag under which the server knows a number; `account.phone_tag`."""
-    return record_key(server.keys, number).tag
+    return record_key(keys, number).tag
 
 
 def outputs(keys: Keys, numbers: list[str], workers: int = 2) -> list[bytes]:

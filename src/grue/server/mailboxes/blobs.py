@@ -7,22 +7,19 @@ a crash leaves is found again: a row whose day has come, or a file without a row
 import asyncio
 import hmac
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from grue.errors import BadRequest, BlobConflict, DiskFull, NoSuchBlob, TokenSpent
 from grue.protocol import wire
+from grue.server.clock import DAY
+from grue.server.context import Context
 from grue.server.store.disk import sync_directory, writing
+from grue.server.store.interface import Tx
 from grue.server.tokens import tokens
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from grue.server.app import Server
-    from grue.server.store.interface import Tx
 
 BLOB_DAYS: Final = 14
 """Days until a part leaves: long enough for a device that is read once a week."""
@@ -31,7 +28,6 @@ MAX_BLOB_BYTES: Final = 32 << 30
 """Bytes of all parts together, unless `serve --blob-limit` says otherwise: 60 people who use up their tokens for two
 weeks. Tokens bound one account; this bounds all, so that attachments never take the disk that envelopes need."""
 
-DAY: Final = 86_400
 UNFINISHED: Final = ".new"
 
 NAME_BYTES: Final = 32
@@ -140,7 +136,7 @@ def blob_name(id: bytes) -> bytes:
 # --- requests -------------------------------------------------------------------------------------
 
 
-async def put(server: "Server", request: wire.PutBlob, paid: "Sequence[tokens.Spent]") -> wire.Done:
+async def put(context: Context, blobs: Blobs, request: wire.PutBlob, paid: Sequence[tokens.Spent]) -> wire.Done:
     """Keep a part; returns when file and row are on disk, and the tokens spent. Raises DiskFull, TokenSpent.
 
     BLOB-05 the part has exactly the size of a bucket (BadRequest).
@@ -149,70 +145,70 @@ async def put(server: "Server", request: wire.PutBlob, paid: "Sequence[tokens.Sp
     """
     if len(request.blob) not in wire.PART_BUCKETS:
         raise BadRequest
-    name, day = blob_name(request.id), server.blurred_day()
+    name, day = blob_name(request.id), context.blurred_day()
     # Tokens before the part, and in order, so that no two requests wait for each other.
-    async with _all_alone(server.blobs, [*sorted(token.key for token in paid), name]):
-        if await server.store.read(_is_due, name, server.today):
+    async with _all_alone(blobs, [*sorted(token.key for token in paid), name]):
+        if await context.store.read(_is_due, name, context.today):
             # The sweep was not here yet. What is put now is to stay as long as any other.
-            await _remove(server, name)
-        known = await server.blobs.read(name) if await server.store.read(_is_kept, name) else None
+            await _remove(context, blobs, name)
+        known = await blobs.read(name) if await context.store.read(_is_kept, name) else None
         if known is not None and not hmac.compare_digest(known, request.blob):
             raise BlobConflict
         if known is None:
             # They are spent with the row, when the file is on disk. Until then nobody else has these tokens.
-            await server.store.read(_check_unspent, paid, name)
+            await context.store.read(_check_unspent, paid, name)
             # What lies there without a row was never acknowledged.
-            await server.blobs.erase(name)
-            await server.blobs.write(name, request.blob, day)
+            await blobs.erase(name)
+            await blobs.write(name, request.blob, day)
         try:
-            await server.store.transact(_keep, paid, name, len(request.blob), day + BLOB_DAYS)
+            await context.store.transact(_keep, paid, name, len(request.blob), day + BLOB_DAYS)
         except Exception:
             if known is None:
-                await server.blobs.erase(name)
+                await blobs.erase(name)
             raise
     return wire.Done()
 
 
 @asynccontextmanager
-async def _all_alone(blobs: Blobs, names: "Sequence[bytes]") -> AsyncIterator[None]:
+async def _all_alone(blobs: Blobs, names: Sequence[bytes]) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for name in names:
             await stack.enter_async_context(blobs.alone(name))
         yield
 
 
-async def get(server: "Server", request: wire.GetBlob) -> wire.BlobPart:
+async def get(context: Context, blobs: Blobs, request: wire.GetBlob) -> wire.BlobPart:
     """A part. BLOB-07 it is there, and its day has not come (NoSuchBlob): knowing the id is the permission."""
     name = blob_name(request.id)
-    async with server.blobs.alone(name):
-        expires_day = await server.store.read(_expiry, name)
-        blob = await server.blobs.read(name) if expires_day is not None and expires_day > server.today else None
+    async with blobs.alone(name):
+        expires_day = await context.store.read(_expiry, name)
+        blob = await blobs.read(name) if expires_day is not None and expires_day > context.today else None
     if blob is None:
         raise NoSuchBlob
     return wire.BlobPart(blob)
 
 
-async def expire(server: "Server") -> None:
+async def expire(context: Context, blobs: Blobs) -> None:
     """Remove the parts whose day has come, and files that a crash left without a row."""
     for first_byte in range(256):
-        for name in await server.store.read(_due, first_byte, server.today):
-            async with server.blobs.alone(name):
-                await _remove(server, name)
-    for name in await server.blobs.names():
-        async with server.blobs.alone(name):
-            if not await server.store.read(_is_kept, name):
-                await server.blobs.erase(name)
+        for name in await context.store.read(_due, first_byte, context.today):
+            async with blobs.alone(name):
+                await _remove(context, blobs, name)
+    for name in await blobs.names():
+        async with blobs.alone(name):
+            if not await context.store.read(_is_kept, name):
+                await blobs.erase(name)
 
 
-async def _remove(server: "Server", name: bytes) -> None:
-    await server.blobs.erase(name)
-    await server.store.transact(_drop, name)
+async def _remove(context: Context, blobs: Blobs, name: bytes) -> None:
+    await blobs.erase(name)
+    await context.store.transact(_drop, name)
 
 
 # --- in transactions ------------------------------------------------------------------------------
 
 
-async def _keep(tx: "Tx", paid: "Sequence[tokens.Spent]", name: bytes, bucket: int, expires_day: int) -> None:
+async def _keep(tx: Tx, paid: Sequence[tokens.Spent], name: bytes, bucket: int, expires_day: int) -> None:
     repeated = await tokens.take(tx, paid)
     new = await tx.run(
         "INSERT INTO blob (id, bucket, expires_day) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -223,7 +219,7 @@ async def _keep(tx: "Tx", paid: "Sequence[tokens.Spent]", name: bytes, bucket: i
         raise TokenSpent
 
 
-async def _check_unspent(tx: "Tx", paid: "Sequence[tokens.Spent]", name: bytes) -> None:
+async def _check_unspent(tx: Tx, paid: Sequence[tokens.Spent], name: bytes) -> None:
     """What `_keep` would refuse, without a change. Raises TokenSpent."""
     repeated = 0
     for token in paid:
@@ -236,28 +232,28 @@ async def _check_unspent(tx: "Tx", paid: "Sequence[tokens.Spent]", name: bytes) 
         raise TokenSpent
 
 
-async def _is_kept(tx: "Tx", name: bytes) -> bool:
+async def _is_kept(tx: Tx, name: bytes) -> bool:
     return await _expiry(tx, name) is not None
 
 
-async def _is_due(tx: "Tx", name: bytes, today: int) -> bool:
+async def _is_due(tx: Tx, name: bytes, today: int) -> bool:
     expires_day = await _expiry(tx, name)
     return expires_day is not None and expires_day <= today
 
 
-async def _expiry(tx: "Tx", name: bytes) -> int | None:
+async def _expiry(tx: Tx, name: bytes) -> int | None:
     row = await tx.row("SELECT expires_day FROM blob WHERE id = $1", name)
     return None if row is None else cast("int", row[0])
 
 
-async def _due(tx: "Tx", first_byte: int, today: int) -> list[bytes]:
+async def _due(tx: Tx, first_byte: int, today: int) -> list[bytes]:
     """A slice of what is due, so that no step is long."""
     low, high = bytes([first_byte]), bytes([first_byte, *b"\xff" * 32])
     rows = await tx.rows("SELECT id FROM blob WHERE id >= $1 AND id <= $2 AND expires_day <= $3", low, high, today)
     return [cast("bytes", row[0]) for row in rows]
 
 
-async def _drop(tx: "Tx", name: bytes) -> None:
+async def _drop(tx: Tx, name: bytes) -> None:
     await tx.run("DELETE FROM blob WHERE id = $1", name)
 
 

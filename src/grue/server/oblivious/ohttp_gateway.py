@@ -6,20 +6,18 @@ found on the disk. A request opens once; what a relay repeats is refused, so tha
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import OhttpError, OhttpExchange, OhttpGateway
 from grue.errors import TooLarge
 from grue.protocol import oblivious, wire
+from grue.server.directory.directory import Directory
 from grue.server.listening import Place
 from grue.server.reporting import report
-
-if TYPE_CHECKING:
-    from grue.server.app import Server
 
 KEY_SECONDS: Final = 3_600
 """How long a key is handed out. It opens for as long again, for who fetched it late."""
@@ -50,6 +48,9 @@ _REPLAYED: Final = "about:blank"
 
 Opened = tuple[OhttpExchange, str, str, bytes]
 """What seals the answer to a request, and the request's method, path and body."""
+
+Relayed = Callable[[str, str, bytes], Awaitable[tuple[int, bytes]]]
+"""Answers what a sealed request held: method, path and body in, status and body out."""
 
 
 class Reply(NamedTuple):
@@ -90,7 +91,7 @@ class _Key:
         self.replays = Replays()
 
 
-class Gateway:
+class OhttpKeys:
     """The present key and the one before. Call within the event loop that serves it."""
 
     def __init__(
@@ -170,17 +171,17 @@ def keep_answer(place: Place, request: bytes, answer: bytes) -> None:
         place.hold(more)
 
 
-async def answer(server: "Server", request: bytes, place: Place) -> Reply:
-    """Open one sealed request, answer it, and seal the answer; some 220 us beside the answer itself.
+async def answer(keys: OhttpKeys, relayed: Relayed, request: bytes, place: Place) -> Reply:
+    """Open one sealed request, answer it with `relayed`, and seal the answer; some 220 us beside the answer itself.
 
     Raises ServerBusy when there is no room for the request or its answer; nothing was done then.
     """
     place.hold(RESERVED)
-    opened = await server.gateway.open_apart(request)
+    opened = await keys.open_apart(request)
     if isinstance(opened, Reply):
         return opened
     exchange, method, path, body = opened
-    status, inner = await server.relayed(method, path, body)
+    status, inner = await relayed(method, path, body)
     keep_answer(place, body, inner)
     try:
         sealed = oblivious.seal_response(exchange, status, inner)
@@ -190,19 +191,21 @@ async def answer(server: "Server", request: bytes, place: Place) -> Reply:
     return Reply(200, wire.OHTTP_RESPONSE, sealed)
 
 
-async def relayed(server: "Server", method: str, path: str, body: bytes) -> tuple[int, bytes]:
+async def relayed(
+    anonymous: Callable[[bytes], Awaitable[bytes]], directory: Directory, method: str, path: str, body: bytes
+) -> tuple[int, bytes]:
     """Status and body for what was inside a sealed request."""
     if method == "POST" and path == oblivious.ANONYMOUS_PATH:
-        return oblivious.OK, await server.anonymous(body)
+        return oblivious.OK, await anonymous(body)
     wanted = oblivious.parse_file_path(path)
     if method != "GET" or wanted is None:
         return oblivious.BAD, b""
-    return await _file(server, *wanted)
+    return await _file(directory, *wanted)
 
 
-async def _file(server: "Server", name: str, start: int) -> tuple[int, bytes]:
+async def _file(directory: Directory, name: str, start: int) -> tuple[int, bytes]:
     """A part of a public file, and whether more follows. In a thread, since it may have to be read from disk."""
-    found = await asyncio.to_thread(server.directory.part, name, start, oblivious.CHUNK)
+    found = await asyncio.to_thread(directory.part, name, start, oblivious.CHUNK)
     if found is None:
         return oblivious.NOT_FOUND, b""
     part, more = found

@@ -16,8 +16,8 @@ from grue.errors import SmsGatewayDown, SmsMayHaveGone, SmsRejected, SmsThrottle
 from grue.protocol.sms import smpp, smstext
 from grue.protocol.sms.smpp import BadPdu, Command, Deliver, Status, Tag
 from grue.protocol.sms.smstext import Concatenation, Held, Joined, Joiner, Part
+from grue.server.sms.gateway import Event, Inbound, Receipt, Sms
 from grue.server.sms.smppsession import Session, Timing, submit_sm
-from grue.server.sms.sms import Event, Inbound, Receipt, Sms
 
 DEFAULT_PORT: Final = 2775
 """Registered for SMPP."""
@@ -136,7 +136,7 @@ class SmppGateway:
         self._timing = timing or Timing()
         self._random = random or SystemRandom()
         self._session: Session | None = None
-        self._condition = "not started"
+        self._health = "not started"
         self._tasks: list[asyncio.Task[None]] = []
         self._attempted = asyncio.Event()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -155,8 +155,8 @@ class SmppGateway:
         return self._config.name or f"the carrier behind {self._config.host}"
 
     @property
-    def condition(self) -> str:
-        return self._condition
+    def health(self) -> str:
+        return self._health
 
     async def start(self) -> None:
         self._tasks = [asyncio.create_task(self._keep_bound()), asyncio.create_task(self._look_for_overdue())]
@@ -177,7 +177,7 @@ class SmppGateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._condition = "closed"
+        self._health = "closed"
 
     async def events(self) -> AsyncIterator[Event]:
         while (event := await self._events.get()) is not None:
@@ -201,7 +201,7 @@ class SmppGateway:
             async with asyncio.timeout(self._timing.bind):
                 session = await self._open()
         except (OSError, EOFError, TimeoutError, BadPdu, ValueError) as error:  # ValueError: a host that is no name
-            self._condition = f"no connection ({type(error).__name__})"
+            self._health = f"no connection ({type(error).__name__})"
             return False
         if session is None:
             return False
@@ -220,16 +220,16 @@ class SmppGateway:
         if status == Status.OK:
             return session
         writer.close()
-        self._condition = f"bind refused (0x{status:08X})"
+        self._health = f"bind refused (0x{status:08X})"
         return None
 
     async def _stay(self, session: Session) -> None:
-        self._session, self._condition = session, "bound"
+        self._session, self._health = session, "bound"
         self._attempted.set()
         try:
             await session.run()
         finally:
-            self._session, self._condition = None, "connection lost"
+            self._session, self._health = None, "connection lost"
 
     # -- out
 

@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from hashlib import sha256
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast, runtime_checkable
+from typing import Final, TypeVar, cast
 
 from grue.errors import (
     BadRequest,
@@ -31,81 +30,16 @@ from grue.protocol.sms import smsseal
 from grue.protocol.sms.smstext import split
 from grue.protocol.states import Machine
 from grue.protocol.wire import MAX_SMS, AskSms, PostIntro, SendSms, SmsState, SmsStates, encode
-from grue.server.directory import directory
-
-if TYPE_CHECKING:
-    from grue.server.app import Server
-    from grue.server.store.interface import Row, Tx
+from grue.server.clock import DAY
+from grue.server.context import Context
+from grue.server.directory.directory import tag_of
+from grue.server.mailboxes.requests import MailboxRole
+from grue.server.reporting import report
+from grue.server.sms.gateway import Inbound, Receipt, Sms, SmsGateway
+from grue.server.store.interface import Row, Tx
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-# --- the SMS gateway, whoever it is ---------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sms:
-    """One SMS to hand over. Its `repr` says nothing, so that no log can."""
-
-    sender: str | None = field(repr=False)
-    """E.164; None is the service itself, for codes."""
-    to: str = field(repr=False)
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Inbound:
-    """An SMS that came in, whole. The carrier keeps it until `settle(True)`; after `settle(False)` it tries again."""
-
-    sender: str = field(repr=False)
-    """E.164, or a short code or name, as the carrier gives it."""
-    to: str = field(repr=False)
-    text: str = field(repr=False)
-    settle: Callable[[bool], None] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What became of an SMS: `delivered` or `failed`."""
-
-    id: str
-    state: str
-
-
-Event = Inbound | Receipt
-
-
-@runtime_checkable
-class SmsGateway(Protocol):
-    """Who carries SMS for us. Adapters differ in this only; `submit` never tries twice."""
-
-    @property
-    def description(self) -> str:
-        """Who that is, in words for the people whose SMS they will read."""
-        ...
-
-    @property
-    def condition(self) -> str:
-        """How it is with the connection, in a word for operators: `bound`, or why not."""
-        ...
-
-    async def start(self) -> None:
-        """Connect, and stay connected until `close`. Returns when the first attempt is over, however it ended."""
-        ...
-
-    async def close(self) -> None: ...
-
-    async def submit(self, sms: Sms) -> str:
-        """Hand one SMS over; the carrier's id for it.
-
-        Raises SmsGatewayDown, SmsThrottled, SmsRejected, TooLarge: it was definitely not sent.
-        Raises SmsMayHaveGone: the answer was lost, or only some of its parts were taken.
-        """
-        ...
-
-    def events(self) -> AsyncIterator[Event]:
-        """What comes in, until `close`. One reader."""
-        ...
 
 
 def open_gateway(url: str) -> SmsGateway:
@@ -118,8 +52,6 @@ def open_gateway(url: str) -> SmsGateway:
 
 
 # --- the role: SMS for our accounts ---------------------------------------------------------------
-
-DAY: Final = 86_400
 
 MAX_REMEMBERED: Final = 20_000
 """SMS whose state is known, a few hundred bytes each; the oldest is forgotten, and answered as `unknown`."""
@@ -192,10 +124,10 @@ class SmsRole:
         """Who carries the SMS that accounts send; nobody, when they send none."""
         return self.gateway.description if self.sends else ""
 
-    async def start(self, server: "Server") -> None:
+    async def start(self, context: Context, mailboxes: MailboxRole) -> None:
         """Connect, and take what comes in, until `close`."""
         await self.gateway.start()
-        self._inbound = asyncio.create_task(run_inbound(server))
+        self._inbound = asyncio.create_task(run_inbound(context, self, mailboxes))
 
     async def close(self) -> None:
         """Wait for the answers under way, then leave. What is not stored stays at the carrier."""
@@ -281,77 +213,71 @@ def _trim(memory: OrderedDict[K, V]) -> None:
         memory.popitem(last=False)
 
 
-def _role(server: "Server") -> SmsRole:
-    role: SmsRole | None = server.sms
-    if role is None:
-        raise SmsUnavailable
-    return role
-
-
 # --- out ------------------------------------------------------------------------------------------
 
 
-async def send(server: "Server", account: bytes, request: SendSms) -> SmsState:
+async def send(context: Context, role: SmsRole | None, account: bytes, request: SendSms) -> SmsState:
     """Hand one SMS of an account to the SMS gateway, once.
 
     Raises SmsUnavailable, NotPermitted (SMS-01), BadRequest (another SMS under the same id), TooLarge (SMS-03),
     LimitReached (SMS-08), SmsGatewayDown, SmsThrottled, SmsRejected: not sent. A lost answer is no error but the state
     `unknown`.
     """
-    role = _role(server)
+    if role is None:
+        raise SmsUnavailable
     if not role.sends:
         raise SmsUnavailable("(it sends none for accounts)")
-    tag = await _check_sender(server, account, request.sender)
-    return SmsState(request.id, await role.send(account, tag, request, int(server.clock())))
+    tag = await _check_sender(context, account, request.sender)
+    return SmsState(request.id, await role.send(account, tag, request, int(context.clock())))
 
 
-async def ask(server: "Server", account: bytes, request: AskSms) -> SmsStates:
+async def ask(role: SmsRole | None, account: bytes, request: AskSms) -> SmsStates:
     """What became of SMS of this account, as far as this process knows. Raises SmsUnavailable."""
-    role = _role(server)
+    if role is None:
+        raise SmsUnavailable
     return SmsStates([SmsState(sms_id, role.state(account, sms_id)) for sms_id in request.ids])
 
 
-async def send_code(server: "Server", number: str, text: str) -> None:
+async def send_code(role: SmsRole | None, number: str, text: str) -> None:
     """Send a registration code. Raises SmsUnavailable, SmsGatewayDown, SmsThrottled, SmsRejected: not sent.
 
     That an answer was lost is not passed on: the code may arrive, and another can be asked for.
     """
+    if role is None:
+        raise SmsUnavailable
     with contextlib.suppress(SmsMayHaveGone):
-        await _role(server).gateway.submit(Sms(None, number, text))
+        await role.gateway.submit(Sms(None, number, text))
 
 
-async def _check_sender(server: "Server", account: bytes, number: str) -> bytes:
+async def _check_sender(context: Context, account: bytes, number: str) -> bytes:
     """SMS-01: an account sends from its own number only. Its tag."""
-    row, tag = await server.store.read(_phone_tag, account), directory.tag_of(server, number)
+    row, tag = await context.store.read(_phone_tag, account), tag_of(context.keys, number)
     if row is None or not compare_digest(cast("bytes", row[0]), tag):
         raise NotPermitted
     return tag
 
 
-async def _phone_tag(tx: "Tx", account: bytes) -> "Row | None":
+async def _phone_tag(tx: Tx, account: bytes) -> Row | None:
     return await tx.row("SELECT phone_tag FROM account WHERE account = $1", account)
 
 
 # --- in -------------------------------------------------------------------------------------------
 
 
-async def run_inbound(server: "Server") -> None:
+async def run_inbound(context: Context, role: SmsRole, mailboxes: MailboxRole) -> None:
     """Take what the SMS gateway brings, in order, until it is closed."""
-    role = _role(server)
     async for event in role.gateway.events():
         match event:
             case Receipt():
                 role.receive(event)
             case Inbound():
-                event.settle(await _stored(server, event))
+                event.settle(await _stored(context, mailboxes, event))
 
 
-async def _stored(server: "Server", inbound: Inbound) -> bool:
+async def _stored(context: Context, mailboxes: MailboxRole, inbound: Inbound) -> bool:
     """SMS-04: whether it is on disk, or nobody's. Otherwise it stays with the carrier, who tries again."""
-    from grue.server.app import report
-
     try:
-        await _store(server, inbound)
+        await _store(context, mailboxes, inbound)
     except (NoSuchMailbox, BadRequest):
         return True  # The account went just now, or gave a key that is none: nobody could ever read it.
     except (MailboxFull, DiskFull, NetworkError):
@@ -362,22 +288,22 @@ async def _stored(server: "Server", inbound: Inbound) -> bool:
     return True
 
 
-async def _store(server: "Server", inbound: Inbound) -> None:
+async def _store(context: Context, mailboxes: MailboxRole, inbound: Inbound) -> None:
     """Seal it to the account with that number. A number that is not hosted here leaves no trace at all."""
-    found = await server.store.read(_account_with, directory.tag_of(server, inbound.to))
+    found = await context.store.read(_account_with, tag_of(context.keys, inbound.to))
     if found is None:
         return
     hpke_public, intro_mailbox = cast("tuple[bytes, bytes]", found)
     for start in range(0, max(len(inbound.text), 1), MAX_SMS):
         text = inbound.text[start : start + MAX_SMS]
-        sms = ReceivedSms(inbound.sender, inbound.to, text, int(server.clock() * 1000))
+        sms = ReceivedSms(inbound.sender, inbound.to, text, int(context.clock() * 1000))
         if not _can_be_read(sms):
             return
-        blob = await asyncio.to_thread(smsseal.seal_sms, hpke_public, sms, server.keys.signing.sign)
-        await server.post_intro(PostIntro(intro_mailbox, server.random(16), blob))
+        blob = await asyncio.to_thread(smsseal.seal_sms, hpke_public, sms, context.keys.signing.sign)
+        await mailboxes.post_intro(PostIntro(intro_mailbox, context.random(16), blob))
 
 
-async def _account_with(tx: "Tx", tag: bytes) -> "Row | None":
+async def _account_with(tx: Tx, tag: bytes) -> Row | None:
     return await tx.row("SELECT hpke_pub, intro_mailbox FROM account WHERE phone_tag = $1", tag)
 
 

@@ -9,16 +9,15 @@ import asyncio
 import hmac
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from grue._core import OprfError
 from grue.errors import BadRequest, BadToken, LimitReached, NotPermitted, TokenExpired, TokenSpent
 from grue.protocol import wire
 from grue.protocol.tokens import Purpose, epoch_of, fare, spent_key, use_of
-
-if TYPE_CHECKING:
-    from grue.server.app import Server
-    from grue.server.store.interface import Tx
+from grue.server.clock import DAY
+from grue.server.context import Context
+from grue.server.store.interface import Tx
 
 FIRST_LOOKUPS: Final = 1000
 """Lookup tokens of a number's first week: an address book."""
@@ -43,8 +42,6 @@ INLINE_TOKENS: Final = 2
 INLINE_BYTES: Final = 1 << 16
 """Bytes of a request that are hashed without a thread: 50 us; a private query has ten times as many."""
 
-DAY: Final = 86_400
-
 
 class Spent(NamedTuple):
     """A token that is right, as the store remembers it."""
@@ -57,23 +54,23 @@ class Spent(NamedTuple):
 # --- drawing --------------------------------------------------------------------------------------
 
 
-async def draw(server: "Server", account: bytes, request: wire.DrawTokens) -> wire.Drawn:
+async def draw(context: Context, account: bytes, request: wire.DrawTokens) -> wire.Drawn:
     """Evaluate a batch, if the account's number may have one. Some 70 us a token, outside the event loop.
 
     TOKEN-03 purpose and epoch are ones that are in use (BadRequest, TokenExpired).
     TOKEN-04 the number's allowance is not used up (LimitReached, with the time to wait).
     TOKEN-05 every element is canonical and not the identity (BadRequest); that uses up no allowance.
     """
-    purpose, now = _purpose(request.purpose), int(server.clock())
-    _check_epoch(server, request.epoch)
+    purpose, now = _purpose(request.purpose), int(context.clock())
+    _check_epoch(context, request.epoch)
     # Looked at before, so that what is refused costs nothing; counted after, so that a bad element uses nothing up.
-    await server.store.read(_with_one_more, account, purpose, now)
-    key = server.keys.token_key(purpose, request.epoch)
+    await context.store.read(_with_one_more, account, purpose, now)
+    key = context.keys.token_key(purpose, request.epoch)
     try:
         elements, proof = await asyncio.to_thread(key.evaluate, request.blinded)
     except OprfError:
         raise BadRequest from None
-    await server.store.transact(_take_allowance, account, purpose, now)
+    await context.store.transact(_take_allowance, account, purpose, now)
     return wire.Drawn(elements, proof)
 
 
@@ -94,7 +91,7 @@ class _Quota(NamedTuple):
     posts: int
 
 
-async def _take_allowance(tx: "Tx", account: bytes, purpose: Purpose, now: int) -> None:
+async def _take_allowance(tx: Tx, account: bytes, purpose: Purpose, now: int) -> None:
     """Count a batch. Raises LimitReached, NotPermitted."""
     await tx.run(
         "INSERT INTO token_quota (phone_tag, week, first, lookups, posts) VALUES ($1, $2, $3, $4, $5) ON CONFLICT"
@@ -103,7 +100,7 @@ async def _take_allowance(tx: "Tx", account: bytes, purpose: Purpose, now: int) 
     )
 
 
-async def _with_one_more(tx: "Tx", account: bytes, purpose: Purpose, now: int) -> _Quota:
+async def _with_one_more(tx: Tx, account: bytes, purpose: Purpose, now: int) -> _Quota:
     """What is counted for a number with one more batch. Raises LimitReached, NotPermitted."""
     owner = await tx.row("SELECT phone_tag FROM account WHERE account = $1", account)
     if owner is None:
@@ -140,7 +137,7 @@ def _check_allowance(purpose: Purpose, drawn: int, first: bool, day: int, now: i
 # --- spending -------------------------------------------------------------------------------------
 
 
-async def check(server: "Server", spend: wire.Spend) -> tuple[wire.Priced, list[Spent]]:
+async def check(context: Context, spend: wire.Spend) -> tuple[wire.Priced, list[Spent]]:
     """Check what pays for a request, without spending it yet. Some 50 us a token.
 
     TOKEN-06 there are as many tokens as the request costs, all different (BadToken).
@@ -153,58 +150,58 @@ async def check(server: "Server", spend: wire.Spend) -> tuple[wire.Priced, list[
     if len(spend.tokens) != count or len({token.nonce for token in spend.tokens}) != count:
         raise BadToken
     for token in spend.tokens:
-        _check_epoch(server, token.epoch)
+        _check_epoch(context, token.epoch)
     paid = [Spent(spent_key(token.nonce), token.mac[:16], token.epoch) for token in spend.tokens]
     if purpose is Purpose.LOOKUP:
-        await server.store.read(_check_unspent, paid)
+        await context.store.read(_check_unspent, paid)
     if count <= INLINE_TOKENS and len(spend.body) <= INLINE_BYTES:
-        good = _good(server, purpose, spend)
+        good = _good(context, purpose, spend)
     else:
-        good = await asyncio.to_thread(_good, server, purpose, spend)
+        good = await asyncio.to_thread(_good, context, purpose, spend)
     if good < count:
         if good:
-            await server.store.transact(take, paid[:good])
+            await context.store.transact(take, paid[:good])
         raise BadToken
     return request, paid
 
 
 @contextmanager
-def one_at_a_time(server: "Server", spend: wire.Spend) -> Iterator[None]:
+def one_at_a_time(spending: set[bytes], spend: wire.Spend) -> Iterator[None]:
     """Keep tokens of a large request from being checked again while they are: a hundred at once would all find them
-    unspent. Raises TokenSpent.
+    unspent. `spending` has the nonces of those that are under way. Raises TokenSpent.
     """
     nonces = {token.nonce for token in spend.tokens} if len(spend.tokens) > INLINE_TOKENS else set()
-    if nonces & server.spending:
+    if nonces & spending:
         raise TokenSpent
-    server.spending |= nonces
+    spending |= nonces
     try:
         yield
     finally:
-        server.spending -= nonces
+        spending -= nonces
 
 
-def _good(server: "Server", purpose: Purpose, spend: wire.Spend) -> int:
+def _good(context: Context, purpose: Purpose, spend: wire.Spend) -> int:
     """How many tokens were made with the purpose's key for this request, up to the first that was not."""
     for n, token in enumerate(spend.tokens):
-        (output,) = server.keys.token_key(purpose, token.epoch).output([token.nonce])
+        (output,) = context.keys.token_key(purpose, token.epoch).output([token.nonce])
         if not hmac.compare_digest(use_of(output, spend.body), token.mac):
             return n
     return len(spend.tokens)
 
 
-def _check_epoch(server: "Server", epoch: int) -> None:
-    if not 0 <= server.token_epoch - epoch <= 1:
+def _check_epoch(context: Context, epoch: int) -> None:
+    if not 0 <= context.token_epoch - epoch <= 1:
         raise TokenExpired
 
 
-async def _check_unspent(tx: "Tx", tokens: Sequence[Spent]) -> None:
+async def _check_unspent(tx: Tx, tokens: Sequence[Spent]) -> None:
     """Some 5 us a token."""
     for token in tokens:
         if await tx.row("SELECT 1 FROM token_spent WHERE key = $1", token.key) is not None:
             raise TokenSpent
 
 
-async def take(tx: "Tx", tokens: Sequence[Spent]) -> bool:
+async def take(tx: Tx, tokens: Sequence[Spent]) -> bool:
     """Mark tokens as spent; whether all of them were already, on the very same request.
 
     TOKEN-09 none was spent on another request (TokenSpent).
@@ -225,7 +222,7 @@ async def take(tx: "Tx", tokens: Sequence[Spent]) -> bool:
 # --- forgetting -----------------------------------------------------------------------------------
 
 
-async def expire(tx: "Tx", first_byte: int, week: int, generation: int) -> None:
+async def expire(tx: Tx, first_byte: int, week: int, generation: int) -> None:
     """Forget a slice of what was spent under keys that no step of the clock brings into use again, of any generation
     before, and of allowances long not used, or of a week that the clock was in only by being quite wrong.
     """
