@@ -1,4 +1,4 @@
-"""One example and a hypothesis strategy for every wire message, made from the types in `wire.py` and `contents.py`."""
+"""One example and a hypothesis strategy for every wire message, made from the types in `wire` and `contents.py`."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ from grue.protocol.wire import Message
 
 def every_message() -> list[type[Message]]:
     """Every message type there is, by tag."""
-    found = [kind for kind in _subclasses(Message) if kind.__module__ in (wire.__name__, contents.__name__)]
+    found = [kind for kind in _subclasses(Message) if kind.__module__.startswith((wire.__name__, contents.__name__))]
     return sorted(found, key=tag)
 
 
