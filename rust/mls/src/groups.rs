@@ -1,18 +1,14 @@
-//! The groups of a session, and what can be asked of one.
+//! The groups of a session, each read once.
 
 use std::collections::BTreeMap;
 
 use openmls::group::{GroupId, MlsGroup};
 use openmls_traits::OpenMlsProvider;
-use zeroize::Zeroizing;
 
 use crate::{
     config::GROUP_ID_BYTES,
     error::{Error, Result},
-    member::Member,
     provider::Provider,
-    session::Session,
-    storage::group_prefix,
 };
 
 type Id = [u8; GROUP_ID_BYTES];
@@ -56,59 +52,4 @@ fn load(provider: &Provider, id: &Id) -> Result<MlsGroup> {
     let is_sound = group.group_id().as_slice() == id
         && (group.own_leaf_node().is_some() || !group.is_active());
     if is_sound { Ok(group) } else { Err(unreadable) }
-}
-
-impl Session {
-    /// A group to work on. A split borrow: the provider goes with it.
-    pub(crate) fn group(&mut self, group_id: &[u8]) -> Result<(&Provider, &mut MlsGroup)> {
-        let group = self.groups.get(&self.provider, group_id)?;
-        Ok((&self.provider, group))
-    }
-
-    /// The number of the group's epoch. Fails with `Missing`.
-    pub fn epoch(&mut self, group_id: &[u8]) -> Result<u64> {
-        Ok(self.group(group_id)?.1.epoch().as_u64())
-    }
-
-    /// The index of our own leaf. Fails with `Missing`.
-    pub fn own_leaf(&mut self, group_id: &[u8]) -> Result<u32> {
-        Ok(self.group(group_id)?.1.own_leaf_index().u32())
-    }
-
-    /// The members, by leaf. Fails with `Missing`.
-    pub fn members(&mut self, group_id: &[u8]) -> Result<Vec<Member>> {
-        Ok(self
-            .group(group_id)?
-            .1
-            .members()
-            .map(Member::from)
-            .collect())
-    }
-
-    /// `length` bytes (at most 8,160) from the exporter of the current epoch, for one use each `label` and
-    /// `context`. Fails with `Missing` (also after our removal), and with `Internal` on other lengths.
-    pub fn exporter(
-        &mut self,
-        group_id: &[u8],
-        label: &str,
-        context: &[u8],
-        length: usize,
-    ) -> Result<Zeroizing<Vec<u8>>> {
-        let (provider, group) = self.group(group_id)?;
-        if !group.is_active() {
-            return Err(Error::Missing("group"));
-        }
-        group
-            .export_secret(provider.crypto(), label, context, length)
-            .map(Zeroizing::new)
-            .map_err(|_| Error::Internal("nothing of that length can be exported"))
-    }
-
-    /// Forget a group. Entries that were not given cannot be deleted. Deleting none is no error.
-    pub fn delete(&mut self, group_id: &[u8]) -> Result<()> {
-        let id = parse_id(group_id)?;
-        self.groups.remove(&id);
-        self.provider.store().delete_all(&group_prefix(&id));
-        Ok(())
-    }
 }

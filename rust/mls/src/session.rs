@@ -2,9 +2,16 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use openmls::group::MlsGroup;
+use openmls_traits::OpenMlsProvider;
+use zeroize::Zeroizing;
+
 use crate::{
-    groups::Groups,
+    error::{Error, Result},
+    groups::{Groups, parse_id},
+    member::Member,
     provider::Provider,
+    storage::group_prefix,
     store::{Changes, Store},
 };
 
@@ -33,6 +40,59 @@ impl Session {
     /// The entries that differ from those given, `None` for a deleted one.
     pub fn changes(&self) -> Changes {
         self.provider.store().changes()
+    }
+
+    /// A group to work on. A split borrow: the provider goes with it.
+    pub(crate) fn group(&mut self, group_id: &[u8]) -> Result<(&Provider, &mut MlsGroup)> {
+        let group = self.groups.get(&self.provider, group_id)?;
+        Ok((&self.provider, group))
+    }
+
+    /// The number of the group's epoch. Fails with `Missing`.
+    pub fn epoch(&mut self, group_id: &[u8]) -> Result<u64> {
+        Ok(self.group(group_id)?.1.epoch().as_u64())
+    }
+
+    /// The index of our own leaf. Fails with `Missing`.
+    pub fn own_leaf(&mut self, group_id: &[u8]) -> Result<u32> {
+        Ok(self.group(group_id)?.1.own_leaf_index().u32())
+    }
+
+    /// The members, by leaf. Fails with `Missing`.
+    pub fn members(&mut self, group_id: &[u8]) -> Result<Vec<Member>> {
+        Ok(self
+            .group(group_id)?
+            .1
+            .members()
+            .map(Member::from)
+            .collect())
+    }
+
+    /// `length` bytes (at most 8,160) from the exporter of the current epoch, for one use each `label` and
+    /// `context`. Fails with `Missing` (also after our removal), and with `Internal` on other lengths.
+    pub fn exporter(
+        &mut self,
+        group_id: &[u8],
+        label: &str,
+        context: &[u8],
+        length: usize,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        let (provider, group) = self.group(group_id)?;
+        if !group.is_active() {
+            return Err(Error::Missing("group"));
+        }
+        group
+            .export_secret(provider.crypto(), label, context, length)
+            .map(Zeroizing::new)
+            .map_err(|_| Error::Internal("nothing of that length can be exported"))
+    }
+
+    /// Forget a group. Entries that were not given cannot be deleted. Deleting none is no error.
+    pub fn delete(&mut self, group_id: &[u8]) -> Result<()> {
+        let id = parse_id(group_id)?;
+        self.groups.remove(&id);
+        self.provider.store().delete_all(&group_prefix(&id));
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use openmls_traits::crypto::OpenMlsCrypto;
 
 use crate::{
     error::{Error, Result, Rule},
-    incoming::check_commit,
+    staged::check_commit,
     store::StoreError,
 };
 

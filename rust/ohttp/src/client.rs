@@ -2,7 +2,8 @@
 
 use ohttp::{ClientRequest, ClientResponse};
 
-use crate::{CONFIG, Call, Error, KEM, RESPONSE_OVERHEAD, Reply, Result, SYMMETRIC, randomness};
+use crate::suite::{CONFIG, KEM, RESPONSE_OVERHEAD, SYMMETRIC, randomness};
+use crate::{Call, Error, Reply, Result};
 
 /// The client's end of one request, for one response.
 pub struct Request(Option<ClientResponse>);

@@ -5,9 +5,8 @@ use ohttp::{
     hpke::{Aead, Kdf, Kem},
 };
 
-use crate::{
-    CONFIG, Call, Error, HEADER, KEM, REQUEST_OVERHEAD, Reply, Result, SEED, SYMMETRIC, randomness,
-};
+use crate::suite::{CONFIG, HEADER, KEM, REQUEST_OVERHEAD, SEED, SYMMETRIC, randomness};
+use crate::{Call, Error, Reply, Result};
 
 /// A private key. Its 32 bytes are zeroised when dropped; what the crates derive from it in passing is not all.
 pub struct Gateway {

@@ -9,39 +9,10 @@ mod client;
 mod error;
 mod gateway;
 mod message;
+mod suite;
 
 pub use client::Request;
 pub use error::{Error, Result};
 pub use gateway::{Exchange, Gateway};
-pub use message::{Call, Reply};
-
-/// Bytes of the seed that a gateway's key is derived from.
-pub const SEED: usize = 32;
-/// Bytes of an encoded key configuration: key id, KEM, public key, and a list of one symmetric suite.
-pub const CONFIG: usize = 1 + KEM.len() + PUBLIC + 2 + SYMMETRIC.len();
-/// Bytes that sealing adds to a request: the header, the encapsulated key and the tag.
-pub const REQUEST_OVERHEAD: usize = HEADER + ENCAPSULATED + TAG;
-/// Bytes that sealing adds to a response: the nonce and the tag.
-pub const RESPONSE_OVERHEAD: usize = NONCE + TAG;
-/// The largest inner message, in bytes. A message is allocated before it is filled.
-pub const MESSAGE_MAX: usize = 1 << 20;
-
-/// X-Wing, 0x647a in IANA's registry of HPKE's KEMs.
-const KEM: [u8; 2] = [0x64, 0x7a];
-/// HKDF-SHA256, then ChaCha20-Poly1305.
-const SYMMETRIC: [u8; 4] = [0, 1, 0, 3];
-/// Bytes of an X-Wing public key.
-const PUBLIC: usize = 1216;
-/// Bytes of an X-Wing ciphertext.
-const ENCAPSULATED: usize = 1120;
-/// Bytes of a request's header: key id and suite.
-const HEADER: usize = 1 + KEM.len() + SYMMETRIC.len();
-/// Bytes of a Poly1305 tag.
-const TAG: usize = 16;
-/// Bytes of a response's nonce: as many as the AEAD's key has (RFC 9458, section 4.4).
-const NONCE: usize = 32;
-
-/// Ask the operating system for randomness first, so that its failure is an error: the crates below panic.
-fn randomness() -> Result<()> {
-    getrandom::fill(&mut [0; 1]).map_err(|_| Error::Randomness)
-}
+pub use message::{Call, MESSAGE_MAX, Reply};
+pub use suite::{CONFIG, REQUEST_OVERHEAD, RESPONSE_OVERHEAD, SEED};

@@ -4,8 +4,10 @@ use std::io::Cursor;
 
 use bhttp::{ControlData, Message, Mode, StatusCode};
 
-use crate::{Error, MESSAGE_MAX, Result};
+use crate::{Error, Result};
 
+/// The largest inner message, in bytes. A message is allocated before it is filled.
+pub const MESSAGE_MAX: usize = 1 << 20;
 /// Every client's is the same: the gateway serves nothing but itself.
 const SCHEME: &[u8] = b"https";
 const AUTHORITY: &[u8] = b"";

@@ -3,7 +3,8 @@
 use voprf::{EvaluationElement, Group, Proof, VoprfClient};
 use zeroize::Zeroizing;
 
-use crate::{ELEMENT, Error, OUTPUT, PROOF, Result, SCALAR, Suite, first, randomness};
+use crate::suite::{ELEMENT, OUTPUT, PROOF, SCALAR, Suite, first, randomness};
+use crate::{Error, Result};
 
 /// One blinded input; input and blind are zeroised when it is dropped.
 pub struct Blinding {

@@ -3,7 +3,8 @@
 use voprf::{BlindedElement, Group, VoprfServer};
 use zeroize::Zeroizing;
 
-use crate::{ELEMENT, Error, OUTPUT, PROOF, Result, SCALAR, Suite, first, randomness};
+use crate::suite::{ELEMENT, OUTPUT, PROOF, SCALAR, Suite, first, randomness};
+use crate::{Error, Result};
 
 /// A private key; zeroised when dropped.
 pub struct Key(VoprfServer<Suite>);

@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::answer::MAX_THREADS;
-use crate::layout::{DIMENSION, File, HASH, HEADER};
+use crate::layout::{DIMENSION, File, HEADER};
+use crate::merkle::HASH;
 use crate::sample::Sampler;
 use crate::stream::{self, Generator, Row};
 use crate::{Error, Kernel, Layout, Result};

@@ -1,7 +1,7 @@
 //! A column that was retrieved: what proves it, and what it says about a tag.
 
-use crate::layout::{File, HASH, RECORD, TAG};
-use crate::merkle::{self, Hash};
+use crate::layout::{File, RECORD, TAG};
+use crate::merkle::{self, HASH, Hash};
 use crate::{Error, Fences, Layout, Result};
 
 /// What stands in a slot without a record: digits of zero.

@@ -9,9 +9,9 @@ use std::thread;
 use crate::answer::{FRONT, MAX_THREADS, groups};
 use crate::kernel::{Chunk, Line, ROWS};
 use crate::layout::{DIMENSION, LINE, PANEL};
-use crate::pack::Phase;
+use crate::progress::{Phase, Progress};
 use crate::stream::{Generator, Row};
-use crate::{Error, Kernel, Layout, Progress, Result};
+use crate::{Error, Kernel, Layout, Result};
 
 /// Columns of the matrix that are multiplied at a time: 2.5 million words of A, which stay in the caches together.
 const BLOCK: usize = 2048;

@@ -1,9 +1,14 @@
 //! Parameters, the shape of a table, and the header that all of its files begin with.
 
-use crate::{Error, Result, merkle};
+use crate::merkle::{self, HASH};
+use crate::{Error, Result};
 
 /// Columns of A, and words of a secret (LWE dimension n).
 pub const DIMENSION: usize = 1280;
+/// Coin tosses of an error word on either side: centred binomial, sigma 12.65.
+pub(crate) const ETA: usize = 320;
+/// Bytes of coin tosses of one error word.
+pub(crate) const COINS: usize = 2 * ETA / 8;
 /// Bytes of a record.
 pub const RECORD: usize = 128;
 /// Bytes of a record's tag, which it begins with.
@@ -14,8 +19,6 @@ pub const SEPARATOR_BITS: u32 = 128;
 pub const SEED: usize = 16;
 /// Bytes of the header of each file.
 pub const HEADER: usize = 128;
-/// Bytes of a SHA-256 hash.
-pub(crate) const HASH: usize = 32;
 /// Records of a table: above it, answers would fail more often than the bound.
 pub const MAX_RECORDS: u64 = 1 << 25;
 /// Columns of a table: its query, 960 KiB, goes into one request of a mebibyte, with tokens and what seals it. And a

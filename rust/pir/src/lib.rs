@@ -20,6 +20,7 @@ mod mapped;
 mod merkle;
 mod noise;
 mod pack;
+mod progress;
 mod sample;
 mod stream;
 
@@ -33,5 +34,6 @@ pub use layout::{
     DIMENSION, HEADER, Layout, MAX_RECORDS, RECORD, SEED, SEPARATOR_BITS, Shape, TAG, slots,
 };
 pub use noise::{largest_norm, log2_failure};
-pub use pack::{Built, Phase, Progress, build};
+pub use pack::{Built, build};
+pub use progress::{Phase, Progress};
 pub use stream::{Generator, Row};

@@ -4,8 +4,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::layout::HASH;
-
+/// Bytes of a SHA-256 hash.
+pub(crate) const HASH: usize = 32;
 /// Top hashes there are at most: 32 KiB that everybody has.
 const TOP: u32 = 1024;
 /// What stands in a path where a node has no sibling and rises as it is.

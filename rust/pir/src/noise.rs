@@ -1,9 +1,9 @@
 //! How often an answer fails: the bound of docs/protocol/pir.md.
 
-use crate::layout::DIMENSION;
+use crate::layout::{DIMENSION, ETA};
 
 /// Variance of an error word: half of eta.
-const ERROR_VARIANCE: f64 = crate::sample::ETA as f64 / 2.0;
+const ERROR_VARIANCE: f64 = ETA as f64 / 2.0;
 /// Half the distance of two digits, less what rounding the answer to 16 bits takes.
 const THRESHOLD: f64 = (1_u32 << 23) as f64 - (1_u32 << 15) as f64;
 /// A column fails no more often than 2^this.

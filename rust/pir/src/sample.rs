@@ -5,13 +5,9 @@ use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit, StreamCipher};
 use zeroize::Zeroizing;
 
-use crate::layout::DIMENSION;
+use crate::layout::{COINS, DIMENSION};
 use crate::{Error, Kernel, Result};
 
-/// Coin tosses of an error word on either side: centred binomial, sigma 12.65.
-pub(crate) const ETA: usize = 320;
-/// Bytes of coin tosses of one error word.
-pub(crate) const COINS: usize = 2 * ETA / 8;
 /// Words sampled at a time: 20 KiB of coin tosses.
 const AT_ONCE: usize = 256;
 
@@ -67,6 +63,7 @@ fn ternary(uniform: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::ETA;
 
     fn mean_and_variance(words: &[u32]) -> (f64, f64) {
         let values = words.iter().map(|&word| f64::from(word as i32));

@@ -5,7 +5,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{Chunk, Line, ROWS};
+use super::lines::{Chunk, Line, ROWS};
 
 #[target_feature(enable = "neon,dotprod")]
 pub(super) fn products(rows: [&[Line]; ROWS], words: &[Chunk]) -> [u32; ROWS] {

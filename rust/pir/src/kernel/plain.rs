@@ -1,8 +1,7 @@
 //! The loops, without intrinsics. They are inlined into functions that are compiled for wider instructions.
 
-use super::{Chunk, Line, ROWS};
-use crate::layout::LINE;
-use crate::sample::{COINS, ETA};
+use super::lines::{Chunk, Line, ROWS};
+use crate::layout::{COINS, ETA, LINE};
 
 #[inline(always)]
 pub(super) fn halves(words: &[u32; LINE]) -> Chunk {

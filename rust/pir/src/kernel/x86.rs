@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Chunk, Line, ROWS};
+use super::lines::{Chunk, Line, ROWS};
 
 /// Bytes ahead of a row that are asked for: beyond what the processor fetches by itself at a page's end.
 const AHEAD: usize = 512;
