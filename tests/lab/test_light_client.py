@@ -13,7 +13,7 @@ from grue.exposure.captures import RELAYED
 from grue.exposure.decode import names
 from grue.lab import light_client
 from grue.lab.inprocess import World
-from grue.lab.light_client import Party
+from grue.lab.light_client import LightClient
 from grue.lab.taps import Tapes, sealed_size
 from grue.protocol import oblivious, wire
 from grue.server.app import Server
@@ -80,20 +80,20 @@ async def real(folder: Path, messages: list[tuple[str, str]]) -> Asked:
 
 
 @asynccontextmanager
-async def light(folder: Path, relayed: bool) -> AsyncIterator[tuple[World, dict[str, Party], Tapes]]:
+async def light(folder: Path, relayed: bool) -> AsyncIterator[tuple[World, dict[str, LightClient], Tapes]]:
     async with World(folder, NOW) as world:
         tapes = Tapes()
         addresses = {ALICE: "2001:db8::a", BOB: "2001:db8::b"}
         people = {
-            number: Party(world, number, lambda at=at: at, tapes, relayed, draws=True)  # type: ignore[misc]
+            number: LightClient(world, number, lambda at=at: at, tapes, relayed, draws=True)  # type: ignore[misc]
             for number, at in addresses.items()
         }
-        for party in people.values():
-            await party.register(world._codes.code)
+        for client in people.values():
+            await client.register(world._codes.code)
         yield world, people, tapes
 
 
-async def write(people: dict[str, Party], messages: list[tuple[str, str]]) -> None:
+async def write(people: dict[str, LightClient], messages: list[tuple[str, str]]) -> None:
     for sender, to in messages:
         who, whom = people[sender], people[to]
         if to in who.conversations:
@@ -145,7 +145,7 @@ async def test_registration_differs_by_the_number_of_key_packages_and_a_check_in
         await world.person("a", ALICE)
     async with World(tmp_path / "light", NOW) as world:
         asked = watched(world.server)
-        await Party(world, ALICE, lambda: "2001:db8::a", Tapes(), True, draws=True).register(world._codes.code)
+        await LightClient(world, ALICE, lambda: "2001:db8::a", Tapes(), True, draws=True).register(world._codes.code)
     uploads = [size for kind, size in expected if kind == "UploadKeyPackages"]
     shorter = [size for kind, size in asked if kind == "UploadKeyPackages"]
     packages = (uploads[0] - shorter[0]) / (REAL_KEY_PACKAGES - light_client.KEY_PACKAGES)

@@ -60,7 +60,7 @@ async def test_a_poll_that_waits_brings_something_and_the_first_one_does_not_wai
 async def test_more_contacts_than_a_stream_reads_and_an_allowance_pays_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a life with 10,000 contacts meets, with both bounds lower: everything is played, and seen, all the same."""
     monkeypatch.setattr(wire, "MAX_SUBSCRIPTIONS", 4)
-    monkeypatch.setattr(light_client, "STOCK", dict.fromkeys(Purpose, 50))
+    monkeypatch.setattr(light_client, "TOKENS", dict.fromkeys(Purpose, 50))
     monkeypatch.setattr(tokens, "WEEKLY_POSTS", 50)
     life = generate(1, Shape(days=3, contacts=60, events=400))
     tapes = (await play_grue(life, oblivious=False)).tapes

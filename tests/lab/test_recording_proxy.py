@@ -1,4 +1,4 @@
-"""The taps pass on everything, and record it in the pieces in which it was meant."""
+"""The proxies pass on everything, and record it in the pieces in which it was meant."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""`grue carrier`: a telephone company on loopback, for development and the demo.
+"""`grue carrier` is a telephone company on loopback, for development and the demo.
 
 `carrier` is the company, `inject` is somebody who writes an SMS on a telephone. A telephone binds over SMPP like
 a service does, as `smsc.HANDSET`, so that the company's address is all that anybody has to know.

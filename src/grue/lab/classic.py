@@ -1,6 +1,6 @@
-"""The classic directory: a server that is asked, number by number, how a message goes, and that keeps the questions.
+"""The classic directory is asked, number by number, how a message goes, and keeps the questions.
 
-It reproduces what is described of systems in use (`docs/exposure-lab.md` names the sources), so that it can be seen
+It reproduces what is described of systems in use (`docs/exposure-lab.md` names the sources), so that everybody can see
 what such a log says. It belongs to the lab: nothing that `grue serve` starts leads here. Never give it a real number.
 """
 

@@ -1,4 +1,6 @@
-"""`grue lab classic` on the network: what clients ask, and what is asked about them. One process, one log.
+"""`grue lab classic` serves the classic directory over HTTP, to clients and to whoever orders its log.
+
+One process, one log.
 
 POST /lookup                    {"account", "number"}   a client, on each complete number that is typed
 POST /orders                    {"target", "begun"}     an order

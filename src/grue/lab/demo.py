@@ -1,7 +1,7 @@
 """`grue demo`: a server, a relay, a carrier and two clients on this machine, and at the end who learned what.
 
 Every part is a process of its own, speaks over real sockets, and is driven by the command line. Between them stand
-taps, which record what each party is given; the table at the end is made from that.
+recording proxies, which record what each party is given; the table at the end is made from that.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.exposure.views import identifiers
 from grue.lab.carrier import inject
 from grue.lab.processes import Done, Group, ProcessFailed, Running
-from grue.lab.recording_proxy import HttpTap, SmppTap
+from grue.lab.recording_proxy import HttpProxy, SmppProxy
 
 ALICE, BOB, CAROL = "+447700900111", "+447700900222", "+447700900333"
 """Numbers that Ofcom keeps for drama. Carol is not on Grue."""
@@ -116,17 +116,17 @@ class Demo:
     # --- the steps --------------------------------------------------------------------------------
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        smpp = SmppTap(self._smpp.append)
-        direct = {number: HttpTap(address, self._events.append) for number, address in ADDRESSES.items()}
-        relayed = {number: HttpTap(address, self._to_relay.append) for number, address in ADDRESSES.items()}
+        smpp = SmppProxy(self._smpp.append)
+        direct = {number: HttpProxy(address, self._events.append) for number, address in ADDRESSES.items()}
+        relayed = {number: HttpProxy(address, self._to_relay.append) for number, address in ADDRESSES.items()}
         # Nothing is recorded of what the relay and the server tell each other: it is what clients gave the relay.
-        behind = HttpTap(RELAYS_ADDRESS, lambda _event: None)
+        behind = HttpProxy(RELAYS_ADDRESS, lambda _event: None)
         smpp_address = await smpp.start()
         stack.push_async_callback(smpp.close)
-        for tap in (*direct.values(), *relayed.values(), behind):
-            stack.push_async_callback(tap.close)
-        self._urls = {number: await tap.start() for number, tap in direct.items()}
-        self._relay_urls = {number: await tap.start() for number, tap in relayed.items()}
+        for proxy in (*direct.values(), *relayed.values(), behind):
+            stack.push_async_callback(proxy.close)
+        self._urls = {number: await proxy.start() for number, proxy in direct.items()}
+        self._relay_urls = {number: await proxy.start() for number, proxy in relayed.items()}
         data = str(self._data)
         filled, self._carrier, relay = await asyncio.gather(
             self._group.run("lab", "fill", "--data", data, "--count", str(MEMBERS)),
@@ -141,10 +141,10 @@ class Demo:
             "server", "lab", "wiretap", "--data", data, "--record", str(self._opened), "--sms", gateway
         )
         address, relay_address = await server.listening(), await relay.listening()
-        for tap in (*direct.values(), behind):
-            tap.connect(f"http://{address}")
-        for tap in relayed.values():
-            tap.connect(f"http://{relay_address}")
+        for proxy in (*direct.values(), behind):
+            proxy.connect(f"http://{address}")
+        for proxy in relayed.values():
+            proxy.connect(f"http://{relay_address}")
         self._step(
             "start",
             f"A carrier, a server with {MEMBERS:,} numbers in its directory, and somebody else's relay",

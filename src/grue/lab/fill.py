@@ -1,6 +1,6 @@
-"""Fill a server's data with registered numbers that belong to nobody, for demonstrations and measurements.
+"""A server's data is filled with registered numbers that belong to nobody, for demonstrations and measurements.
 
-It goes through the server's own code, in bulk: the accounts are complete but for key packages, so they are found, and
+They go through the server's own code, in bulk. The accounts are complete but for key packages, so they are found, and
 cannot be written to.
 """
 
@@ -25,7 +25,7 @@ from grue.server.accounts.registration import Creation, create, intro_begin
 from grue.server.directory.directory import Directory, outputs
 from grue.server.keys.keys import open_keys
 from grue.server.store.files import DATABASE, LOCK
-from grue.server.store.interface import Store, Tx
+from grue.server.store.interface import Tx
 from grue.server.store.sqlite import open_store
 
 HPKE_PUBLIC_BYTES: Final = 1216
@@ -86,7 +86,9 @@ async def filled(data: Path, count: int, seed: int = 0) -> list[str]:
         members = [_member(number, output) for number, output in zip(chosen, outputs(keys, chosen), strict=True)]
         store = await open_store(data / DATABASE)
         try:
-            await _register(store, members)
+            today = int(time.time()) // 86_400
+            for at in range(0, len(members), BATCH):
+                await store.transact(_create, members[at : at + BATCH], today)
         finally:
             await store.close()
         directory.put_many(member.record for member in members)
@@ -101,12 +103,6 @@ def _member(number: str, output: bytes) -> Member:
     key = derive(output)
     record = seal(Record(devices.intro_mailbox, public, device_list_hash(signed)), key, os.urandom(NONCE_BYTES))
     return Member(number, devices, signed, record, key.tag)
-
-
-async def _register(store: Store, members: list[Member]) -> None:
-    today = int(time.time()) // 86_400
-    for at in range(0, len(members), BATCH):
-        await store.transact(_create, members[at : at + BATCH], today)
 
 
 async def _create(tx: Tx, members: list[Member], today: int) -> None:

@@ -1,7 +1,7 @@
-"""A store that waits for nobody: the server's own database, without threads and without waiting for the disk.
+"""A store that runs everything where it is called: the server's own database, without threads and without fsync.
 
 A year of messages played in a minute needs neither: there is one client at a time, and no power to fail. Schema,
-transactions and what lies in the file are the server's. Never for a server that anybody uses.
+transactions and the contents of the file are the server's. Never use it for a server that anybody uses.
 """
 
 import re
@@ -19,13 +19,13 @@ from grue.server.store.sqlite import open_store
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
-_QUICK: Final = "PRAGMA synchronous=OFF; PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY"
+_PRAGMAS: Final = "PRAGMA synchronous=OFF; PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY"
 
 
-async def open_quick(path: Path) -> Store:
+async def open_inline(path: Path) -> Store:
     """A server's database, created when there is none. Raises as `open_store`."""
     await (await open_store(path)).close()
-    return QuickStore(path)
+    return InlineStore(path)
 
 
 @lru_cache(maxsize=256)
@@ -33,7 +33,7 @@ def _numbered(sql: str) -> str:
     return re.sub(r"\$(\d+)", r"?\1", sql)
 
 
-class _QuickTx:
+class _InlineTx:
     """`Tx` over one connection."""
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -51,13 +51,13 @@ class _QuickTx:
         return self._connection.changes()
 
 
-class QuickStore:
+class InlineStore:
     """`Store` that does everything at once, where it is called."""
 
     def __init__(self, path: Path) -> None:
         self._connection = apsw.Connection(str(path))
-        self._connection.execute(_QUICK)
-        self._tx: Tx = _QuickTx(self._connection)
+        self._connection.execute(_PRAGMAS)
+        self._tx: Tx = _InlineTx(self._connection)
         self._later: list[Callable[[], Awaitable[object]]] = []
 
     async def transact(self, f: Callable[[Tx, *Args], Awaitable[T]], *args: *Args) -> T:

@@ -1,8 +1,8 @@
-"""A synthetic person's year, from a seed: with whom, when, and from where; what the observers are to find out.
+"""A synthetic person's year is made from a seed: with whom, when, and from where. Observers are to find that out.
 
-Nobody lives it, and its numbers belong to nobody. What a life is like is written here and nowhere else: nights at any
-hour (so that knowing people tells nothing of this one), a partner who is closest, one of twelve doctors, a lawyer, a
-source who calls one day, work, journeys; and as many strangers as contacts, in touch among themselves.
+Nobody lives it, and its numbers belong to nobody. This module alone says what a life is like: nights at any hour (so
+that knowing people tells nothing of this one), a partner who is closest, one of twelve doctors, a lawyer, a source who
+calls one day, work, journeys; and as many strangers as contacts, in touch among themselves.
 """
 
 import random

@@ -1,8 +1,8 @@
-"""Light clients: they ask a real server what the real client asks, and keep no database.
+"""Light clients ask a real server what the real client asks, and keep no database.
 
-A year of messages takes the real client minutes. These make the same requests in the same order, as wire messages
-through the server's own code, with real accounts, keys, tokens and mailboxes; in an envelope are random bytes.
-`tests/lab/test_light_client.py` holds them to the real client. What they leave out stands in `docs/exposure-lab.md`.
+A year of messages takes the real client minutes. Light clients make the same requests in the same order, as wire
+messages through the server's own code, with real accounts, keys, tokens and mailboxes; their envelopes hold random
+bytes. `tests/lab/test_light_client.py` holds them to the real client. `docs/exposure-lab.md` says what they leave out.
 """
 
 import asyncio
@@ -43,12 +43,12 @@ INVITATION_BYTES: Final = wire.ENVELOPE_BUCKETS[2]
 HOP: Final = 0.05
 """Seconds that a request or an answer takes."""
 RECEIPT: Final = 0.3
-"""Seconds until a receipt goes, as in `client.receiver`."""
+"""Seconds until a receipt goes, as in `client.conversations.receiver`."""
 POLLED: Final = 20.0
 """Seconds that a poll may have waited when it is answered."""
 
-STOCK: Final = {Purpose.LOOKUP: 200, Purpose.POST: 100}
-"""Tokens kept ready, as in `client.purse`."""
+TOKENS: Final = {Purpose.LOOKUP: 200, Purpose.POST: 100}
+"""Tokens kept ready, as in `client.transport.tokens`."""
 
 Answer = TypeVar("Answer", bound=wire.Message)
 
@@ -72,8 +72,8 @@ class Mailbox:
 
 
 @dataclass
-class Party:
-    """One account with its connections."""
+class LightClient:
+    """One account with its connections, in place of the real client."""
 
     world: World
     number: str
@@ -101,7 +101,7 @@ class Party:
         self._mls = MlsSession({})
         self._device = self._mls.new_identity()
         self._intro_key = os.urandom(32)
-        self._stock = dict.fromkeys(STOCK, 0)
+        self._tokens = dict.fromkeys(TOKENS, 0)
         self._streams: list[Stream] = []
         self._stream_of: dict[bytes, int] = {}
         """Which stream reads a mailbox: each takes `wire.MAX_SUBSCRIPTIONS`."""
@@ -127,10 +127,10 @@ class Party:
             wire.RegisterFinish(self.number, code(self.number), self._list, _hash(self._intro_key)), wire.Registered
         )
         self.account = registered.account
-        await self.upkeep()
+        await self.daily_round()
         await self.connect()
 
-    async def upkeep(self) -> None:
+    async def daily_round(self) -> None:
         """The daily round: key packages, tokens, and a look at the own record."""
         left = (await self._signed(wire.CountKeyPackages(), wire.KeyPackageCount)).left
         if left < KEY_PACKAGES:
@@ -152,12 +152,12 @@ class Party:
     async def _fill(self) -> None:
         """As far as may be, as the real client. What is spent beyond is minted, and owed until more may be drawn."""
         keys = self.world.server.directory.manifest.token_keys
-        for purpose, stock in STOCK.items():
-            if self._stock[purpose] <= stock // 2:
+        for purpose, most in TOKENS.items():
+            if self._tokens[purpose] <= most // 2:
                 with suppress(LimitReached):
-                    for _ in range((stock - self._stock[purpose]) // wire.TOKEN_BATCH):
+                    for _ in range((most - self._tokens[purpose]) // wire.TOKEN_BATCH):
                         drawn = await self._signed(Draw(purpose, keys, os.urandom).request(), wire.Drawn)
-                        self._stock[purpose] += len(drawn.elements)
+                        self._tokens[purpose] += len(drawn.elements)
 
     async def _account(self, request: wire.Message, expect: type[Answer]) -> Answer:
         answer = await self._ask_account(request)
@@ -242,7 +242,7 @@ class Party:
 
     # --- envelopes --------------------------------------------------------------------------------
 
-    def _seal(self, other: "Party", size: int, what: str, text: str = "") -> bytes:
+    def _seal(self, other: "LightClient", size: int, what: str, text: str = "") -> bytes:
         """Bytes in which `other`, when it is delivered them, finds what is inside; nobody else finds anything."""
         contents = os.urandom(size)
         if other.told is not None:
@@ -265,7 +265,7 @@ class Party:
     async def _evaluate(self, number: str) -> None:
         await self._anonymous(wire.Evaluate(OPRF_EPOCH, [blind(number).element]), wire.Evaluated)
 
-    async def first_contact(self, other: "Party", text: str = "") -> None:
+    async def first_contact(self, other: "LightClient", text: str = "") -> None:
         """Claim a key package, found a mailbox, write to the intro mailbox; the other accepts a moment later."""
         await self._anonymous(wire.Claim(other.intro), wire.Claimed)
         self._later()
@@ -294,7 +294,7 @@ class Party:
             await self._read(box, 0, 0)
         return box.seq > 0
 
-    async def text(self, other: "Party", text: str = "") -> None:
+    async def text(self, other: "LightClient", text: str = "") -> None:
         """A message, and the other's receipt. To answer for the first time is to accept, and to read what waited."""
         box = self.conversations[other.number]
         if self.number not in box.read_keys and await self._accept(box):
@@ -305,7 +305,7 @@ class Party:
             self._later(RECEIPT)
             await other._post(self, "receipt")
 
-    async def _post(self, other: "Party", what: str, text: str = "") -> None:
+    async def _post(self, other: "LightClient", what: str, text: str = "") -> None:
         box = self.conversations[other.number]
         contents = self._seal(other, TEXT_BYTES, what, text)
         posted = await self._anonymous(wire.Post(box.id, box.write_key, os.urandom(16), contents), wire.Posted)
@@ -336,7 +336,7 @@ class Party:
         """Ask, and pay. `earlier` is for how many seconds a poll had waited when it was answered."""
         whole = paid(self.world.server.keys, request, self.world.now)
         if isinstance(whole, wire.Spend) and self.draws:
-            self._stock[Purpose.LOOKUP if isinstance(request, wire.Evaluate) else Purpose.POST] -= len(whole.tokens)
+            self._tokens[Purpose.LOOKUP if isinstance(request, wire.Evaluate) else Purpose.POST] -= len(whole.tokens)
         data, sealed = wire.encode(whole), _sealed(request)
         if self.oblivious:
             number = next(_numbers)

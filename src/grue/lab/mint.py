@@ -1,4 +1,4 @@
-"""Tokens made by who holds the server's keys, for benchmarks and tests that are about something else."""
+"""Tokens are minted with the server's keys, for benchmarks and tests that are about something else."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Play a life through a classic directory, the carrier, and Grue, the clock fast-forwarded; keep what each was given.
+"""A life is played through a classic directory, the carrier and Grue, with a fast clock; what each was given is kept.
 
 Grue is played twice, `direct` and `oblivious`: what the server is given differs, the life does not.
 """
@@ -16,9 +16,9 @@ from grue.exposure.records import CallDetail, Delivered, Dialled, Heard, Held, N
 from grue.exposure.scanner.rest import Table, tables
 from grue.exposure.scanner.snapshot import databases_in
 from grue.lab.classic import KEPT_DAYS, ClassicDirectory
-from grue.lab.inline_store import open_quick
+from grue.lab.inline_store import open_inline
 from grue.lab.inprocess import Codes, World
-from grue.lab.light_client import Party
+from grue.lab.light_client import LightClient
 from grue.lab.taps import Tapes
 from grue.lab.telephone import SMS, Telephones
 from grue.server.chores import sweep
@@ -74,7 +74,7 @@ class TelephoneTapes:
 
 
 @contextmanager
-def quick_folder() -> Iterator[Path]:
+def memory_folder() -> Iterator[Path]:
     """A folder in memory where the system has one: a year of fsyncs takes no time there."""
     memory = Path("/dev/shm")  # noqa: S108 -- its own directory is made in it
     with tempfile.TemporaryDirectory(prefix="grue-life-", dir=memory if memory.is_dir() else None) as folder:
@@ -221,7 +221,7 @@ class _LifeWorld(World):
         self._codes = gateway
 
     async def _open_store(self, path: Path) -> Store:
-        return await open_quick(path)
+        return await open_inline(path)
 
 
 class GruePlayer:
@@ -235,7 +235,7 @@ class GruePlayer:
         self._where = _addresses(life)
         self._tapes = Tapes()
         self._rest: list[Held] = []
-        self._parties: dict[str, Party] = {}
+        self._clients: dict[str, LightClient] = {}
         self._to_refill: dict[str, float] = {}
         self._hours = 0
         """Since the life began."""
@@ -257,18 +257,18 @@ class GruePlayer:
                 await self._happen(event)
             await self._pass_hours(life.ended)
             keys = open_keys(world.data)
-        parties = self._parties.items()
+        clients = self._clients.items()
         names = Names(
-            {record_key(keys, number).tag.hex(): number for number in self._parties},
-            {party.intro.hex(): number for number, party in parties},
-            {party.account.hex(): number for number, party in parties},
+            {record_key(keys, number).tag.hex(): number for number in self._clients},
+            {client.intro.hex(): number for number, client in clients},
+            {client.account.hex(): number for number, client in clients},
         )
         tapes = self._tapes.by_time()
         telephones = self._line.tapes(tapes.network)
         return GrueTapes(tapes, self._rest, names, self._gateway.submitted, telephones, self._told)
 
     async def _register(self, person: Person) -> None:
-        party = self._parties[person.number] = Party(
+        client = self._clients[person.number] = LightClient(
             self._world,
             person.number,
             lambda: self._where(person.number, self._world.now),
@@ -277,7 +277,7 @@ class GruePlayer:
             draws=person.number == self._life.subject,
             told=self._told if person.number == self._life.closest else None,
         )
-        await party.register(self._gateway.code)
+        await client.register(self._gateway.code)
 
     async def _pass_hours(self, until: float) -> None:
         """Let the hours pass: the handset says that it is there, and at midnight a day begins."""
@@ -300,19 +300,19 @@ class GruePlayer:
             await world.server.directory.tend()
             await sweep(world.server)
         due = {who for who, at in self._to_refill.items() if at <= day}
-        due |= {who for n, who in enumerate(self._parties) if (n + number) % ROUND_DAYS == 0}
+        due |= {who for n, who in enumerate(self._clients) if (n + number) % ROUND_DAYS == 0}
         for who in sorted(due - {life.subject}):
             self._to_refill.pop(who, None)
-            await self._parties[who].upkeep()
+            await self._clients[who].daily_round()
             if number % CHECK_IN_DAYS < ROUND_DAYS:
-                await self._parties[who].check_in()
-        subject = self._parties[life.subject]
-        await subject.upkeep()
+                await self._clients[who].check_in()
+        subject = self._clients[life.subject]
+        await subject.daily_round()
         if number % 7 == 0:
             await subject.check_in()
 
     async def _happen(self, event: Event) -> None:
-        who, whom = self._parties.get(event.who), self._parties.get(event.whom)
+        who, whom = self._clients.get(event.who), self._clients.get(event.whom)
         if event.kind is Kind.CALL or (event.kind is Kind.TEXT and who is None):
             self._line.carry(event)
         if who is None or event.kind is Kind.CALL:
@@ -332,7 +332,7 @@ class GruePlayer:
             await who.first_contact(whom, event.text)
             self._to_refill[event.whom] = self._world.now + DAY
 
-    async def _sms(self, who: Party, event: Event) -> None:
+    async def _sms(self, who: LightClient, event: Event) -> None:
         """To who is not on Grue: the subject's go through its server, others' are written on their telephones."""
         if event.who == self._life.subject:
             await who.sms(event.whom, event.text)
@@ -342,7 +342,7 @@ class GruePlayer:
 
 async def play_grue(life: Life, *, oblivious: bool, snapshot_days: int = STEP_DAYS) -> GrueTapes:
     """A life through Grue, on a server of its own, whose disk is looked at every so many days and at the end."""
-    with quick_folder() as folder:
+    with memory_folder() as folder:
         return await GruePlayer(life, folder, oblivious=oblivious, snapshot_days=snapshot_days).play()
 
 

@@ -1,4 +1,4 @@
-"""A group of `grue` processes on this machine: started together, read line by line, and all gone at the end."""
+"""A group of `grue` processes on this machine is started together, read line by line, and ended together."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Taps: they stand between two parties, pass everything on, and record what passed, for who asks who learned what."""
+"""Recording proxies stand between two parties, pass everything on, and record it: the captures of the demo."""
 
 import asyncio
 import socket
@@ -23,7 +23,7 @@ Record = Callable[[Event], None]
 Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
-class HttpTap:
+class HttpProxy:
     """Stands before a server, for the clients of one network address, which the server sees them come from."""
 
     def __init__(self, address: str, record: Record) -> None:
@@ -43,7 +43,7 @@ class HttpTap:
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     def connect(self, server: str) -> None:
-        """The server's real URL. Connections to it come from this tap's address, where this machine has it."""
+        """The server's real URL. Connections to it come from this proxy's address, where this machine has it."""
         connector = aiohttp.TCPConnector(local_addr=(self.address, 0) if _is_here(self.address) else None)
         self._session = aiohttp.ClientSession(
             connector=connector, auto_decompress=False, skip_auto_headers=("User-Agent",)
@@ -51,7 +51,7 @@ class HttpTap:
         self._server = server
 
     async def close(self) -> None:
-        # In this order: a request that comes when there is no session any more would be a fault of the tap's.
+        # In this order: a request that comes when there is no session any more would be a fault of the proxy's.
         if self._runner is not None:
             await self._runner.cleanup()
         if self._session is not None:
@@ -132,7 +132,7 @@ def _headers(request: web.Request) -> bytes:
     return b"\r\n".join(name + b": " + value for name, value in request.raw_headers)
 
 
-class SmppTap:
+class SmppProxy:
     """Stands between an SMS gateway and its carrier. Each PDU is an event, however TCP cut or joined them."""
 
     def __init__(self, record: Record) -> None:

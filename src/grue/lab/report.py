@@ -1,4 +1,4 @@
-"""What the lab's report is made from, read from the folder of a run."""
+"""The lab's report gets its material here, read from the folder of a run."""
 
 import gzip
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Scan what a server keeps, with the keys that the server has: the strongest reader of its disk that there is."""
+"""The scanner reads what a server keeps with the keys that the server has: no reader of its disk is stronger."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress

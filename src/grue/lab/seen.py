@@ -1,4 +1,4 @@
-"""A life, played and read: captures to files, sightings to the analyst, answers for a report; also over many seeds."""
+"""A life is played and read: captures go to files, sightings to the analyst, answers to a report."""
 
 import asyncio
 import shutil
@@ -45,7 +45,7 @@ from grue.exposure.views import (
 )
 from grue.lab.classic import KEPT_DAYS, check_kept
 from grue.lab.life import YEAR, Shape, generate
-from grue.lab.play import STEP_DAYS, ClassicTapes, GrueTapes, play_classic, play_grue, quick_folder
+from grue.lab.play import STEP_DAYS, ClassicTapes, GrueTapes, memory_folder, play_classic, play_grue
 from grue.lab.taps import STREAM
 
 CAPTURES: Final = "captures"
@@ -262,9 +262,9 @@ def _keep(folder: Path, captures: Captures) -> None:
 
 
 def _classic_kept(life: Life, folder: Path, kept_days: int) -> list[Shown]:
-    with quick_folder() as quick:
-        tapes = play_classic(life, quick / "classic.db", kept_days=kept_days)
-        shutil.copyfile(quick / "classic.db", folder / "classic.db")
+    with memory_folder() as memory:
+        tapes = play_classic(life, memory / "classic.db", kept_days=kept_days)
+        shutil.copyfile(memory / "classic.db", folder / "classic.db")
     captures = _of_classic(tapes)
     save(folder / "return.json", tapes.returned)
     _keep(folder, captures)

@@ -1,8 +1,8 @@
 """The carrier's message centre: services and telephones connect to it, and it passes SMS between them.
 
-Speaks SMPP 3.4 over TCP; its PDUs are smpp34's, so that the two ends of a test do not share one reading of the
+It speaks SMPP 3.4 over TCP; its PDUs are smpp34's, so that the two ends of a test do not share one reading of the
 standard. smpp34's own server is not used: it neither says its port nor sees a password, and cannot misbehave
-(`docs/decisions/smpp.md`). What is bound as `handset` is telephones: what it submits goes to whoever else is bound.
+(`docs/decisions/smpp.md`). Whoever binds as `handset` is all telephones: what it submits goes to whoever else is bound.
 """
 
 import asyncio
@@ -307,7 +307,12 @@ class Centre:
         key = sender, to, part.reference if part else None
         passing = self._passing.setdefault(key, Passing(sender, to, connection))
         passing.pdus.append(
-            {"time": _milliseconds(), "bytes": length, "data_coding": submit.data_coding, "message_id": message_id}
+            {
+                "time": time.time_ns() // 1_000_000,
+                "bytes": length,
+                "data_coding": submit.data_coding,
+                "message_id": message_id,
+            }
         )
         text = self._whole(sender, to, part, data, smstext.alphabet_of(submit.data_coding))
         if text is not None:
@@ -371,10 +376,6 @@ def _part(submit: smpp34.SubmitSm) -> tuple[Concatenation | None, bytes]:
     payload = [tlv.value for tlv in submit.tlvs if tlv.tag == Tag.MESSAGE_PAYLOAD]
     data = payload[0] if payload else submit.short_message
     return smstext.read_udh(data) if submit.esm_class & UDH_INDICATOR else (None, data)
-
-
-def _milliseconds() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _mobile_originated(submit: smpp34.SubmitSm) -> dict[str, Any]:

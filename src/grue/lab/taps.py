@@ -1,10 +1,11 @@
-"""What is written down while a life is played: what the server is asked and answers, what a relay and the network see.
+"""Taps write down, while a life is played, what the server is asked and answers, and what a relay and the network see.
 
-Sealed contents are written down as zeros of the same length: nobody who is tapped could read them.
+Sealed contents are written down as zeros of the same length, since no observer could read them.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 
 from grue.exposure.captures import RELAYED, Event
@@ -31,11 +32,8 @@ class Tapes:
 
     def by_time(self) -> "Tapes":
         """In the order in which it passed: polls are written down when they are answered, and began earlier."""
-        return Tapes(*(sorted(tape, key=_at) for tape in (self.server, self.relay, self.network)))  # type: ignore[arg-type]
-
-
-def _at(one: Event | Passed) -> float:
-    return one.at
+        at = attrgetter("at")
+        return Tapes(sorted(self.server, key=at), sorted(self.relay, key=at), sorted(self.network, key=at))
 
 
 class Tap:

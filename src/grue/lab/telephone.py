@@ -6,6 +6,8 @@ What the handset sends and gets over TLS is on the network's tape; `play` puts i
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from grue.exposure.lives import DAY
 from grue.exposure.records import CallDetail, Dialled, Heard
 
@@ -60,13 +62,10 @@ class Telephones:
         """Forget texts, and later records, that were kept long enough. What was tapped stays with who tapped it."""
         now = self._clock()
         self.records = [
-            CallDetail(one.at, one.kind, one.sender, one.to, one.seconds, one.text if self._has_text(one, now) else "")
+            one if now - one.at <= self._text_kept else replace(one, text="")
             for one in self.records
             if now - one.at <= self._kept
         ]
-
-    def _has_text(self, one: CallDetail, now: float) -> bool:
-        return now - one.at <= self._text_kept
 
     def _carry(self, one: CallDetail) -> None:
         self.records.append(one)

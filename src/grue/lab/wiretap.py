@@ -1,4 +1,4 @@
-"""A server whose operator writes down what its gateway opens: what a report on the live server is made from.
+"""A wiretapped server: its operator writes down what its gateway opens, for the report on the live server.
 
 It is the real server with one thing more, and belongs to demonstrations: `grue serve` has no such option.
 """
