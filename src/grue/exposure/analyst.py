@@ -1,4 +1,4 @@
-"""One analyst for every observer: from sightings to answers, in the same way for each; and how right they were.
+"""The analyst turns each observer's sightings into answers, in the same way for all, and counts how many are right.
 
 The analyst is told what `Brief` says, guesses where nothing was seen, and is never told the truth.
 """
@@ -106,7 +106,9 @@ class _Analyst:
 
     def asleep(self) -> tuple[float, str]:
         """The middle of the hours in which the target does least, and why."""
-        slots = Counter(int(one.at % DAY / HOUR * 2) for one in self._sightings if self._acts(one))
+        slots = Counter(
+            int(one.at % DAY / HOUR * 2) for one in self._sightings if one.who == self.told.target and one.spread < HOUR
+        )
         if not slots:
             return self._coin.uniform(0, 24), "a guess: the target was never seen to do anything"
         span = NIGHT_HOURS * 2
@@ -115,9 +117,6 @@ class _Analyst:
         begins = [at for at in quiet if quiet[at] == least]
         middle = (_circular_mean(begins) + span / 2) / 2 % 24
         return middle, f"{least} of {slots.total()} doings of the target fall into those {NIGHT_HOURS} hours"
-
-    def _acts(self, one: Sighting) -> bool:
-        return one.who == self.told.target and one.spread < HOUR
 
     def first(self, other: str) -> tuple[float, str]:
         """When the target and somebody were first seen together, and why."""

@@ -1,4 +1,4 @@
-"""What each observer of a run was given, byte for byte: the only thing that a report may be made from.
+"""A capture holds what one observer of a run was given, byte for byte; a report is made from captures and nothing else.
 
 A capture is made of pieces, each with where it was seen and when. Live interfaces give events as well: who sent how
 much to whom, on which connection.

@@ -1,4 +1,4 @@
-"""Read captured events as messages of the protocol, as a server that keeps everything would."""
+"""Captured events are decoded to messages of the protocol, as a server that keeps everything would decode them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

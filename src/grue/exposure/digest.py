@@ -1,4 +1,4 @@
-"""What a report shows of one view of a life, as numbers: whom it names, when, and what more days of it add.
+"""A digest gives one view of a life as numbers: whom the view names, when, and what each further day adds.
 
 Every count stands for some days from the beginning of the life: `steps` are the days, and each later one holds all of
 the ones before, as the snapshots of an order that is extended do.
@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
+
+from msgspec.structs import replace
 
 from grue.exposure.analyst import HOUR, answers
 from grue.exposure.lives import DAY, UNKNOWN, Answer, Answers, Brief, Hop, Life, Shown, Sighting, View
@@ -118,7 +120,7 @@ def digest(shown: Shown, told: Brief, life: Life) -> Digest:
         tally.heat_by_step(),
         [_summed(counts) for counts in tally.bars],
         tally.span,
-        [answers(shown.view, shown.sightings, _within(told, days), life) for days in steps],
+        [answers(shown.view, shown.sightings, replace(told, days=days), life) for days in steps],
         list(_pairs(shown.hops, {one.number: one.since() for one in contacts}, steps)),
     )
 
@@ -199,10 +201,6 @@ class _Tally:
 
 def _summed(counts: Iterable[int]) -> tuple[int, ...]:
     return tuple(accumulate(counts))
-
-
-def _within(told: Brief, days: int) -> Brief:
-    return Brief(told.target, told.known, told.doctors, told.source, told.begun, days)
 
 
 def _true_times(life: Life) -> dict[str, int]:

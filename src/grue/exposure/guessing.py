@@ -1,7 +1,7 @@
-"""Adversaries of the swap game: each learns from worlds whose secret it is told, and guesses that of others.
+"""Adversaries of the swap game learn from worlds whose secret they are told, and guess the secret of others.
 
-The one that guessed best while it learned is the one that counts; how good it is, is measured on worlds that neither
-learning nor choosing has seen.
+The adversary that guessed best while it learned is the one that counts. It is measured on worlds that neither learning
+nor choosing has seen.
 """
 
 import math

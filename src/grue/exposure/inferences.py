@@ -1,6 +1,6 @@
-"""What an analyst would infer from one view, and why; each with whether it was so, since the truth is known.
+"""Inferences are what an analyst concludes from one view, each with its reason and with whether it is true.
 
-The rules are few and plain, the same for every view, and follow from what a view names alone. Beside the capture the
+The rules are few and plain, the same for every view, and follow from what a view names alone. Beside the capture, the
 analyst has what anybody has: which numbers are a doctor's or a lawyer's, and, for addresses, their order in a log.
 """
 

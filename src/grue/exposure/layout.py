@@ -1,7 +1,7 @@
-"""Where the people of a contact graph stand: computed once, so that each is in the same place in every view.
+"""The layout of a contact graph is computed once, so that each person stands in the same place in every view.
 
-The target is in the middle, contacts around it in sectors by what they are, the nearer the more often the view that
-has most of them sees them, and outside of them those whom only a contact knows.
+The target is in the middle. Contacts stand around it in sectors by what they are, the nearer the more often the view
+that has most of them sees them. Outside of them stand those whom only a contact knows.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""A life as it was, what observers sighted of it, and what an analyst answers: the data that the exposure lab is about.
+"""Data of the exposure lab: a life as it was, what observers sighted of it, and what an analyst answers.
 
-Everything here is JSON on disk (`docs/exposure-lab.md` has the files), and what the report is made from.
+Everything here is JSON on disk (`docs/exposure-lab.md` has the files), and the report is made from it.
 """
 
 import gzip

@@ -1,7 +1,7 @@
-"""What a client has given away so far, in words: for each kind of request, who got what by it, and what they did not.
+"""A client's own requests in words: for each kind, who got what by it, and what they did not get.
 
-The client counts its requests by kind. Here stands what each kind shows, to whom; a kind without an entry shows as
-itself, so that nothing is left out.
+The client counts its requests by kind. This module says what each kind shows, and to whom; a kind without an entry is
+shown as itself, so that nothing is left out.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What observers outside of Grue write down, one record a line: a classic directory, a carrier, and who listens in."""
+"""Records that observers outside of Grue write down, one a line: a classic directory, a carrier, an eavesdropper."""
 
 import msgspec
 

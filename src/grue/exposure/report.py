@@ -1,4 +1,4 @@
-"""Who learned what: one row for each fact, one column for each observer, from captures and nothing else."""
+"""A report says who learned what: one row for each fact, one column for each observer, from captures alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

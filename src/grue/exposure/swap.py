@@ -1,7 +1,7 @@
-"""The swap game's view of a server's disk: everything in a snapshot that can be counted, as named numbers.
+"""The features of the swap game: everything in a snapshot of a server's disk that can be counted, as named numbers.
 
-Whoever plays has all that is at rest and the operator's keys, and so knows the tag of every person in the game. Nothing
-here knows a table or a column by name: what is new in the schema is counted as well.
+The adversary has all that is at rest and the operator's keys, and so knows the tag of every person in the game. The
+code names no table and no column, so it counts what is new in the schema as well.
 """
 
 import struct

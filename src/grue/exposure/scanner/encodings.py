@@ -1,7 +1,8 @@
-"""The forms in which a number, an address, a text or an instant may lie in bytes, for who searches them.
+"""The forms in which a number, an address, a text or an instant may lie in bytes, for whoever searches for them.
 
-What is encrypted is not among them. What is tagged under a key is only for who gives the keys: see `keyed`. The `of_`
-functions have hexadecimal and base64 among their forms; who searches for the others reads those beforehand (`spelled`).
+What is encrypted is not among them. `keyed` gives the forms that are tagged under a key, to those who give the keys.
+The `of_` functions have hexadecimal and base64 among their forms; to find other encodings of text, a search reads them
+first (`text_encodings`).
 """
 
 import base64

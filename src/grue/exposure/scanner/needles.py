@@ -1,4 +1,4 @@
-"""Look for many needles at once: whichever can be there is told by its first four bytes, in one pass over the data."""
+"""Search for many needles in one pass over the data: its bytes, four at a time, say which needles can be there."""
 
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What lies on a server's disk: every byte of every file, and the database as tables; but not the directory's key."""
+"""A server's disk as a capture: every byte of every file, and the database as tables, without the directory's key."""
 
 import re
 from collections.abc import Iterable, Iterator

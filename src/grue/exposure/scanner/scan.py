@@ -1,8 +1,8 @@
-"""Search what a server keeps for what it must not keep: canaries, in every form, on every surface.
+"""The scanner searches what a server keeps for what it must not keep: canaries, in every form, on every surface.
 
 A canary is something that was given to the server and that nothing else has: a number, an address, a text, a moment.
-What is tagged under a key of the server's is found too, since the scanner is given the keys. Only the directory's tag
-of a number is let pass, and only in the places that docs/exposure.md lists.
+The scanner is given the server's keys, so it finds what is tagged under them too. It lets only the directory's tag of a
+number pass, and only in the places that docs/exposure.md lists.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ from grue.exposure.scanner import encodings
 from grue.exposure.scanner.encodings import SCALES, Forms
 from grue.exposure.scanner.needles import start_of, starts_in
 from grue.exposure.scanner.surfaces import MEMORY, Surface, unopened, unpacked
-from grue.exposure.scanner.text_encodings import View, views
+from grue.exposure.scanner.text_encodings import views
 
 NUMBER: Final = "number"
 ADDRESS: Final = "address"
@@ -219,12 +219,9 @@ class Scanner:
     def _search(self, data: bytes) -> Iterator[_Found]:
         yield from self._search_bytes(data)
         for view in views(data):
-            yield from self._search_spelled(view)
-
-    def _search_spelled(self, view: View) -> Iterator[_Found]:
-        for mark, at in self._search_bytes(view.data):
-            if (view.spelling, mark.form) not in THE_SAME:
-                yield _Found(_Mark(mark.canary, f"{mark.form}, {view.spelling}"), view.place(at))
+            for mark, at in self._search_bytes(view.data):
+                if (view.spelling, mark.form) not in THE_SAME:
+                    yield _Found(_Mark(mark.canary, f"{mark.form}, {view.spelling}"), view.place(at))
 
     def _search_bytes(self, data: bytes) -> Iterator[_Found]:
         for start in starts_in(data, self._by_start.keys()):

@@ -1,4 +1,4 @@
-"""A database of SQLite as its files were at one moment, read in memory: nothing is written, not even beside it."""
+"""A snapshot of an SQLite database is read in memory, from its files as they were at one moment; nothing is written."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager

@@ -1,4 +1,4 @@
-"""Everything that bytes can lie on: files, databases with their pages and rows, logs, streams that are packed, memory.
+"""Surfaces are all that bytes can lie on: files, databases with their pages and rows, logs, compressed streams, memory.
 
 A surface is some bytes, and for every offset in them the name of what stands there.
 """

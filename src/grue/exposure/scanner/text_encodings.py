@@ -1,6 +1,6 @@
-"""What stands in some bytes as hexadecimal, base32 or base64, read as the bytes that it stands for.
+"""Hexadecimal, base32 and base64 that stand in some bytes are read as the bytes that they encode.
 
-So everything that is searched for is found in those spellings too, without a needle for each.
+So a search finds everything in these encodings too, without a needle for each.
 """
 
 import base64
