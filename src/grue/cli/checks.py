@@ -1,4 +1,4 @@
-"""What `doctor` looks at, in the order in which one thing stands on another."""
+"""The checks that `doctor` makes, in the order in which one depends on another."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Who can read an SMS on its way: said before anybody sends one."""
+"""Before anybody sends an SMS, `grue` says who can read it on its way."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Messages and chats in words for people: a word with every colour, and nothing in them that a terminal obeys."""
+"""Messages and chats in words for people: no meaning is in a colour alone, and no control character is passed on."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Final

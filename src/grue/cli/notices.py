@@ -1,4 +1,4 @@
-"""What a person should know that is no message, in words."""
+"""Notices in words: what a person should know that is not a message."""
 
 from collections.abc import Mapping
 from typing import Final

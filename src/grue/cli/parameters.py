@@ -1,4 +1,4 @@
-"""What the verbs' parameters have in common."""
+"""Parameters that several verbs share."""
 
 from typing import Annotated, Final
 

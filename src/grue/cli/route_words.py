@@ -1,4 +1,4 @@
-"""For each route, the words that people read."""
+"""The words that people read for each route."""
 
 from typing import Final
 

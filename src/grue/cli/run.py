@@ -1,4 +1,4 @@
-"""From what was typed to an exit code: global options, the verb, and every way in which it can end."""
+"""A command line is run from what was typed to an exit code: global options, the verb, and every way to end."""
 
 import asyncio
 import errno

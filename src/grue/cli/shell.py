@@ -1,4 +1,4 @@
-"""What a verb talks through: JSON lines for machines, or words for people, and errors for either.
+"""A shell is what a verb talks through: JSON lines for machines, or words for people, and errors for either.
 
 stdout holds results and nothing else. What other people wrote is made harmless before it reaches a terminal.
 """

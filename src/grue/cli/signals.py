@@ -1,4 +1,4 @@
-"""How a verb that goes on is told to stop."""
+"""Signals tell a verb that goes on when to stop."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Charts as SVG, drawn once: who is in touch with whom, and when. What they show stands in a table beside each."""
+"""Charts are drawn as SVG: who is in touch with whom, and when. A table beside each chart holds the same figures."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""All views of a life side by side: who answers what rightly, in this life and over many."""
+"""All views of a life side by side: which of them answers which question rightly, in this life and over many."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final

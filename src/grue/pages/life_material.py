@@ -1,4 +1,4 @@
-"""All that the lab's report is made from, and how its sections draw the same people in the same places."""
+"""The material of the lab's report, and the layout that its sections share: people stand in the same places in each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

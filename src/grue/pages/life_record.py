@@ -1,4 +1,4 @@
-"""The record itself, as it would be handed over: a directory's return, a carrier's list, or what there is."""
+"""An observer's record as it would be handed over: a directory's return, a carrier's list, or whatever there is."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -35,7 +35,7 @@ def top(drawn: Drawn, at: int) -> Iterator[str]:
     """One view's record, which stands before everything else."""
     found = drawn.found[at]
     says = [_says(found, step) for step in range(len(found.steps))]
-    yield f'<section class="view" id="view-{at}" data-view="{at}" data-says="{escape(_json(says))}"'
+    yield f'<section class="view" id="view-{at}" data-view="{at}" data-says="{escape(json.dumps(says))}"'
     yield f' aria-labelledby="view-{at}-h"><h2 id="view-{at}-h">{escape(words(found.view).title)}</h2>'
     if holds := words(found.view).holds:
         yield f"<p>{escape(holds)}</p>"
@@ -53,10 +53,6 @@ def section(drawn: Drawn, made: Sequence[Inference], at: int) -> Iterator[str]:
     yield from _time(drawn, found, made, at)
     yield from _answers(drawn, found)
     yield "</section>"
-
-
-def _json(texts: Sequence[str]) -> str:
-    return json.dumps(texts)
 
 
 def _says(found: Digest, step: int) -> str:

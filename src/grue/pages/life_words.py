@@ -1,4 +1,4 @@
-"""What the report calls each observer: as a title, within a sentence, and what it is."""
+"""The report's names for each observer: as a title, within a sentence, and with an explanation."""
 
 from dataclasses import dataclass
 from typing import Final

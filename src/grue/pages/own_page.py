@@ -1,4 +1,4 @@
-"""The page of `exposure --html`: what a home has given to whom, from its own record. No script, no network."""
+"""The page of `exposure --html`: what a home has given to whom, from its own record, without script or network."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What pages are made of: the frame, which lets nothing in from outside, and tables, each with its CSV."""
+"""The parts of a page: the frame, which loads nothing from outside, and tables, each with its CSV."""
 
 import base64
 import csv

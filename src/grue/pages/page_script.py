@@ -1,4 +1,4 @@
-"""The script of a report: a switch and a slider, which set classes. Without it everything is shown."""
+"""The script of a report: a switch and a slider, which set classes. Without the script everything is shown."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""How pages look: on a screen of any width, light and dark, and on paper."""
+"""The style of all pages: on a screen of any width, light and dark, and on paper."""
 
 from typing import Final
 

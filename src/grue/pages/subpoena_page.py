@@ -1,4 +1,4 @@
-"""The page of `subpoena --html`: one file, no scripts, nothing from a network, and fit to be printed."""
+"""The page of `subpoena --html`: one file without scripts, which loads nothing from a network and prints well."""
 
 from collections.abc import Iterator
 from html import escape

@@ -1,4 +1,4 @@
-"""The words for what a server holds about a number, as the terminal and the page both say them."""
+"""The words for what a server holds about a number; the terminal and the page use the same."""
 
 from typing import TYPE_CHECKING, Final
 

@@ -1,4 +1,4 @@
-"""`register` and `verify`: a number of one's own, by a code that comes as SMS."""
+"""`register` and `verify`: register a number of one's own, and verify it by a code that comes as SMS."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""`lab life` and `lab classic`: a life, and who watches it; a directory that logs what is typed, and orders."""
+"""`lab life` and `lab classic`: play a life and read its observers; run a directory that logs what is typed."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`contacts`: the address book, brought in from a file, listed, looked up, and forgotten."""
+"""`contacts`: import the address book from a file, list it, look its numbers up, and forget it."""
 
 import sys
 from collections.abc import Iterator

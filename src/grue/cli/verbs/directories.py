@@ -1,4 +1,4 @@
-"""`directory`: a server's directory, made anew, listed, and checked."""
+"""`directory`: make a server's directory anew, list its files, and check them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final

@@ -1,4 +1,4 @@
-"""`exposure`: what this home has given to whom, this week or since it was made, by its own record."""
+"""`exposure`: tell what this home has given to whom, this week or since it was made, by its own record."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`heads`: which state of the directory is held here, and the proof when contacts were shown another."""
+"""`heads`: tell which state of the directory this home has, and prove it when contacts were shown another."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -1,4 +1,4 @@
-"""`lab report`: what everybody knew of a made-up life, as a page."""
+"""`lab report`: make a page of what every observer knew of a made-up life."""
 
 from pathlib import Path
 from typing import Annotated

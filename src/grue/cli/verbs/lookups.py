@@ -1,4 +1,4 @@
-"""`lookup`: how a message to a number would go, without anybody learning which number it is."""
+"""`lookup`: tell how a message to a number would go, without anybody learning which number it is."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -1,4 +1,4 @@
-"""`send`, `receive`, `chats`, `show` and `save`: messages out, in, and as they were."""
+"""`send`, `receive`, `chats`, `show` and `save`: send messages, receive them, read them again, and save their files."""
 
 import asyncio
 from contextlib import suppress
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from grue.client.client import Client, Message
-    from grue.client.conversations.messenger import Sent
 
 NOTICES_SECONDS: Final = 10
 """How often `receive --follow` looks for notices: they are rare, and not urgent."""
@@ -54,7 +53,8 @@ async def send(
                 sent = await client.send(to, text, file=file, sms=sms, accept_key=accept_key)
         except ConsentNeeded as error:
             return await _ask_consent(shell, client, error)
-        shell.result(_sent_fields(sent), lambda: _said().sent(sent, note=to == "me"))
+        fields = {"id": sent.id, "route": sent.route.value, "state": sent.state.value}
+        shell.result(fields, lambda: _said().sent(sent, note=to == "me"))
         if sent.route is Route.SMS:
             gateway = await _gateway(client)
             shell.note(lambda: consent.after(gateway))
@@ -67,10 +67,6 @@ def _check_arguments(to: str, text: str, shell: Shell) -> None:
     if text.startswith("--") and "--" not in shell.arguments:
         # A mistyped option must not be sent to anybody.
         raise UsageError("To send a text that begins with --, write -- before it.")
-
-
-def _sent_fields(sent: "Sent") -> dict[str, Any]:
-    return {"id": sent.id, "route": sent.route.value, "state": sent.state.value}
 
 
 async def _ask_consent(shell: Shell, client: "Client", error: ConsentNeeded) -> int:

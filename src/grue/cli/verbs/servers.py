@@ -1,4 +1,4 @@
-"""What runs until it is told to stop: `serve`, `replica`, `relay`, `carrier`. Their stdout is JSON lines always."""
+"""`serve`, `replica`, `relay` and `carrier`: they run until they are told to stop, and write JSON lines to stdout."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""`subpoena`: what a server could hand over about a number, and what it could not."""
+"""`subpoena`: tell what a server could hand over about a number, and what it could not."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

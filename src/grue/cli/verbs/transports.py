@@ -1,4 +1,4 @@
-"""`transport`: the way on which this home reaches its server, and what it shows to whom."""
+"""`transport`: show or choose the way on which this home reaches its server, and what the way shows to whom."""
 
 from typing import TYPE_CHECKING, Annotated
 
