@@ -82,17 +82,17 @@ def test_a_text_is_found_in_every_form(form: bytes) -> None:
 
 
 @given(before=st.binary(max_size=20), after=st.binary(max_size=20), shift=st.text("x=+ ", max_size=9))
-def test_what_is_spelled_is_read_wherever_it_begins(before: bytes, after: bytes, shift: str) -> None:
+def test_what_is_encoded_is_read_wherever_it_begins(before: bytes, after: bytes, shift: str) -> None:
     sought = b"\x00sought\xff\xfe"
-    for spell, read in SPELLED:
-        spelled = spell(before + sought + after)
-        data = shift.encode() + spelled + b" "
+    for encode, read in ENCODED:
+        encoded = encode(before + sought + after)
+        data = shift.encode() + encoded + b" "
         places = [view.place(view.data.index(sought)) for view in views(data) if sought in view.data]
         begins = len(shift) + len(before) * read
-        assert any(abs(place - begins) <= BLOCK for place in places), (spelled, places, begins)
+        assert any(abs(place - begins) <= BLOCK for place in places), (encoded, places, begins)
 
 
-SPELLED: Final[list[tuple[Callable[[bytes], bytes], float]]] = [
+ENCODED: Final[list[tuple[Callable[[bytes], bytes], float]]] = [
     (lambda data: data.hex().encode(), 2),
     (base64.b64encode, 4 / 3),
     (lambda data: base64.urlsafe_b64encode(data).rstrip(b"="), 4 / 3),

@@ -24,7 +24,7 @@ NOTICES_SECONDS: Final = 10
 """How often `receive --follow` looks for notices: they are rare, and not urgent."""
 
 
-def _said() -> "ModuleType":
+def _words() -> "ModuleType":
     """The words for people: imported when there are people, since `rich` takes its time."""
     from grue.cli import message_words
 
@@ -54,7 +54,7 @@ async def send(
         except ConsentNeeded as error:
             return await _ask_consent(shell, client, error)
         fields = {"id": sent.id, "route": sent.route.value, "state": sent.state.value}
-        shell.result(fields, lambda: _said().sent(sent, note=to == "me"))
+        shell.result(fields, lambda: _words().sent(sent, note=to == "me"))
         if sent.route is Route.SMS:
             gateway = await _gateway(client)
             shell.note(lambda: consent.after(gateway))
@@ -129,7 +129,7 @@ async def _wait(shell: Shell, client: "Client", seconds: float) -> None:
 
 async def _follow(shell: Shell, client: "Client") -> None:
     stop_on_sigterm(and_sigint=True)
-    shell.result({"receiving": client.number}, lambda: _said().receiving(client.number))
+    shell.result({"receiving": client.number}, lambda: _words().receiving(client.number))
     noticing = asyncio.create_task(_keep_noticing(shell, client))
     try:
         async for message in client.receive():
@@ -161,7 +161,7 @@ async def _notices(shell: Shell, client: "Client") -> int:
 async def _show_once(shell: Shell, client: "Client", message: "Message") -> None:
     """Show a message that was taken, or put it back when that fails."""
     try:
-        shell.result(message_fields(message), lambda: _said().message(message))
+        shell.result(message_fields(message), lambda: _words().message(message))
     except BaseException:
         await client.put_back(message)
         raise
@@ -185,7 +185,7 @@ async def chats(*, shell: Injected) -> None:
         }
         if shell.as_json:
             shell.emit(fields)
-    shell.say(lambda: _said().chats(listed, own))
+    shell.say(lambda: _words().chats(listed, own))
 
 
 async def show(
@@ -198,7 +198,7 @@ async def show(
     async with opened(shell) as client:
         messages = await client.history(typed(chat))
     for message in messages:
-        shell.result(message_fields(message), lambda message=message: _said().message(message))  # type: ignore[misc]
+        shell.result(message_fields(message), lambda message=message: _words().message(message))  # type: ignore[misc]
 
 
 async def save(

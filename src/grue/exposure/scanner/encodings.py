@@ -54,23 +54,23 @@ MIN_NEEDLE: Final = 5
 @cache
 def of_number(number: str) -> frozenset[bytes]:
     """An E.164 number in the forms that software and telephone networks give it."""
-    return frozenset(_and_spelled(number_forms(number, COMMON_HASHES)))
+    return frozenset(_and_encoded(number_forms(number, COMMON_HASHES)))
 
 
 @cache
 def of_text(text: str) -> frozenset[bytes]:
     """A message's text, whole and in parts, of which one survives being cut."""
-    return frozenset(_and_spelled(text_forms(text, COMMON_HASHES)))
+    return frozenset(_and_encoded(text_forms(text, COMMON_HASHES)))
 
 
 def of_bytes(data: bytes) -> frozenset[bytes]:
     """An identifier or key."""
-    return frozenset(_and_spelled(identifier_forms(data)))
+    return frozenset(_and_encoded(identifier_forms(data)))
 
 
 def of_address(address: str) -> frozenset[bytes]:
     """An IP address in words."""
-    return frozenset(_and_spelled(_long(_of_text(address))))
+    return frozenset(_and_encoded(_long(_of_text(address))))
 
 
 # --- the same with the names of the forms ---------------------------------------------------------
@@ -211,13 +211,13 @@ def _of_text(text: str) -> Named:
     yield "UTF-32 BE", text.encode("utf-32-be")
 
 
-def _and_spelled(forms: Forms) -> Iterator[bytes]:
+def _and_encoded(forms: Forms) -> Iterator[bytes]:
     """Each form, and each in hexadecimal and base64."""
     for form in forms:
         yield form
         yield form.hex().encode()
         yield form.hex().upper().encode()
-        yield from (spelled for spelled in _base64(form) if len(spelled) >= MIN_NEEDLE)
+        yield from (encoded for encoded in _base64(form) if len(encoded) >= MIN_NEEDLE)
 
 
 def _base64(data: bytes) -> Iterator[bytes]:

@@ -40,7 +40,7 @@ MAX_PLACES: Final = 1000
 """Places of one needle on one surface that are looked at."""
 
 THE_SAME: Final = frozenset({("hexadecimal", "packed digits")})
-"""Spellings of a form that are another form: digits, two in a byte, are in hexadecimal the number's text."""
+"""Encodings of a form that are another form: digits, two in a byte, are in hexadecimal the number's text."""
 
 MIN_CODE: Final = 5
 """Digits: shorter integers are days and counts."""
@@ -220,8 +220,8 @@ class Scanner:
         yield from self._search_bytes(data)
         for view in views(data):
             for mark, at in self._search_bytes(view.data):
-                if (view.spelling, mark.form) not in THE_SAME:
-                    yield _Found(_Mark(mark.canary, f"{mark.form}, {view.spelling}"), view.place(at))
+                if (view.encoding, mark.form) not in THE_SAME:
+                    yield _Found(_Mark(mark.canary, f"{mark.form}, {view.encoding}"), view.place(at))
 
     def _search_bytes(self, data: bytes) -> Iterator[_Found]:
         for start in starts_in(data, self._by_start.keys()):

@@ -18,12 +18,12 @@ OVERLAP: Final = 1024
 
 
 @dataclass(frozen=True)
-class Spelling:
+class TextEncoding:
     """One way to write bytes in characters."""
 
     name: str
     run: re.Pattern[bytes]
-    """Characters that may be such a spelling, and enough of them to hold something."""
+    """Characters that may be such an encoding, and enough of them to hold something."""
     block: tuple[int, int]
     """So many characters stand for so many bytes."""
     zero: bytes
@@ -40,19 +40,21 @@ def _base32(alphabet: bytes) -> Callable[[bytes], bytes]:
 
 _URL: Final = bytes.maketrans(b"-_", b"+/")
 
-SPELLINGS: Final = (
-    Spelling("hexadecimal", re.compile(rb"[0-9A-Fa-f]{10,}"), (2, 1), b"0", lambda text: bytes.fromhex(text.decode())),
-    Spelling(
+TEXT_ENCODINGS: Final = (
+    TextEncoding(
+        "hexadecimal", re.compile(rb"[0-9A-Fa-f]{10,}"), (2, 1), b"0", lambda text: bytes.fromhex(text.decode())
+    ),
+    TextEncoding(
         "base64", re.compile(rb"[0-9A-Za-z+/_-]{7,}"), (4, 3), b"A", lambda text: base64.b64decode(text.translate(_URL))
     ),
-    Spelling(
+    TextEncoding(
         "base32",
         re.compile(rb"[A-Z2-7]{13,}|[a-z2-7]{13,}"),
         (8, 5),
         b"A",
         _base32(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
     ),
-    Spelling(
+    TextEncoding(
         "base32hex",
         re.compile(rb"[0-9A-V]{13,}|[0-9a-v]{13,}"),
         (8, 5),
@@ -64,14 +66,14 @@ SPELLINGS: Final = (
 
 
 _ANY: Final = re.compile(rb"[0-9A-Za-z+/_-]{7,}")
-"""Every run of any spelling lies in one of these: bytes that are no text are passed over once and not four times."""
+"""Every run of any encoding lies in one of these: bytes that are no text are passed over once and not four times."""
 
 
 @dataclass(frozen=True)
 class View:
-    """All runs of one spelling in one slice, read as if they began at one place in a block."""
+    """All runs of one encoding in one slice, read as if they began at one place in a block."""
 
-    spelling: str
+    encoding: str
     data: bytes
     _block: tuple[int, int]
     _lead: int
@@ -89,26 +91,26 @@ class View:
 
 
 def views(data: bytes) -> Iterator[View]:
-    """Every reading of what may be a spelling; as many a spelling as a block has characters."""
+    """Every reading of what may be an encoding; as many for each encoding as a block has characters."""
     for at in range(0, len(data), SLICE):
         part = data[at : at + SLICE + OVERLAP]
         texts = [match.span() for match in _ANY.finditer(part)]
-        for spelling in SPELLINGS:
-            found = (match for text in texts for match in spelling.run.finditer(part, *text))
+        for encoding in TEXT_ENCODINGS:
+            found = (match for text in texts for match in encoding.run.finditer(part, *text))
             runs = [(at + match.start(), match.group()) for match in found]
             if runs:
-                yield from _read(spelling, runs)
+                yield from _read(encoding, runs)
 
 
-def _read(spelling: Spelling, runs: list[tuple[int, bytes]]) -> Iterator[View]:
-    characters, _ = spelling.block
+def _read(encoding: TextEncoding, runs: list[tuple[int, bytes]]) -> Iterator[View]:
+    characters, _ = encoding.block
     starts = [start for start, _ in runs]
     for lead in range(characters):
         parts, joined, length = [], [], 0
         for _, run in runs:
             # A block of zeros after each, so that what is found is in one run.
             filled = -(-(lead + len(run)) // characters) * characters + characters
-            parts.append((spelling.zero * lead + run).ljust(filled, spelling.zero))
+            parts.append((encoding.zero * lead + run).ljust(filled, encoding.zero))
             joined.append(length)
             length += filled
-        yield View(spelling.name, spelling.decode(b"".join(parts)), spelling.block, lead, joined, starts)
+        yield View(encoding.name, encoding.decode(b"".join(parts)), encoding.block, lead, joined, starts)
