@@ -95,7 +95,7 @@ def test_every_column_at_rest_is_shown_with_what_it_says() -> None:
 
 
 def test_what_is_written_once_is_up_to_date() -> None:
-    once = part("types: grue.protocol.wire.anonymous")
+    once = part("types: grue.protocol.wire.base")
     assert docs.render(once) == once
 
 

@@ -3,8 +3,8 @@
 A part stands between two markers and is replaced whole:
 
     <!-- fields: RegisterStart CodeSent -->   messages of grue.protocol.wire and .contents, with their fields
-    <!-- types: grue.protocol.wire -->        the named types that fields are made of
-    <!-- limits: grue.protocol.wire -->       a module's named constants and the reason for each
+    <!-- types: grue.protocol.wire.base -->   the named types that fields are made of
+    <!-- limits: grue.protocol.wire.base -->  a module's named constants and the reason for each
     <!-- modules: grue.server -->             a package's modules, each with its first sentence
     <!-- states: grue.protocol.x.TABLE -->    a state machine, as a diagram
     <!-- tables -->                           what the server stores, column by column, and what each says
