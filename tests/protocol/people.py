@@ -114,12 +114,12 @@ class Device:
         self.keep_changes(changes)
         return self.apply(step)
 
-    def invited(self, blob: bytes, known: Sequence[Conversation] = (), list_number: int = 0) -> Invited:
+    def invited(self, blob: bytes, known: Sequence[Conversation] = (), list_version: int = 0) -> Invited:
         session = self.session()
         payload = open_intro(blob)
         assert isinstance(payload, IntroWelcome)
         by_id = {conversation.id: conversation for conversation in known}
-        result = invited(session, self.me, payload, by_id.get, lambda _identity: list_number, TOOLS)
+        result = invited(session, self.me, payload, by_id.get, lambda _identity: list_version, TOOLS)
         self.keep(session)
         self.apply(result.step)
         return result
@@ -144,8 +144,8 @@ class Person:
         self.devices = [Device(self.identity) for _ in range(devices)]
         self.relist([device.public for device in self.devices])
 
-    def relist(self, keys: list[bytes], number: int = 1) -> None:
-        listed = wire.DeviceList(number, self.public, b"", self.intro, keys)
+    def relist(self, keys: list[bytes], version: int = 1) -> None:
+        listed = wire.DeviceList(version, self.public, b"", self.intro, keys)
         self.list = sign_device_list(listed, self.identity)
         for device in self.devices:
             device.me = Me(self.public, self.number, device.credential, self.list, self.intro, None)
@@ -157,8 +157,8 @@ class Person:
     def claimed(self) -> wire.Claimed:
         return wire.Claimed(self.list, [wire.ClaimedPackage(d.public, d.package()) for d in self.devices])
 
-    def checked(self, claimed: wire.Claimed | None = None, known_number: int = 0) -> Peer:
-        return check_claimed(claimed or self.claimed(), self.public, device_list_hash(self.list), known_number)
+    def checked(self, claimed: wire.Claimed | None = None, known_version: int = 0) -> Peer:
+        return check_claimed(claimed or self.claimed(), self.public, device_list_hash(self.list), known_version)
 
 
 class Mailbox:

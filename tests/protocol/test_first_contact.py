@@ -37,7 +37,7 @@ def test_devices_02_a_list_of_another_account_is_refused() -> None:
 def test_conversation_01_another_or_an_older_device_list_than_the_records_is_refused() -> None:
     bob = Person(BOB)
     claimed, listed_hash = bob.claimed(), device_list_hash(bob.list)
-    assert check_claimed(claimed, bob.public, listed_hash, 1).devices.number == 1
+    assert check_claimed(claimed, bob.public, listed_hash, 1).devices.version == 1
     for identity, digest, known in (
         (Person(CAROL).public, listed_hash, 0),
         (bob.public, bytes(16), 0),
@@ -119,7 +119,7 @@ def test_conversation_04_a_leaf_that_is_not_on_its_accounts_list_is_refused() ->
     session = alice.device.session()
     other = alice.devices[1].package()
     # Alice's list no longer has her second device, whose certificate is still good.
-    alice.relist([alice.device.public], number=2)
+    alice.relist([alice.device.public], version=2)
     text = Text(os.urandom(16), "hello", 0)
     step = found(session, alice.device.me, bob.checked(), text, TOOLS, [other])
     blob = next(o.request.blob for o in step.outgoing if isinstance(o.request, wire.PostIntro))

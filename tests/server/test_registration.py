@@ -36,13 +36,13 @@ class Person:
         self.public = self.identity.public_key().public_bytes_raw()
         self.intro, self.read_key = os.urandom(32), os.urandom(32)
         self.devices = [os.urandom(32)]
-        self.list_number = 1
+        self.list_version = 1
         self.discoverable = True
 
     @property
     def device_list(self) -> bytes:
         return sign_device_list(
-            wire.DeviceList(self.list_number, self.public, b"hpke" * 8, self.intro, self.devices), self.identity
+            wire.DeviceList(self.list_version, self.public, b"hpke" * 8, self.intro, self.devices), self.identity
         )
 
     @property
@@ -383,7 +383,7 @@ async def test_registration_08_a_device_is_one_accounts_even_before_it_has_key_p
     # Nor by a later list.
     mallory.devices = own
     other = await world.register(mallory)
-    mallory.list_number, mallory.devices = 2, victim.devices
+    mallory.list_version, mallory.devices = 2, victim.devices
     assert await world.check_in(other, mallory) == "not_permitted"
     with pytest.raises(apsw.ConstraintError):
         await world.server.store.transact(_insert_device, victim.devices[0])
@@ -399,7 +399,7 @@ async def test_a_device_moves_with_its_number_to_the_identity_that_replaces_the_
     new.devices = [*old.devices, *old.devices]
     account = await world.register(new)
     assert await world.rows("SELECT account, device_pub FROM device") == [(account, old.devices[0])]
-    new.list_number = 2
+    new.list_version = 2
     assert await world.check_in(account, new) == "done"
 
 
@@ -409,7 +409,7 @@ async def test_a_device_moves_with_its_number_to_the_identity_that_replaces_the_
 async def test_a_check_in_brings_the_present_device_list(world: World) -> None:
     person = Person()
     account = await world.register(person)
-    person.list_number, person.devices = 2, [*person.devices, os.urandom(32)]
+    person.list_version, person.devices = 2, [*person.devices, os.urandom(32)]
     assert await world.check_in(account, person) == "done"
     assert world.record() == person.record
     assert len(await world.rows("SELECT device_pub FROM device")) == 2
@@ -427,7 +427,7 @@ async def test_a_removed_device_is_gone_with_its_key_packages(world: World) -> N
     person = Person()
     account = await world.register(person)
     gone = person.devices[0]
-    person.list_number, person.devices = 2, [os.urandom(32)]
+    person.list_version, person.devices = 2, [os.urandom(32)]
     assert await world.check_in(account, person) == "done"
     assert await world.rows("SELECT device_pub FROM device") == [(person.devices[0],)]
     assert (gone,) not in await world.rows("SELECT device_pub FROM key_package")
@@ -508,13 +508,13 @@ async def test_registration_09_a_check_in_with_another_number_or_identity_is_ref
 
 async def test_registration_08_an_older_device_list_is_refused(world: World) -> None:
     person = Person()
-    person.list_number = 5
+    person.list_version = 5
     account = await world.register(person)
     person.devices = [os.urandom(32)]
-    for number in (4, 5):
-        person.list_number = number
+    for version in (4, 5):
+        person.list_version = version
         assert await world.check_in(account, person) == "not_permitted"
-    person.list_number = 6
+    person.list_version = 6
     assert await world.check_in(account, person) == "done"
 
 

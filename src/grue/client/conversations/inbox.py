@@ -259,7 +259,7 @@ class Inbox:
         step, left = settle(result, same, self._context.tools)
         if step.conversation.state is ConversationState.REQUESTED:
             _check_room(db)
-        rows.mark_encrypted(db, chat.id, result.device_list.number)
+        rows.mark_encrypted(db, chat.id, result.device_list.version)
         for old in left:
             rows.save_conversation(db, old, chat.id)
             if old.heard or old.id == result.replaces:

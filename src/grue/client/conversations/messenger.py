@@ -297,7 +297,7 @@ class Messenger:
             if ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
                 rows.save_conversation(db, supersede(conversation, self._context.tools), chat)
         self._context.save(db, chat, step, session)
-        rows.mark_encrypted(db, chat, peer.devices.number, by_us=True)
+        rows.mark_encrypted(db, chat, peer.devices.version, by_us=True)
 
     # --- to a number ------------------------------------------------------------------------------
 

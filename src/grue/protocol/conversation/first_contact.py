@@ -92,15 +92,15 @@ class Invited:
     """The conversation that we had lost and were added to again, as it was."""
 
 
-def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes, known_number: int) -> Peer:
+def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes, known_version: int) -> Peer:
     """Check what the server handed out against the directory record. Raises BadKeyPackage.
 
     CONVERSATION-01 the device list is signed by the record's identity key (DEVICES-01, -02), its hash is the record's,
-    and its number is not below one seen before. CONVERSATION-02 there is exactly one valid key package per device on
+    and its version is not below one seen before. CONVERSATION-02 there is exactly one valid key package per device on
     the list, with that device's key and a certificate of that identity.
     """
     devices = verify_device_list(claimed.device_list, identity_public)
-    if device_list_hash(claimed.device_list) != list_hash or devices.number < known_number:
+    if device_list_hash(claimed.device_list) != list_hash or devices.version < known_version:
         raise BadKeyPackage("(the device list is not the record's)")
     packages = {claim.device_public: claim.package for claim in claimed.packages}
     if packages.keys() != set(devices.devices) or len(packages) != len(claimed.packages):
@@ -146,12 +146,12 @@ def found(
 
 
 def invited(
-    session: MlsSession, me: Me, payload: IntroWelcome, known: Known, list_number: Callable[[bytes], int], tools: Tools
+    session: MlsSession, me: Me, payload: IntroWelcome, known: Known, list_version: Callable[[bytes], int], tools: Tools
 ) -> Invited:
     """Join the group of a Welcome from the intro mailbox; the conversation waits as a request.
 
-    known        the conversation with this id, if we have one
-    list_number  the number of the newest device list seen of an account; 0 when none was
+    known         the conversation with this id, if we have one
+    list_version  of the newest device list seen of an account; 0 when none was
 
     CONVERSATION-03 exactly two accounts, ours and one other. CONVERSATION-04 every leaf is on its account's signed
     device list, and that is not older than one seen before. CONVERSATION-07 a group that we are in is joined anew only
@@ -166,7 +166,7 @@ def invited(
     invitation, sender, own_leaf = _join(session, payload)
     group = _group_of(payload)
     devices = _check_members(session.members(group), me, invitation, sender)
-    if devices.number < list_number(devices.identity_public):
+    if devices.version < list_version(devices.identity_public):
         raise BadKeyPackage("(an older device list)")
     if old is not None and old.peer != devices.identity_public:
         raise BadKeyPackage("(somebody else's conversation)")

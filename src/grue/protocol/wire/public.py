@@ -82,9 +82,10 @@ class SignedFile(Message, tag=62):
 
 
 class DeviceList(Message, tag=63):
-    """An account's devices, signed by its identity key; contacts refuse a lower number."""
+    """An account's devices, signed by its identity key; contacts refuse a lower version."""
 
-    number: Annotated[Count, SERVER]
+    version: Annotated[Count, SERVER]
+    """Grows with every change."""
     identity_public: Annotated[Key, SERVER]
     hpke_public: Annotated[bytes, Meta(max_length=2048), SERVER]
     """MLKEM768-X25519; what inbound SMS is sealed to."""

@@ -270,7 +270,7 @@ async def _update(
     )
     if row is None or not hmac.compare_digest(cast("bytes", row[0]), tag) or row[1] != devices.identity_public:
         raise NotPermitted
-    _check_newer(cast("bytes", row[3]), signed, devices.number)
+    _check_newer(cast("bytes", row[3]), signed, devices.version)
     if row[2] != devices.intro_mailbox:
         raise MailboxConflict("(an account keeps its intro mailbox)")
     await tx.run(
@@ -284,9 +284,9 @@ async def _update(
     await _set_devices(tx, account, devices.devices, week + ACCOUNT_WEEKS)
 
 
-def _check_newer(stored: bytes, signed: bytes, number: int) -> None:
-    """A device list of the same number is the same; one of a lower number is a replay."""
-    if stored and signed != stored and number <= verify_device_list(stored).number:
+def _check_newer(stored: bytes, signed: bytes, version: int) -> None:
+    """A device list of the same version is the same; one of a lower version is a replay."""
+    if stored and signed != stored and version <= verify_device_list(stored).version:
         raise NotPermitted("(an older device list)")
 
 
