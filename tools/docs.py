@@ -269,7 +269,7 @@ def states(argument: str) -> str:
 
 def tables(_argument: str) -> str:
     """Every column that the server has at rest."""
-    from grue.server.store.interface import TABLES
+    from grue.server.store.schema import TABLES
 
     rows = [(f"`{table.name}`", f"`{column.name}`", column.says) for table in TABLES for column in table.columns]
     return _table(("table", "column", "what it says"), rows)

@@ -18,7 +18,8 @@ from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.exposure.views import identifiers
 from grue.protocol import wire
 from grue.server.sms.gateway import Sms
-from grue.server.store.interface import TABLES, Tx
+from grue.server.store.interface import Tx
+from grue.server.store.schema import TABLES
 from tests.world.memory import PASSPHRASE, MemoryStream, MemoryTransport, MemoryWorld
 
 ALICE, BOB, CAROL, DAVE = "+447700900811", "+447700900822", "+447700900833", "+447700900844"

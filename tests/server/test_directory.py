@@ -24,7 +24,8 @@ from grue.server.directory import cutting
 from grue.server.directory import directory as role
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import Keys, open_keys
-from grue.server.store.interface import TABLES, Tx
+from grue.server.store.interface import Tx
+from grue.server.store.schema import TABLES
 from tests.damage import flipped
 from tests.protocol.directories import NOW
 from tests.protocol.directories import run as download

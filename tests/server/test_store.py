@@ -13,7 +13,8 @@ import pytest
 
 from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, NotPermitted, ServerBusy
 from grue.server.store import sqlite
-from grue.server.store.interface import LATER_WITHIN, SCHEMA_VERSION, TABLES, Tx
+from grue.server.store.interface import LATER_WITHIN, Tx
+from grue.server.store.schema import SCHEMA_VERSION, TABLES
 from grue.server.store.sqlite import SqliteStore, open_store
 
 KEY = b"k" * 16
@@ -248,51 +249,6 @@ async def test_another_programs_database_is_foreign_and_stays_as_it_is(tmp_path:
         await open_store(tmp_path / "server.db")
     assert (tmp_path / "server.db").read_bytes() == before
     assert list(contents_of(tmp_path)) == ["server.db"]
-
-
-async def test_a_file_of_a_newer_version_is_foreign_and_stays_as_it_is(tmp_path: Path) -> None:
-    async with opened(tmp_path / "server.db"):
-        pass
-    contents = bytearray((tmp_path / "server.db").read_bytes())
-    contents[60:64] = struct.pack(">I", SCHEMA_VERSION + 1)
-    (tmp_path / "server.db").write_bytes(contents)
-    with pytest.raises(ForeignDatabase):
-        await open_store(tmp_path / "server.db")
-    assert (tmp_path / "server.db").read_bytes() == contents
-
-
-async def test_a_file_of_version_1_is_given_the_tables_that_it_lacks(tmp_path: Path) -> None:
-    path = tmp_path / "server.db"
-    async with opened(path):
-        pass
-    connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE token_spent; DROP TABLE token_quota; PRAGMA user_version=1")
-    connection.close()
-    for _ in range(2):
-        async with opened(path) as store:
-            assert await store.read(_spent) == []
-
-
-async def test_a_file_of_version_2_is_given_the_table_that_it_lacks_and_keeps_the_rest(tmp_path: Path) -> None:
-    path = tmp_path / "server.db"
-    async with opened(path) as store:
-        await store.transact(put, b"m" * 32, 1)
-    connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE blob; PRAGMA user_version=2")
-    connection.close()
-    async with opened(path) as store:
-        assert await store.read(_blobs) == []
-        assert await store.read(get, b"m" * 32) == 1
-    with path.open("rb") as file:
-        assert struct.unpack(">I", file.read(64)[60:])[0] == SCHEMA_VERSION
-
-
-async def _blobs(tx: Tx) -> list[object]:
-    return [*await tx.rows("SELECT * FROM blob")]
-
-
-async def _spent(tx: Tx) -> list[object]:
-    return [*await tx.rows("SELECT * FROM token_spent, token_quota")]
 
 
 @pytest.mark.parametrize("damage", ["cut", "scribbled"])

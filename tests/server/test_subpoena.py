@@ -17,7 +17,7 @@ from grue.server.demands.subpoena import NOT_DESCRIBED, Answer, gather
 from grue.server.directory.directory import record_key
 from grue.server.keys.keys import open_keys
 from grue.server.store.files import LOCK, locked
-from grue.server.store.interface import TABLES
+from grue.server.store.schema import TABLES
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
 
 DESCRIBED = {(table.name, column.name): column.says for table in TABLES for column in table.columns}

@@ -32,7 +32,8 @@ from grue.server.directory.directory import record_key
 from grue.server.keys.keys import DIRECTORY, Keys, open_keys
 from grue.server.mailboxes.mailboxes import ENVELOPE_DAYS, MAILBOX_DAYS, MAILBOX_STEP
 from grue.server.store.files import DATABASE, LOCK
-from grue.server.store.interface import TABLES, Value
+from grue.server.store.interface import Value
+from grue.server.store.schema import TABLES
 from grue.server.store.sqlite import opened_to_read
 
 IDENTIFIER_BYTES: Final = range(16, 65)

@@ -1,4 +1,4 @@
-"""The one way in which the server keeps anything, and the tables in which it does.
+"""The one way in which the server keeps anything: transactions of SQL over a store.
 
 A transaction is one `async def f(tx, *args)` with SQL whose parameters are `$1`, `$2`, ...; the same function
 runs on every engine. It must be safe to run again from its start, and must wait for nothing but `tx`:
@@ -6,16 +6,13 @@ an engine may run it in another thread, or twice when the first try could not be
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, Protocol, TypeVar, TypeVarTuple
+from typing import Final, Protocol, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 Value = bytes | str | int | float | None
 Row = tuple[Value, ...]
-
-SCHEMA_VERSION: Final = 3
-"""Raised with every change to `TABLES`; an older Grue refuses a newer file."""
 
 LATER_WITHIN: Final = 0.25
 """Seconds. What is written with `later` is on disk by then: an acknowledgement lost in a crash is made again."""
@@ -57,155 +54,3 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish what is queued, and leave one tidy file. Nothing may be asked afterwards."""
-
-
-class Column(NamedTuple):
-    name: str
-    kind: str
-    """`BLOB`, `INTEGER` or `TEXT`, with `NOT NULL` where it is."""
-    says: str
-    """What the column tells whom, for the documents and for `grue subpoena`."""
-
-
-class Table(NamedTuple):
-    name: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    """Random by construction, so that neither the order of the rows nor a row number links anything."""
-    unique: tuple[str, ...] = ()
-
-
-TABLES: Final = (
-    Table(
-        "account",
-        (
-            Column("account", "BLOB NOT NULL", "nothing: 16 random bytes"),
-            Column("phone_tag", "BLOB NOT NULL", "the phone number, to whoever also holds the directory's key"),
-            Column("identity_pub", "BLOB NOT NULL", "the account to its contacts, who know this key"),
-            Column("hpke_pub", "BLOB NOT NULL", "nothing more: what inbound SMS is sealed to"),
-            Column("device_list", "BLOB NOT NULL", "how many devices, and their keys"),
-            Column("intro_mailbox", "BLOB NOT NULL", "which mailbox takes this account's first contacts"),
-            Column("discoverable", "INTEGER NOT NULL", "whether the number is in the directory"),
-            Column("lock", "BLOB", "whether a registration lock is set"),
-            Column("expires_week", "INTEGER NOT NULL", "that the account was active in the weeks before"),
-        ),
-        ("account",),
-        unique=("phone_tag", "intro_mailbox"),
-    ),
-    Table(
-        "device",
-        (
-            Column("account", "BLOB NOT NULL", "whose device this is"),
-            Column("device_pub", "BLOB NOT NULL", "the device to its contacts, who know this key"),
-            Column("expires_week", "INTEGER NOT NULL", "that the device was active in the weeks before"),
-        ),
-        ("account", "device_pub"),
-        unique=("device_pub",),
-    ),
-    Table(
-        "key_package",
-        (
-            Column("device_pub", "BLOB NOT NULL", "whose it is"),
-            Column("ref", "BLOB NOT NULL", "nothing more: the start of the package's SHA-256"),
-            Column("last_resort", "INTEGER NOT NULL", "nothing: every device has one"),
-            Column("expires_week", "INTEGER NOT NULL", "the week in which the device began with what it has here"),
-            Column("blob", "BLOB NOT NULL", "what the next stranger is given, public keys only"),
-        ),
-        ("device_pub", "ref"),
-    ),
-    Table(
-        "mailbox",
-        (
-            Column("mailbox", "BLOB NOT NULL", "nothing: 32 random bytes"),
-            Column("write_hash", "BLOB", "nothing more; empty for an intro mailbox"),
-            Column("created", "BLOB NOT NULL", "nothing: the hash of how it was created, to know a repetition"),
-            Column("incarnation", "BLOB NOT NULL", "nothing: random"),
-            Column(
-                "seq",
-                "INTEGER NOT NULL",
-                "how many envelopes it ever took; nothing of an intro mailbox, which begins by chance",
-            ),
-            Column("held", "INTEGER NOT NULL", "its backlog in KiB"),
-            Column("expires_day", "INTEGER NOT NULL", "that it was used in the year before, to 30 days"),
-        ),
-        ("mailbox",),
-    ),
-    Table(
-        "reader",
-        (
-            Column("mailbox", "BLOB NOT NULL", "which mailbox: the number of its devices"),
-            Column("read_hash", "BLOB NOT NULL", "nothing: the hash of a random key, or of a slot's secret"),
-            Column("slot", "INTEGER NOT NULL", "whether a device was invited and has not joined yet"),
-            Column("cursor", "INTEGER NOT NULL", "how far this device has read"),
-        ),
-        ("mailbox", "read_hash"),
-    ),
-    Table(
-        "envelope",
-        (
-            Column("mailbox", "BLOB NOT NULL", "the backlog of a mailbox"),
-            Column("seq", "INTEGER NOT NULL", "their order"),
-            Column("id", "BLOB NOT NULL", "nothing: 16 random bytes"),
-            Column("expires_day", "INTEGER NOT NULL", "the day on which it came, or the one before"),
-            Column(
-                "blob",
-                "BLOB NOT NULL",
-                "its size bucket; in an intro mailbox also: SMS or not, and which key package; the rest is sealed",
-            ),
-        ),
-        ("mailbox", "seq"),
-    ),
-    Table(
-        "blob",
-        (
-            Column("id", "BLOB NOT NULL", "nothing: the hash of 32 random bytes"),
-            Column("bucket", "INTEGER NOT NULL", "its size bucket; the sealed bytes are in a file"),
-            Column("expires_day", "INTEGER NOT NULL", "the day on which it came, or the one before"),
-        ),
-        ("id",),
-    ),
-    Table(
-        "token_spent",
-        (
-            Column("key", "BLOB NOT NULL", "nothing, to who does not know the token: the hash of its nonce"),
-            Column("use", "BLOB NOT NULL", "nothing, likewise: what it was spent on, under a key that only it gives"),
-            Column("epoch", "INTEGER NOT NULL", "how many tokens the whole server took in eight weeks"),
-        ),
-        ("key",),
-    ),
-    Table(
-        "token_quota",
-        (
-            Column("phone_tag", "BLOB NOT NULL", "the phone number, to whoever also holds the directory's key"),
-            Column("week", "INTEGER NOT NULL", "the week in which its account last drew tokens"),
-            Column("first", "INTEGER NOT NULL", "whether that was the number's first week in a month"),
-            Column("lookups", "INTEGER NOT NULL", "lookup tokens drawn in that week, spent or not, in fifties"),
-            Column("posts", "INTEGER NOT NULL", "post tokens drawn in that week, spent or not, in fifties"),
-        ),
-        ("phone_tag",),
-    ),
-    Table(
-        "posted",
-        (
-            Column("key", "BLOB NOT NULL", "nothing, to who does not know mailbox and envelope id: their hash"),
-            Column("seq", "INTEGER NOT NULL", "nothing, likewise: masked with the rest of that hash"),
-            Column("contents", "BLOB NOT NULL", "nothing, likewise: the start of a hash of the envelope"),
-            Column("expires_day", "INTEGER NOT NULL", "how many envelopes the whole server took, to two days"),
-        ),
-        ("key",),
-    ),
-)
-"""Every table and column there is; a test holds them against a real file."""
-
-
-def create_statements(table_suffix: str) -> list[str]:
-    """The SQL that makes those of `TABLES` that are not there yet; the suffix is the engine's own."""
-    statements = []
-    for table in TABLES:
-        columns = ", ".join(f"{column.name} {column.kind}" for column in table.columns)
-        unique = "".join(f", UNIQUE ({name})" for name in table.unique)
-        key = ", ".join(table.key)
-        statements.append(
-            f"CREATE TABLE IF NOT EXISTS {table.name} ({columns}, PRIMARY KEY ({key}){unique}) {table_suffix}".rstrip()
-        )
-    return statements

@@ -22,7 +22,8 @@ import apsw
 
 from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError, ServerBusy, UsageError
 from grue.server.reporting import report
-from grue.server.store.interface import LATER_WITHIN, MAX_QUEUED, SCHEMA_VERSION, Row, Tx, Value, create_statements
+from grue.server.store import schema
+from grue.server.store.interface import LATER_WITHIN, MAX_QUEUED, Row, Tx, Value
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -51,6 +52,9 @@ CHECKED_AT_START: Final = 64 << 20
 TIDIED_UP_TO: Final = 64 << 20
 """Bytes. A file up to this size is written anew by the sweep. A larger one would hold transactions up for too long; few
 of its rows share a page, so that where they lie says less of what came after what."""
+
+# Values of the declared kinds only, and no row number that would tell the order.
+TABLE_SUFFIX: Final = "STRICT, WITHOUT ROWID"
 
 _HEADER: Final = struct.Struct(">16s44xI4xI")
 _MAGIC: Final = b"SQLite format 3\0"
@@ -393,8 +397,10 @@ def _is_ours(path: Path) -> bool:
     if len(header) < _HEADER.size:
         raise ForeignDatabase
     magic, version, application = _HEADER.unpack(header)
-    if magic != _MAGIC or application != APPLICATION_ID or version > SCHEMA_VERSION:
+    if magic != _MAGIC or application != APPLICATION_ID:
         raise ForeignDatabase
+    if not 1 <= version <= schema.SCHEMA_VERSION:
+        raise ForeignDatabase(f"(It has version {version}; this Grue knows 1 to {schema.SCHEMA_VERSION}.)")
     return True
 
 
@@ -414,10 +420,17 @@ def _create(path: Path) -> None:
 
 
 def _bring_up_to_date(path: Path) -> None:
-    """Give a file of an earlier version the tables that it lacks."""
+    """Take a file of an earlier version through the steps that it lacks: all of them, or it stays as it is."""
     with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-        if connection.pragma("user_version") < SCHEMA_VERSION:
-            _create_tables(connection)
+        version = cast("int", connection.pragma("user_version"))
+        if version == schema.SCHEMA_VERSION:
+            return
+        # A step may drop or write anew what nobody is to find afterwards.
+        _set_up(connection)
+        with connection:
+            for statement in schema.step_statements(version, TABLE_SUFFIX):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={schema.SCHEMA_VERSION}")
 
 
 def _sync(path: Path) -> None:
@@ -430,10 +443,10 @@ def _sync(path: Path) -> None:
 
 def _create_tables(connection: apsw.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    for statement in create_statements("STRICT, WITHOUT ROWID"):
+    for statement in schema.create_statements(TABLE_SUFFIX):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute(f"PRAGMA user_version={schema.SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
 

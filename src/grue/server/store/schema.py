@@ -1,0 +1,179 @@
+"""The tables in which the server keeps everything, and the steps by which a file of an earlier version gets them.
+
+Who changes `TABLES` adds a step: a new file has today's tables at once, and one of an earlier version goes through the
+steps that it lacks. A test holds that both end the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+
+class Column(NamedTuple):
+    name: str
+    kind: str
+    """`BLOB`, `INTEGER` or `TEXT`, with `NOT NULL` where it is."""
+    says: str
+    """What the column tells whom, for the documents and for `grue subpoena`."""
+
+
+class Table(NamedTuple):
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    """Random by construction, so that neither the order of the rows nor a row number links anything."""
+    unique: tuple[str, ...] = ()
+
+
+TABLES: Final = (
+    Table(
+        "account",
+        (
+            Column("account", "BLOB NOT NULL", "nothing: 16 random bytes"),
+            Column("phone_tag", "BLOB NOT NULL", "the phone number, to whoever also holds the directory's key"),
+            Column("identity_pub", "BLOB NOT NULL", "the account to its contacts, who know this key"),
+            Column("hpke_pub", "BLOB NOT NULL", "nothing more: what inbound SMS is sealed to"),
+            Column("device_list", "BLOB NOT NULL", "how many devices, and their keys"),
+            Column("intro_mailbox", "BLOB NOT NULL", "which mailbox takes this account's first contacts"),
+            Column("discoverable", "INTEGER NOT NULL", "whether the number is in the directory"),
+            Column("lock", "BLOB", "whether a registration lock is set"),
+            Column("expires_week", "INTEGER NOT NULL", "that the account was active in the weeks before"),
+        ),
+        ("account",),
+        unique=("phone_tag", "intro_mailbox"),
+    ),
+    Table(
+        "device",
+        (
+            Column("account", "BLOB NOT NULL", "whose device this is"),
+            Column("device_pub", "BLOB NOT NULL", "the device to its contacts, who know this key"),
+            Column("expires_week", "INTEGER NOT NULL", "that the device was active in the weeks before"),
+        ),
+        ("account", "device_pub"),
+        unique=("device_pub",),
+    ),
+    Table(
+        "key_package",
+        (
+            Column("device_pub", "BLOB NOT NULL", "whose it is"),
+            Column("ref", "BLOB NOT NULL", "nothing more: the start of the package's SHA-256"),
+            Column("last_resort", "INTEGER NOT NULL", "nothing: every device has one"),
+            Column("expires_week", "INTEGER NOT NULL", "the week in which the device began with what it has here"),
+            Column("blob", "BLOB NOT NULL", "what the next stranger is given, public keys only"),
+        ),
+        ("device_pub", "ref"),
+    ),
+    Table(
+        "mailbox",
+        (
+            Column("mailbox", "BLOB NOT NULL", "nothing: 32 random bytes"),
+            Column("write_hash", "BLOB", "nothing more; empty for an intro mailbox"),
+            Column("created", "BLOB NOT NULL", "nothing: the hash of how it was created, to know a repetition"),
+            Column("incarnation", "BLOB NOT NULL", "nothing: random"),
+            Column(
+                "seq",
+                "INTEGER NOT NULL",
+                "how many envelopes it ever took; nothing of an intro mailbox, which begins by chance",
+            ),
+            Column("held", "INTEGER NOT NULL", "its backlog in KiB"),
+            Column("expires_day", "INTEGER NOT NULL", "that it was used in the year before, to 30 days"),
+        ),
+        ("mailbox",),
+    ),
+    Table(
+        "reader",
+        (
+            Column("mailbox", "BLOB NOT NULL", "which mailbox: the number of its devices"),
+            Column("read_hash", "BLOB NOT NULL", "nothing: the hash of a random key, or of a slot's secret"),
+            Column("slot", "INTEGER NOT NULL", "whether a device was invited and has not joined yet"),
+            Column("cursor", "INTEGER NOT NULL", "how far this device has read"),
+        ),
+        ("mailbox", "read_hash"),
+    ),
+    Table(
+        "envelope",
+        (
+            Column("mailbox", "BLOB NOT NULL", "the backlog of a mailbox"),
+            Column("seq", "INTEGER NOT NULL", "their order"),
+            Column("id", "BLOB NOT NULL", "nothing: 16 random bytes"),
+            Column("expires_day", "INTEGER NOT NULL", "the day on which it came, or the one before"),
+            Column(
+                "blob",
+                "BLOB NOT NULL",
+                "its size bucket; in an intro mailbox also: SMS or not, and which key package; the rest is sealed",
+            ),
+        ),
+        ("mailbox", "seq"),
+    ),
+    Table(
+        "blob",
+        (
+            Column("id", "BLOB NOT NULL", "nothing: the hash of 32 random bytes"),
+            Column("bucket", "INTEGER NOT NULL", "its size bucket; the sealed bytes are in a file"),
+            Column("expires_day", "INTEGER NOT NULL", "the day on which it came, or the one before"),
+        ),
+        ("id",),
+    ),
+    Table(
+        "token_spent",
+        (
+            Column("key", "BLOB NOT NULL", "nothing, to who does not know the token: the hash of its nonce"),
+            Column("use", "BLOB NOT NULL", "nothing, likewise: what it was spent on, under a key that only it gives"),
+            Column("epoch", "INTEGER NOT NULL", "how many tokens the whole server took in eight weeks"),
+        ),
+        ("key",),
+    ),
+    Table(
+        "token_quota",
+        (
+            Column("phone_tag", "BLOB NOT NULL", "the phone number, to whoever also holds the directory's key"),
+            Column("week", "INTEGER NOT NULL", "the week in which its account last drew tokens"),
+            Column("first", "INTEGER NOT NULL", "whether that was the number's first week in a month"),
+            Column("lookups", "INTEGER NOT NULL", "lookup tokens drawn in that week, spent or not, in fifties"),
+            Column("posts", "INTEGER NOT NULL", "post tokens drawn in that week, spent or not, in fifties"),
+        ),
+        ("phone_tag",),
+    ),
+    Table(
+        "posted",
+        (
+            Column("key", "BLOB NOT NULL", "nothing, to who does not know mailbox and envelope id: their hash"),
+            Column("seq", "INTEGER NOT NULL", "nothing, likewise: masked with the rest of that hash"),
+            Column("contents", "BLOB NOT NULL", "nothing, likewise: the start of a hash of the envelope"),
+            Column("expires_day", "INTEGER NOT NULL", "how many envelopes the whole server took, to two days"),
+        ),
+        ("key",),
+    ),
+)
+"""Every table and column there is; a test holds them against a real file."""
+
+STEPS: Final[Mapping[int, Sequence[str]]] = {
+    2: (
+        "CREATE TABLE token_spent (key BLOB NOT NULL, use BLOB NOT NULL, epoch INTEGER NOT NULL, PRIMARY KEY (key))",
+        "CREATE TABLE token_quota (phone_tag BLOB NOT NULL, week INTEGER NOT NULL, first INTEGER NOT NULL,"
+        " lookups INTEGER NOT NULL, posts INTEGER NOT NULL, PRIMARY KEY (phone_tag))",
+    ),
+    3: (
+        "CREATE TABLE blob (id BLOB NOT NULL, bucket INTEGER NOT NULL, expires_day INTEGER NOT NULL, PRIMARY KEY (id))",
+    ),
+}
+"""By version: the SQL that makes it of the one before. A step never changes once a release has it."""
+
+SCHEMA_VERSION: Final = max(STEPS)
+"""An older Grue refuses a newer file."""
+
+
+def create_statements(table_suffix: str) -> list[str]:
+    """The SQL that makes `TABLES` in an empty file; the suffix is the engine's own."""
+    statements = []
+    for table in TABLES:
+        columns = ", ".join(f"{column.name} {column.kind}" for column in table.columns)
+        unique = "".join(f", UNIQUE ({name})" for name in table.unique)
+        key = ", ".join(table.key)
+        statements.append(f"CREATE TABLE {table.name} ({columns}, PRIMARY KEY ({key}){unique}) {table_suffix}".rstrip())
+    return statements
+
+
+def step_statements(version: int, table_suffix: str) -> list[str]:
+    """The SQL that takes a file from this version to today's; the suffix goes to each table that is made."""
+    steps = [statement for number in range(version + 1, max(STEPS) + 1) for statement in STEPS[number]]
+    return [f"{sql} {table_suffix}".rstrip() if sql.startswith("CREATE TABLE") else sql for sql in steps]
