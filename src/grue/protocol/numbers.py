@@ -1,4 +1,4 @@
-"""Phone numbers: as people type them in, E.164 with its plus sign out.
+"""Phone numbers: people type them in many ways, and each becomes E.164 with its plus sign.
 
 `phonenumbers` takes 20 ms to import, which most commands do not need, so it is imported on first use.
 """

@@ -1,4 +1,4 @@
-"""The oblivious transport (RFC 9458): what is sealed to the gateway, in which sizes, and its key.
+"""The oblivious transport (RFC 9458): sealed requests, their sizes, and the gateway's key.
 
 A client seals each anonymous request to the gateway and hands it to a relay of another operator. The relay sees who
 sends and a size; the gateway sees one request and no address. `docs/protocol/oblivious.md` has the rules.

@@ -1,4 +1,4 @@
-"""Anonymous tokens: drawn with an account's name, spent without one, and nobody can tell which is which.
+"""Anonymous tokens: a client draws them as an account and spends them as nobody, and no token links the two.
 
 A token is a random nonce with its PRF output under the key of one purpose and epoch (RFC 9497, VOPRF). The server
 evaluates it blinded, so it never sees the nonce before it is spent; the proof shows that everybody draws under the same

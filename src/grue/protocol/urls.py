@@ -1,4 +1,4 @@
-"""URLs that people type: TLS to every other machine, plain HTTP to this one alone."""
+"""The check on URLs that people type: TLS to every other machine, plain HTTP to this one alone."""
 
 from ipaddress import ip_address
 

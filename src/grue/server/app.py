@@ -1,4 +1,4 @@
-"""The server without its sockets: bytes of a request in, bytes of an answer out.
+"""The server without its sockets: it takes the bytes of a request, has a role answer it, and returns bytes.
 
 `http.py` puts it on the network; tests call it directly. It keeps nothing about who asks.
 """

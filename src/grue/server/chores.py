@@ -1,4 +1,4 @@
-"""What a server does by itself, now and then, and after a restore from a backup."""
+"""The chores of a server: it sweeps what has expired, tends the directory, and recovers from a restored backup."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator

@@ -1,4 +1,4 @@
-"""The clock that a server goes by: the machine's, as long as it can be right.
+"""The server's clock: it is the machine's, as long as that can be right.
 
 A server whose clock is years ahead would take everything for expired, and sign heads beside which every client refuses
 the true ones later; one whose clock is years behind would date what comes as expired already. So the start compares

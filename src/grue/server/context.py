@@ -1,4 +1,4 @@
-"""What the roles of one server share: its store, its keys, the time, and chance. It knows no role."""
+"""The context that all roles of one server share: its store, its keys, the time, and chance. It knows no role."""
 
 import os
 import time

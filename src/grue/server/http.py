@@ -1,4 +1,4 @@
-"""The server on the network: aiohttp in front of `app.Server`, and nothing that decides anything.
+"""The server on the network: aiohttp hands requests to `app.Server` and sends its answers, and decides nothing.
 
 No access log, no header that names a version of anything, no compression (it would let lengths speak).
 """

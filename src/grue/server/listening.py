@@ -1,4 +1,4 @@
-"""What a program that answers requests is started and stopped with; shared by `run` and `relay`, and knows neither."""
+"""How a program that answers requests starts and stops: `run`, `relay` and `replica` share it, and it knows none."""
 
 import asyncio
 import ctypes

@@ -1,4 +1,4 @@
-"""The server's log: what went wrong in us, by type and place; never what was asked, by whom, or for whom."""
+"""The server's log: it has the type and place of our own faults, and never what was asked, by whom or for whom."""
 
 import logging
 import os

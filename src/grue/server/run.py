@@ -1,4 +1,4 @@
-"""Run a server until it is told to stop, and stop it without losing anything."""
+"""Running a server: `serve` puts its parts together, serves until it is told to stop, and loses nothing then."""
 
 import asyncio
 import ssl

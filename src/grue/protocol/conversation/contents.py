@@ -1,4 +1,4 @@
-"""What is inside the encryption: intro payloads and the application messages of MLS.
+"""The contents that are encrypted: intro payloads and the application messages of MLS.
 
 The rules of `grue.protocol.wire` hold here too: arrays, tag first, fields only appended. The server carries
 these bytes and cannot read them; the one exception is an SMS, which it saw in the clear as it passed.

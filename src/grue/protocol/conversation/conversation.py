@@ -313,8 +313,9 @@ def say(session: MlsSession, conversation: Conversation, text: Text, tools: Tool
         raise NotPermitted(f"(this conversation is {conversation.state.value})")
     if len(text.text.encode()) > MAX_TEXT:
         raise TooLarge
-    seq, log_hash = _position(conversation.log)
-    said = replace(text, read_seq=seq, log_hash=log_hash)
+    log = conversation.log
+    known = log.cursor and log.hash != UNKNOWN_HASH
+    said = replace(text, read_seq=log.cursor if known else 0, log_hash=log.hash if known else b"")
     return Step(conversation, [post(session, conversation, said, Purpose.SAY, tools)])
 
 
@@ -341,7 +342,3 @@ def update_due(conversation: Conversation, now_ms: int) -> bool:
         and conversation.log.state is ReaderState.READING
         and now_ms - conversation.since > UPDATE_AFTER_MS
     )
-
-
-def _position(log: Log) -> tuple[int, bytes]:
-    return (log.cursor, log.hash) if log.cursor and log.hash != UNKNOWN_HASH else (0, b"")

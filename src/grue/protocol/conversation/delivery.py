@@ -1,4 +1,4 @@
-"""What became of a message that was sent: one table for both routes.
+"""The delivery states of a message: one table for both routes.
 
 Encrypted: `queued` here, `sent` when the server has it on disk, `delivered` when the other side has said so
 inside the encryption. SMS: `submitting`, `submitted` when the SMS gateway took it, then what its receipt says;

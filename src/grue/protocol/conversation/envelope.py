@@ -1,4 +1,4 @@
-"""Envelopes: what a mailbox holds. The server sees a random id and one of four sizes.
+"""Envelopes: a mailbox holds them, and the server sees a random id and one of four sizes.
 
 An envelope is sealed under the epoch key of its conversation (from the MLS exporter), so that the MLS
 framing inside, with its group id and epoch, is hidden from the server too.

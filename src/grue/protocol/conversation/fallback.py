@@ -1,4 +1,4 @@
-"""When a message may go as SMS: only after a proven absence, and only with the sender's consent.
+"""The rule for SMS: a message goes as one only after a proven absence, and only with the sender's consent.
 
 A lookup that failed, was refused or is stale ends in `UNKNOWN`: no event leads from there to `SMS`. A contact
 that was ever reached encrypted does not fall back either.

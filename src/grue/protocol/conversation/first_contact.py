@@ -1,4 +1,4 @@
-"""First contact: found a conversation, be invited to one, accept it, and be added again after a resync.
+"""First contact: a client founds a conversation, is invited to one and accepts it, or is added again after a resync.
 
 Founding makes a group of all devices of two accounts, its mailbox, and one Welcome with an invitation in it that
 goes to the other's intro mailbox. The invited side touches nothing until it accepts.
@@ -193,7 +193,8 @@ def settle(result: Invited, same: Sequence[Conversation], tools: Tools) -> tuple
     accepted = accept(step.conversation, tools)
     step.conversation, step.outgoing = accepted.conversation, accepted.outgoing
     if result.again is not None:
-        step.outgoing.append(_leave(result.again))
+        leaving = RemoveReader(result.again.log.mailbox, result.again.read_key)
+        step.outgoing.append(Outgoing(Purpose.LEAVE, leaving))
     kept = [c for c in others if _at_once(c, result) and c.id < step.conversation.id]
     if kept:
         step.conversation = supersede(step.conversation, tools)
@@ -324,10 +325,6 @@ def _join(session: MlsSession, payload: IntroWelcome) -> tuple[Invitation, int, 
 def _at_once(other: Conversation, result: Invited) -> bool:
     """Both sides have founded, and this one was not founded because the sender had lost the other one."""
     return other.state in SENDING and not other.heard and other.id != result.replaces
-
-
-def _leave(old: Conversation) -> Outgoing:
-    return Outgoing(Purpose.LEAVE, RemoveReader(old.log.mailbox, old.read_key))
 
 
 def _open_invitation(session: MlsSession, group: bytes, sealed: bytes) -> tuple[Invitation, int]:

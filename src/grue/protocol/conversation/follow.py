@@ -1,4 +1,4 @@
-"""Follow a conversation's log: texts, receipts, commits that win or lose, and what to do when one cannot be followed.
+"""Following a conversation's log: texts, receipts, commits that win or lose, and the way back when one cannot be read.
 
 The mailbox's order decides. Of the commits for one epoch the first that passes every check which all members can make
 wins, for everybody; an own one that is met in the log has won, another's that is met first has beaten it.
@@ -179,7 +179,10 @@ class Follower:
             step.skipped += 1
         else:
             step.conversation = replace(step.conversation, gap=False)
-            self._opened(session, step, opened, delivery)
+            if isinstance(opened, MlsApplication):
+                self._application(session, step, opened, delivery)
+            else:
+                self._commit(session, step, opened, delivery)
 
     def _unreadable(self, step: Step) -> None:
         """Junk; or, after a hole in the log, a sign that a commit was in the hole, which nothing can bring back."""
@@ -194,14 +197,6 @@ class Follower:
         elif step.conversation.state is not ConversationState.RESTORED:
             step.notices.append(Notice.RESTORED)
             step.conversation = become_if(step.conversation, ConversationEvent.WENT_BACK)
-
-    def _opened(
-        self, session: MlsSession, step: Step, opened: MlsApplication | MlsStagedCommit, delivery: Delivery
-    ) -> None:
-        if isinstance(opened, MlsApplication):
-            self._application(session, step, opened, delivery)
-        else:
-            self._commit(session, step, opened, delivery)
 
     def _application(self, session: MlsSession, step: Step, opened: MlsApplication, delivery: Delivery) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Evaluate an address book in batches whose sizes say little of how many numbers are in it, sans-I/O.
+"""Batches of an address book, sans-I/O: requests evaluate its numbers, and their sizes hardly tell how many there are.
 
 A batch is a request like that of a lookup. It is filled up with random elements, which nobody can tell from blinded
 numbers, and whose outputs are thrown away.

@@ -1,4 +1,4 @@
-"""Bring the own copy of the directory up to date, sans-I/O: files in, the next file to fetch out.
+"""Synchronising the own copy of the directory, sans-I/O: it takes a file, and says which one to fetch next.
 
 Always the overlay head first, which names the rest; then only what changed. Everything but the head lies under
 its epoch, so a new base that is cut meanwhile disturbs nothing. A failed check ends the run, and the copy

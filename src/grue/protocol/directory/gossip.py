@@ -1,4 +1,4 @@
-"""Compare the heads that contacts were shown with the own copy of the directory: a server with two faces is caught.
+"""Gossip: a client compares heads that contacts were shown with its own copy, and catches a server with two faces.
 
 A message carries the head that its sender stood on at its last daily round, not the newest: that one would tell a
 contact when somebody was looked up. Since a copy only ever continues (DIRECTORY-06, -14, -18), what a client was

@@ -1,4 +1,4 @@
-"""Look numbers up in the own copy of the directory, sans-I/O.
+"""Lookups of numbers in the own copy of the directory, sans-I/O.
 
 A lookup stands on a `Current` directory (`directory_sync`), evaluates the numbers blindly, and then searches the copy.
 All requests are made before the search, so hits and misses cannot differ in them. A result is `Found` or `Absent`;

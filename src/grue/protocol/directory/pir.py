@@ -1,4 +1,4 @@
-"""Tier 2, sans-I/O: which tier a client takes, the files of the table for private queries, and retrieving from it.
+"""Private queries (tier 2), sans-I/O: the choice of a tier, the files of the table, and retrieving a record from it.
 
 The core (`rust/pir`, `docs/protocol/pir.md`) makes queries and reads answers. Here is what stands around it: which
 query goes out with which, and that a client does the same whatever an answer holds.
@@ -209,7 +209,8 @@ class Retrieval:
         """The next request. Spends the materials, which must be in no store any more."""
         self._machine.fire(RetrievalEvent.ASK)
         now, self._tags = self._tags[: len(materials)], self._tags[len(materials) :]
-        made = [self._query(tag, material) for tag, material in zip(now, materials, strict=True)]
+        client, columns = self._table.client, self._table.columns
+        made = [client.query(material, columns.column(tag)) for tag, material in zip(now, materials, strict=True)]
         self._asked = [(tag, pending) for tag, (_, pending) in zip(now, made, strict=True)]
         return wire.Query(self._table.epoch, [query for query, _ in made])
 
@@ -233,9 +234,6 @@ class Retrieval:
     def failed(self) -> None:
         """An answer did not come, or was a refusal: there will be no more outcomes."""
         self._machine.fire(RetrievalEvent.FAIL)
-
-    def _query(self, tag: bytes, material: PirMaterial) -> tuple[bytes, PirPending]:
-        return self._table.client.query(material, self._table.columns.column(tag))
 
     def _outcome(self, tag: bytes, pending: PirPending, answer: bytes) -> Outcome:
         try:

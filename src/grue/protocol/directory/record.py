@@ -1,4 +1,4 @@
-"""The directory's record: what a number leads to, under a tag and a key that only the PRF of the number gives.
+"""The record of a number in the directory, under a tag and a key that only the PRF of the number gives.
 
 A record is 128 bytes: tag 16, nonce 12, then ChaCha20-Poly1305 over 84 bytes (version 1, flags 1, intro mailbox 32,
 identity key 32, hash of the device list 16, zeros 2) and its 16 bytes of authenticator. Without the PRF's output

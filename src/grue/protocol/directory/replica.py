@@ -1,4 +1,4 @@
-"""What a server and its replicas agree on: the key that both hold, and how queries are passed on under it.
+"""The agreement of a server and its replicas: the key that both hold, and how queries are passed on under it.
 
 The key holds the server's public key, which the replica checks the directory by, and a secret, by which it knows the
 server. The secret opens nothing, and signs nothing: whoever has it can have queries answered, and no more.

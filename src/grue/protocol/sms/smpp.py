@@ -1,4 +1,4 @@
-"""What a carrier sends over SMPP 3.4, read: headers, `deliver_sm`, delivery receipts.
+"""A reader for what carriers send over SMPP 3.4: headers, `deliver_sm`, delivery receipts.
 
 Total, on any bytes: a value, or `BadPdu`. Ours, because the libraries give up on what carriers do send
 (`docs/decisions/smpp.md`). Source: SMPP 3.4 Issue 1.2, sections 3.2, 4.6, 5.2, 5.3 and appendix B.

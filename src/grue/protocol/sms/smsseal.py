@@ -1,4 +1,4 @@
-"""Inbound SMS, sealed to the account the moment it comes: what the server does, and what the device undoes.
+"""Sealing of inbound SMS: the server seals one to the account the moment it comes, and the device opens it.
 
 HPKE (RFC 9180), base mode, MLKEM768-X25519, HKDF-SHA256, ChaCha20-Poly1305; inside it the server's signature, or
 anybody who knows an account's public key could put an SMS into its intro mailbox.

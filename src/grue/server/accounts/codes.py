@@ -1,4 +1,4 @@
-"""Registration codes: never stored, and guesses and SMS kept in bounds.
+"""Registration codes: the server computes them and stores none, and bounds guesses and SMS.
 
 A code is an HMAC over the number, the ten-minute window and the identity key, so it outlives a restart and is nowhere
 at rest. What is counted lives in memory, under names that say nothing without the server's key.
@@ -61,17 +61,14 @@ def check_code(keys: "Keys", number: str, identity_public: bytes, code: str, now
     counted.check_lock(now)
     newest = now // CODE_WINDOW
     windows = range(newest, newest - EXPIRED_WINDOWS, -1)
-    matching = [window for window in windows if _is_code(keys, number, identity_public, window, code)]
+    codes = ((window, make_code(keys, number, identity_public, window)) for window in windows)
+    matching = [window for window, made in codes if hmac.compare_digest(made.encode(), code.encode())]
     if matching and matching[0] < newest - 1:
         raise CodeExpired
     if not matching or not counted.may_have_sent(identity_public, matching[0]):
         counted.wrong_guess(now)
         raise CodeWrong
     return matching[0]
-
-
-def _is_code(keys: "Keys", number: str, identity_public: bytes, window: int, code: str) -> bool:
-    return hmac.compare_digest(make_code(keys, number, identity_public, window).encode(), code.encode())
 
 
 class Counted:

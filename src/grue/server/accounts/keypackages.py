@@ -1,11 +1,11 @@
-"""Key packages: what a device leaves at the server so that strangers can begin while it is away."""
+"""Key packages: a device leaves some at the server, and strangers take them to write to it while it is away."""
 
 import asyncio
-from collections.abc import Callable
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
+from grue._core import mls_key_package_member
 from grue.errors import BadRequest, NoKeyPackages, TooLarge
 from grue.protocol import wire
 from grue.server.store.interface import Tx
@@ -15,20 +15,6 @@ PACKAGE_WEEKS: Final = 13
 
 LAST_RESORT_WEEKS: Final = 52
 """Weeks the last-resort package is handed out; the device replaces it long before."""
-
-
-class Member(Protocol):
-    """What the core says about a key package."""
-
-    @property
-    def signature_key(self) -> bytes: ...
-
-
-def _core_reader() -> Callable[[bytes], Member]:
-    """The one place that needs the compiled core, so that mailboxes run without it."""
-    from grue._core import mls_key_package_member
-
-    return mls_key_package_member
 
 
 async def check(request: wire.UploadKeyPackages, device_public: bytes) -> None:
@@ -41,10 +27,9 @@ async def check(request: wire.UploadKeyPackages, device_public: bytes) -> None:
 
 
 def _check_all(packages: list[bytes], device_public: bytes) -> None:
-    read = _core_reader()
     for package in packages:
         try:
-            key = bytes(read(package).signature_key)
+            key = bytes(mls_key_package_member(package).signature_key)
         except Exception:  # noqa: BLE001 -- whatever the core finds wrong with it, the request is bad
             raise BadRequest from None
         if not compare_digest(key, device_public):

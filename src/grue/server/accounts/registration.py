@@ -1,4 +1,4 @@
-"""The registration role: a code by SMS, an account for whoever received it, and its record in the directory."""
+"""The registration role: it sends a code by SMS, makes an account for who got it, and lists that in the directory."""
 
 import asyncio
 import hmac

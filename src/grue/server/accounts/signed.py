@@ -1,4 +1,4 @@
-"""Requests that a device signs for its account, over a challenge of the server's."""
+"""Signed requests: a device signs for its account, over a challenge that the server gave out."""
 
 import hmac
 from typing import Final

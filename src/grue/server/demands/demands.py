@@ -1,4 +1,4 @@
-"""What a running server could be ordered to note from now on, and what no order gets out of it, for `grue subpoena`.
+"""The texts of `grue subpoena`: what an order can make a running server note, and what no order gets out of it.
 
 The first follows `docs/threat-model.md`, "Mailboxes and accounts, live"; the second what it and "... at rest" rule out.
 """

@@ -1,4 +1,4 @@
-"""What a server could answer to a demand about one number: read from the files as they are, changing none.
+"""The answer of a server to a demand about one number, read from its files, of which none is changed.
 
 The rows are found by their values and not by a list of tables: a table or a column that is added shows up by itself,
 described or not. From the number's tag on, every row that holds a known identifier is taken, and the identifiers in

@@ -1,4 +1,4 @@
-"""A base's file: read and written in pieces, and mapped into memory where records of it are looked for.
+"""The file of a base: it is read and written in pieces, and mapped into memory where records are looked for.
 
 So no more of it is in memory than is used, whatever its size: what is mapped the system takes back when it needs room.
 """

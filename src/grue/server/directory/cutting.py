@@ -1,4 +1,4 @@
-"""When a directory's next base is due: as late as it takes to keep what clients download a day small.
+"""The moment of a directory's next base: the one at which clients download least in a day.
 
 A client that looks in k times a day fetches the whole overlay each time, half of T entries on average, and with every
 new base what it holds of one: B bytes. With D changes a day and E bytes an entry that is `k E T/2 + B D/T` bytes a day,

@@ -1,4 +1,4 @@
-"""The directory role: immutable base files, an overlay that is appended to, and the lookup key's evaluations.
+"""The directory role: it keeps bases that never change and an overlay that grows, and evaluates blinded numbers.
 
 On disk, under DATA/directory: `<epoch>/manifest`, `<epoch>/base` and the table for private queries (`pir_table`),
 which never change once the epoch's folder is renamed into place; `<epoch>/overlay`, appended to; `head`, replaced

@@ -1,4 +1,4 @@
-"""A directory's files as an operator sees them: made anew, listed, and checked against each other.
+"""The operator's tools for a directory's files: make them anew, list them, check them against each other.
 
 `build` needs the directory to itself. `inspect` and `verify` read, and may do so beside a running server.
 """

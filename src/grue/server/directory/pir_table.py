@@ -1,4 +1,4 @@
-"""The table for private queries, on disk: built beside the base it is of, and opened with every check there is.
+"""The table for private queries, on disk: it is built beside its base, and checked when it is opened.
 
 In an epoch's folder: `packed`, mapped into memory to answer queries; `hint`, `fences` and `top`, which clients fetch.
 """

@@ -1,4 +1,4 @@
-"""The role that answers private queries: paid for here, and answered by a replica, or in the own queue."""
+"""The query role: it takes payment for private queries, and has a replica or its own queue answer them."""
 
 from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Private queries that wait: one thread multiplies the table, for several at once, and nobody else waits for it.
+"""The queue of private queries: one thread answers several in each pass over the table.
 
 Requests take turns: each has one of its queries in a pass before any has its second. What waits is bounded; who comes
 when it is full is told to come back. A server and a replica have one each.

@@ -1,4 +1,4 @@
-"""Key files: only their owner reads them, they are there whole or not at all, and none is ever replaced."""
+"""Key files: only their owner can read one, it is written whole or not at all, and never replaced."""
 
 import os
 import stat

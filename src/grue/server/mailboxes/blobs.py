@@ -1,4 +1,4 @@
-"""Parts of attachments: a sealed file each, named by a hash, and a row that says when it goes.
+"""Parts of attachments: each is a sealed file, named by a hash, and a row that says when it goes.
 
 A file is on disk before its row is, and the row before the answer. A file that goes is gone before its row. So whatever
 a crash leaves is found again: a row whose day has come, or a file without a row.

@@ -1,4 +1,4 @@
-"""Mailboxes: append-only queues that know keys by their hashes and nobody by name.
+"""Mailboxes: queues that only grow at their end; they know keys by hashes and nobody by name.
 
 Each function is one transaction. `docs/protocol/mailbox.md` has the rules; MAILBOX-nn are its checks.
 """

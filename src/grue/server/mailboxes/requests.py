@@ -1,4 +1,4 @@
-"""Mailbox requests: each is a transaction of `mailboxes`, and streams are told of what it changed."""
+"""The mailbox role: it runs each request as a transaction of `mailboxes`, and tells streams what that changed."""
 
 from grue.errors import BadRequest, TokenSpent
 from grue.protocol import wire

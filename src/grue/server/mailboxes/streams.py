@@ -1,4 +1,4 @@
-"""Streams: what is appended to a mailbox goes to whoever is reading it, at once and in order.
+"""Streams: they push what is appended to a mailbox to all who read it, at once and in order.
 
 A subscription knows the last seq it sent. Seqs of a mailbox follow each other without a gap, so an envelope that
 was just committed is pushed when it is exactly the next one; otherwise, and whenever a client reads too slowly,

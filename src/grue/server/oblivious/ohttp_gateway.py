@@ -1,4 +1,4 @@
-"""The gateway role (RFC 9458): opens what a relay hands on, has it answered as any anonymous request, and seals that.
+"""The OHTTP gateway (RFC 9458): it opens what a relay hands on, has it answered, and seals the answer.
 
 Its keys are in memory only, and each goes after two hours: what somebody recorded then opens for nobody, whatever is
 found on the disk. A request opens once; what a relay repeats is refused, so that it learns nothing from the answer.

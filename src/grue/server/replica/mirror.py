@@ -1,4 +1,4 @@
-"""A copy of a directory's public files, each checked as a client checks it, and the table built of them.
+"""The mirror: a replica's copy of a directory's files, checked as clients check them, and the table built of it.
 
 On disk, under DATA/directory, as a server has them: `<epoch>/manifest`, `<epoch>/head` (the first one that named it),
 `<epoch>/base`, and the table for private queries. A folder has its number once everything in it is checked, and not

@@ -1,4 +1,4 @@
-"""The server that a replica follows: its public files, asked for like anybody asks for them."""
+"""The origin: the server whose public files a replica fetches, as anybody would."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""The server's side of replicas: private queries that are paid for are passed on, and come back as answers.
+"""The server's side of replicas: it passes private queries on to them, and takes their answers back.
 
 A replica is sent the epoch and the queries, and nothing of who asked or what paid. What it answers is not believed here
 but by the client, for the manifest; here only its size is looked at. Whatever a replica does not do, the server does.

@@ -1,4 +1,4 @@
-"""The SMS gateway as the server sees it, whoever it is: SMS out, SMS and receipts in."""
+"""The interface of an SMS gateway: it takes SMS from the server, and brings it SMS and receipts."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field

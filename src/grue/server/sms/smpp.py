@@ -1,4 +1,4 @@
-"""The `smpp://` SMS gateway: one transceiver bound to a carrier, bound again whenever that ends."""
+"""The `smpp://` SMS gateway: it binds one transceiver to a carrier, and binds again whenever that ends."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""SMS: out for our accounts, in for our accounts, and nothing kept of either but in memory."""
+"""The SMS role: it sends and receives SMS for accounts, and keeps what it knows of them in memory only."""
 
 import asyncio
 import contextlib

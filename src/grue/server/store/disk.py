@@ -1,4 +1,4 @@
-"""Writing so that it outlives a crash, and saying so when there is no room."""
+"""Disk writes that outlive a crash, and the error that says when there is no room."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""Names of the files in a server's data directory, and the lock that keeps it to one process."""
+"""The names of the files in a server's data directory, and the lock that keeps it to one process."""
 
 from pathlib import Path
 from typing import IO, Final

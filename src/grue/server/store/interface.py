@@ -1,4 +1,4 @@
-"""The one way in which the server keeps anything: transactions of SQL over a store.
+"""The interface of the store, the one way in which the server keeps rows: transactions of SQL.
 
 A transaction is one `async def f(tx, *args)` with SQL whose parameters are `$1`, `$2`, ...; the same function
 runs on every engine. It must be safe to run again from its start, and must wait for nothing but `tx`:
