@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import apsw
 import pytest
 
-from grue.client import rows
+from grue.client.conversations import tables as rows
 from grue.client.store import engine as stores_of_clients
 from grue.client.store.engine import Db, Store
 from grue.client.store.home import unlock

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from grue.client import rows
 from grue.client.client import Client, File
 from grue.client.conversations import attachments
+from grue.client.conversations import tables as rows
 from grue.client.conversations.attachments import get, put
 from grue.errors import (
     BadAttachment,

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from grue.client.client import Client
-from grue.client.rows import reading_conversations
+from grue.client.conversations.tables import reading_conversations
 from grue.errors import (
     BadDirectory,
     BadKeyPackage,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from grue.client.client import Client
-from grue.client.rows import reading_conversations
+from grue.client.conversations.tables import reading_conversations
 from grue.client.store.engine import Db
 from grue.errors import NetworkError, Unreachable
 from grue.protocol import wire

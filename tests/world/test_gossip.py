@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from grue.client import rows
 from grue.client.client import Client
+from grue.client.conversations import tables as rows
 from grue.client.lookup import gossip
 from grue.client.store.engine import Db
 from grue.errors import ServerBusy, ShrunkDirectory, SplitDirectory

@@ -2,8 +2,8 @@
 
 import pytest
 
-from grue.client import rows
 from grue.client.client import Client
+from grue.client.conversations import tables as rows
 from grue.client.store.engine import Db
 from grue.errors import (
     AlreadyRegistered,

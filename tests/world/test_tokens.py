@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from grue.client import rows
 from grue.client.client import Client
+from grue.client.conversations import tables as rows
 from grue.errors import LimitReached, TokenNeeded
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import UPDATE_AFTER_MS

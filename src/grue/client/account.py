@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from grue._core import MlsMissing, MlsSession
-from grue.client import rows
 from grue.client.context import Account, Context, Random, load_account, save_account
+from grue.client.conversations import tables as rows
 from grue.client.lookup import directory, own_record
 from grue.client.people import contacts
 from grue.client.store.engine import Db, Store

@@ -17,13 +17,14 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from grue.client import account as accounts
-from grue.client import rows
 from grue.client.context import Account, Clock, Context, Random, load_account
 from grue.client.conversations import attachments
+from grue.client.conversations import tables as rows
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger, Sent, chat_named
 from grue.client.conversations.outbox import Outbox
 from grue.client.conversations.receiver import Receiver
+from grue.client.conversations.tables import Chat, StoredMessage
 from grue.client.daily_round import tend
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup.asyoutype import AsYouType, Shown
@@ -33,7 +34,6 @@ from grue.client.lookup.own_record import Own
 from grue.client.people import contacts, contactsync
 from grue.client.people.contacts import Contact, Imported
 from grue.client.people.contactsync import Progress, Synced
-from grue.client.rows import Chat, StoredMessage
 from grue.client.store.engine import Db, Store
 from grue.client.store.home import DATABASE, default_home, unlock
 from grue.client.transport.http import check_proxy

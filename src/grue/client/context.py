@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from grue._core import MlsSession
-from grue.client import rows
+from grue.client.conversations import tables as rows
 from grue.client.lookup.directory import Directory
 from grue.client.store.engine import Db, Store
 from grue.client.transport.tokens import Purse

@@ -5,8 +5,8 @@ from typing import Final
 
 from grue._core import MlsSession
 from grue.client import account as accounts
-from grue.client import rows
 from grue.client.context import Context
+from grue.client.conversations import tables as rows
 from grue.client.lookup import gossip
 from grue.client.people import contactsync
 from grue.client.store.engine import Db

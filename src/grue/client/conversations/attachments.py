@@ -17,8 +17,8 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from grue.client import rows
 from grue.client.context import Context
+from grue.client.conversations import tables as rows
 from grue.client.store.engine import Db
 from grue.errors import DiskFailed, DiskFull, NoSuchBlob, NotAGrueServer, UsageError, VerificationFailed
 from grue.protocol import wire

@@ -13,8 +13,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from grue._core import MlsError, MlsSession
-from grue.client import rows
 from grue.client.context import Context, load_account, save_account
+from grue.client.conversations import tables as rows
 from grue.client.lookup import directory as own_directory
 from grue.client.store.engine import Db
 from grue.errors import GrueError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from grue._core import MlsSession
-from grue.client import rows
 from grue.client.account import signed
 from grue.client.context import Context
+from grue.client.conversations import tables as rows
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
+from grue.client.conversations.tables import CHAT_PREFIX, Chat
 from grue.client.lookup.directory import LookedUp, record_before
-from grue.client.rows import CHAT_PREFIX, Chat
 from grue.client.store.engine import Db
 from grue.errors import (
     BadRequest,

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from grue._core import MlsSession
-from grue.client import rows
 from grue.client.context import Context
-from grue.client.rows import Queued
+from grue.client.conversations import tables as rows
+from grue.client.conversations.tables import Queued
 from grue.client.store.engine import Db
 from grue.errors import (
     GrueError,

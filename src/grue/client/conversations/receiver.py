@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 
-from grue.client import rows
 from grue.client.context import Context, load_account
+from grue.client.conversations import tables as rows
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger
 from grue.client.conversations.outbox import Outbox

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, TypeVar
 
-from grue.client import rows
+from grue.client.conversations import tables as rows
 from grue.client.lookup import gossip, own_record, pir
 from grue.client.lookup.gossip import Gossip
 from grue.client.lookup.own_record import Own

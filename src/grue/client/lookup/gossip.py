@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from grue.client import rows
+from grue.client.conversations import tables as rows
 from grue.client.store.engine import Db, as_bytes, as_int
 from grue.errors import ShrunkDirectory, SplitDirectory
 from grue.protocol.conversation.conversation import Notice

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from grue.client import rows
+from grue.client.conversations import tables as rows
 from grue.client.store.engine import Db, as_bytes
 from grue.errors import BadRecord, GrueError
 from grue.protocol.conversation.conversation import Notice

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from grue._core import PirMaterial
-from grue.client import rows
+from grue.client.conversations import tables as rows
 from grue.client.lookup.query_material import Stock
 from grue.client.store.engine import Db, Store
 from grue.errors import EpochEnded, NotAGrueServer, ServerBusy

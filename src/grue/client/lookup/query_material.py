@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from grue.client import rows
+from grue.client.conversations import tables as rows
 from grue.client.store.engine import Db
 
 STOCK: Final = 16

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO, Final, cast
 
-from grue.client import rows
+from grue.client.conversations import tables as rows
 from grue.client.people.addressfile import Entry, Skip, read
 from grue.client.store.engine import Db, Store
 from grue.errors import NoSuchContact

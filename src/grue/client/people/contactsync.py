@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
 
-from grue.client import rows
 from grue.client.context import Context
+from grue.client.conversations import tables as rows
 from grue.client.lookup import gossip, pir
 from grue.client.lookup.directory import RESTARTS, Copy, copy_of, remember
 from grue.client.people import contacts
