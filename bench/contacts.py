@@ -25,7 +25,7 @@ from grue.client.client import Client
 from grue.client.people.contacts import take_in
 from grue.client.store.engine import Db, Store
 from grue.client.store.home import DATABASE, unlock
-from grue.client.transport.tokens import put
+from grue.client.transport.tables import put_tokens
 from grue.lab.fill import fictional_numbers, filled, numbers
 from grue.lab.mint import WEEK, mint
 from grue.protocol.tokens import Purpose, StoredToken, epoch_of
@@ -93,7 +93,7 @@ async def _large_address_book(path: Path) -> dict[str, float]:
     try:
         client = await world.person(ALICE)
         await client.import_contacts(_csv(people))
-        await client.context.store.note(put, Purpose.LOOKUP, _second_week(path / "server"))
+        await client.context.store.note(put_tokens, Purpose.LOOKUP, _second_week(path / "server"))
         return await _marks(client, path / ALICE)
     finally:
         await world.close()

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from grue.client.conversations.messenger import Sent
     from grue.client.lookup.asyoutype import AsYouType, Shown
     from grue.client.lookup.directory import LookedUp
-    from grue.client.people.contacts import Contact, Imported
+    from grue.client.people.contacts import Imported
     from grue.client.people.contactsync import Synced
+    from grue.client.people.tables import Contact
     from grue.errors import GrueError
     from grue.protocol.conversation.delivery import MessageState
     from grue.protocol.conversation.fallback import Route
@@ -39,7 +40,7 @@ __all__ = [
 _HOMES = {
     "AsYouType": "grue.client.lookup.asyoutype",
     "Shown": "grue.client.lookup.asyoutype",
-    "Contact": "grue.client.people.contacts",
+    "Contact": "grue.client.people.tables",
     "Imported": "grue.client.people.contacts",
     "Synced": "grue.client.people.contactsync",
     "ChatInfo": "grue.client.client",

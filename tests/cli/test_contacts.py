@@ -11,8 +11,8 @@ from rich.console import Console
 from grue.cli.shell import Shell
 from grue.cli.verbs import contacts
 from grue.client.people.addressfile import Skip
-from grue.client.people.contacts import Contact
 from grue.client.people.contactsync import Synced
+from grue.client.people.tables import Contact
 from grue.errors import UsageError
 from grue.protocol.conversation.fallback import Route
 from tests.cli.test_output import NASTY

@@ -11,9 +11,11 @@ from types import SimpleNamespace
 import apsw
 import pytest
 
-from grue.client.conversations import tables as rows
+from grue.client import chats
+from grue.client.conversations import tables
 from grue.client.store import engine as stores_of_clients
 from grue.client.store.engine import Db, Store
+from grue.client.store.entries import get_meta, put_meta
 from grue.client.store.home import unlock
 from grue.errors import (
     CorruptDatabase,
@@ -31,11 +33,11 @@ KEY = bytes(range(32))
 
 
 def put(db: Db, value: str) -> None:
-    rows.put_meta(db, "test", value)
+    put_meta(db, "test", value)
 
 
 def get(db: Db) -> str | None:
-    return rows.get_meta(db, "test", str)
+    return get_meta(db, "test", str)
 
 
 async def stored(path: Path, value: str) -> None:
@@ -356,15 +358,15 @@ async def test_a_message_is_taken_by_one_of_many(tmp_path: Path) -> None:
     stores = [await Store.open(tmp_path / "grue.db", KEY) for _ in range(3)]
 
     def fill(db: Db) -> None:
-        chat = rows.chat_for_number(db, "+447700900001")
+        chat = chats.for_number(db, "+447700900001")
         for n in range(30):
-            rows.add_incoming(db, chat.id, b"", bytes([n]) * 16, str(n), Route.SMS, n)
+            tables.add_incoming(db, chat.id, b"", bytes([n]) * 16, str(n), Route.SMS, n)
 
     await stores[0].transact(fill)
     taken: list[str] = []
 
     async def take(store: Store) -> None:
-        while (found := await store.note(rows.take_unshown)) is not None:
+        while (found := await store.note(tables.take_unshown)) is not None:
             taken.append(found[0].text)
 
     await asyncio.gather(*(take(store) for store in stores))

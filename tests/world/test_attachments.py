@@ -9,8 +9,8 @@ import pytest
 
 from grue.client.client import Client, File
 from grue.client.conversations import attachments
-from grue.client.conversations import tables as rows
 from grue.client.conversations.attachments import get, put
+from grue.client.store.entries import get_meta
 from grue.errors import (
     BadAttachment,
     DiskFailed,
@@ -162,7 +162,7 @@ async def test_two_processes_that_send_one_file_seal_nothing_twice(world: Memory
     world.network.lose = only(0)
     with pytest.raises(TimedOut):
         await put(alice.context, source)
-    stale = await alice.context.store.read(lambda db: rows.get_meta(db, attachments._name(source), attachments.Upload))
+    stale = await alice.context.store.read(lambda db: get_meta(db, attachments._name(source), attachments.Upload))
     assert stale is not None
     await put(alice.context, source)
     # The other process, which still is where it was.

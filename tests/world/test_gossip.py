@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from grue.client import chats
 from grue.client.client import Client
-from grue.client.conversations import tables as rows
 from grue.client.lookup import gossip
+from grue.client.lookup.tables import told_head
 from grue.client.store.engine import Db
+from grue.client.store.entries import drop_meta, get_meta, put_meta
 from grue.errors import ServerBusy, ShrunkDirectory, SplitDirectory
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import Notice
@@ -54,7 +56,7 @@ async def a_day(world: MemoryWorld, *clients: Client, face: Directory | None = N
 
 async def round_of(client: Client) -> None:
     """This client's daily round, while nobody else's is due."""
-    await client.context.store.transact(rows.drop_meta, "tended")
+    await client.context.store.transact(drop_meta, "tended")
     await client.upkeep()
 
 
@@ -137,10 +139,10 @@ async def test_after_two_faces_the_account_lives_on(world: MemoryWorld) -> None:
     alice, bob, _ = await lied_to(world)
     await alice.send(BOB, "hello again")
     await take(bob)
-    before = await bob.context.store.read(rows.get_meta, "checked_in", int)
+    before = await bob.context.store.read(get_meta, "checked_in", int)
     await world.pass_days(8)
     await bob.upkeep()
-    after = await bob.context.store.read(rows.get_meta, "checked_in", int)
+    after = await bob.context.store.read(get_meta, "checked_in", int)
     assert before is not None
     assert after == int(world.clock()) != before
 
@@ -227,7 +229,7 @@ async def test_gossip_01_what_the_server_did_not_sign_proves_nothing(world: Memo
 
     other = replace(own.contents, chain=bytes(32))
     for forged in (b"nonsense", sign_head(other, Ed25519PrivateKey.generate()), flipped(own.file)):
-        await alice.context.store.transact(rows.put_meta, "told", forged)
+        await alice.context.store.transact(put_meta, "told", forged)
         await alice.send(BOB, "look at this")
         assert await take(bob) == ["look at this"]
     assert (await bob.notices(), (await bob.heads()).split, (await bob.heads()).waiting) == ([], None, 0)
@@ -236,12 +238,12 @@ async def test_gossip_01_what_the_server_did_not_sign_proves_nothing(world: Memo
 async def test_a_message_does_not_tell_when_somebody_was_looked_up(world: MemoryWorld) -> None:
     alice, _ = await acquainted(world)
     await a_day(world, alice)
-    told = await alice.context.store.read(rows.told_head)
+    told = await alice.context.store.read(told_head)
     await world.server.directory.put(os.urandom(RECORD_BYTES))
     await alice.lookup(NOBODY)
     newest = (await alice.heads()).own
     assert newest is not None
-    assert newest.file != told == await alice.context.store.read(rows.told_head)
+    assert newest.file != told == await alice.context.store.read(told_head)
 
 
 async def test_a_few_heads_may_wait_and_no_more(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,11 +333,11 @@ async def test_a_chat_that_becomes_part_of_another_one_takes_its_heads_along(wor
     assert (await bob.heads()).waiting == 1
 
     def apart_and_together(db: Db) -> list[object]:
-        chat = rows.chat_of_number(db, ALICE)
+        chat = chats.of_number(db, ALICE)
         assert chat is not None
         db.execute("UPDATE chat SET number = NULL WHERE id = ?", chat.id)
-        rows.chat_for_number(db, ALICE)
-        whole = rows.bind_chat(db, ALICE, chat.identity)
+        chats.for_number(db, ALICE)
+        whole = chats.bind(db, ALICE, chat.identity)
         return [chat.id, whole.id, *(row[0] for row in db.rows("SELECT chat FROM gossip"))]
 
     before, after, of_head = await bob.context.store.transact(apart_and_together)
@@ -348,11 +350,11 @@ async def test_a_contact_who_showed_another_face_keeps_the_name_when_chats_becom
     await take(bob)
 
     def apart_and_together(db: Db) -> None:
-        chat = rows.chat_of_number(db, ALICE)
+        chat = chats.of_number(db, ALICE)
         assert chat is not None
         db.execute("UPDATE chat SET number = NULL WHERE id = ?", chat.id)
-        rows.chat_for_number(db, ALICE)
-        rows.bind_chat(db, ALICE, chat.identity)
+        chats.for_number(db, ALICE)
+        chats.bind(db, ALICE, chat.identity)
 
     await bob.context.store.transact(apart_and_together)
     assert (await bob.heads()).contact == ALICE
@@ -363,7 +365,7 @@ async def test_a_server_that_refuses_an_account_its_chores_does_not_keep_its_hea
 ) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
-    told = await alice.context.store.read(rows.told_head)
+    told = await alice.context.store.read(told_head)
 
     async def refused(_request: wire.AccountRequest) -> wire.AccountAnswer:
         raise ServerBusy
@@ -371,7 +373,7 @@ async def test_a_server_that_refuses_an_account_its_chores_does_not_keep_its_hea
     monkeypatch.setattr(alice.context.transport, "account", refused)
     with pytest.raises(ServerBusy):
         await a_day(world, alice)
-    assert told != await alice.context.store.read(rows.told_head)
+    assert told != await alice.context.store.read(told_head)
 
 
 async def test_what_a_contact_was_shown_while_a_head_was_fetched_is_not_held_against_it(world: MemoryWorld) -> None:

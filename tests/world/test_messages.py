@@ -3,7 +3,7 @@
 import pytest
 
 from grue.client.client import Client
-from grue.client.conversations import tables as rows
+from grue.client.conversations import tables
 from grue.client.store.engine import Db
 from grue.errors import (
     AlreadyRegistered,
@@ -371,7 +371,7 @@ async def test_a_contact_holds_nothing_of_other_conversations(world: MemoryWorld
 def _secrets(db: Db) -> set[bytes]:
     """What gives a way into this person's conversations: mailboxes and keys."""
     found = set()
-    for conversation, _ in rows.reading_conversations(db):
+    for conversation, _ in tables.reading_conversations(db):
         found |= {conversation.id, conversation.log.mailbox, conversation.write_key, conversation.read_key}
         found |= set(conversation.epoch_keys)
     return found

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from grue.client.client import Client
-from grue.client.conversations import tables as rows
+from grue.client.conversations import tables
 from grue.errors import LimitReached, TokenNeeded
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import UPDATE_AFTER_MS
@@ -56,7 +56,7 @@ async def fill(world: MemoryWorld, address: tuple[bytes, bytes]) -> int:
 
 
 async def address_of(client: Client) -> tuple[bytes, bytes]:
-    ((conversation, _),) = await client.context.store.read(rows.reading_conversations)
+    ((conversation, _),) = await client.context.store.read(tables.reading_conversations)
     return conversation.log.mailbox, conversation.write_key
 
 

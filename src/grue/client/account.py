@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from grue._core import MlsMissing, MlsSession
 from grue.client.context import Account, Context, Random, load_account, save_account
-from grue.client.conversations import tables as rows
 from grue.client.lookup import directory, own_record
-from grue.client.people import contacts
+from grue.client.people.tables import know_nothing
 from grue.client.store.engine import Db, Store
+from grue.client.store.entries import drop_meta, get_meta, mls_entries, put_meta, save_mls
 from grue.client.transport.transport import Challenge, Transport
 from grue.errors import (
     AlreadyRegistered,
@@ -144,10 +144,10 @@ def forget(db: Db) -> None:
     So does nothing that is true of this server's directory alone: another server's has another key.
     """
     for key in ("account", "registration", "tended", "checked_in"):
-        rows.drop_meta(db, key)
+        drop_meta(db, key)
     directory.forget(db)
     own_record.forget(db)
-    contacts.know_nothing(db)
+    know_nothing(db)
     for table in ("token", "mls", "intent", "outbox", "conversation"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
 
@@ -156,7 +156,7 @@ def forget(db: Db) -> None:
 
 
 def _prepare(db: Db, server: str, server_public: bytes, number: str, random: Random) -> Registration:
-    known = rows.get_meta(db, "account", Account)
+    known = get_meta(db, "account", Account)
     if known is not None and known.id:
         raise AlreadyRegistered
     if known is not None and (known.server, known.number) == (server, number):
@@ -174,7 +174,7 @@ def _new_account(db: Db, server: str, server_public: bytes, number: str, random:
     identity = Ed25519PrivateKey.from_private_bytes(random(32))
     session = MlsSession({})
     device_public = session.new_identity()
-    rows.save_mls(db, session.changes())
+    save_mls(db, session.changes())
     sms_secret, intro_mailbox = random(SECRET_BYTES), random(32)
     identity_public = identity.public_key().public_bytes_raw()
     devices = wire.DeviceList(1, identity_public, public_of(sms_secret), intro_mailbox, [device_public])
@@ -194,7 +194,7 @@ def _new_account(db: Db, server: str, server_public: bytes, number: str, random:
 
 
 def _registration(db: Db) -> Registration:
-    registration = rows.get_meta(db, "registration", Registration)
+    registration = get_meta(db, "registration", Registration)
     if registration is None:
         raise NotRegistered
     if registration.state is RegistrationState.REGISTERED:
@@ -203,7 +203,7 @@ def _registration(db: Db) -> Registration:
 
 
 def _save_registration(db: Db, registration: Registration) -> None:
-    rows.put_meta(db, "registration", registration)
+    put_meta(db, "registration", registration)
 
 
 def _registered(db: Db, registration: Registration) -> Account:
@@ -214,7 +214,7 @@ def _registered(db: Db, registration: Registration) -> Account:
 
 
 def _sign(db: Db, account: Account, challenge: bytes, body: bytes) -> wire.Signed:
-    session = MlsSession(rows.mls_entries(db, b"s"))
+    session = MlsSession(mls_entries(db, b"s"))
     try:
         signature = session.sign(wire.signed_bytes(account.id, challenge, body))
     except MlsMissing:
@@ -225,10 +225,10 @@ def _sign(db: Db, account: Account, challenge: bytes, body: bytes) -> wire.Signe
 
 def _make_packages(db: Db, account: Account, left: int) -> wire.UploadKeyPackages:
     """What is missing; and a new last resort when there was nothing left, so that it may have served."""
-    session = MlsSession(rows.mls_entries(db, b"s"))
+    session = MlsSession(mls_entries(db, b"s"))
     packages = [session.key_package(account.credential, last_resort=False) for _ in range(KEY_PACKAGES - left)]
     last_resort = b"" if left else session.key_package(account.credential, last_resort=True)
-    rows.save_mls(db, session.changes())
+    save_mls(db, session.changes())
     return wire.UploadKeyPackages(packages, last_resort)
 
 

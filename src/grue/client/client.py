@@ -17,14 +17,15 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from grue.client import account as accounts
+from grue.client import chats
+from grue.client.chats import Chat
 from grue.client.context import Account, Clock, Context, Random, load_account
-from grue.client.conversations import attachments
-from grue.client.conversations import tables as rows
+from grue.client.conversations import attachments, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger, Sent, chat_named
 from grue.client.conversations.outbox import Outbox
 from grue.client.conversations.receiver import Receiver
-from grue.client.conversations.tables import Chat, StoredMessage
+from grue.client.conversations.tables import StoredMessage
 from grue.client.daily_round import tend
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup.asyoutype import AsYouType, Shown
@@ -32,10 +33,14 @@ from grue.client.lookup.directory import Directory, LookedUp
 from grue.client.lookup.gossip import Heads
 from grue.client.lookup.own_record import Own
 from grue.client.people import contacts, contactsync
-from grue.client.people.contacts import Contact, Imported
+from grue.client.people import tables as people_tables
+from grue.client.people.contacts import Imported
 from grue.client.people.contactsync import Progress, Synced
+from grue.client.people.tables import Contact
 from grue.client.store.engine import Db, Store
+from grue.client.store.entries import get_meta, put_meta
 from grue.client.store.home import DATABASE, default_home, unlock
+from grue.client.transport import tables as transport_tables
 from grue.client.transport.http import check_proxy
 from grue.client.transport.oblivious import open_transport
 from grue.client.transport.tokens import Purse
@@ -193,7 +198,7 @@ class Client:
         proxy  a SOCKS5 proxy for every connection, for example Tor's: socks5://127.0.0.1:9050
         """
         settings = TransportSettings(check_url(relay) if relay else "", check_proxy(proxy) if proxy else "")
-        await self._opened.transact(rows.put_meta, "transport", settings)
+        await self._opened.transact(put_meta, "transport", settings)
         return settings
 
     @property
@@ -252,7 +257,7 @@ class Client:
 
     async def contacts(self) -> list[Contact]:
         """The address book by name, with the routes as they were when they were checked."""
-        return await self._opened.read(contacts.everybody)
+        return await self._opened.read(people_tables.everybody)
 
     async def sync_contacts(self, progress: Progress | None = None) -> Synced:
         """Look the address book up; the server learns about how many numbers are new, and no more.
@@ -263,11 +268,11 @@ class Client:
 
     async def forget_contact(self, number: str) -> None:
         """Drop a number, and what a lookup of it left here. Raises NoSuchContact, NotANumber."""
-        await self._opened.transact(contacts.forget, parse(number, region_of(self.number)))
+        await self._opened.transact(people_tables.forget, parse(number, region_of(self.number)))
 
     async def forget_contacts(self) -> int:
         """Drop the whole address book, and look nothing up by itself any more; returns how many there were."""
-        return await self._opened.transact(contacts.forget_all)
+        return await self._opened.transact(people_tables.forget_all)
 
     # --- messages ---------------------------------------------------------------------------------
 
@@ -344,7 +349,7 @@ class Client:
 
     async def put_back(self, message: Message) -> None:
         """A message that was taken could not be shown after all: whoever takes next gets it."""
-        await self._opened.transact(rows.unshow, message.row)
+        await self._opened.transact(tables.unshow, message.row)
 
     async def unshown(self) -> list[Message]:
         """Take everything that is stored and was not shown yet, without asking the server."""
@@ -355,7 +360,7 @@ class Client:
 
     async def notices(self) -> list[tuple[str, Notice]]:
         """What a person should know and is no message, each once: (chat, notice)."""
-        taken = await self._opened.transact(rows.take_notices)
+        taken = await self._opened.transact(chats.take_notices)
         return [(chat.name, notice) for chat, notice in taken]
 
     async def heads(self) -> Heads:
@@ -380,7 +385,7 @@ class Client:
     async def save(self, message: str, into: Path) -> File:
         """Download a message's file to a path where nothing is yet; see `attachments.get`."""
         try:
-            attachment = await self._opened.read(rows.attached_to, bytes.fromhex(message))
+            attachment = await self._opened.read(tables.attached_to, bytes.fromhex(message))
         except ValueError:
             attachment = None
         if attachment is None:
@@ -391,12 +396,12 @@ class Client:
     async def exposure(self, since: date | None = None) -> list[tuple[str, str, int]]:
         """What this client has given to whom, from a day on (by UTC) or so far: (party, fact, count)."""
         await self._note_exposure()
-        return await self._opened.read(rows.exposure, _day(since))
+        return await self._opened.read(transport_tables.exposure, _day(since))
 
     async def exposure_days(self, since: date | None = None) -> list[tuple[int, int]]:
         """The same by day: (days since 1970 by UTC, how many requests)."""
         await self._note_exposure()
-        return await self._opened.read(rows.exposure_days, _day(since))
+        return await self._opened.read(transport_tables.exposure_days, _day(since))
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -460,7 +465,7 @@ class Client:
         usage.kinds.clear()
         usage.relayed.clear()
         if counts:
-            await self._opened.transact(rows.count_exposure, int(self._clock()) // 86_400, counts)
+            await self._opened.transact(transport_tables.count_exposure, int(self._clock()) // 86_400, counts)
 
 
 def open(home: str | Path | None = None, *, passphrase: str | None = None) -> Client:
@@ -474,11 +479,11 @@ def _day(one: date | None) -> int:
 
 
 def _settings(db: Db) -> TransportSettings:
-    return rows.get_meta(db, "transport", TransportSettings) or TransportSettings()
+    return get_meta(db, "transport", TransportSettings) or TransportSettings()
 
 
 def _registered(db: Db) -> Account | None:
-    account = rows.get_meta(db, "account", Account)
+    account = get_meta(db, "account", Account)
     return account if account is not None and account.id else None
 
 
@@ -487,7 +492,7 @@ def _unshown(db: Db) -> bool:
 
 
 def _take(db: Db, own: str) -> Message | None:
-    taken = rows.take_unshown(db)
+    taken = tables.take_unshown(db)
     return None if taken is None else _public(db, own, *taken)
 
 
@@ -504,12 +509,12 @@ def _remaining(idle: float | None, idle_since: float) -> float:
 
 
 def _is_request(db: Db, chat: Chat) -> bool:
-    states = {conversation.state for conversation in rows.conversations_of(db, chat.id)}
+    states = {conversation.state for conversation in tables.conversations_of(db, chat.id)}
     return states == {ConversationState.REQUESTED}
 
 
 def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
-    other, attachment = chat.name, rows.attached(db, message.n)
+    other, attachment = chat.name, tables.attached(db, message.n)
     return Message(
         id=message.id.hex(),
         chat=other,
@@ -529,21 +534,21 @@ def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
 
 def _last(db: Db, message: StoredMessage) -> str:
     """What the list of chats shows of a message: its text, or else its file's name."""
-    attachment = None if message.text else rows.attached(db, message.n)
+    attachment = None if message.text else tables.attached(db, message.n)
     return message.text if attachment is None else attachment.name
 
 
 def _start_over(db: Db, now: int) -> None:
     own_directory.start_over(db, now)
-    contacts.know_nothing(db)
+    people_tables.know_nothing(db)
 
 
 def _chats(db: Db) -> list[ChatInfo]:
-    return [_chat_info(db, chat) for chat in rows.all_chats(db)]
+    return [_chat_info(db, chat) for chat in chats.all_chats(db)]
 
 
 def _chat_info(db: Db, chat: Chat) -> ChatInfo:
-    messages = rows.history(db, chat.id)
+    messages = tables.history(db, chat.id)
     return ChatInfo(
         chat=chat.name,
         claimed="" if chat.number else chat.claimed,
@@ -556,4 +561,4 @@ def _chat_info(db: Db, chat: Chat) -> ChatInfo:
 
 def _history(db: Db, own: str, name: str) -> list[Message]:
     chat = chat_named(db, name, own)
-    return [_public(db, own, message, chat) for message in rows.history(db, chat.id)]
+    return [_public(db, own, message, chat) for message in tables.history(db, chat.id)]

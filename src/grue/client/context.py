@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from grue._core import MlsSession
-from grue.client.conversations import tables as rows
 from grue.client.lookup.directory import Directory
 from grue.client.store.engine import Db, Store
+from grue.client.store.entries import get_meta, put_meta
 from grue.client.transport.tokens import Purse
 from grue.client.transport.transport import Transport
 from grue.errors import NotRegistered
 from grue.protocol.conversation.contents import Transcript
-from grue.protocol.conversation.conversation import Step, Tools
+from grue.protocol.conversation.conversation import Tools
 from grue.protocol.conversation.first_contact import Me
 
 Clock = Callable[[], float]
@@ -73,20 +72,14 @@ class Context:
     def now_ms(self) -> int:
         return int(self.clock() * 1000)
 
-    def save(self, db: Db, chat: int, step: Step, session: MlsSession | None = None) -> None:
-        """Write a step, and the MLS changes that belong to it, in the caller's transaction."""
-        rows.save_step(db, chat, self.account.identity_public, step, self.now_ms)
-        if session is not None:
-            rows.save_mls(db, session.changes())
-
 
 def load_account(db: Db) -> Account:
     """The account, registered or waiting for its code. Raises NotRegistered when there is none."""
-    account = rows.get_meta(db, "account", Account)
+    account = get_meta(db, "account", Account)
     if account is None:
         raise NotRegistered
     return account
 
 
 def save_account(db: Db, account: Account) -> None:
-    rows.put_meta(db, "account", account)
+    put_meta(db, "account", account)

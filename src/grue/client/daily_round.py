@@ -6,10 +6,11 @@ from typing import Final
 from grue._core import MlsSession
 from grue.client import account as accounts
 from grue.client.context import Context
-from grue.client.conversations import tables as rows
+from grue.client.conversations import tables
 from grue.client.lookup import gossip
 from grue.client.people import contactsync
 from grue.client.store.engine import Db
+from grue.client.store.entries import get_meta, group_prefix, mls_entries, put_meta, save_mls
 from grue.errors import GrueError, NetworkError, SplitDirectory
 from grue.protocol.conversation.conversation import (
     SUPERSEDED_FOR_MS,
@@ -42,7 +43,7 @@ async def tend(context: Context) -> None:
     try:
         await _round(context, now)
     except GrueError as error:
-        await context.store.note(rows.put_meta, "tended", now - EVERY + AGAIN_AFTER)
+        await context.store.note(put_meta, "tended", now - EVERY + AGAIN_AFTER)
         if isinstance(error, NetworkError):
             raise
 
@@ -64,7 +65,7 @@ async def _round(context: Context, now: int) -> None:
     await _check_in(context, now)
     await context.directory.prepare()
     await context.store.transact(_leave_superseded, context)
-    await context.store.note(rows.forget_old, context.now_ms)
+    await context.store.note(tables.forget_old, context.now_ms)
     await contactsync.resume(context)
 
 
@@ -74,20 +75,20 @@ async def _check_in(context: Context, now: int) -> None:
 
 
 def _due(db: Db, what: str, every: int, now: int) -> bool:
-    last = rows.get_meta(db, what, int)
+    last = get_meta(db, what, int)
     if last is not None and 0 <= now - last < every:
         return False
-    rows.put_meta(db, what, now)
+    put_meta(db, what, now)
     return True
 
 
 def _leave_superseded(db: Db, context: Context) -> None:
     """Leave the mailboxes of superseded conversations whose time has passed, and forget their keys."""
-    for conversation, chat in rows.conversations_in(db, {ConversationState.SUPERSEDED}):
+    for conversation, chat in tables.conversations_in(db, {ConversationState.SUPERSEDED}):
         if context.now_ms - conversation.since > SUPERSEDED_FOR_MS:
-            rows.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), chat)
+            tables.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), chat)
             leave = Outgoing(Purpose.LEAVE, RemoveReader(conversation.log.mailbox, conversation.read_key))
-            rows.enqueue(db, conversation.id, leave, context.now_ms)
-            session = MlsSession(rows.mls_entries(db, rows.group_prefix(conversation.id)))
+            tables.enqueue(db, conversation.id, leave, context.now_ms)
+            session = MlsSession(mls_entries(db, group_prefix(conversation.id)))
             session.delete(conversation.id)
-            rows.save_mls(db, session.changes())
+            save_mls(db, session.changes())

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from grue.client.people.contacts import Contact, Imported
+    from grue.client.people.contacts import Imported
     from grue.client.people.contactsync import Progress, Synced
+    from grue.client.people.tables import Contact
 
 DAY: Final = 86_400
 

@@ -18,8 +18,8 @@ from typing import BinaryIO, Final
 import msgspec
 
 from grue.client.context import Context
-from grue.client.conversations import tables as rows
 from grue.client.store.engine import Db
+from grue.client.store.entries import drop_meta, get_meta, put_meta
 from grue.errors import DiskFailed, DiskFull, NoSuchBlob, NotAGrueServer, UsageError, VerificationFailed
 from grue.protocol import wire
 from grue.protocol.blobs import PART_ROOM, Sealing
@@ -219,31 +219,31 @@ def _disk() -> Iterator[None]:
 def _begun(db: Db, fresh: Upload) -> Upload:
     """The upload of this file that was broken off, if the file and the server still have what was there then."""
     _forget_old(db, fresh.begun)
-    known = rows.get_meta(db, fresh.name, Upload)
+    known = get_meta(db, fresh.name, Upload)
     if known is not None and (known.length, known.modified) == (fresh.length, fresh.modified):
         return known
-    rows.put_meta(db, fresh.name, fresh)
+    put_meta(db, fresh.name, fresh)
     return fresh
 
 
 def _forget_old(db: Db, now_ms: int) -> None:
     for (name,) in db.rows("SELECT key FROM meta WHERE key > ? AND key < ?", _UPLOADS, _UPLOADS + "g"):
-        known = rows.get_meta(db, str(name), Upload)
+        known = get_meta(db, str(name), Upload)
         if known is None or not 0 <= now_ms - known.begun < UPLOAD_DAYS * DAY_MS:
-            rows.drop_meta(db, str(name))
+            drop_meta(db, str(name))
 
 
 def _under_way(db: Db, upload: Upload, n: int, digest: bytes) -> bool:
     """Note what goes out next; False when something else went out in its place before."""
-    known = rows.get_meta(db, upload.name, Upload)
+    known = get_meta(db, upload.name, Upload)
     if known is None or known.key != upload.key or known.part not in (n - 1, n):
         return False
     if known.part == n and known.digest not in (b"", digest):
-        rows.drop_meta(db, upload.name)
+        drop_meta(db, upload.name)
         return False
-    rows.put_meta(db, upload.name, msgspec.structs.replace(known, part=n, digest=digest))
+    put_meta(db, upload.name, msgspec.structs.replace(known, part=n, digest=digest))
     return True
 
 
 def _drop(db: Db, name: str) -> None:
-    rows.drop_meta(db, name)
+    drop_meta(db, name)

@@ -13,10 +13,14 @@ from typing import Final
 from msgspec.structs import replace
 
 from grue._core import MlsError, MlsSession
+from grue.client import chats
+from grue.client.chats import Chat
 from grue.client.context import Context, load_account, save_account
-from grue.client.conversations import tables as rows
+from grue.client.conversations import steps, tables
 from grue.client.lookup import directory as own_directory
+from grue.client.lookup.tables import told_head
 from grue.client.store.engine import Db
+from grue.client.store.entries import drop_meta, group_prefix, mls_entries, save_mls
 from grue.errors import GrueError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
 from grue.protocol import wire
 from grue.protocol.conversation.contents import IntroSms, IntroWelcome
@@ -65,41 +69,41 @@ class Inbox:
         return bool(unconfirmed)
 
     def _confirm(self, db: Db, conversation_id: bytes) -> None:
-        found = rows.conversation_by_id(db, conversation_id)
+        found = tables.conversation_by_id(db, conversation_id)
         if found is None:
             return
         conversation, chat = found
-        session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
-        receipt = confirm(session, conversation, self._context.tools, rows.told_head(db))
+        session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
+        receipt = confirm(session, conversation, self._context.tools, told_head(db))
         if receipt is not None:
-            self._context.save(db, chat, Step(conversation, [receipt]), session)
+            steps.save(self._context, db, chat, Step(conversation, [receipt]), session)
 
     async def ask_again(self) -> bool:
         """Queue another request for each resync that nobody has answered."""
-        lost = await self._context.store.read(rows.conversations_in, {ConversationState.LOST})
+        lost = await self._context.store.read(tables.conversations_in, {ConversationState.LOST})
         due = [conversation for conversation, _ in lost if ask_due(conversation, self._context.now_ms)]
         for conversation in due:
             await self._context.store.transact(self._ask_resync, conversation.id)
         return bool(due)
 
     def _ask_resync(self, db: Db, conversation_id: bytes) -> None:
-        found = rows.conversation_by_id(db, conversation_id)
+        found = tables.conversation_by_id(db, conversation_id)
         if found is None or found[0].state is not ConversationState.LOST:
             return
-        session = MlsSession(rows.mls_entries(db, b"s", b"k", rows.group_prefix(conversation_id)))
+        session = MlsSession(mls_entries(db, b"s", b"k", group_prefix(conversation_id)))
         asked = ask_resync(session, found[0], self._context.account.me, self._context.tools)
-        self._context.save(db, found[1], asked, session)
+        steps.save(self._context, db, found[1], asked, session)
 
     # --- polling ----------------------------------------------------------------------------------
 
     async def poll_conversations(self) -> None:
         """Fetch all that waits in the conversations that can be read. Raises NetworkError."""
-        for conversation, _ in await self._context.store.read(rows.reading_conversations):
+        for conversation, _ in await self._context.store.read(tables.reading_conversations):
             await self._catch_up(conversation)
 
     async def catch_up(self, chat: int) -> None:
         """Read a chat's conversations to their heads, unless that was done a moment ago. Raises NetworkError."""
-        for conversation in await self._context.store.read(rows.conversations_of, chat):
+        for conversation in await self._context.store.read(tables.conversations_of, chat):
             if not self.is_fresh(conversation.log.mailbox):
                 await self._catch_up(conversation)
 
@@ -204,7 +208,7 @@ class Inbox:
         cursor = 0 if began else account.intro_cursor
         if began:
             # The server has lost our newest key packages as well: the next round of upkeep is due.
-            rows.drop_meta(db, "tended")
+            drop_meta(db, "tended")
         save_account(db, replace(account, intro_cursor=cursor, intro_incarnation=incarnation))
         return began
 
@@ -213,7 +217,7 @@ class Inbox:
         if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
             return
         save_account(db, replace(account, intro_cursor=delivery.seq))
-        if rows.first_sight(db, delivery.envelope, self._context.now_ms):
+        if tables.first_sight(db, delivery.envelope, self._context.now_ms):
             db.execute("SAVEPOINT intro")
             try:
                 self._intro_payload(db, current, delivery)
@@ -234,20 +238,20 @@ class Inbox:
         sms = open_sms(account.sms_secret, account.server_public, account.number, payload.sealed)
         is_number = sms.sender.startswith("+") and sms.sender[1:].isdecimal()
         # A sender that is a name must not be taken for one of our own names, such as `me` or `chat:1`.
-        chat = rows.chat_for_number(db, sms.sender if is_number else f"sms:{sms.sender}")
+        chat = chats.for_number(db, sms.sender if is_number else f"sms:{sms.sender}")
         message = sha256(payload.sealed).digest()[:16]
-        rows.add_incoming(db, chat.id, b"", message, sms.text, Route.SMS, sms.received)
+        tables.add_incoming(db, chat.id, b"", message, sms.text, Route.SMS, sms.received)
 
     def _invited(self, db: Db, payload: IntroWelcome) -> tuple[MlsSession, Invited]:
-        before = rows.conversation_by_id(db, payload.invitation[5:37])
-        prefixes = [rows.group_prefix(before[0].id)] if before else []
-        session = MlsSession(rows.mls_entries(db, b"s", b"k", *prefixes))
+        before = tables.conversation_by_id(db, payload.invitation[5:37])
+        prefixes = [group_prefix(before[0].id)] if before else []
+        session = MlsSession(mls_entries(db, b"s", b"k", *prefixes))
         result = invited(
             session,
             self._context.account.me,
             payload,
             lambda _group: before[0] if before else None,
-            lambda identity: rows.list_number_of(db, identity),
+            lambda identity: chats.list_number_of(db, identity),
             self._context.tools,
         )
         return session, result
@@ -255,34 +259,34 @@ class Inbox:
     def _welcome(self, db: Db, current: Current | None, payload: IntroWelcome) -> None:
         session, result = self._invited(db, payload)
         chat = self._chat(db, current, result)
-        same = rows.conversations_of(db, chat.id)
+        same = tables.conversations_of(db, chat.id)
         step, left = settle(result, same, self._context.tools)
         if step.conversation.state is ConversationState.REQUESTED:
             _check_room(db)
-        rows.mark_encrypted(db, chat.id, result.device_list.version)
+        chats.mark_encrypted(db, chat.id, result.device_list.version)
         for old in left:
-            rows.save_conversation(db, old, chat.id)
+            tables.save_conversation(db, old, chat.id)
             if old.heard or old.id == result.replaces:
                 # What they have not confirmed there they can no longer read.
-                rows.intend_again(db, old.id, chat.id)
-        self._context.save(db, chat.id, step, session)
+                steps.intend_again(db, old.id, chat.id)
+        steps.save(self._context, db, chat.id, step, session)
         self._heard(db, chat.id, step)
 
     def _heard(self, db: Db, chat: int, step: Step) -> None:
         """What the others were shown of the directory."""
         self._context.directory.gossip.heard(db, chat, step.heads, int(self._context.clock()))
 
-    def _chat(self, db: Db, current: Current | None, result: Invited) -> rows.Chat:
+    def _chat(self, db: Db, current: Current | None, result: Invited) -> Chat:
         """The chat of whoever invites: under the claimed number only when the directory says it is theirs."""
         identity = result.device_list.identity_public
-        before = rows.chat_of_identity(db, identity)
+        before = chats.of_identity(db, identity)
         if before is not None and before.number == result.number:
             return before
-        by_number = rows.chat_of_number(db, result.number)
+        by_number = chats.of_number(db, result.number)
         taken = by_number is not None and by_number.identity not in (b"", identity)
         if not taken and self._owns_number(db, current, result):
-            return rows.bind_chat(db, result.number, identity)
-        return rows.chat_for_identity(db, identity, result.number)
+            return chats.bind(db, result.number, identity)
+        return chats.for_identity(db, identity, result.number)
 
     def _owns_number(self, db: Db, current: Current | None, result: Invited) -> bool:
         if current is None or result.transcript is None:
@@ -316,7 +320,7 @@ class Inbox:
     def _follow(
         self, db: Db, mailbox: bytes, incarnation: bytes, deliveries: Sequence[wire.Delivery]
     ) -> Conversation | None:
-        found = rows.conversation_by_mailbox(db, mailbox)
+        found = tables.conversation_by_mailbox(db, mailbox)
         if found is None or found[0].state not in READING:
             return None
         conversation, chat = found
@@ -325,26 +329,26 @@ class Inbox:
             return self._begin_anew(db, chat, conversation, incarnation)
         conversation = replace(conversation, log=replace(conversation.log, incarnation=incarnation))
         follower = Follower(
-            entries=rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)),
+            entries=mls_entries(db, b"s", group_prefix(conversation.id)),
             me=self._context.account.me,
             tools=self._context.tools,
-            posted=lambda envelope: rows.posted_purpose(db, envelope),
-            ours=lambda digest: rows.is_ours(db, digest),
-            hash_at=lambda seq: rows.hash_at(db, conversation.id, seq),
+            posted=lambda envelope: tables.posted_purpose(db, envelope),
+            ours=lambda digest: tables.is_ours(db, digest),
+            hash_at=lambda seq: tables.hash_at(db, conversation.id, seq),
         )
         step, changes = follower.follow(conversation, deliveries)
         if any(incoming.sender == conversation.peer for incoming in step.incoming):
             self._unconfirmed.add(conversation.id)
-        rows.save_mls(db, changes)
-        self._context.save(db, chat, step)
+        save_mls(db, changes)
+        steps.save(self._context, db, chat, step)
         self._heard(db, chat, step)
         self._lost(db, chat, step.conversation)
         return step.conversation
 
     def _begin_anew(self, db: Db, chat: int, conversation: Conversation, incarnation: bytes) -> Conversation:
         again = start_again(conversation, incarnation)
-        rows.forget_log(db, conversation.id)
-        rows.save_conversation(db, again, chat)
+        tables.forget_log(db, conversation.id)
+        tables.save_conversation(db, again, chat)
         return again
 
     def _lost(self, db: Db, chat: int, conversation: Conversation) -> None:
@@ -354,22 +358,22 @@ class Inbox:
         if conversation.lost_commit:
             self._ask_resync(db, conversation.id)
         else:
-            rows.intend_again(db, conversation.id, chat)
+            steps.intend_again(db, conversation.id, chat)
 
     def give_up_mailbox(self, db: Db, mailbox: bytes) -> None:
-        found = rows.conversation_by_mailbox(db, mailbox)
+        found = tables.conversation_by_mailbox(db, mailbox)
         if found is not None:
             self.give_up(db, found[0].id)
 
     def give_up(self, db: Db, conversation_id: bytes) -> None:
         """This conversation's mailbox is gone, or does not know us any more."""
-        found = rows.conversation_by_id(db, conversation_id)
+        found = tables.conversation_by_id(db, conversation_id)
         if found is None or found[0].state not in READING:
             return
         conversation, chat = give_up_mailbox(found[0]), found[1]
-        rows.drop_queued(db, conversation.id)
-        rows.save_conversation(db, conversation, chat)
-        rows.notify(db, chat, [Notice.LOST])
+        tables.drop_queued(db, conversation.id)
+        tables.save_conversation(db, conversation, chat)
+        chats.notify(db, chat, [Notice.LOST])
         self._lost(db, chat, conversation)
 
 
@@ -380,5 +384,5 @@ def _fetched(answer: wire.AnonymousAnswer) -> wire.Fetched:
 
 
 def _check_room(db: Db) -> None:
-    if rows.count_conversations(db, ConversationState.REQUESTED) >= MAX_REQUESTS:
+    if tables.count_conversations(db, ConversationState.REQUESTED) >= MAX_REQUESTS:
         raise Refused("(too many requests wait)")

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from grue._core import MlsSession
+from grue.client import chats
 from grue.client.account import signed
+from grue.client.chats import CHAT_PREFIX, Chat
 from grue.client.context import Context
-from grue.client.conversations import tables as rows
+from grue.client.conversations import steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
-from grue.client.conversations.tables import CHAT_PREFIX, Chat
 from grue.client.lookup.directory import LookedUp, record_before
 from grue.client.store.engine import Db
+from grue.client.store.entries import group_prefix, mls_entries
 from grue.errors import (
     BadRequest,
     EncryptedContact,
@@ -140,7 +142,7 @@ class Messenger:
         target = self._target(to)
         if target.startswith(CHAT_PREFIX):
             await self._context.store.read(chat_named, target, "")
-        elif not await self._context.store.read(rows.encrypted_before, target):
+        elif not await self._context.store.read(chats.encrypted_before, target):
             looked_up = await self._look_up(target)
             if not isinstance(looked_up.result, Found):
                 raise UsageError(NO_FILE_BY_SMS)
@@ -156,14 +158,14 @@ class Messenger:
         CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged).
         CONVERSATION-12 no two histories were seen (ForkedLog): nothing is sent before the user says so.
         """
-        chat = chat_named(db, target, "") if target.startswith(CHAT_PREFIX) else rows.chat_of_number(db, target)
+        chat = chat_named(db, target, "") if target.startswith(CHAT_PREFIX) else chats.of_number(db, target)
         if chat is None or not chat.identity:
             return None
         record = record_before(db, chat.number)
         changed = record is not None and record.identity_public != chat.identity
         if changed and not accept_key:
             raise KeyChanged
-        conversations = rows.conversations_of(db, chat.id)
+        conversations = tables.conversations_of(db, chat.id)
         sendable = preferred(conversations) or any(c.state is ConversationState.REQUESTED for c in conversations)
         if not sendable and not accept_key and any(c.state is ConversationState.FORKED for c in conversations):
             raise ForkedLog
@@ -176,25 +178,25 @@ class Messenger:
 
         Returns the message, its chat, and whether it was encrypted.
         """
-        first = not rows.intended(db, chat)
+        first = not tables.intended(db, chat)
         message = self._keep_own(db, chat, said)
-        best = preferred(rows.conversations_of(db, chat))
+        best = preferred(tables.conversations_of(db, chat))
         if first and best is not None and self._inbox.is_fresh(best.log.mailbox):
             return message, chat, self._say(db, message, chat)
         return message, chat, False
 
     def _keep_own(self, db: Db, chat: int, said: Said) -> bytes:
         message, own = self._context.random(16), self._context.account.identity_public
-        rows.add_own(db, chat, own, message, said.text, Route.ENCRYPTED, self._context.now_ms, MessageState.QUEUED)
-        rows.attach(db, own, message, said.attachment)
-        rows.intend(db, message, chat)
-        rows.mark_encrypted(db, chat, by_us=True)
+        tables.add_own(db, chat, own, message, said.text, Route.ENCRYPTED, self._context.now_ms, MessageState.QUEUED)
+        tables.attach(db, own, message, said.attachment)
+        tables.intend(db, message, chat)
+        chats.mark_encrypted(db, chat, by_us=True)
         return message
 
     async def resume(self) -> None:
         """Carry out what was intended. Raises NetworkError; what cannot go for another reason is marked as refused."""
         refused: set[int] = set()
-        for message, chat in await self._context.store.read(rows.intended):
+        for message, chat in await self._context.store.read(tables.intended):
             if chat not in refused:
                 try:
                     await self._carry_out(message, chat)
@@ -204,7 +206,7 @@ class Messenger:
     async def _carried_out(self, message: bytes, chat: int) -> Sent:
         """Carry out this intent after earlier ones of its chat, and send; without a network it stays queued."""
         with suppress(NetworkError):
-            for earlier, _ in await self._context.store.read(rows.intended, chat):
+            for earlier, _ in await self._context.store.read(tables.intended, chat):
                 await self._carry_out(earlier, chat)
         return await self._flushed(message)
 
@@ -212,7 +214,7 @@ class Messenger:
         """Send what is queued, and say what became of this message."""
         with suppress(NetworkError):
             await self._outbox.flush()
-        state = await self._context.store.read(rows.message_state, message)
+        state = await self._context.store.read(tables.message_state, message)
         if state is MessageState.REFUSED:
             raise Refused("The server does not take messages for this contact any more.")
         return Sent(message.hex(), Route.ENCRYPTED, state or MessageState.QUEUED)
@@ -235,33 +237,33 @@ class Messenger:
     def _say(self, db: Db, message: bytes, chat: int) -> bool:
         """Encrypt and queue, accepting requests; False when there is no conversation to send to."""
         conversation = self._sendable(db, chat)
-        text = rows.own_text(db, message)
+        text = tables.own_text(db, message)
         if conversation is None or text is None:
             return False
-        if not rows.take_intent(db, message):
+        if not tables.take_intent(db, message):
             return True
-        session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
+        session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
         step = say(session, conversation, text, self._context.tools)
         if update_due(step.conversation, self._context.now_ms):
             renewed = update(session, step.conversation, self._context.tools)
             step.conversation = renewed.conversation
             step.outgoing += renewed.outgoing
-        self._context.save(db, chat, step, session)
+        steps.save(self._context, db, chat, step, session)
         return True
 
     def _sendable(self, db: Db, chat: int) -> Conversation | None:
-        conversations = rows.conversations_of(db, chat)
+        conversations = tables.conversations_of(db, chat)
         best = preferred(conversations)
         if best is not None:
             return best
-        steps = accept_all([c for c in conversations if c.state is ConversationState.REQUESTED], self._context.tools)
-        for step in steps:
-            self._context.save(db, chat, step)
-        return steps[-1].conversation if steps else None
+        accepted = accept_all([c for c in conversations if c.state is ConversationState.REQUESTED], self._context.tools)
+        for step in accepted:
+            steps.save(self._context, db, chat, step)
+        return accepted[-1].conversation if accepted else None
 
     async def _claim(self, chat: int) -> Peer:
         """Look the chat's number up and take key packages. Raises KeyChanged when it leads to another identity."""
-        contact = await self._context.store.read(rows.chat_by_id, chat)
+        contact = await self._context.store.read(chats.by_id, chat)
         if contact is None:
             raise NoSuchChat
         looked_up = await self._look_up(contact.number or contact.claimed)
@@ -285,19 +287,19 @@ class Messenger:
         if self._say(db, message, chat):
             # Their invitation, or an earlier intent, has made the conversation meanwhile.
             return
-        text = rows.own_text(db, message)
-        if text is None or not rows.take_intent(db, message):
+        text = tables.own_text(db, message)
+        if text is None or not tables.take_intent(db, message):
             return
-        given_up = [c for c in rows.conversations_of(db, chat) if c.state in GIVEN_UP]
+        given_up = [c for c in tables.conversations_of(db, chat) if c.state in GIVEN_UP]
         newest = max(given_up, key=lambda c: c.since, default=None)
-        session = MlsSession(rows.mls_entries(db, b"s"))
+        session = MlsSession(mls_entries(db, b"s"))
         replaces = newest.id if newest else b""
         step = found(session, self._context.account.me, peer, text, self._context.tools, replaces=replaces)
         for conversation in given_up:
             if ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
-                rows.save_conversation(db, supersede(conversation, self._context.tools), chat)
-        self._context.save(db, chat, step, session)
-        rows.mark_encrypted(db, chat, peer.devices.version, by_us=True)
+                tables.save_conversation(db, supersede(conversation, self._context.tools), chat)
+        steps.save(self._context, db, chat, step, session)
+        chats.mark_encrypted(db, chat, peer.devices.version, by_us=True)
 
     # --- to a number ------------------------------------------------------------------------------
 
@@ -311,7 +313,7 @@ class Messenger:
 
     async def _to_number(self, number: str, said: Said, sms: bool, accept_key: bool) -> Sent:
         looked_up = await self._look_up(number)
-        before = await self._context.store.read(rows.encrypted_before, number)
+        before = await self._context.store.read(chats.encrypted_before, number)
         if decide(looked_up.route, consent=sms, encrypted_before=before) is Route.SMS:
             if said.attachment is not None:
                 raise UsageError(NO_FILE_BY_SMS)
@@ -325,10 +327,10 @@ class Messenger:
     def _intend_number(self, db: Db, number: str, record: Record, said: Said, accept_key: bool) -> tuple[bytes, int]:
         if number == self._context.account.number:
             raise UsageError("That is your own number; send to `me` instead.")
-        chat = rows.chat_of_number(db, number)
+        chat = chats.of_number(db, number)
         if chat and chat.identity not in (b"", record.identity_public) and not accept_key:
             raise KeyChanged
-        chat = rows.bind_chat(db, number, record.identity_public)
+        chat = chats.bind(db, number, record.identity_public)
         return self._keep_own(db, chat.id, said), chat.id
 
     # --- SMS and notes ----------------------------------------------------------------------------
@@ -342,33 +344,33 @@ class Messenger:
         try:
             answer = await signed(self._context, request, wire.SmsState)
         except SMS_NOT_SENT:
-            await self._context.store.transact(rows.fire, message, MessageEvent.REFUSED)
+            await self._context.store.transact(steps.fire, message, MessageEvent.REFUSED)
             raise
         except GrueError:
-            await self._context.store.transact(rows.fire, message, MessageEvent.ANSWER_LOST)
+            await self._context.store.transact(steps.fire, message, MessageEvent.ANSWER_LOST)
             raise SmsMayHaveGone from None
         await self._context.store.transact(self._sms_state, answer)
-        state = await self._context.store.read(rows.message_state, message)
+        state = await self._context.store.read(tables.message_state, message)
         if state is None or state is MessageState.UNKNOWN:
             raise SmsMayHaveGone
         return Sent(message.hex(), Route.SMS, state)
 
     def _keep_sms(self, db: Db, number: str, text: str) -> bytes:
-        if rows.encrypted_before(db, number):
+        if chats.encrypted_before(db, number):
             # Since it was looked up, another process has heard from them.
             raise EncryptedContact
-        chat, message = rows.chat_for_number(db, number), self._context.random(16)
+        chat, message = chats.for_number(db, number), self._context.random(16)
         own = self._context.account.identity_public
-        rows.add_own(db, chat.id, own, message, text, Route.SMS, self._context.now_ms, MessageState.SUBMITTING)
+        tables.add_own(db, chat.id, own, message, text, Route.SMS, self._context.now_ms, MessageState.SUBMITTING)
         return message
 
     def _sms_state(self, db: Db, answer: wire.SmsState) -> None:
         if answer.state in SMS_EVENTS:
-            rows.fire(db, answer.id, SMS_EVENTS[MessageState(answer.state)])
+            steps.fire(db, answer.id, SMS_EVENTS[MessageState(answer.state)])
 
     async def ask_sms(self) -> None:
         """Ask what became of SMS whose last word has not been heard."""
-        waiting = await self._context.store.read(rows.open_sms)
+        waiting = await self._context.store.read(tables.open_sms)
         if not waiting:
             return
         answer = await signed(self._context, wire.AskSms(waiting), wire.SmsStates)
@@ -384,23 +386,23 @@ class Messenger:
 
     def _keep_note(self, db: Db, message: bytes, text: str) -> None:
         own, state = self._context.account, MessageState.DELIVERED
-        chat = rows.bind_chat(db, own.number, own.identity_public)
-        rows.add_own(db, chat.id, own.identity_public, message, text, Route.ENCRYPTED, self._context.now_ms, state)
+        chat = chats.bind(db, own.number, own.identity_public)
+        tables.add_own(db, chat.id, own.identity_public, message, text, Route.ENCRYPTED, self._context.now_ms, state)
 
 
 def chat_named(db: Db, name: str, own_number: str) -> Chat:
     """The chat of a number, of `me`, or `chat:ID`. Raises NoSuchChat, NotANumber."""
     if name.startswith(CHAT_PREFIX):
         digits = name.removeprefix(CHAT_PREFIX)
-        chat = rows.chat_by_id(db, int(digits)) if digits.isdecimal() and len(digits) < 18 else None
+        chat = chats.by_id(db, int(digits)) if digits.isdecimal() and len(digits) < 18 else None
     else:
         number = own_number if name == ME else parse(name, region_of(own_number))
-        chat = rows.chat_of_number(db, number)
+        chat = chats.of_number(db, number)
     if chat is None:
         raise NoSuchChat
     return chat
 
 
 def _give_up(db: Db, message: bytes) -> None:
-    if rows.take_intent(db, message):
-        rows.fire(db, message, MessageEvent.REFUSED)
+    if tables.take_intent(db, message):
+        steps.fire(db, message, MessageEvent.REFUSED)

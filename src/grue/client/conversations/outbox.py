@@ -11,9 +11,10 @@ from typing import Final
 
 from grue._core import MlsSession
 from grue.client.context import Context
-from grue.client.conversations import tables as rows
+from grue.client.conversations import steps, tables
 from grue.client.conversations.tables import Queued
 from grue.client.store.engine import Db
+from grue.client.store.entries import group_prefix, mls_entries
 from grue.errors import (
     GrueError,
     LimitReached,
@@ -61,7 +62,7 @@ class Outbox:
         async with self._one_flush:
             held: set[bytes] = set()
             open_lanes: set[bytes] = set()
-            while ready := _ready(waiting := await self._context.store.read(rows.queued), held, open_lanes):
+            while ready := _ready(waiting := await self._context.store.read(tables.queued), held, open_lanes):
                 paying = {queued.conversation for queued in waiting if _must_fit(queued)}
                 outcomes = await asyncio.gather(*(self._ask(one, one.conversation in paying) for one in ready))
                 pairs = list(zip(ready, outcomes, strict=True))
@@ -92,15 +93,15 @@ class Outbox:
         for queued, outcome in pairs:
             if not isinstance(outcome, GrueError):
                 self._answered(db, queued, outcome)
-            elif _settles(outcome) and rows.dequeue(db, queued.n):
+            elif _settles(outcome) and tables.dequeue(db, queued.n):
                 self._refused(db, queued, outcome)
 
     def _answered(self, db: Db, queued: Queued, answer: wire.AnonymousAnswer) -> None:
-        if not rows.dequeue(db, queued.n):
+        if not tables.dequeue(db, queued.n):
             return
         if queued.message:
             seq = answer.seq if isinstance(answer, wire.Posted) and queued.purpose is Purpose.SAY else 0
-            rows.acknowledged(db, queued.message, queued.conversation, seq)
+            steps.acknowledged(db, queued.message, queued.conversation, seq)
         if queued.purpose is Purpose.INTRODUCE:
             self._introduced(db, queued.conversation)
         elif isinstance(answer, wire.Reading):
@@ -108,14 +109,14 @@ class Outbox:
         self.opened |= queued.purpose in (Purpose.FOUND, Purpose.EXCHANGE)
 
     def _introduced(self, db: Db, conversation_id: bytes) -> None:
-        found = rows.conversation_by_id(db, conversation_id)
+        found = tables.conversation_by_id(db, conversation_id)
         if found is not None and found[0].state is ConversationState.FOUNDED:
-            rows.save_conversation(db, become_if(found[0], ConversationEvent.POSTED), found[1])
+            tables.save_conversation(db, become_if(found[0], ConversationEvent.POSTED), found[1])
 
     def _reading(self, db: Db, conversation_id: bytes, cursor: int) -> None:
-        found = rows.conversation_by_id(db, conversation_id)
+        found = tables.conversation_by_id(db, conversation_id)
         if found is not None:
-            rows.save_conversation(db, slot_exchanged(found[0], cursor), found[1])
+            tables.save_conversation(db, slot_exchanged(found[0], cursor), found[1])
 
     def _refused(self, db: Db, queued: Queued, verdict: GrueError) -> None:
         if queued.purpose is Purpose.COMMIT:
@@ -124,18 +125,18 @@ class Outbox:
             return
         if queued.message and (queued.purpose is Purpose.INTRODUCE or isinstance(verdict, TooLarge)):
             # The account is gone, or the text can never go: the sender has to know.
-            rows.fire(db, queued.message, MessageEvent.REFUSED)
+            steps.fire(db, queued.message, MessageEvent.REFUSED)
         if not isinstance(verdict, TooLarge):
             # Other texts are not lost with the mailbox: they go out in the conversation that takes its place.
             self._give_up(db, queued.conversation)
 
     def _commit_refused(self, db: Db, queued: Queued) -> None:
-        found = rows.conversation_by_id(db, queued.conversation)
+        found = tables.conversation_by_id(db, queued.conversation)
         if found is None or found[0].pending is None or found[0].pending.envelope != queued.envelope:
             return
         conversation, chat = found
-        session = MlsSession(rows.mls_entries(db, b"s", rows.group_prefix(conversation.id)))
-        self._context.save(db, chat, refused_commit(session, conversation), session)
+        session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
+        steps.save(self._context, db, chat, refused_commit(session, conversation), session)
 
 
 def _must_fit(queued: Queued) -> bool:

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import Final
 
 from grue.client.context import Context, load_account
-from grue.client.conversations import tables as rows
+from grue.client.conversations import tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger
 from grue.client.conversations.outbox import Outbox
@@ -191,7 +191,7 @@ class Receiver:
 
     async def _subscribe(self, pushes: "Pushes", subscribed: dict[bytes, bytes]) -> None:
         """Read what no other stream reads, as far as this one may; when all are full there is to be another."""
-        for conversation, _ in await self._context.store.read(rows.reading_conversations):
+        for conversation, _ in await self._context.store.read(tables.reading_conversations):
             log_ = conversation.log
             by = self._followed.get(log_.mailbox, pushes)
             if by is not pushes or log_.state is not ReaderState.READING:
@@ -246,7 +246,7 @@ class Receiver:
 
 
 def _is_being_made(db: Db, mailbox: bytes) -> bool:
-    found = rows.conversation_by_mailbox(db, mailbox)
+    found = tables.conversation_by_mailbox(db, mailbox)
     return found is not None and found[0].state is ConversationState.FOUNDED
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, TypeVar
 
-from grue.client.conversations import tables as rows
-from grue.client.lookup import gossip, own_record, pir
+from grue.client.lookup import gossip, own_record, pir, tables
 from grue.client.lookup.gossip import Gossip
 from grue.client.lookup.own_record import Own
 from grue.client.lookup.pir import Private
 from grue.client.lookup.query_material import Stock, runtime_folder
-from grue.client.store.engine import Db, Store, as_bytes, as_int
+from grue.client.store.engine import Db, Store
+from grue.client.store.entries import drop_meta, get_meta, put_meta
 from grue.client.transport.transport import Transport
 from grue.errors import BadDirectory, EpochEnded, GrueError, NotAGrueServer, ServerBusy, VerificationFailed
 from grue.protocol import wire
@@ -29,7 +29,7 @@ from grue.protocol.directory.directory import is_tombstone
 from grue.protocol.directory.directory_sync import Current, Effect, Fetch, Known, Sync, Synced, restore
 from grue.protocol.directory.lookup import ANSWERED, Lookup, Result, SelfLookup
 from grue.protocol.directory.pir import PRIVATE_TIER, TABLE_TIER, tier_of, tier_wanted
-from grue.protocol.directory.record import RECORD_BYTES, TAG_BYTES, Record, derive, open_record
+from grue.protocol.directory.record import Record, derive, open_record
 from grue.protocol.oblivious import CHUNK
 
 T = TypeVar("T")
@@ -234,7 +234,7 @@ class Directory:
                 continue
             except VerificationFailed:
                 # Parts that were kept may be what is wrong.
-                await self._store.note(pir.drop_parts)
+                await self._store.note(tables.drop_parts)
                 raise
         raise ServerBusy
 
@@ -249,7 +249,7 @@ class Directory:
         that only goes on.
         """
         before = None if known is None else (known.head.file, known.tier)
-        head = rows.get_meta(db, "head", bytes)
+        head = get_meta(db, "head", bytes)
         if (None if head is None else (head, _tier(db))) != before:
             return False
         if before != (synced.current.head.file, synced.current.tier):
@@ -267,7 +267,7 @@ class Directory:
 
     async def _resumed(self, fetch: Fetch) -> bytes:
         """A file of more than one part; what has come stays when it breaks off, until the copy is up to date."""
-        file = bytearray(await self._store.read(pir.parts, fetch.path))
+        file = bytearray(await self._store.read(tables.parts, fetch.path))
         try:
             while len(file) < fetch.size:
                 self.fetched = len(file) / fetch.size
@@ -278,7 +278,7 @@ class Directory:
                     # All the rest at once; or too little, which is for the check of the whole to refuse. It is not gone
                     # on with from there: by where that is, a server would know this client again.
                     break
-                await self._store.note(pir.add_part, fetch.path, start, part)
+                await self._store.note(tables.add_part, fetch.path, start, part)
         finally:
             self.fetched = None
         return bytes(file)
@@ -310,10 +310,8 @@ def copy_of(db: Db, current: Current) -> Copy:
 
     LOOKUP-09 the copy has this very manifest, of this tier, and no fewer overlay entries. Raises EpochEnded.
     """
-    row = db.row("SELECT coalesce(max(seq) + 1, 0) FROM overlay")
-    assert row is not None
-    same = rows.get_meta(db, "manifest", bytes) == current.manifest.file and _tier(db) == current.tier
-    if not same or as_int(row[0]) < current.head.contents.length:
+    same = get_meta(db, "manifest", bytes) == current.manifest.file and _tier(db) == current.tier
+    if not same or tables.overlay_length(db) < current.head.contents.length:
         raise EpochEnded
     return Copy(db, current)
 
@@ -323,11 +321,11 @@ def record_before(db: Db, number: str) -> Record | None:
 
     Raises BadRecord.
     """
-    file = rows.get_meta(db, "manifest", bytes)
+    file = get_meta(db, "manifest", bytes)
     if file is None:
         return None
     manifest = _contents(file)
-    output = _output(db, manifest.oprf_epoch, number)
+    output = tables.output_of(db, manifest.oprf_epoch, number)
     if output is None:
         return None
     key = derive(output)
@@ -339,14 +337,10 @@ def record_before(db: Db, number: str) -> Record | None:
 
 
 def _find(db: Db, epoch: int, tier: int, tag: bytes) -> bytes | None:
-    entry = db.row("SELECT entry FROM overlay WHERE tag = ? ORDER BY seq DESC LIMIT 1", tag)
+    entry = tables.overlay_entry(db, tag)
     if entry is not None:
-        assert isinstance(entry[0], bytes)
-        return None if is_tombstone(entry[0]) else entry[0]
-    if tier == PRIVATE_TIER:
-        return pir.find(db, epoch, tag)
-    record = db.row("SELECT record FROM record WHERE tag = ?", tag)
-    return record[0] if record is not None and isinstance(record[0], bytes) else None
+        return None if is_tombstone(entry) else entry
+    return pir.find(db, epoch, tag) if tier == PRIVATE_TIER else tables.base_record(db, tag)
 
 
 def _search(db: Db, current: Current, lookup: Lookup, now: int) -> dict[str, Result]:
@@ -360,36 +354,36 @@ def _note_listing(db: Db, current: Current, own: Own) -> None:
 
 
 def _known(db: Db, server_public: bytes) -> Known | None:
-    manifest, head = rows.get_meta(db, "manifest", bytes), rows.get_meta(db, "head", bytes)
+    manifest, head = get_meta(db, "manifest", bytes), get_meta(db, "head", bytes)
     return None if manifest is None or head is None else restore(manifest, head, server_public, _tier(db))
 
 
 def _tier(db: Db) -> int:
     """The tier of the copy that is held; 1 before there is one."""
-    return rows.get_meta(db, "tier", int) or TABLE_TIER
+    return get_meta(db, "tier", int) or TABLE_TIER
 
 
 def _save(db: Db, stock: Stock, synced: Synced) -> None:
-    pir.drop_parts(db)
+    tables.drop_parts(db)
     if synced.base is not None or synced.private is not None:
-        _replace(db, "record", synced.base or b"")
+        tables.replace_base(db, synced.base or b"")
         pir.save(db, stock, synced.private)
-        rows.put_meta(db, "tier", synced.current.tier)
+        put_meta(db, "tier", synced.current.tier)
     if synced.overlay is not None:
-        _replace(db, "overlay", synced.overlay)
-    rows.put_meta(db, "manifest", synced.current.manifest.file)
-    rows.put_meta(db, "head", synced.current.head.file)
+        tables.replace_overlay(db, synced.overlay)
+    put_meta(db, "manifest", synced.current.manifest.file)
+    put_meta(db, "head", synced.current.head.file)
 
 
 def _keep_ended(db: Db, known: Known | None, synced: Synced) -> None:
     if known is not None and known.head.contents.epoch != synced.current.head.contents.epoch:
-        gossip.keep_ended(db, known.head, rows.overlay(db) if synced.ended is None else synced.ended)
+        gossip.keep_ended(db, known.head, tables.overlay(db) if synced.ended is None else synced.ended)
 
 
 def forget(db: Db) -> None:
     """Nothing is known of the directory any more; what was evaluated neither, since its key may be another."""
     for key in ("manifest", "head", "tier"):
-        rows.drop_meta(db, key)
+        drop_meta(db, key)
     for table in ("evaluation", "record", "overlay", "private", "part", "retrieved", "material"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
     gossip.forget(db)
@@ -404,25 +398,9 @@ def start_over(db: Db, now: int) -> None:
     gossip.start_over(db, now)
 
 
-def _replace(db: Db, table: str, data: bytes) -> None:
-    entries = (data[at : at + RECORD_BYTES] for at in range(0, len(data), RECORD_BYTES))
-    if table == "record":
-        db.execute("DELETE FROM record")
-        db.many("INSERT INTO record VALUES (?, ?)", ((entry[:TAG_BYTES], entry) for entry in entries))
-    else:
-        db.execute("DELETE FROM overlay")
-        numbered = enumerate(entries)
-        db.many("INSERT INTO overlay VALUES (?, ?, ?)", ((seq, entry[:TAG_BYTES], entry) for seq, entry in numbered))
-
-
 def _outputs(db: Db, current: Current, numbers: Sequence[str]) -> dict[str, bytes]:
     epoch = current.manifest.contents.oprf_epoch
-    return {number: output for number in numbers if (output := _output(db, epoch, number)) is not None}
-
-
-def _output(db: Db, oprf_epoch: int, number: str) -> bytes | None:
-    row = db.row("SELECT output FROM evaluation WHERE number = ? AND oprf_epoch = ?", number, oprf_epoch)
-    return None if row is None else as_bytes(row[0])
+    return {number: output for number in numbers if (output := tables.output_of(db, epoch, number)) is not None}
 
 
 def remember(db: Db, current: Current, outputs: dict[str, bytes]) -> None:
@@ -430,7 +408,7 @@ def remember(db: Db, current: Current, outputs: dict[str, bytes]) -> None:
 
     Raises EpochEnded when the copy is of another lookup key by now, or gone: each server counts its keys from one.
     """
-    file, contents = rows.get_meta(db, "manifest", bytes), current.manifest.contents
+    file, contents = get_meta(db, "manifest", bytes), current.manifest.contents
     held = None if file is None else _contents(file)
     if held is None or (held.oprf_epoch, held.oprf_public) != (contents.oprf_epoch, contents.oprf_public):
         raise EpochEnded

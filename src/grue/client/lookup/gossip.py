@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from grue.client.conversations import tables as rows
+from grue.client import chats
+from grue.client.lookup.tables import overlay, own_head
 from grue.client.store.engine import Db, as_bytes, as_int
+from grue.client.store.entries import drop_meta, get_meta, put_meta
 from grue.errors import ShrunkDirectory, SplitDirectory
 from grue.protocol.conversation.conversation import Notice
 from grue.protocol.directory.directory import Head
@@ -52,8 +54,8 @@ class Gossip:
 
     def heads(self, db: Db) -> Heads:
         """What there is to show."""
-        own, found = _own_head(db), split(db)
-        chat = rows.chat_of_identity(db, found.identity) if found is not None else None
+        own, found = own_head(db), split(db)
+        chat = chats.of_identity(db, found.identity) if found is not None else None
         head = None if own is None else read_head(own, self._server_public)
         return Heads(head, len(_waiting(db)), found, chat.name if chat is not None else "")
 
@@ -63,7 +65,7 @@ class Gossip:
         GOSSIP-01 one that the server's key did not sign is passed over. GOSSIP-02 one that contradicts the own copy is
         kept as evidence, and told.
         """
-        own = _own_head(db)
+        own = own_head(db)
         if own is None:
             return
         for file in dict.fromkeys(files):
@@ -113,13 +115,12 @@ class Gossip:
         return self._agreed[0] == own and file in self._agreed[1]
 
     def _history(self, db: Db) -> History:
-        own = _own_head(db)
+        own = own_head(db)
         assert own is not None
         head = read_head(own, self._server_public)
         assert head is not None
         if self._links[0] != own:
-            overlay = rows.overlay(db)
-            self._links = own, links_of(head.contents.manifest_hash, overlay)
+            self._links = own, links_of(head.contents.manifest_hash, overlay(db))
         ended = {as_int(epoch): as_bytes(links) for epoch, links in db.rows("SELECT epoch, links FROM ended")}
         return History(ended | {head.contents.epoch: self._links[1]})
 
@@ -131,7 +132,7 @@ def check_whole(db: Db) -> None:
 
 
 def split(db: Db) -> Split | None:
-    return rows.get_meta(db, "split", Split)
+    return get_meta(db, "split", Split)
 
 
 def waiting(db: Db) -> frozenset[bytes]:
@@ -141,9 +142,9 @@ def waiting(db: Db) -> frozenset[bytes]:
 
 def tell(db: Db) -> None:
     """From now on messages carry the head as it is; once a day, so that it says nothing of lookups in between."""
-    own = _own_head(db)
+    own = own_head(db)
     if own is not None:
-        rows.put_meta(db, "told", own)
+        put_meta(db, "told", own)
 
 
 def keep_ended(db: Db, head: Head, overlay: bytes) -> None:
@@ -157,7 +158,7 @@ def keep_ended(db: Db, head: Head, overlay: bytes) -> None:
 def forget(db: Db) -> None:
     """Nothing is known of any directory any more."""
     for key in ("split", "told", "started_over"):
-        rows.drop_meta(db, key)
+        drop_meta(db, key)
     for table in ("gossip", "ended"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of ours
 
@@ -167,16 +168,12 @@ def start_over(db: Db, now: int) -> None:
 
     Contacts go on to tell them until they have started over as well, and messages that were sent before hold them.
     """
-    rows.put_meta(db, "started_over", now)
+    put_meta(db, "started_over", now)
 
 
 def _is_over(db: Db, head: Head, now: int) -> bool:
     # Not when the clock was ahead then: that would end all comparing.
-    return head.contents.issued < (rows.get_meta(db, "started_over", int) or 0) <= now
-
-
-def _own_head(db: Db) -> bytes | None:
-    return rows.get_meta(db, "head", bytes)
+    return head.contents.issued < (get_meta(db, "started_over", int) or 0) <= now
 
 
 def _waiting(db: Db) -> Sequence[tuple[bytes, int]]:
@@ -200,9 +197,9 @@ def _keep_split(db: Db, theirs: Head, chat: int, now: int) -> None:
     """The first contradiction stays; more of them prove no more."""
     if split(db) is None:
         row = db.row("SELECT head FROM ended WHERE epoch = ?", theirs.contents.epoch)
-        ours = as_bytes(row[0]) if row is not None else _own_head(db)
+        ours = as_bytes(row[0]) if row is not None else own_head(db)
         assert ours is not None
-        found = rows.chat_by_id(db, chat)
+        found = chats.by_id(db, chat)
         assert found is not None
-        rows.put_meta(db, "split", Split(ours, theirs.file, found.identity, now))
-        rows.notify(db, chat, [Notice.SPLIT])
+        put_meta(db, "split", Split(ours, theirs.file, found.identity, now))
+        chats.notify(db, chat, [Notice.SPLIT])

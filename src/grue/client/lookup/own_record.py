@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from grue.client.conversations import tables as rows
-from grue.client.store.engine import Db, as_bytes
+from grue.client import chats
+from grue.client.lookup.tables import output_of
+from grue.client.store.engine import Db
+from grue.client.store.entries import drop_meta, get_meta, put_meta
 from grue.errors import BadRecord, GrueError
 from grue.protocol.conversation.conversation import Notice
 from grue.protocol.directory.directory_sync import Current
@@ -50,16 +52,16 @@ def note(db: Db, current: Current, own: Own, find: Find) -> None:
     except GrueError:
         # A spoilt answer, or one that has not come: that says nothing of what is listed.
         return
-    before = rows.get_meta(db, "listing", Listing)
+    before = get_meta(db, "listing", Listing)
     if now is before or (before is None and now is Listing.MISSING):
         return
-    rows.put_meta(db, "listing", now)
+    put_meta(db, "listing", now)
     if now in NOTICES:
-        rows.notify(db, rows.bind_chat(db, own.number, own.identity_public).id, [NOTICES[now]])
+        chats.notify(db, chats.bind(db, own.number, own.identity_public).id, [NOTICES[now]])
 
 
 def forget(db: Db) -> None:
-    rows.drop_meta(db, "listing")
+    drop_meta(db, "listing")
 
 
 def _listed(record: bytes | None, key: RecordKey, own: Own) -> Listing:
@@ -74,6 +76,5 @@ def _listed(record: bytes | None, key: RecordKey, own: Own) -> Listing:
 
 
 def _key(db: Db, current: Current, own: Own) -> RecordKey | None:
-    sql = "SELECT output FROM evaluation WHERE number = ? AND oprf_epoch = ?"
-    row = db.row(sql, own.number, current.manifest.contents.oprf_epoch)
-    return None if row is None else derive(as_bytes(row[0]))
+    output = output_of(db, current.manifest.contents.oprf_epoch, own.number)
+    return None if output is None else derive(output)

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from grue._core import PirMaterial
-from grue.client.conversations import tables as rows
 from grue.client.lookup.query_material import Stock
 from grue.client.store.engine import Db, Store
+from grue.client.store.entries import get_meta
 from grue.errors import EpochEnded, NotAGrueServer, ServerBusy
 from grue.protocol import wire
-from grue.protocol.directory.directory import PRIVATE_FILES, parse_path
+from grue.protocol.directory.directory import PRIVATE_FILES
 from grue.protocol.directory.directory_sync import Known
 from grue.protocol.directory.pir import Outcome, PrivateFiles, PrivateTable, Retrieval, Retrieved, Spoilt, taken
 
@@ -138,7 +138,7 @@ def find(db: Db, epoch: int, tag: bytes) -> bytes | None:
 
 def _is_held(db: Db, known: Known) -> bool:
     """Whether the store holds this very base; another process may have gone on to a later one, or have begun anew."""
-    return rows.get_meta(db, "manifest", bytes) == known.manifest.file
+    return get_meta(db, "manifest", bytes) == known.manifest.file
 
 
 def missing(db: Db, epoch: int, tags: Sequence[bytes]) -> list[bytes]:
@@ -161,32 +161,3 @@ def _files(db: Db, known: Known) -> PrivateFiles:
     if not _is_held(db, known) or len(held) != len(PRIVATE_FILES):
         raise EpochEnded
     return PrivateFiles(**held)
-
-
-# --- a download that goes on after a stop ---------------------------------------------------------
-
-
-def parts(db: Db, path: str) -> bytes:
-    """What has come of a file so far."""
-    found = db.rows("SELECT data FROM part WHERE path = ? ORDER BY start", path)
-    return b"".join(data for (data,) in found if isinstance(data, bytes))
-
-
-def add_part(db: Db, path: str, start: int, data: bytes) -> None:
-    """Keep another part; those of files that this one shows to be of no use any more go."""
-    for (other,) in db.rows("SELECT DISTINCT path FROM part WHERE path != ?", path):
-        if _replaces(path, str(other)):
-            db.execute("DELETE FROM part WHERE path = ?", other)
-    db.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?)", path, start, data)
-
-
-def _replaces(path: str, other: str) -> bool:
-    """One run fetches the end of an epoch's overlay and files of the next one; of an epoch's overlays only one."""
-    one, two = parse_path(path), parse_path(other)
-    if one is None or two is None or abs(one[0] - two[0]) > 1:
-        return True
-    return one[0] == two[0] and one[1].startswith("overlay/") and two[1].startswith("overlay/")
-
-
-def drop_parts(db: Db) -> None:
-    db.execute("DELETE FROM part")

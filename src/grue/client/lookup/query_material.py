@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from grue.client.conversations import tables as rows
 from grue.client.store.engine import Db
+from grue.client.store.entries import get_meta, put_meta
 
 STOCK: Final = 16
 """Materials kept ready: 3.5 MB at a million records, 0.6 s of a core to make."""
@@ -113,7 +113,7 @@ class Stock:
 
     def _is_ours(self, db: Db) -> bool:
         """The stock is as this machine left it, since it was started."""
-        mark = rows.get_meta(db, _META, _Mark)
+        mark = get_meta(db, _META, _Mark)
         if mark is None or self._folder is None:
             return False
         try:
@@ -125,7 +125,7 @@ class Stock:
         """Mark a change, in the file first: if only that one is written, the stock is lost and nothing else."""
         if self._folder is None:
             return False
-        before = rows.get_meta(db, _META, _Mark)
+        before = get_meta(db, _META, _Mark)
         mark = _Mark(before.name if before is not None else os.urandom(16).hex(), os.urandom(16))
         temporary = self._folder / f".{mark.name}"
         try:
@@ -135,7 +135,7 @@ class Stock:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             return False
-        rows.put_meta(db, _META, mark)
+        put_meta(db, _META, mark)
         return True
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
 
 from grue.client.context import Context
-from grue.client.conversations import tables as rows
 from grue.client.lookup import gossip, pir
 from grue.client.lookup.directory import RESTARTS, Copy, copy_of, remember
-from grue.client.people import contacts
-from grue.client.people.contacts import SYNCING, Contact
+from grue.client.people import tables
+from grue.client.people.tables import SYNCING, Contact
 from grue.client.store.engine import Db
+from grue.client.store.entries import get_meta, put_meta
 from grue.errors import BadDirectory, BadRecord, EpochEnded, GrueError, LimitReached, NotAGrueServer
 from grue.protocol import wire
 from grue.protocol.conversation.fallback import Route
@@ -68,13 +68,13 @@ async def sync(context: Context, progress: Progress | None = None) -> Synced:
     A limit is a result, not an error: see `Synced.left`. Raises NetworkError, VerificationFailed, ..., after it has
     checked what it can.
     """
-    await context.store.transact(rows.put_meta, SYNCING, True)
+    await context.store.transact(put_meta, SYNCING, True)
     evaluated, failure = await _sync(context, progress)
     if failure is not None and not isinstance(failure, LimitReached):
         raise failure
     left, earlier = await context.store.read(_behind, await context.directory.known())
-    news = await context.store.transact(contacts.take_news)
-    routes = [contact.route for contact in await context.store.read(contacts.everybody)]
+    news = await context.store.transact(tables.take_news)
+    routes = [contact.route for contact in await context.store.read(tables.everybody)]
     return Synced(
         contacts=len(routes),
         evaluated=evaluated,
@@ -90,7 +90,7 @@ async def sync(context: Context, progress: Progress | None = None) -> Synced:
 
 async def resume(context: Context) -> None:
     """Go on by itself, once a day, after a first `sync`. What has changed is told by the next one. Raises as `sync`."""
-    if await context.store.read(rows.get_meta, SYNCING, bool):
+    if await context.store.read(get_meta, SYNCING, bool):
         _, failure = await _sync(context, None)
         if failure is not None and not isinstance(failure, LimitReached):
             raise failure
@@ -243,7 +243,7 @@ def _todo(db: Db, current: Known) -> int:
 def _behind(db: Db, known: Known | None) -> tuple[int, int]:
     """How many numbers are yet to be asked for: those of which nothing is known, and those that were checked before."""
     if known is None:
-        return contacts.count(db), 0
+        return tables.count(db), 0
     epoch = known.manifest.contents.oprf_epoch
     unasked = {one.number for one in _unasked(db, known, again=True)} if known.tier == PRIVATE_TIER else set()
     everybody = db.rows(

@@ -10,7 +10,8 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, cast
 
-from grue.client.store.engine import Db, Store
+from grue.client.store.engine import Store
+from grue.client.transport import tables
 from grue.client.transport.transport import UNASKED, Transport
 from grue.errors import BadToken, GrueError, LimitReached, NetworkError, NotAGrueServer, TokenExpired, TokenSpent
 from grue.protocol import wire
@@ -68,10 +69,10 @@ class Purse:
             except (TokenSpent, TokenExpired, BadToken) as error:
                 failure = error
                 if isinstance(error, TokenExpired):
-                    await self._store.note(_forget, cost[0], min(token.epoch for token in tokens))
+                    await self._store.note(tables.forget_tokens, cost[0], min(token.epoch for token in tokens))
             except (NetworkError, NotAGrueServer, *UNASKED) as error:
                 if seen is None and isinstance(error, UNASKED):
-                    await self._store.note(put, cost[0], tokens)
+                    await self._store.note(tables.put_tokens, cost[0], tokens)
                 elif cost[0] is Purpose.POST:
                     self._keep(name, tokens)
                 raise
@@ -86,7 +87,7 @@ class Purse:
     async def fill(self) -> None:
         """Draw what is missing of the stock, once half of it is gone, as far as may be. Raises NetworkError, ..."""
         for purpose, stock in STOCK.items():
-            count = await self._store.read(_count, purpose)
+            count = await self._store.read(tables.count_tokens, purpose)
             if count <= stock // 2:
                 with suppress(LimitReached):
                     for _ in range((stock - count) // wire.TOKEN_BATCH):
@@ -96,15 +97,15 @@ class Purse:
         """Draw until there are so many, as far as may be; returns how many there are. Raises NetworkError, ..."""
         with suppress(LimitReached):
             await self.stock(purpose, count)
-        return await self._store.read(_count, purpose)
+        return await self._store.read(tables.count_tokens, purpose)
 
     async def stock(self, purpose: Purpose, count: int) -> None:
         """Draw until there are so many. Raises LimitReached once no more may be drawn, NetworkError, ..."""
-        while await self._store.read(_count, purpose) < count:
+        while await self._store.read(tables.count_tokens, purpose) < count:
             await self._draw(purpose)
 
     async def _take(self, purpose: Purpose, count: int) -> list[StoredToken]:
-        while not (tokens := await self._store.note(_take, purpose, count)):
+        while not (tokens := await self._store.note(tables.take_tokens, purpose, count)):
             await self._draw(purpose)
         return tokens
 
@@ -113,38 +114,8 @@ class Purse:
             tokens = await self._drawn(purpose, await self._keys(False))
         except TokenExpired:
             tokens = await self._drawn(purpose, await self._keys(True))
-        await self._store.note(put, purpose, tokens)
+        await self._store.note(tables.put_tokens, purpose, tokens)
 
     async def _drawn(self, purpose: Purpose, keys: list[wire.TokenKey]) -> list[StoredToken]:
         draw = Draw(purpose, keys, self._random)
         return draw.drawn(await self._signed(draw.request()))
-
-
-# --- in transactions ------------------------------------------------------------------------------
-
-
-def _count(db: Db, purpose: Purpose) -> int:
-    row = db.row("SELECT count(*) FROM token WHERE purpose = ?", purpose.value)
-    return int(cast("int", row[0])) if row is not None else 0
-
-
-def put(db: Db, purpose: Purpose, tokens: list[StoredToken]) -> None:
-    """Keep these for later."""
-    rows = ((token.nonce, purpose.value, token.epoch, token.output) for token in tokens)
-    db.many("INSERT OR IGNORE INTO token VALUES (?, ?, ?, ?)", rows)
-
-
-def _take(db: Db, purpose: Purpose, count: int) -> list[StoredToken]:
-    """The oldest ones, so that they are used before they expire; none when there are too few."""
-    sql = "SELECT epoch, nonce, output FROM token WHERE purpose = ? ORDER BY epoch, nonce LIMIT ?"
-    rows = cast("list[tuple[int, bytes, bytes]]", db.rows(sql, purpose.value, count))
-    if len(rows) < count:
-        return []
-    for _, nonce, _ in rows:
-        db.execute("DELETE FROM token WHERE nonce = ?", nonce)
-    return [StoredToken(epoch, nonce, output) for epoch, nonce, output in rows]
-
-
-def _forget(db: Db, purpose: Purpose, epoch: int) -> None:
-    """Those up to this epoch have expired."""
-    db.execute("DELETE FROM token WHERE purpose = ? AND epoch <= ?", purpose.value, epoch)

@@ -1,0 +1,134 @@
+"""Chats: one for each person or number that a user writes with, and the notices that are shown in them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from grue.client.store.engine import Db, Row, as_bytes, as_int, as_str
+from grue.protocol.conversation.conversation import Notice
+
+CHAT_PREFIX: Final = "chat:"
+"""Names a chat by its id: the only way to a chat whose number is not verified."""
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One person (or number) as the user sees them; may have had several conversations."""
+
+    id: int
+    number: str
+    claimed: str
+    identity: bytes
+    list_number: int
+    encrypted: bool
+
+    @property
+    def name(self) -> str:
+        """What to send to: the number when it is verified, else the chat by its id."""
+        return self.number or f"{CHAT_PREFIX}{self.id}"
+
+
+_CHAT = "SELECT id, number, claimed, identity, list_number, encrypted FROM chat "
+
+
+def of_number(db: Db, number: str) -> Chat | None:
+    return _chat(db.row(_CHAT + "WHERE number = ?", number))
+
+
+def of_identity(db: Db, identity: bytes) -> Chat | None:
+    return _chat(db.row(_CHAT + "WHERE identity = ?", identity))
+
+
+def of_claim(db: Db, number: str) -> Chat | None:
+    """The newest chat whose other side claims this number, unverified."""
+    return _chat(db.row(_CHAT + "WHERE claimed = ? AND number IS NULL ORDER BY id DESC", number))
+
+
+def by_id(db: Db, chat: int) -> Chat | None:
+    return _chat(db.row(_CHAT + "WHERE id = ?", chat))
+
+
+def all_chats(db: Db) -> list[Chat]:
+    newest_first = "ORDER BY (SELECT max(n) FROM message WHERE message.chat = chat.id) DESC"
+    return [cast("Chat", _chat(row)) for row in db.rows(_CHAT + newest_first)]
+
+
+def for_number(db: Db, number: str) -> Chat:
+    """The chat of a number, made when there is none."""
+    db.execute("INSERT OR IGNORE INTO chat (number) VALUES (?)", number)
+    found = of_number(db, number)
+    assert found is not None
+    return found
+
+
+def for_identity(db: Db, identity: bytes, claimed: str) -> Chat:
+    """The chat of an account, made when there is none."""
+    db.execute("INSERT OR IGNORE INTO chat (identity, claimed) VALUES (?, ?)", identity, claimed)
+    found = of_identity(db, identity)
+    assert found is not None
+    return found
+
+
+def bind(db: Db, number: str, identity: bytes) -> Chat:
+    """One chat for a number and the identity that a verified lookup found behind it.
+
+    A chat of the number with another identity loses the number: its history stays, under what it claimed.
+    """
+    by_number, by_identity = of_number(db, number), of_identity(db, identity)
+    if by_number and by_number.identity and by_number.identity != identity:
+        db.execute("UPDATE chat SET number = NULL, claimed = ? WHERE id = ?", number, by_number.id)
+        by_number = None
+    if by_number and by_identity and by_number.id != by_identity.id:
+        newest = max(by_number.list_number, by_identity.list_number)
+        db.execute("UPDATE chat SET list_number = ? WHERE id = ?", newest, by_number.id)
+        db.execute("UPDATE intent SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
+        db.execute("UPDATE notice SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
+        db.execute("UPDATE message SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
+        db.execute("UPDATE conversation SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
+        db.execute("UPDATE gossip SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
+        db.execute("DELETE FROM chat WHERE id = ?", by_identity.id)
+        by_identity = None
+    chat = by_number or by_identity or for_number(db, number)
+    db.execute("UPDATE chat SET number = ?, claimed = ?, identity = ? WHERE id = ?", number, number, identity, chat.id)
+    return cast("Chat", by_id(db, chat.id))
+
+
+def mark_encrypted(db: Db, chat: int, list_number: int = 0, *, by_us: bool = False) -> None:
+    """This chat is encrypted, and its number never turns green by itself; a claimed one only once we have written.
+
+    by_us  whether it was we who wrote or accepted: a stranger's claim must not keep SMS from the number's owner
+    """
+    db.execute("UPDATE chat SET encrypted = 1, list_number = max(list_number, ?) WHERE id = ?", list_number, chat)
+    found = by_id(db, chat)
+    number = found and (found.number or (found.claimed if by_us else ""))
+    if number:
+        db.execute("INSERT OR IGNORE INTO encrypted_number VALUES (?)", number)
+
+
+def encrypted_before(db: Db, number: str) -> bool:
+    return db.row("SELECT 1 FROM encrypted_number WHERE number = ?", number) is not None
+
+
+def list_number_of(db: Db, identity: bytes) -> int:
+    """The number of the newest device list seen of an account; 0 when none was."""
+    chat = of_identity(db, identity)
+    return chat.list_number if chat is not None else 0
+
+
+def notify(db: Db, chat: int, notices: Iterable[Notice]) -> None:
+    for notice in notices:
+        db.execute("INSERT INTO notice (chat, kind) VALUES (?, ?)", chat, notice.value)
+
+
+def take_notices(db: Db) -> list[tuple[Chat, Notice]]:
+    """What a person should know, once."""
+    rows = db.rows("SELECT chat, kind FROM notice ORDER BY n")
+    db.execute("DELETE FROM notice")
+    return [(cast("Chat", by_id(db, as_int(chat))), Notice(as_str(kind))) for chat, kind in rows]
+
+
+def _chat(row: Row | None) -> Chat | None:
+    if row is None:
+        return None
+    number, identity = row[1] or "", row[3] or b""
+    return Chat(as_int(row[0]), as_str(number), as_str(row[2]), as_bytes(identity), as_int(row[4]), bool(row[5]))

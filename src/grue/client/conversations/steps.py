@@ -1,0 +1,82 @@
+"""Steps of the state machines of conversations and messages, written inside the caller's transaction."""
+
+from grue._core import MlsSession
+from grue.client import chats
+from grue.client.context import Context
+from grue.client.conversations import tables
+from grue.client.store.engine import Db, as_bytes
+from grue.client.store.entries import save_mls
+from grue.protocol.conversation.conversation import Incoming, Step
+from grue.protocol.conversation.delivery import TABLE, MessageEvent, MessageState
+from grue.protocol.conversation.fallback import Route
+from grue.protocol.states import advance
+
+
+def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | None = None) -> None:
+    """Write all of a step, and the MLS changes that belong to it."""
+    conversation = step.conversation
+    tables.save_conversation(db, conversation, chat)
+    for outgoing in step.outgoing:
+        tables.enqueue(db, conversation.id, outgoing, context.now_ms)
+    for incoming in step.incoming:
+        _save_incoming(db, chat, context.account.identity_public, incoming, conversation.id)
+    if step.hashes:
+        tables.keep_hashes(db, conversation.id, step.hashes)
+    if step.read_by_peer is not None:
+        read_by_peer(db, conversation.id, step.read_by_peer)
+    if step.resend:
+        intend_again(db, conversation.id, chat)
+    chats.notify(db, chat, step.notices)
+    if session is not None:
+        save_mls(db, session.changes())
+
+
+def _save_incoming(db: Db, chat: int, own_identity: bytes, incoming: Incoming, conversation: bytes) -> None:
+    text = incoming.text
+    if incoming.sender == own_identity:
+        # Another device of ours said it.
+        if tables.message_state(db, text.id) is None:
+            tables.add_own(
+                db, chat, own_identity, text.id, text.text, Route.ENCRYPTED, text.sent, MessageState.SENT, conversation
+            )
+            tables.attach(db, own_identity, text.id, text.attachment)
+        return
+    if tables.add_incoming(db, chat, incoming.sender, text.id, text.text, Route.ENCRYPTED, text.sent, conversation):
+        tables.attach(db, incoming.sender, text.id, text.attachment)
+    chats.mark_encrypted(db, chat)
+
+
+def fire(db: Db, message: bytes, event: MessageEvent) -> None:
+    """Take a step of the message's state; one that the table does not have is no news and is left out."""
+    state = tables.message_state(db, message)
+    if state is not None and event in TABLE[state]:
+        after = advance(TABLE, state, event)
+        db.execute("UPDATE message SET state = ? WHERE id = ? AND incoming = 0", after.value, message)
+
+
+def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int) -> None:
+    """The server has it on disk, at this seq of its mailbox (0 for an intro mailbox)."""
+    fire(db, message, MessageEvent.ACKNOWLEDGED)
+    db.execute("UPDATE message SET seq = ?, conversation = ? WHERE id = ? AND incoming = 0", seq, conversation, message)
+
+
+def read_by_peer(db: Db, conversation: bytes, seq: int) -> None:
+    """The other side has read up to here, and with it whatever went ahead of the log as an invitation."""
+    rows = db.rows(
+        "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state = ? AND seq <= ?",
+        *(conversation, MessageState.SENT.value, seq),
+    )
+    for (message,) in rows:
+        fire(db, as_bytes(message), MessageEvent.READ)
+
+
+def intend_again(db: Db, conversation: bytes, chat: int) -> None:
+    """Own texts of this conversation that nobody has confirmed go out again, under the same ids."""
+    rows = db.rows(
+        "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state IN (?, ?)",
+        *(conversation, MessageState.SENT.value, MessageState.QUEUED.value),
+    )
+    for (message,) in rows:
+        db.execute("UPDATE message SET state = 'queued', seq = 0 WHERE id = ? AND incoming = 0", message)
+        db.execute("DELETE FROM outbox WHERE message = ?", message)
+        tables.intend(db, as_bytes(message), chat)

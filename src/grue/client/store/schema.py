@@ -1,0 +1,243 @@
+"""The tables of a client's database, and the steps from each former version to the next."""
+
+from typing import Final
+
+import apsw
+
+from grue.errors import ForeignDatabase
+
+APPLICATION_ID: Final = 0x67727565
+"""`grue` in ASCII, in the database's header."""
+
+VERSION_1: Final = """
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE mls (
+    key BLOB PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE chat (
+    id INTEGER PRIMARY KEY,
+    number TEXT UNIQUE,                     -- verified by a lookup, or an SMS contact's
+    claimed TEXT NOT NULL DEFAULT '',
+    identity BLOB UNIQUE,
+    list_number INTEGER NOT NULL DEFAULT 0, -- of the newest device list seen
+    encrypted INTEGER NOT NULL DEFAULT 0    -- 1 once any message went or came encrypted
+);
+
+-- Numbers that were written to or heard from encrypted. Kept for ever: none of them turns green by itself.
+CREATE TABLE encrypted_number (
+    number TEXT PRIMARY KEY
+) WITHOUT ROWID;
+
+CREATE TABLE conversation (
+    id BLOB PRIMARY KEY,
+    chat INTEGER NOT NULL REFERENCES chat,
+    state TEXT NOT NULL,
+    mailbox BLOB NOT NULL,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX conversation_mailbox ON conversation (mailbox);
+
+CREATE TABLE message (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    id BLOB NOT NULL,
+    chat INTEGER NOT NULL REFERENCES chat,
+    sender BLOB NOT NULL,                   -- identity key; empty for an SMS that came in
+    incoming INTEGER NOT NULL,
+    route TEXT NOT NULL,
+    text TEXT NOT NULL,
+    sent INTEGER NOT NULL,                  -- Unix milliseconds by the sender's clock
+    state TEXT NOT NULL,
+    conversation BLOB NOT NULL DEFAULT x'',
+    seq INTEGER NOT NULL DEFAULT 0,
+    shown INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (sender, id)
+);
+CREATE INDEX message_chat ON message (chat, n);
+CREATE INDEX message_own ON message (id) WHERE incoming = 0;
+CREATE INDEX message_new ON message (n) WHERE incoming = 1 AND shown = 0;
+CREATE INDEX message_state ON message (conversation, state) WHERE incoming = 0;
+
+-- Own messages that are to go out encrypted and are not encrypted yet.
+CREATE TABLE intent (
+    message BLOB PRIMARY KEY,
+    chat INTEGER NOT NULL REFERENCES chat
+) WITHOUT ROWID;
+
+-- What a person should know that is no message.
+CREATE TABLE notice (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    chat INTEGER NOT NULL REFERENCES chat,
+    kind TEXT NOT NULL
+);
+
+CREATE TABLE outbox (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation BLOB NOT NULL,
+    purpose TEXT NOT NULL,
+    request BLOB NOT NULL,
+    envelope BLOB NOT NULL,
+    message BLOB NOT NULL
+);
+
+CREATE TABLE posted (
+    envelope BLOB PRIMARY KEY,
+    purpose TEXT NOT NULL,
+    digest BLOB NOT NULL,                   -- SHA-256 of the MLS message inside
+    day INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX posted_digest ON posted (digest);
+
+CREATE TABLE seen (
+    envelope BLOB PRIMARY KEY,
+    day INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE log (
+    conversation BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (conversation, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE evaluation (
+    number TEXT NOT NULL,
+    oprf_epoch INTEGER NOT NULL,
+    output BLOB NOT NULL,
+    PRIMARY KEY (number, oprf_epoch)
+) WITHOUT ROWID;
+
+CREATE TABLE record (
+    tag BLOB PRIMARY KEY,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE overlay (
+    seq INTEGER PRIMARY KEY,
+    tag BLOB NOT NULL,
+    entry BLOB NOT NULL
+);
+CREATE INDEX overlay_tag ON overlay (tag, seq);
+
+CREATE TABLE exposure (
+    day INTEGER NOT NULL,
+    party TEXT NOT NULL,
+    fact TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (day, party, fact)
+) WITHOUT ROWID;
+"""
+"""What a home of version 1 has. A fresh home begins with it, too, and takes every step."""
+
+SINCE_2: Final = """
+CREATE TABLE token (
+    nonce BLOB PRIMARY KEY,
+    purpose TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    output BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+"""What a home of version 1 lacks."""
+
+SINCE_3: Final = """
+CREATE TABLE attachment (
+    message INTEGER PRIMARY KEY REFERENCES message ON DELETE CASCADE,
+    key BLOB NOT NULL,
+    length INTEGER NOT NULL,
+    name TEXT NOT NULL
+);
+"""
+"""What a home of version 2 lacks."""
+
+SINCE_4: Final = """
+CREATE TABLE contact (
+    number TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    route TEXT NOT NULL DEFAULT 'unknown',  -- as the directory had it when it was checked
+    checked INTEGER NOT NULL DEFAULT 0,     -- Unix seconds; 0: not yet
+    changed INTEGER NOT NULL DEFAULT 0,     -- Unix seconds of the check that found another route; 0: none did
+    news INTEGER NOT NULL DEFAULT 0         -- 1 until the change was told
+) WITHOUT ROWID;
+"""
+"""What a home of version 3 lacks."""
+
+
+SINCE_5: Final = """
+CREATE TABLE private (
+    name TEXT PRIMARY KEY,                  -- one of a directory's files for private queries
+    data BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE part (
+    path TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (path, start)
+) WITHOUT ROWID;
+
+-- What the base says of a tag: hits, misses and spoilt answers alike.
+CREATE TABLE retrieved (
+    tag BLOB PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    spoilt INTEGER NOT NULL,
+    record BLOB
+) WITHOUT ROWID;
+
+-- Secrets of queries that were not made yet.
+CREATE TABLE material (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    data BLOB NOT NULL
+);
+"""
+"""What a home of version 4 lacks."""
+
+SINCE_6: Final = """
+-- Heads of the directory that contacts were shown, and that our copy does not reach yet.
+CREATE TABLE gossip (
+    head BLOB PRIMARY KEY,                  -- a SignedFile
+    chat INTEGER NOT NULL REFERENCES chat
+) WITHOUT ROWID;
+
+-- Of directory epochs that have ended, what contacts' heads are compared with.
+CREATE TABLE ended (
+    epoch INTEGER PRIMARY KEY,
+    head BLOB NOT NULL,                     -- the newest that was seen of it, a SignedFile
+    links BLOB NOT NULL                     -- the chain hashes after 0, 1, 2, ... entries of its overlay
+);
+"""
+"""What a home of version 5 lacks."""
+
+SINCE_7: Final = """
+-- Numbers of the address book that the base was asked for by a private query, each under its present tag.
+CREATE TABLE asked (
+    number TEXT PRIMARY KEY REFERENCES contact ON DELETE CASCADE,
+    time INTEGER NOT NULL                   -- Unix seconds of the last query
+) WITHOUT ROWID;
+"""
+"""What a home of version 6 lacks."""
+
+STEPS: Final = (SINCE_2, SINCE_3, SINCE_4, SINCE_5, SINCE_6, SINCE_7)
+"""Step n leads from version n + 1 to the next. A step that a release had is never changed."""
+
+SCHEMA_VERSION: Final = 1 + len(STEPS)
+
+
+def bring_up_to_date(connection: apsw.Connection) -> None:
+    """Make the tables, or take the steps that are missing, inside the caller's transaction. Raises ForeignDatabase."""
+    application, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
+        return
+    if application != APPLICATION_ID or not 1 <= version < SCHEMA_VERSION:
+        if application or version or connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            raise ForeignDatabase
+        connection.execute(VERSION_1)
+        connection.pragma("application_id", APPLICATION_ID)
+        version = 1
+    for step in STEPS[version - 1 :]:
+        connection.execute(step)
+    connection.pragma("user_version", SCHEMA_VERSION)
