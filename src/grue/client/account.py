@@ -2,18 +2,19 @@
 
 import os
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
-from grue._core import MlsMissing, MlsSession
+from grue._core import MlsSession
 from grue.client.context import Account, Context, Random, load_account, save_account
 from grue.client.lookup import directory, own_record
 from grue.client.people.tables import know_nothing
+from grue.client.signing import signed
 from grue.client.store.engine import Db, Store
 from grue.client.store.entries import drop_meta, get_meta, mls_entries, put_meta, save_mls
-from grue.client.transport.transport import Challenge, Transport
+from grue.client.transport.transport import Transport
 from grue.errors import (
     AlreadyRegistered,
     GrueError,
@@ -21,7 +22,6 @@ from grue.errors import (
     NotAGrueServer,
     NotPermitted,
     NotRegistered,
-    ServerBusy,
 )
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import hashed
@@ -33,8 +33,6 @@ from grue.protocol.sms.smsseal import SECRET_BYTES, public_of
 KEY_PACKAGES: Final = 20
 """Key packages at the server: new people in one offline stretch. After them the last resort serves, and less secretly:
 its private part stays, so what is taken from the device later can open those Welcomes."""
-
-T = TypeVar("T", bound=wire.Message)
 
 
 async def begin(store: Store, transport: Transport, server: str, number: str, random: Random = os.urandom) -> Account:
@@ -70,22 +68,6 @@ async def finish(store: Store, transport: Transport, code: str) -> Account:
         await store.transact(_save_registration, verifying.failed(error))
         raise
     return await store.transact(_registered, verifying.registered(answer))
-
-
-async def signed(context: Context, request: wire.SignedRequest, expect: type[T]) -> T:
-    """Send an account request, signed by this device over the server's challenge. Raises what the server refuses."""
-    challenge = b""
-    for _ in range(2):
-        signed_request = await context.store.read(_sign, context.account, challenge, wire.encode(request))
-        try:
-            answer = await context.transport.account(signed_request)
-        except Challenge as wanted:
-            challenge = wanted.challenge
-            continue
-        if not isinstance(answer, expect):
-            raise NotAGrueServer
-        return answer
-    raise ServerBusy
 
 
 async def upkeep(context: Context) -> None:
@@ -211,16 +193,6 @@ def _registered(db: Db, registration: Registration) -> Account:
     save_account(db, account)
     _save_registration(db, registration)
     return account
-
-
-def _sign(db: Db, account: Account, challenge: bytes, body: bytes) -> wire.Signed:
-    session = MlsSession(mls_entries(db, b"s"))
-    try:
-        signature = session.sign(wire.signed_bytes(account.id, challenge, body))
-    except MlsMissing:
-        # Another process of this home has left the server meanwhile.
-        raise NotRegistered from None
-    return wire.Signed(account.id, account.device_public, challenge, body, signature)
 
 
 def _make_packages(db: Db, account: Account, left: int) -> wire.UploadKeyPackages:

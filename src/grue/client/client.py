@@ -37,6 +37,7 @@ from grue.client.people import tables as people_tables
 from grue.client.people.contacts import Imported
 from grue.client.people.contactsync import Progress, Synced
 from grue.client.people.tables import Contact
+from grue.client.signing import signed
 from grue.client.store.engine import Db, Store
 from grue.client.store.entries import get_meta, put_meta
 from grue.client.store.home import DATABASE, default_home, unlock
@@ -183,7 +184,7 @@ class Client:
     async def delete_account(self) -> None:
         """Leave: the server forgets the account, and its record goes. The history here stays. Raises NetworkError."""
         context = self._ready
-        await accounts.signed(context, wire.DeleteAccount(), wire.Done)
+        await signed(context, wire.DeleteAccount(), wire.Done)
         await context.store.transact(accounts.forget)
         self._context = None
 
@@ -432,14 +433,14 @@ class Client:
         await self._connect(account.server, account.server_public)
         assert self._transport is not None
 
-        async def signed(request: wire.DrawTokens) -> wire.Drawn:
-            return await accounts.signed(self._ready, request, wire.Drawn)
+        async def draw(request: wire.DrawTokens) -> wire.Drawn:
+            return await signed(self._ready, request, wire.Drawn)
 
         async def token_keys(fresh: bool) -> list[wire.TokenKey]:
             known = (None if fresh else await directory.known()) or await directory.current()
             return known.manifest.contents.token_keys
 
-        purse = Purse(self._opened, self._transport, signed, token_keys, self._random)
+        purse = Purse(self._opened, self._transport, draw, token_keys, self._random)
         own = Own(account.number, account.identity_public)
         directory = Directory(self._opened, self._transport, account.server_public, self._clock, purse.ask, own)
         self._context = Context(self._opened, self._transport, directory, purse, account, self._clock, self._random)

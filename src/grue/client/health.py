@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from grue.client import account as accounts
 from grue.client.context import Context
+from grue.client.signing import signed
 from grue.client.store.engine import Db
 from grue.errors import CorruptDatabase, ServerChanged
 from grue.protocol import wire
@@ -75,7 +76,7 @@ async def check_own_record(context: Context) -> bool:
 
 async def key_packages_left(context: Context) -> int:
     """How many new people can write before the server has none of our keys left for them. Raises NetworkError, ..."""
-    return (await accounts.signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)).left
+    return (await signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)).left
 
 
 def _is_whole(db: Db) -> bool:

@@ -12,13 +12,13 @@ from typing import Final
 
 from grue._core import MlsSession
 from grue.client import chats
-from grue.client.account import signed
 from grue.client.chats import CHAT_PREFIX, Chat
 from grue.client.context import Context
 from grue.client.conversations import steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import LookedUp, record_before
+from grue.client.signing import signed
 from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
 from grue.errors import (
