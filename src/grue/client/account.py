@@ -70,10 +70,10 @@ async def finish(store: Store, transport: Transport, code: str) -> Account:
     return await store.transact(_registered, verifying.registered(answer))
 
 
-async def upkeep(context: Context) -> None:
-    """Keep the account reachable: key packages at the server, a transcript for contacts. Raises NetworkError, ..."""
+async def keep_reachable(context: Context) -> None:
+    """See to key packages at the server, tokens here, and a transcript for contacts. Raises NetworkError, ..."""
     try:
-        await _stock(context)
+        await _fill_up(context)
     except NotPermitted:
         # The account is gone. Whether somebody else has the number now, only the directory says.
         await _look_self_up_anyway(context)
@@ -90,8 +90,8 @@ async def _look_self_up_anyway(context: Context) -> None:
         await look_self_up(context)
 
 
-async def _stock(context: Context) -> None:
-    """Key packages at the server, and tokens here."""
+async def _fill_up(context: Context) -> None:
+    """Upload the key packages and draw the tokens that are missing."""
     left = await signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)
     if left.left < KEY_PACKAGES:
         # Whatever is missing, so that what is left does not tell for long who was written to.

@@ -26,7 +26,7 @@ from grue.client.conversations.messenger import Messenger, Sent, chat_named
 from grue.client.conversations.outbox import Outbox
 from grue.client.conversations.receiver import Receiver
 from grue.client.conversations.tables import StoredMessage
-from grue.client.daily_round import tend
+from grue.client.daily_round import daily_round
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup.asyoutype import AsYouType, Shown
 from grue.client.lookup.directory import Directory, LookedUp
@@ -224,7 +224,7 @@ class Client:
 
         `poll` and `receive` do so by themselves. Raises NetworkError; see `notices` for what it found.
         """
-        await tend(self._ready)
+        await daily_round(self._ready)
 
     # --- lookups ----------------------------------------------------------------------------------
 
@@ -451,7 +451,7 @@ class Client:
 
     def _start(self) -> Receiver:
         if self._receiver is None:
-            self._receiver = Receiver(self._ready, self._inbox, self._outbox, self._messenger)
+            self._receiver = Receiver(self._ready, self._inbox, self._outbox, self._messenger, self.upkeep)
             self._receiver.start()
         return self._receiver
 

@@ -1,4 +1,4 @@
-"""What an account needs now and then, whoever opens its home: it is done at most once a day, by whoever comes first."""
+"""The daily round: chores that keep an account reachable, done once a day by whichever process comes first."""
 
 from contextlib import suppress
 from typing import Final
@@ -32,23 +32,23 @@ CHECK_IN_EVERY: Final = 7 * 24 * 3600
 """Seconds between two check-ins: the server forgets an account that has not been heard of for a year."""
 
 
-async def tend(context: Context) -> None:
-    """One round, if one is due. What fails is tried again in an hour, and never stands in the way of messages.
+async def daily_round(context: Context) -> None:
+    """Do all that an account needs once a day, if that is due. Raises NetworkError.
 
-    Raises NetworkError.
+    What fails is tried again in an hour, and never stands in the way of messages.
     """
     now = int(context.clock())
     if not await context.store.transact(_due, "tended", EVERY, now):
         return
     try:
-        await _round(context, now)
+        await _chores(context, now)
     except GrueError as error:
         await context.store.note(put_meta, "tended", now - EVERY + AGAIN_AFTER)
         if isinstance(error, NetworkError):
             raise
 
 
-async def _round(context: Context, now: int) -> None:
+async def _chores(context: Context, now: int) -> None:
     # Before anything that names the account: by refusing that to one person, a server would keep what it shows them
     # from their contacts. What is wrong with the directory ends the round further down.
     with suppress(GrueError):
@@ -57,7 +57,7 @@ async def _round(context: Context, now: int) -> None:
     # Then this, since it looks ourselves up: a clock that is years ahead does not pass that, and what comes after it
     # would take everything for old.
     try:
-        await accounts.upkeep(context)
+        await accounts.keep_reachable(context)
     except SplitDirectory:
         # Messages go on for as long as it takes to find out, and so has the account.
         await _check_in(context, now)

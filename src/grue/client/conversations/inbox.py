@@ -207,7 +207,7 @@ class Inbox:
         began = bool(account.intro_incarnation)
         cursor = 0 if began else account.intro_cursor
         if began:
-            # The server has lost our newest key packages as well: the next round of upkeep is due.
+            # The server has lost our newest key packages as well: the next daily round is due.
             drop_meta(db, "tended")
         save_account(db, replace(account, intro_cursor=cursor, intro_incarnation=incarnation))
         return began

@@ -16,7 +16,6 @@ from grue.client.conversations import tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger
 from grue.client.conversations.outbox import Outbox
-from grue.client.daily_round import tend
 from grue.client.store.engine import Db
 from grue.client.transport.transport import Stream
 from grue.errors import (
@@ -59,11 +58,20 @@ PATIENCE: Final = 3
 class Receiver:
     """Keeps the store up to date until closed. `arrived` is set whenever something was stored."""
 
-    def __init__(self, context: Context, inbox: Inbox, outbox: Outbox, messenger: Messenger) -> None:
+    def __init__(
+        self,
+        context: Context,
+        inbox: Inbox,
+        outbox: Outbox,
+        messenger: Messenger,
+        daily_round: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`daily_round` does what is due once a day; it is called every minute."""
         self._context = context
         self._inbox = inbox
         self._outbox = outbox
         self._messenger = messenger
+        self._daily_round = daily_round
         self._tasks: list[asyncio.Task[None]] = []
         self._to_send = asyncio.Event()
         self._streams: list[Pushes] = []
@@ -147,7 +155,7 @@ class Receiver:
             if await self._inbox.ask_again():
                 self.wake()
             await self._messenger.ask_sms()
-            await tend(self._context)
+            await self._daily_round()
             await self._context.directory.prepare()
             await asyncio.sleep(CHORES_SECONDS)
 
