@@ -57,9 +57,9 @@ async def _import(home: Path) -> float:
 
 
 async def _sync(client: Client, people: list[str]) -> float:
-    await client.import_contacts(_csv(people))
+    await client.contacts.import_file(_csv(people))
     start = time.perf_counter()
-    synced = await client.sync_contacts()
+    synced = await client.contacts.sync()
     seconds = time.perf_counter() - start
     assert (synced.evaluated, synced.left, synced.encrypted) == (NEW, 0, NEW // 10), synced
     return seconds
@@ -92,7 +92,7 @@ async def _large_address_book(path: Path) -> dict[str, float]:
     await world.start()
     try:
         client = await world.person(ALICE)
-        await client.import_contacts(_csv(people))
+        await client.contacts.import_file(_csv(people))
         await client.context.store.note(put_tokens, Purpose.LOOKUP, _second_week(path / "server"))
         return await _marks(client, path / ALICE)
     finally:
@@ -109,7 +109,7 @@ async def _marks(client: Client, home: Path) -> dict[str, float]:
     store = await Store.open(home / DATABASE, unlock(home, PASSPHRASE))
     _, before = await store.read(_counts)
     start = time.perf_counter()
-    syncing = asyncio.create_task(client.sync_contacts())
+    syncing = asyncio.create_task(client.contacts.sync())
     seen = []
     while not syncing.done():
         seen.append((time.perf_counter() - start, *await store.read(_counts)))

@@ -68,7 +68,7 @@ async def test_what_went_wrong_is_told_once_and_not_for_ever(
 ) -> None:
     """Whoever begins to receive again after a fault that is mended goes on."""
     alice, bob = await world.person(ALICE), await world.person(BOB)
-    inbox, broken = bob._inbox, True
+    inbox, broken = bob._parts.inbox, True
     conversation = inbox.intro
 
     async def intro(*arguments: Any) -> Any:

@@ -87,11 +87,11 @@ async def test_upkeep_by_a_wrong_clock_forgets_nothing_and_is_done_once_it_is_se
     before = await remembered(bob)
     assert {str(row[0]) for row in before} >= {"seen", "conversation", "mls"}
     bob = await mistimed(world, bob, BOB, off)
-    await bob.upkeep()
+    await bob.account.daily_round()
     assert await remembered(bob) >= before, "key packages are filled up, and none is lost"
     bob = await mistimed(world, bob, BOB, 0)
     world.network.seen.clear()
-    await bob.upkeep()
+    await bob.account.daily_round()
     assert "Signed" in world.network.requests()
 
 

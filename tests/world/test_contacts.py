@@ -31,7 +31,7 @@ def book(people: Sequence[str]) -> io.BytesIO:
 
 async def with_book(world: MemoryWorld, people: Sequence[str], number: str = ALICE) -> Client:
     client = await world.person(number)
-    await client.import_contacts(book(people))
+    await client.contacts.import_file(book(people))
     return client
 
 
@@ -51,7 +51,7 @@ def evaluations(world: MemoryWorld) -> list[int]:
 
 
 async def routes(client: Client) -> dict[str, Route]:
-    return {contact.number: contact.route for contact in await client.contacts()}
+    return {contact.number: contact.route for contact in await client.contacts.all()}
 
 
 # --- importing and listing ------------------------------------------------------------------------
@@ -64,7 +64,7 @@ async def test_an_import_counts_what_it_took_and_what_it_left_out(world: MemoryW
         "Own country,07700 900777\nPolice,999\nFlowers,1-800-FLOWERS\nNobody,\nDesk,+1 202 555 0102 ext 5\n"
     )
     before = list(world.network.seen)
-    imported = await alice.import_contacts(io.BytesIO(file.encode()))
+    imported = await alice.contacts.import_file(io.BytesIO(file.encode()))
     assert (imported.imported, imported.known, imported.duplicates) == (3, 0, 1)
     assert imported.skipped == {
         Skip.SHORT: 1,
@@ -73,28 +73,28 @@ async def test_an_import_counts_what_it_took_and_what_it_left_out(world: MemoryW
         Skip.EXTENSION: 1,
         Skip.NOT_A_NUMBER: 1,
     }
-    assert [(contact.name, contact.number) for contact in await alice.contacts()] == [
+    assert [(contact.name, contact.number) for contact in await alice.contacts.all()] == [
         ("Ann", "+12025550100"),
         ("Own country", "+447700900777"),
         ("", "+12025550101"),
     ]
-    again = await alice.import_contacts(io.BytesIO(b"Name,Phone\nCarol,+12025550101\n,+12025550100\n"))
+    again = await alice.contacts.import_file(io.BytesIO(b"Name,Phone\nCarol,+12025550101\n,+12025550100\n"))
     assert (again.imported, again.known) == (0, 2)
-    assert [contact.name for contact in await alice.contacts()] == ["Ann", "Carol", "Own country"]
+    assert [contact.name for contact in await alice.contacts.all()] == ["Ann", "Carol", "Own country"]
     assert world.network.seen == before
 
 
 async def test_a_file_that_is_no_address_book_changes_nothing(world: MemoryWorld) -> None:
     alice = await with_book(world, [BOB])
     with pytest.raises(NotAnAddressBook):
-        await alice.import_contacts(io.BytesIO(b"Name,Email\nAnn,ann@example.com\n"))
+        await alice.contacts.import_file(io.BytesIO(b"Name,Email\nAnn,ann@example.com\n"))
     assert list(await routes(alice)) == [BOB]
 
 
 async def test_an_address_book_has_an_end(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("grue.client.people.contacts.MAX_CONTACTS", 3)
     alice = await with_book(world, numbers(2, 1))
-    imported = await alice.import_contacts(book(numbers(5, 2)))
+    imported = await alice.contacts.import_file(book(numbers(5, 2)))
     assert (imported.imported, imported.skipped) == (1, {Skip.TOO_MANY: 4})
 
 
@@ -113,7 +113,7 @@ async def test_a_long_file_takes_little_memory(world: MemoryWorld) -> None:
 
     tracemalloc.start()
     try:
-        imported = await alice.import_contacts(Lines())
+        imported = await alice.contacts.import_file(Lines())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -127,7 +127,7 @@ async def test_a_hundred_thousand_lines_of_which_most_are_no_new_number(world: M
     listed = numbers(10_000, 17)
     bad = ["999", "112", "911", "88888", "1-800-FLOWERS", "n/a", ""]
     rows = [f"P{n},{listed[n % len(listed)] if n % 2 else bad[n // 2 % len(bad)]}\n" for n in range(100_000)]
-    imported = await alice.import_contacts(io.BytesIO(("Name,Phone\n" + "".join(rows)).encode()))
+    imported = await alice.contacts.import_file(io.BytesIO(("Name,Phone\n" + "".join(rows)).encode()))
     short, letters, none = (
         sum(bad[n % len(bad)] in some for n in range(50_000)) for some in (bad[:4], bad[4:6], bad[6:])
     )
@@ -147,7 +147,7 @@ async def test_an_address_book_is_looked_up_in_batches_with_progress_and_survive
     alice = await with_book(world, people)
     world.network.seen.clear()
     seen: list[tuple[int, int]] = []
-    synced = await alice.sync_contacts(lambda done, of: seen.append((done, of)))
+    synced = await alice.contacts.sync(lambda done, of: seen.append((done, of)))
     assert (synced.contacts, synced.evaluated, synced.encrypted, synced.sms) == (123, 123, 40, 83)
     assert (synced.unknown, synced.left, synced.retry_after, synced.news) == (0, 0, 0, [])
     assert evaluations(world) == [BATCH, BATCH, padded(23)]
@@ -159,7 +159,7 @@ async def test_an_address_book_is_looked_up_in_batches_with_progress_and_survive
     assert [number for number, route in found.items() if route is Route.ENCRYPTED] == sorted(
         people[:40], key=list(found).index
     )
-    assert {contact.checked for contact in await alice.contacts()} == {int(world.clock())}
+    assert {contact.checked for contact in await alice.contacts.all()} == {int(world.clock())}
 
 
 async def test_the_server_sees_the_same_whoever_of_the_contacts_is_on_grue(world: MemoryWorld) -> None:
@@ -172,8 +172,8 @@ async def test_the_server_sees_the_same_whoever_of_the_contacts_is_on_grue(world
         world.network.seen.clear()
         files: list[str] = []
         world.network.change_file = lambda path, file, files=files: (files.append(path), file)[1]  # type: ignore[misc]
-        synced = await client.sync_contacts()
-        again = await client.sync_contacts()
+        synced = await client.contacts.sync()
+        again = await client.contacts.sync()
         assert (synced.encrypted, again.encrypted) == [(60, 60), (0, 0), (30, 30)][n]
         traces.append(([(type(one).__name__, len(wire.encode(one))) for one in world.network.seen], list(files)))
     assert traces[0] == traces[1] == traces[2]
@@ -184,39 +184,39 @@ async def test_checking_again_evaluates_nothing_and_tells_each_change_once(world
     people = numbers(12, 4)
     await listed(world, people[:3])
     alice = await with_book(world, people)
-    first = await alice.sync_contacts()
+    first = await alice.contacts.sync()
     assert (first.encrypted, first.sms, first.news) == (3, 9, [])
     world.network.seen.clear()
     world.clock.pass_seconds(60)
     await listed(world, people[3:4])
     await unlisted(world, people[0])
-    second = await alice.sync_contacts()
+    second = await alice.contacts.sync()
     assert (second.evaluated, second.encrypted, second.sms) == (0, 3, 9)
     assert {(one.number, one.route) for one in second.news} == {(people[3], Route.ENCRYPTED), (people[0], Route.SMS)}
-    assert {contact.number for contact in await alice.contacts() if contact.changed} == {people[0], people[3]}
+    assert {contact.number for contact in await alice.contacts.all() if contact.changed} == {people[0], people[3]}
     assert evaluations(world) == []
-    assert (await alice.sync_contacts()).news == []
+    assert (await alice.contacts.sync()).news == []
 
 
 async def test_a_new_base_is_checked_without_evaluations(world: MemoryWorld) -> None:
     people = numbers(5, 5)
     alice = await with_book(world, people)
-    await alice.sync_contacts()
+    await alice.contacts.sync()
     epoch = world.server.directory.manifest.epoch
     await listed(world, people + numbers(40, 6))
     await world.pass_days(40)
     assert world.server.directory.manifest.epoch > epoch
     world.network.seen.clear()
-    assert (await alice.sync_contacts()).encrypted == 5
+    assert (await alice.contacts.sync()).encrypted == 5
     assert evaluations(world) == []
 
 
 async def test_a_new_number_looks_like_any_lookup(world: MemoryWorld) -> None:
     alice = await with_book(world, numbers(10, 7))
-    await alice.sync_contacts()
+    await alice.contacts.sync()
     world.network.seen.clear()
-    await alice.import_contacts(book([NOBODY]))
-    await alice.sync_contacts()
+    await alice.contacts.import_file(book([NOBODY]))
+    await alice.contacts.sync()
     by_hand = await alice.lookup(BOB)
     assert by_hand[0].error is None
     assert evaluations(world) == [1, 1]
@@ -226,11 +226,11 @@ async def test_a_new_lookup_key_evaluates_all_anew_and_keeps_what_was_known(worl
     people = numbers(6, 8)
     await listed(world, people)
     alice = await with_book(world, people)
-    await alice.sync_contacts()
+    await alice.contacts.sync()
     await alice.context.store.transact(lambda db: db.execute("UPDATE evaluation SET oprf_epoch = 0"))
     assert set((await routes(alice)).values()) == {Route.ENCRYPTED}
     world.network.seen.clear()
-    assert (await alice.sync_contacts()).evaluated == 6
+    assert (await alice.contacts.sync()).evaluated == 6
     assert evaluations(world) == [8]
 
 
@@ -246,14 +246,14 @@ async def test_a_limit_stops_it_and_the_next_days_go_on_by_themselves(
     people = numbers(300, 9)
     await listed(world, people[::2])
     alice = await with_book(world, people)
-    synced = await alice.sync_contacts()
+    synced = await alice.contacts.sync()
     assert (synced.evaluated, synced.left) == (100, 200)
     assert synced.encrypted + synced.sms == 100
     assert 0 < synced.retry_after <= 7 * DAY
     # What was left for numbers that are typed is there.
     (typed,) = await alice.lookup(NOBODY)
     assert typed.error is None
-    assert (await alice.sync_contacts()).evaluated == 0
+    assert (await alice.contacts.sync()).evaluated == 0
     left = [200]
     for _ in range(20):
         await world.pass_days(1)
@@ -281,24 +281,24 @@ async def test_what_was_evaluated_before_it_was_broken_off_is_not_evaluated_agai
     world.network.seen.clear()
     world.network.lose = lambda _request: evaluations(world) == [BATCH, BATCH]
     with pytest.raises(TimedOut):
-        await alice.sync_contacts()
+        await alice.contacts.sync()
     assert sum(route is Route.SMS for route in (await routes(alice)).values()) == BATCH
     await alice.close()
     world.network.lose = lambda _request: False
     alice = await world.open(ALICE)
     world.network.seen.clear()
-    assert (await alice.sync_contacts()).evaluated == 80
+    assert (await alice.contacts.sync()).evaluated == 80
     assert evaluations(world) == [BATCH, 32]
 
 
 async def test_without_a_network_nothing_changes(world: MemoryWorld) -> None:
     alice = await with_book(world, numbers(3, 12))
-    await alice.sync_contacts()
-    before = await alice.contacts()
+    await alice.contacts.sync()
+    before = await alice.contacts.all()
     world.network.down = True
     with pytest.raises(Unreachable):
-        await alice.sync_contacts()
-    assert await alice.contacts() == before
+        await alice.contacts.sync()
+    assert await alice.contacts.all() == before
 
 
 async def test_a_record_that_does_not_open_makes_one_number_unknown_and_no_other(world: MemoryWorld) -> None:
@@ -307,7 +307,7 @@ async def test_a_record_that_does_not_open_makes_one_number_unknown_and_no_other
     spoilt = directories.tag_of(world.server.keys, people[2])
     await world.server.directory.put(spoilt + os.urandom(112))
     alice = await with_book(world, people)
-    synced = await alice.sync_contacts()
+    synced = await alice.contacts.sync()
     assert (synced.encrypted, synced.sms, synced.unknown) == (2, 1, 1)
     assert (await routes(alice))[people[2]] is Route.UNKNOWN
 
@@ -315,7 +315,7 @@ async def test_a_record_that_does_not_open_makes_one_number_unknown_and_no_other
 async def test_two_processes_of_one_home_can_look_up_at_once(world: MemoryWorld) -> None:
     alice = await with_book(world, numbers(200, 14))
     other = await world.open(ALICE)
-    synced = await asyncio.gather(alice.sync_contacts(), other.sync_contacts())
+    synced = await asyncio.gather(alice.contacts.sync(), other.contacts.sync())
     assert [one.left for one in synced] == [0, 0]
     assert set((await routes(alice)).values()) == {Route.SMS}
 
@@ -323,7 +323,7 @@ async def test_two_processes_of_one_home_can_look_up_at_once(world: MemoryWorld)
 async def test_a_limit_is_no_error_and_keeps_a_reserve(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", RESERVE)
     alice = await with_book(world, numbers(5, 15))
-    synced = await alice.sync_contacts()
+    synced = await alice.contacts.sync()
     assert (synced.evaluated, synced.left, synced.unknown) == (0, 5, 5)
     with pytest.raises(LimitReached):
         await alice.context.purse.stock(Purpose.LOOKUP, RESERVE + 1)
@@ -336,15 +336,15 @@ async def test_who_is_forgotten_leaves_no_trace_in_the_home(world: MemoryWorld) 
     people = numbers(4, 16)
     alice = await with_book(world, [*people, BOB])
     await world.person(BOB)
-    await alice.sync_contacts()
+    await alice.contacts.sync()
     await alice.send(BOB, "hello")
-    await alice.forget_contact(people[0])
+    await alice.contacts.forget(people[0])
     with pytest.raises(NoSuchContact):
-        await alice.forget_contact(people[0])
+        await alice.contacts.forget(people[0])
     assert set(await routes(alice)) == {*people[1:], BOB}
     assert people[0] not in await known_numbers(alice)
-    assert await alice.forget_contacts() == 4
-    assert await alice.contacts() == []
+    assert await alice.contacts.forget_all() == 4
+    assert await alice.contacts.all() == []
     assert await known_numbers(alice) == {ALICE, BOB}, "who is written to stays known"
     world.network.seen.clear()
     await world.pass_days(2)
@@ -360,10 +360,10 @@ async def test_who_was_reached_encrypted_does_not_turn_green_in_the_list(world: 
     alice = await with_book(world, [BOB])
     await world.person(BOB)
     await alice.send(BOB, "hello")
-    assert (await alice.sync_contacts()).encrypted == 1
+    assert (await alice.contacts.sync()).encrypted == 1
     await unlisted(world, BOB)
     world.clock.pass_seconds(60)
-    synced = await alice.sync_contacts()
+    synced = await alice.contacts.sync()
     assert (synced.encrypted, synced.sms, synced.unknown) == (0, 0, 1)
     assert await routes(alice) == {BOB: Route.UNKNOWN}
 
@@ -376,7 +376,7 @@ async def test_a_number_that_is_typed_is_looked_up_once_by_the_real_client(world
     await listed(world, [number])
     alice = await world.person(ALICE)
     world.network.seen.clear()
-    async with alice.as_you_type() as field:
+    async with alice.directory.as_you_type() as field:
         for at in range(1, len(number) + 1):
             field.typed(number[:at])
         async for shown in field:
@@ -394,9 +394,9 @@ async def test_at_another_server_nothing_of_the_first_ones_directory_is_believed
     people = numbers(3, 18)
     await listed(world, people)
     alice = await with_book(world, people)
-    assert (await alice.sync_contacts()).encrypted == 3
-    await alice.delete_account()
-    assert {(contact.route, contact.checked) for contact in await alice.contacts()} == {(Route.UNKNOWN, None)}
+    assert (await alice.contacts.sync()).encrypted == 3
+    await alice.account.delete()
+    assert {(contact.route, contact.checked) for contact in await alice.contacts.all()} == {(Route.UNKNOWN, None)}
     await alice.close()
     await world.stop()
     await world.start("another")
@@ -405,4 +405,4 @@ async def test_at_another_server_nothing_of_the_first_ones_directory_is_believed
     await alice.verify(world.code(ALICE))
     (looked_up,) = await alice.lookup(people[0])
     assert (looked_up.route, looked_up.error) == (Route.SMS, None)
-    assert (await alice.sync_contacts()).sms == 3
+    assert (await alice.contacts.sync()).sms == 3

@@ -34,14 +34,14 @@ async def test_every_number_is_asked_for_once_in_an_epoch(world: MemoryWorld) ->
     await listed(world, people[::2])
     alice = await with_book(world, people)
     world.network.seen.clear()
-    synced = await alice.sync_contacts()
+    synced = await alice.contacts.sync()
     assert (synced.encrypted, synced.sms, synced.left) == (10, 10, 0)
     assert sum(queries(world)) == 20
     world.network.seen.clear()
-    assert (await alice.sync_contacts()).evaluated == 0
+    assert (await alice.contacts.sync()).evaluated == 0
     assert queries(world) == []
     await cut(world)
-    assert (await alice.sync_contacts()).encrypted == 10
+    assert (await alice.contacts.sync()).encrypted == 10
     # And the own number, which is looked at in each new base.
     assert (sum(queries(world)), evaluations(world)) == (1 + 20, [])
 
@@ -54,7 +54,7 @@ async def test_hits_and_misses_are_asked_for_alike(world: MemoryWorld) -> None:
     for name, share in (("+447700900801", people[:12]), ("+447700900802", people[12:])):
         client = await with_book(world, share, name)
         world.network.seen.clear()
-        synced = await client.sync_contacts()
+        synced = await client.contacts.sync()
         assert {synced.encrypted, synced.sms} == {0, 12}
         traces.append([(type(one).__name__, len(wire.encode(one))) for one in world.network.seen if _is_lookup(one)])
     assert traces[0] == traces[1]
@@ -70,7 +70,7 @@ async def test_an_allowance_that_ends_has_given_answers(world: MemoryWorld, monk
     people = numbers(200, 33)
     await listed(world, people[::2])
     alice = await with_book(world, people)
-    synced = await alice.sync_contacts()
+    synced = await alice.contacts.sync()
     known = synced.encrypted + synced.sms
     assert 40 <= known < 200
     assert synced.left == 200 - known
@@ -95,7 +95,7 @@ async def test_a_sync_goes_on_in_the_base_that_was_cut_meanwhile(world: MemoryWo
         return answer
 
     world.network.change = renewing
-    synced = await alice.sync_contacts()
+    synced = await alice.contacts.sync()
     assert (synced.evaluated, synced.encrypted, synced.sms, synced.left) == (20, 10, 10, 0)
 
 
@@ -105,13 +105,13 @@ async def test_what_was_known_stays_on_the_list_until_it_is_asked_for_in_the_new
     people = numbers(10, 34)
     await listed(world, people[:5])
     alice = await with_book(world, people)
-    await alice.sync_contacts()
+    await alice.contacts.sync()
     before = await routes(alice)
     await cut(world)
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 0)
     monkeypatch.setattr(tokens, "DAILY_LOOKUPS", 0)
     monkeypatch.setattr(alice.context.purse, "stock", _refuse)
-    synced = await alice.sync_contacts()
+    synced = await alice.contacts.sync()
     assert (synced.left, synced.earlier, synced.retry_after) == (0, 10, 60)
     assert await routes(alice) == before
 
@@ -124,15 +124,15 @@ async def test_a_thousand_numbers_are_all_looked_up_in_five_weeks(world: MemoryW
     await listed(world, people[::2])
     await cut(world)
     alice = await with_book(world, people)
-    await alice.sync_contacts()
-    never = [sum(contact.checked is None for contact in await alice.contacts())]
+    await alice.contacts.sync()
+    never = [sum(contact.checked is None for contact in await alice.contacts.all())]
     for week in range(1, 5):
         if week % 2 == 0:
             await cut(world)
         for _ in range(7):
             await world.pass_days(1)
-            await alice.upkeep()
-        never.append(sum(contact.checked is None for contact in await alice.contacts()))
+            await alice.account.daily_round()
+        never.append(sum(contact.checked is None for contact in await alice.contacts.all()))
     # Half of what the first week allows, and then half of 350 a week, for two tokens each; one draw more or less.
     assert never[0] in range(500, 550 + 1), never
     assert all(before - now <= 7 * tokens.DAILY_LOOKUPS // 2 + BATCH for before, now in pairwise(never)), never
@@ -148,7 +148,7 @@ async def test_what_was_asked_for_longest_ago_is_asked_for_again_first(
     people = numbers(150, 37)
     await listed(world, people[::2])
     alice = await with_book(world, people)
-    first = await alice.sync_contacts()
+    first = await alice.contacts.sync()
     assert (first.left, first.earlier) == (0, 0)
     before = int(world.clock())
     ages = []
@@ -156,11 +156,11 @@ async def test_what_was_asked_for_longest_ago_is_asked_for_again_first(
     for _ in range(5):
         await world.pass_days(7)
         await cut(world)
-        synced = await alice.sync_contacts()
+        synced = await alice.contacts.sync()
         assert synced.left == 0
         assert 0 < synced.earlier < 150
         assert Route.UNKNOWN not in (await routes(alice)).values()
-        ages.append(min(contact.checked or 0 for contact in await alice.contacts()))
+        ages.append(min(contact.checked or 0 for contact in await alice.contacts.all()))
     assert ages[0] == before
     assert ages[-1] > before, "each had its turn"
 
@@ -184,7 +184,7 @@ async def test_hits_and_misses_are_asked_for_alike_where_the_allowance_ends(
             await cut(world)
         for client, trace in zip(clients, traces, strict=True):
             world.network.seen.clear()
-            await (client.upkeep() if day else client.sync_contacts())
+            await (client.account.daily_round() if day else client.contacts.sync())
             trace += [(type(one).__name__, len(wire.encode(one))) for one in world.network.seen]
         await world.pass_days(1)
     assert traces[0] == traces[1]
@@ -199,14 +199,14 @@ async def test_good_and_spoilt_answers_lead_to_the_same_requests(world: MemoryWo
     traces = []
     for name, spoilt in (("+447700900805", False), ("+447700900806", True)):
         client = await with_book(world, people, name)
-        await client.upkeep()
+        await client.account.daily_round()
         world.network.seen.clear()
         world.network.change = answers(flipped) if spoilt else lambda _request, answer: answer
-        first = await client.sync_contacts()
+        first = await client.contacts.sync()
         assert (first.encrypted, first.unknown) == ((0, 24) if spoilt else (12, 0))
-        again = await client.sync_contacts()
+        again = await client.contacts.sync()
         await world.pass_days(1)
-        await client.upkeep()
+        await client.account.daily_round()
         world.network.change = lambda _request, answer: answer
         assert (first.evaluated, again.evaluated) == (24, 0)
         traces.append([(type(one).__name__, len(wire.encode(one))) for one in world.network.seen])
@@ -217,11 +217,11 @@ async def test_good_and_spoilt_answers_lead_to_the_same_requests(world: MemoryWo
 async def test_progress_counts_evaluations_and_queries(world: MemoryWorld) -> None:
     alice = await with_book(world, numbers(70, 40))
     seen: list[tuple[int, int]] = []
-    await alice.sync_contacts(lambda done, of: seen.append((done, of)))
+    await alice.contacts.sync(lambda done, of: seen.append((done, of)))
     assert seen == [(0, 140), (50, 140), *((70 + at, 140) for at in range(0, 70, wire.MAX_QUERIES)), (140, 140)]
     seen.clear()
     await cut(world)
-    await alice.sync_contacts(lambda done, of: seen.append((done, of)))
+    await alice.contacts.sync(lambda done, of: seen.append((done, of)))
     assert seen == [*((at, 70) for at in range(0, 70, wire.MAX_QUERIES)), (70, 70)]
 
 

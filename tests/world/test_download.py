@@ -38,7 +38,7 @@ async def an_overlay(world: MemoryWorld, _client: Client) -> str:
 async def a_base(world: MemoryWorld, client: Client) -> str:
     await grown(world)
     world.server.directory.renew()
-    await client.forget_directory()
+    await client.directory.start_over()
     return "2/base"
 
 
@@ -61,7 +61,7 @@ async def test_a_file_that_breaks_off_goes_on_where_it_was(
 
     def breaking(asked: str, file: bytes) -> bytes:
         if asked == path:
-            shares.append(alice.directory_fetched)
+            shares.append(alice.directory.fetched)
             if len(shares) == 2:
                 raise Unreachable
         return file
@@ -77,7 +77,7 @@ async def test_a_file_that_breaks_off_goes_on_where_it_was(
     asked = [name for name, _ in world.network.trace if name.startswith(path)]
     assert asked == [f"{path}[{start}:{end}]" for start, end in zip(starts, ends, strict=True)]
     assert shares == [start / (7 * RECORD_BYTES) for start in starts]
-    assert alice.directory_fetched is None
+    assert alice.directory.fetched is None
     assert await alice.context.store.read(lambda db: db.rows("SELECT 1 FROM part")) == []
 
 
@@ -88,7 +88,7 @@ async def test_the_end_of_an_epoch_and_the_next_base_do_not_throw_each_other_awa
     broken = [False]
 
     def breaking(asked: str, file: bytes) -> bytes:
-        if asked == "2/base" and not broken[0] and alice.directory_fetched:
+        if asked == "2/base" and not broken[0] and alice.directory.fetched:
             broken[0] = True
             raise Unreachable
         return file
@@ -148,7 +148,7 @@ async def test_the_rest_of_a_file_may_come_at_once(world: MemoryWorld) -> None:
     broken = [False]
 
     def breaking(path: str, file: bytes) -> bytes:
-        if path == "1/overlay/7" and alice.directory_fetched and not broken[0]:
+        if path == "1/overlay/7" and alice.directory.fetched and not broken[0]:
             broken[0] = world.network.whole = True
             raise Unreachable
         return file
@@ -156,4 +156,4 @@ async def test_the_rest_of_a_file_may_come_at_once(world: MemoryWorld) -> None:
     world.network.change_file = breaking
     assert (await alice.lookup(NOBODY))[0].route is Route.UNKNOWN
     assert (await alice.lookup(NOBODY))[0].route is Route.SMS
-    assert alice.directory_fetched is None
+    assert alice.directory.fetched is None

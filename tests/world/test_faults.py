@@ -264,7 +264,7 @@ def new_incarnation(world: MemoryWorld) -> None:
 
 async def forget_private_keys(client: Client) -> None:
     """Damage what only the private part of a commit needs: the own leaf's encryption keys in each conversation."""
-    store = client._opened
+    store = client.context.store
     for conversation, _ in await store.read(reading_conversations):
         # The tag "h" of rust/mls/src/storage.rs: the key pairs that open the path of somebody else's commit.
         await store.transact(_delete_range, b"g" + conversation.id + b"h")

@@ -67,7 +67,7 @@ async def test_a_copy_that_is_forgotten_while_a_number_is_looked_up_is_no_proof_
     world: MemoryWorld, tier: int, in_base: bool
 ) -> None:
     alice, other, _ = await acquaintance(world, in_base=in_base)
-    happened = once_after(world, LAST[tier], other.forget_directory)
+    happened = once_after(world, LAST[tier], other.directory.start_over)
     (looked_up,) = await alice.lookup(BOB)
     assert happened
     assert looked_up.route is Route.ENCRYPTED
@@ -75,7 +75,7 @@ async def test_a_copy_that_is_forgotten_while_a_number_is_looked_up_is_no_proof_
 
 async def test_who_is_on_grue_gets_no_sms_when_the_copy_is_forgotten_meanwhile(world: MemoryWorld, tier: int) -> None:
     alice, other, bob = await acquaintance(world)
-    happened = once_after(world, LAST[tier], other.forget_directory)
+    happened = once_after(world, LAST[tier], other.directory.start_over)
     sent = await alice.send(BOB, "secret", sms=True)
     assert happened
     assert (sent.route, world.texts(BOB)) == (Route.ENCRYPTED, [])
@@ -87,7 +87,7 @@ async def test_an_account_that_is_left_while_a_number_is_looked_up_proves_no_abs
     world: MemoryWorld, tier: int
 ) -> None:
     alice, other, _ = await acquaintance(world)
-    happened = once_after(world, LAST[tier], other.delete_account)
+    happened = once_after(world, LAST[tier], other.account.delete)
     (looked_up,) = await alice.lookup(BOB)
     assert happened
     assert looked_up.route is not Route.SMS
@@ -97,24 +97,24 @@ async def test_an_address_book_that_is_looked_up_meanwhile_lists_nobody_as_absen
     world: MemoryWorld, tier: int
 ) -> None:
     alice, other, _ = await acquaintance(world)
-    await alice.import_contacts(book([BOB]))
-    happened = once_after(world, LAST[tier], other.forget_directory)
-    await alice.sync_contacts()
+    await alice.contacts.import_file(book([BOB]))
+    happened = once_after(world, LAST[tier], other.directory.start_over)
+    await alice.contacts.sync()
     assert happened
     assert (await routes(alice))[BOB] is not Route.SMS
     # What was evaluated is forgotten too, so in tier 2 the number may be left for the next time.
-    await alice.sync_contacts()
+    await alice.contacts.sync()
     assert await routes(alice) == {BOB: Route.ENCRYPTED}
 
 
 async def test_the_own_number_is_not_missing_in_a_copy_that_is_gone(world: MemoryWorld, tier: int) -> None:
     alice, other, _ = await acquaintance(world)
-    await alice.upkeep()
+    await alice.account.daily_round()
     await alice.notices()
     await world.pass_days(1.1)
-    happened = once_after(world, LAST[tier], other.forget_directory)
+    happened = once_after(world, LAST[tier], other.directory.start_over)
     world.server.directory.renew()
-    await alice.upkeep()
+    await alice.account.daily_round()
     assert happened
     assert Notice.NUMBER_MISSING not in [notice for _, notice in await alice.notices()]
 
@@ -137,7 +137,7 @@ async def test_lookup_09_only_the_copy_that_a_lookup_stands_on_is_searched(world
         with pytest.raises(EpochEnded):
             await store.read(copy_of, known)
     newest = await alice.context.directory.current()
-    await other.forget_directory()
+    await other.directory.start_over()
     with pytest.raises(EpochEnded):
         await store.read(copy_of, newest)
 

@@ -51,13 +51,13 @@ async def a_day(world: MemoryWorld, *clients: Client, face: Directory | None = N
     if face is not None:
         await face.tend()
     for client in clients:
-        await client.upkeep()
+        await client.account.daily_round()
 
 
 async def round_of(client: Client) -> None:
     """This client's daily round, while nobody else's is due."""
     await client.context.store.transact(drop_meta, "tended")
-    await client.upkeep()
+    await client.account.daily_round()
 
 
 async def route(client: Client, number: str) -> Route:
@@ -91,7 +91,7 @@ async def test_everybody_who_is_shown_the_same_agrees(world: MemoryWorld) -> Non
         assert await take(alice) == [f"yes {n}"]
     for client in (alice, bob):
         assert await client.notices() == []
-        heads = await client.heads()
+        heads = await client.directory.heads()
         assert (heads.waiting, heads.split) == (0, None)
 
 
@@ -100,7 +100,7 @@ async def test_gossip_02_two_faces_are_caught_by_the_next_message(world: MemoryW
     await alice.send(BOB, "hello again")
     assert await take(bob) == ["hello again"]
     assert await bob.notices() == [(ALICE, Notice.SPLIT)]
-    heads = await bob.heads()
+    heads = await bob.directory.heads()
     assert heads.split is not None
     assert heads.contact == ALICE
     # Whoever has the server's key can check that it signed both.
@@ -141,7 +141,7 @@ async def test_after_two_faces_the_account_lives_on(world: MemoryWorld) -> None:
     await take(bob)
     before = await bob.context.store.read(get_meta, "checked_in", int)
     await world.pass_days(8)
-    await bob.upkeep()
+    await bob.account.daily_round()
     after = await bob.context.store.read(get_meta, "checked_in", int)
     assert before is not None
     assert after == int(world.clock()) != before
@@ -151,8 +151,8 @@ async def test_whoever_starts_over_looks_up_again(world: MemoryWorld) -> None:
     alice, bob, _ = await lied_to(world)
     await alice.send(BOB, "hello again")
     await take(bob)
-    await bob.forget_directory()
-    assert (await bob.heads()).split is None
+    await bob.directory.start_over()
+    assert (await bob.directory.heads()).split is None
     assert await route(bob, CAROL) is Route.ENCRYPTED
     assert await route(bob, NOBODY) is Route.SMS
 
@@ -175,10 +175,10 @@ async def test_gossip_02_a_face_of_an_epoch_that_has_ended_is_caught(world: Memo
     await alice.send(BOB, "sent before the base was cut")
     world.server.directory.renew()
     assert await route(bob, CAROL) is Route.ENCRYPTED
-    assert (await bob.heads()).own is not None
+    assert (await bob.directory.heads()).own is not None
     await take(bob)
     assert await bob.notices() == [(ALICE, Notice.SPLIT)]
-    found = (await bob.heads()).split
+    found = (await bob.directory.heads()).split
     assert found is not None
     assert UnverifiedHead(found.ours).verify(world.server.keys.server_public).contents.epoch == 1
 
@@ -191,7 +191,7 @@ async def test_gossip_03_a_server_that_holds_back_what_a_contact_saw_is_not_beli
     await round_of(alice)
     await alice.send(BOB, "hello again")
     await take(bob)
-    assert (await bob.heads()).waiting == 1
+    assert (await bob.directory.heads()).waiting == 1
     # Fresh, rightly signed, and what Bob saw before; only not what Alice was shown.
     show(bob, behind)
     await behind.tend()
@@ -200,7 +200,7 @@ async def test_gossip_03_a_server_that_holds_back_what_a_contact_saw_is_not_beli
     assert isinstance(looked_up.error, ShrunkDirectory)
     show(bob, world.server.directory)
     assert await route(bob, NOBODY) is Route.SMS
-    assert ((await bob.heads()).waiting, await bob.notices()) == (0, [])
+    assert ((await bob.directory.heads()).waiting, await bob.notices()) == (0, [])
 
 
 async def test_a_later_head_of_another_face_is_caught_when_the_own_copy_gets_there(world: MemoryWorld) -> None:
@@ -212,7 +212,7 @@ async def test_a_later_head_of_another_face_is_caught_when_the_own_copy_gets_the
     await round_of(alice)
     await alice.send(BOB, "hello again")
     await take(bob)
-    assert (await bob.notices(), (await bob.heads()).waiting) == ([], 1)
+    assert (await bob.notices(), (await bob.directory.heads()).waiting) == ([], 1)
     await world.server.directory.put(os.urandom(RECORD_BYTES))
     (looked_up,) = await bob.lookup(NOBODY)
     assert isinstance(looked_up.error, SplitDirectory)
@@ -222,7 +222,7 @@ async def test_a_later_head_of_another_face_is_caught_when_the_own_copy_gets_the
 async def test_gossip_01_what_the_server_did_not_sign_proves_nothing(world: MemoryWorld) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
-    own = (await bob.heads()).own
+    own = (await bob.directory.heads()).own
     assert own is not None
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from msgspec.structs import replace
@@ -232,7 +232,11 @@ async def test_gossip_01_what_the_server_did_not_sign_proves_nothing(world: Memo
         await alice.context.store.transact(put_meta, "told", forged)
         await alice.send(BOB, "look at this")
         assert await take(bob) == ["look at this"]
-    assert (await bob.notices(), (await bob.heads()).split, (await bob.heads()).waiting) == ([], None, 0)
+    assert (await bob.notices(), (await bob.directory.heads()).split, (await bob.directory.heads()).waiting) == (
+        [],
+        None,
+        0,
+    )
 
 
 async def test_a_message_does_not_tell_when_somebody_was_looked_up(world: MemoryWorld) -> None:
@@ -241,7 +245,7 @@ async def test_a_message_does_not_tell_when_somebody_was_looked_up(world: Memory
     told = await alice.context.store.read(told_head)
     await world.server.directory.put(os.urandom(RECORD_BYTES))
     await alice.lookup(NOBODY)
-    newest = (await alice.heads()).own
+    newest = (await alice.directory.heads()).own
     assert newest is not None
     assert newest.file != told == await alice.context.store.read(told_head)
 
@@ -255,9 +259,9 @@ async def test_a_few_heads_may_wait_and_no_more(world: MemoryWorld, monkeypatch:
         await round_of(alice)
         await alice.send(BOB, f"{n}")
     await take(bob)
-    assert (await bob.heads()).waiting == 3
+    assert (await bob.directory.heads()).waiting == 3
     assert await route(bob, NOBODY) is Route.SMS
-    assert (await bob.heads()).waiting == 0
+    assert (await bob.directory.heads()).waiting == 0
 
 
 async def test_a_process_that_was_overtaken_does_not_set_the_copy_back(world: MemoryWorld) -> None:
@@ -285,13 +289,13 @@ async def test_a_process_that_was_overtaken_does_not_set_the_copy_back(world: Me
     assert await route(other, NOBODY) is Route.SMS
     slow.set()
     assert (await looking)[0].route is Route.SMS
-    own = (await alice.heads()).own
+    own = (await alice.directory.heads()).own
     assert own is not None
     assert own.contents.epoch == 3
     # What is kept of the epochs that ended is what a contact was shown of them.
     await bob.send(ALICE, "all the same")
     assert await take(alice) == ["all the same"]
-    assert (await alice.notices(), (await alice.heads()).split) == ([], None)
+    assert (await alice.notices(), (await alice.directory.heads()).split) == ([], None)
 
 
 async def test_a_flood_of_one_does_not_drop_the_head_of_another(
@@ -313,7 +317,7 @@ async def test_a_flood_of_one_does_not_drop_the_head_of_another(
         await mallory.send(BOB, f"{n}")
     show(bob, behind)
     await take(bob)
-    assert (await bob.heads()).waiting == 3
+    assert (await bob.directory.heads()).waiting == 3
     show(alice, face)
     await round_of(alice)
     await alice.send(BOB, "hello again")
@@ -330,7 +334,7 @@ async def test_a_chat_that_becomes_part_of_another_one_takes_its_heads_along(wor
     await round_of(alice)
     await alice.send(BOB, "hello again")
     await take(bob)
-    assert (await bob.heads()).waiting == 1
+    assert (await bob.directory.heads()).waiting == 1
 
     def apart_and_together(db: Db) -> list[object]:
         chat = chats.of_number(db, ALICE)
@@ -357,7 +361,7 @@ async def test_a_contact_who_showed_another_face_keeps_the_name_when_chats_becom
         chats.bind(db, ALICE, chat.identity)
 
     await bob.context.store.transact(apart_and_together)
-    assert (await bob.heads()).contact == ALICE
+    assert (await bob.directory.heads()).contact == ALICE
 
 
 async def test_a_server_that_refuses_an_account_its_chores_does_not_keep_its_head_from_contacts(
@@ -397,12 +401,12 @@ async def test_what_a_contact_was_shown_while_a_head_was_fetched_is_not_held_aga
     await round_of(alice)
     await alice.send(BOB, "hello again")
     await take(other)
-    assert (await bob.heads()).waiting == 1
+    assert (await bob.directory.heads()).waiting == 1
     go_on.set()
     assert await looking is Route.SMS
-    assert (await bob.heads()).waiting == 1
+    assert (await bob.directory.heads()).waiting == 1
     assert await route(bob, NOBODY) is Route.SMS
-    assert (await bob.heads()).waiting == 0
+    assert (await bob.directory.heads()).waiting == 0
 
 
 async def test_two_faces_that_show_while_a_number_is_looked_up_end_the_lookup(world: MemoryWorld) -> None:
@@ -424,16 +428,16 @@ async def test_after_starting_over_what_was_signed_before_is_held_against_nobody
     alice, bob, face = await lied_to(world)
     await alice.send(BOB, "hello again")
     await take(bob)
-    await bob.forget_directory()
+    await bob.directory.start_over()
     assert await route(bob, NOBODY) is Route.SMS
     await alice.send(BOB, "still the old one")
     await take(bob)
-    assert (await bob.heads()).split is None
+    assert (await bob.directory.heads()).split is None
     # Who goes on to show another face is caught all the same.
     await a_day(world, alice, bob, face=face)
     await alice.send(BOB, "a day later")
     await take(bob)
-    assert (await bob.heads()).split is not None
+    assert (await bob.directory.heads()).split is not None
 
 
 # --- the own record, at each head -----------------------------------------------------------------
@@ -481,7 +485,7 @@ async def test_in_tier_2_the_own_record_costs_one_query_an_epoch(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     await world.restart()
     alice = await world.person(ALICE)
-    await alice.upkeep()
+    await alice.account.daily_round()
     await alice.notices()
     for missing in (False, True):
         if missing:
@@ -513,7 +517,7 @@ async def test_starting_over_does_not_forget_that_the_own_number_was_listed(worl
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
     await alice.notices()
-    await alice.forget_directory()
+    await alice.directory.start_over()
     await world.server.directory.remove(tag_of(world.server.keys, ALICE))
     await a_day(world, alice)
     assert await alice.notices() == [(ALICE, Notice.NUMBER_MISSING)]

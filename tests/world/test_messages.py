@@ -337,7 +337,7 @@ async def test_a_known_number_with_a_new_key_writes_as_somebody_unverified(world
 
 async def test_a_contact_that_left_does_not_turn_green_by_itself(world: MemoryWorld) -> None:
     alice, bob = await acquainted(world)
-    await bob.delete_account()
+    await bob.account.delete()
     sent = await alice.send(BOB, "hello?", sms=True)
     assert (sent.route.value, world.texts(BOB)) == ("encrypted", [])
 
@@ -401,5 +401,5 @@ async def test_the_text_stands_in_no_request_that_carries_it(world: MemoryWorld)
     assert await take(bob) == ["the weather is fine in Lisbon"]
     requests = [wire.encode(request) for request in world.network.seen]
     assert any(len(request) > 1024 for request in requests)
-    for secret in (b"Lisbon", ALICE[1:].encode(), BOB[1:].encode(), alice._ready.account.identity_public):
+    for secret in (b"Lisbon", ALICE[1:].encode(), BOB[1:].encode(), alice.context.account.identity_public):
         assert not any(secret in request for request in requests)

@@ -119,7 +119,7 @@ async def live(relayed: Relayed, folder: Path) -> list[Account]:
     await health.check_own_record(alice.context)
     await relayed.world.pass_days(1.5)
     await alice.poll()
-    await bob.upkeep()
+    await bob.account.daily_round()
     return [client.context.account for client in (alice, bob)]
 
 

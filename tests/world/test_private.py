@@ -293,7 +293,7 @@ async def test_a_hint_that_breaks_off_goes_on_where_it_was(world: MemoryWorld, m
     def breaking(path: str, file: bytes) -> bytes:
         fetched.append(path)
         if path.endswith("hint"):
-            shares.append(alice.directory_fetched)
+            shares.append(alice.directory.fetched)
         if len(fetched) == 4:
             raise Unreachable
         return file
@@ -304,7 +304,7 @@ async def test_a_hint_that_breaks_off_goes_on_where_it_was(world: MemoryWorld, m
     assert await route(alice, NOBODY) is Route.SMS
     # Of 327,808 bytes: one part came, the second broke off, and the second to the fourth came later.
     assert [None if share is None else round(share, 2) for share in shares] == [0, 0.31, 0.31, 0.61, 0.92]
-    assert alice.directory_fetched is None
+    assert alice.directory.fetched is None
 
 
 # --- material -------------------------------------------------------------------------------------
@@ -437,6 +437,6 @@ async def test_who_leaves_a_server_takes_nothing_of_its_table_along(world: Memor
     alice = await world.person(ALICE)
     await alice.lookup(NOBODY)
     store = alice.context.store
-    await alice.delete_account()
+    await alice.account.delete()
     for table in ("private", "part", "retrieved", "material"):
         assert await store.read(lambda db, table=table: db.rows(f"SELECT 1 FROM {table}")) == []  # type: ignore[misc]  # noqa: S608

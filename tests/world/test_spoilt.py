@@ -63,7 +63,7 @@ async def traced(path: Path, asked: str, answer: Answer, doing: Doing) -> Trace:
         await doing(world, alice)
         world.network.change = honest
         for _ in range(2):
-            await alice.upkeep()
+            await alice.account.daily_round()
             await alice.lookup(asked)
             world.clock.pass_seconds(HOUR)
         return world.network.trace
@@ -99,7 +99,7 @@ async def test_after_a_lookup_the_same_is_asked_whatever_came(tmp_path: Path) ->
 async def test_a_daily_round_is_the_same_whatever_came_of_the_own_record(tmp_path: Path) -> None:
     async def days(_world: MemoryWorld, alice: Client, _answer: Answer) -> None:
         for _ in range(3):
-            await alice.upkeep()
+            await alice.account.daily_round()
             _world.clock.pass_seconds(HOUR)
 
     trace = await same(tmp_path, ALICE, days)
@@ -113,7 +113,7 @@ async def test_a_spoilt_own_record_does_not_keep_an_account_from_checking_in(tmp
         await world.pass_days(8)
         world.network.change = answers(flipped)
         world.network.trace.clear()
-        await alice.upkeep()
+        await alice.account.daily_round()
         assert "CheckIn" in names(world.network.trace)
         assert isinstance((await alice.lookup(ALICE))[0].error, SpoiltAnswer)
 
@@ -141,9 +141,9 @@ async def test_typing_a_number_again_asks_the_same_whatever_came(tmp_path: Path)
 
 async def test_an_address_book_is_asked_for_in_the_same_way_whatever_came(tmp_path: Path) -> None:
     async def syncing(_world: MemoryWorld, alice: Client, answer: Answer) -> None:
-        await alice.import_contacts(book([BOB]))
+        await alice.contacts.import_file(book([BOB]))
         for _ in range(2):
-            await alice.sync_contacts()
+            await alice.contacts.sync()
             assert await routes(alice) == {BOB: ROUTES[answer]}
 
     await same(tmp_path, BOB, syncing)
@@ -153,7 +153,7 @@ async def test_after_an_invitation_the_same_is_asked_whatever_came_of_the_claime
     async def invited(world: MemoryWorld, alice: Client, answer: Answer) -> None:
         bob = await world.open(BOB)
         change, world.network.change = world.network.change, lambda _request, answer: answer
-        await bob.upkeep()
+        await bob.account.daily_round()
         await bob.send(ALICE, "it is me")
         world.network.change = change
         world.network.trace.clear()

@@ -25,7 +25,7 @@ async def test_who_lost_the_number_is_told_at_the_next_daily_round(world: Memory
     told = set()
     for _ in range(3):
         # A round that failed for another reason, such as a base that is being cut, is made again after an hour.
-        await bob.upkeep()
+        await bob.account.daily_round()
         told |= {notice for _, notice in await bob.notices()}
         world.clock.pass_seconds(3601)
     assert Notice.NUMBER_TAKEN in told

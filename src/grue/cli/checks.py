@@ -246,7 +246,7 @@ class Doctor:
         """How this home reaches its server; straight, as long as there is none."""
         from grue.client.transport.transport import TransportSettings
 
-        return await self._client.transport_settings() if self._client is not None else TransportSettings()
+        return await self._client.account.transport_settings() if self._client is not None else TransportSettings()
 
     async def _clock(self) -> str:
         from grue.client.health import clock_ahead

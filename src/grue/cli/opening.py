@@ -49,7 +49,7 @@ async def entered(home: Path, *, exists: bool) -> "Client":
 
 def going_on(what: str, client: "Client") -> str:
     """What to show while this goes on: that the directory is being downloaded, as it is the first time."""
-    fetched = client.directory_fetched
+    fetched = client.directory.fetched
     return what if fetched is None else f"Downloading the directory, once: {fetched:.0%} ..."
 
 

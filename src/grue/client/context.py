@@ -73,6 +73,49 @@ class Context:
         return int(self.clock() * 1000)
 
 
+class Opened:
+    """What a client has open at the moment. Whoever needs more than there is gets an error that says so."""
+
+    def __init__(self) -> None:
+        self._store: Store | None = None
+        self._context: Context | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._store is not None
+
+    @property
+    def store(self) -> Store:
+        """The home's database. Raises RuntimeError outside of `async with`."""
+        if self._store is None:
+            raise RuntimeError("This client is not open. Use it inside `async with grue.open() as client:`.")
+        return self._store
+
+    @property
+    def ready(self) -> Context:
+        """All that a registered client needs. Raises NotRegistered before `verify`, RuntimeError as `store`."""
+        _ = self.store
+        if self._context is None:
+            raise NotRegistered
+        return self._context
+
+    def open(self, store: Store) -> None:
+        """The home is open."""
+        self._store = store
+
+    def registered(self, context: Context) -> None:
+        """There is an account, and its number is verified."""
+        self._context = context
+
+    def leave(self) -> None:
+        """There is no account any more."""
+        self._context = None
+
+    def close(self) -> None:
+        """The home is closed."""
+        self._store = self._context = None
+
+
 def load_account(db: Db) -> Account:
     """The account, registered or waiting for its code. Raises NotRegistered when there is none."""
     account = get_meta(db, "account", Account)

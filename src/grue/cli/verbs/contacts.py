@@ -40,7 +40,7 @@ SKIPPED: Final = {
 async def list_contacts(*, shell: Injected) -> None:
     """List the address book: each number with its route as it was when it was checked."""
     async with opened(shell) as client:
-        listed = await client.contacts()
+        listed = await client.contacts.all()
     if shell.as_json:
         for contact in listed:
             shell.emit(fields(contact))
@@ -56,7 +56,7 @@ async def import_contacts(
     """Bring names and numbers in from a file. Asks no server; `contacts sync` does."""
     async with opened(shell) as client:
         with shell.waiting("Reading ..."), _reading(file) as source:
-            imported = await client.import_contacts(source)
+            imported = await client.contacts.import_file(source)
     skipped = {skip.value: count for skip, count in imported.skipped.most_common()}
     counts = {"imported": imported.imported, "known": imported.known, "duplicates": imported.duplicates}
     shell.result({**counts, "skipped": skipped}, lambda: _counted(imported))
@@ -66,7 +66,7 @@ async def sync(*, shell: Injected) -> None:
     """Look the address book up, without any server learning which numbers are in it or which are on Grue."""
     async with opened(shell) as client:
         with _progress(shell) as progress:
-            synced = await client.sync_contacts(progress)
+            synced = await client.contacts.sync(progress)
     for contact in synced.news:
         word = "is on Grue now" if contact.route.value == "encrypted" else "is not on Grue any more"
         shell.result(
@@ -90,9 +90,9 @@ async def forget(
         raise UsageError("Name a number, or say --all.")
     async with opened(shell) as client:
         if all_of_it:
-            count = await client.forget_contacts()
+            count = await client.contacts.forget_all()
         else:
-            await client.forget_contact(typed(number))
+            await client.contacts.forget(typed(number))
             count = 1
     shell.result({"forgotten": count}, f"Forgotten: {count:,}.")
 

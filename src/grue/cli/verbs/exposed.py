@@ -39,8 +39,8 @@ async def exposure(
 
     first = first_day(days, since, everything=everything, today=datetime.now(UTC).date())
     async with opened(shell) as client:
-        rows = own_exposure(await client.exposure(first))
-        by_day, settings = await client.exposure_days(first), await client.transport_settings()
+        rows = own_exposure(await client.exposure.since(first))
+        by_day, settings = await client.exposure.by_day(first), await client.account.transport_settings()
     if html is not None:
         _write(html, rows, by_day, settings, first)
         shell.note(f"The page is in {html}.")

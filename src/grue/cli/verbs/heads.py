@@ -33,8 +33,8 @@ async def heads(
     """
     async with opened(shell) as client:
         if start_over:
-            await client.forget_directory()
-        found = await client.heads()
+            await client.directory.start_over()
+        found = await client.directory.heads()
     shell.result(_fields(found), lambda: _words(found))
     return SplitDirectory.exit_code if found.split is not None else 0
 

@@ -80,7 +80,7 @@ async def _ask_consent(shell: Shell, client: "Client", error: ConsentNeeded) -> 
 async def _gateway(client: "Client") -> str:
     """Who carries SMS for the server, in its own words."""
     with suppress(NetworkError):
-        return (await client.server_hello()).sms
+        return (await client.account.server_hello()).sms
     return "the server's SMS gateway"
 
 

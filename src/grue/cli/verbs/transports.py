@@ -32,9 +32,9 @@ async def transport(
         raise UsageError("--direct is without a relay and a proxy: give one or the other.")
     async with opened(shell) as client:
         if direct or relay or proxy:
-            settings = await client.set_transport(relay=relay or "", proxy=proxy or "")
+            settings = await client.account.set_transport(relay=relay or "", proxy=proxy or "")
         else:
-            settings = await client.transport_settings()
+            settings = await client.account.transport_settings()
     shell.result(
         {"transport": settings.name, "relay": settings.relay or None, "proxy": settings.proxy or None},
         lambda: _said(settings),

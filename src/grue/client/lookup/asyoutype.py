@@ -1,6 +1,6 @@
 """Blue or green while a number is typed: looked up once it is whole, and once only.
 
-    async with me.as_you_type() as field:
+    async with me.directory.as_you_type() as field:
         field.typed("+44 7700")                 # at each change, with all that stands in the field
         field.typed("+44 7700 900123")
         async for shown in field:               # what to show, whenever that changes

@@ -1,0 +1,55 @@
+"""`client.account`: the own account at its server, and the way on which the server is reached."""
+
+from grue.client import account
+from grue.client.context import Opened
+from grue.client.daily_round import daily_round
+from grue.client.signing import signed
+from grue.client.store.engine import Db
+from grue.client.store.entries import get_meta, put_meta
+from grue.client.transport.http import check_proxy
+from grue.client.transport.transport import TransportSettings
+from grue.protocol import wire
+from grue.protocol.urls import check_url
+
+
+class OwnAccount:
+    """The account that a home is registered with. `Client.register` and `Client.verify` make it."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+
+    async def delete(self) -> None:
+        """Leave: the server forgets the account, and its record goes. The history here stays. Raises NetworkError."""
+        context = self._opened.ready
+        await signed(context, wire.DeleteAccount(), wire.Done)
+        await context.store.transact(account.forget)
+        self._opened.leave()
+
+    async def server_hello(self) -> wire.ServerHello:
+        """Ask the server what it is, and who carries its SMS. Raises NetworkError, NotAGrueServer, ..."""
+        return await self._opened.ready.transport.hello()
+
+    async def daily_round(self) -> None:
+        """Refill key packages, look the own number up, check in, leave what has expired: once a day, if it is due.
+
+        `poll` and `receive` do so by themselves. Raises NetworkError; `Client.notices` says what it found.
+        """
+        await daily_round(self._opened.ready)
+
+    async def transport_settings(self) -> TransportSettings:
+        """Say how the server is reached; this needs no account."""
+        return await self._opened.store.read(_settings)
+
+    async def set_transport(self, *, relay: str = "", proxy: str = "") -> TransportSettings:
+        """Reach the server another way from the next opening on: straight, or as given. Raises UsageError.
+
+        relay  the URL of a relay, which anonymous requests go through, sealed
+        proxy  a SOCKS5 proxy for every connection, for example Tor's: socks5://127.0.0.1:9050
+        """
+        settings = TransportSettings(check_url(relay) if relay else "", check_proxy(proxy) if proxy else "")
+        await self._opened.store.transact(put_meta, "transport", settings)
+        return settings
+
+
+def _settings(db: Db) -> TransportSettings:
+    return get_meta(db, "transport", TransportSettings) or TransportSettings()

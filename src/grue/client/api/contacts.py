@@ -1,0 +1,48 @@
+"""`client.contacts`: the address book, brought in from files, looked up, and forgotten."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from grue.client.context import Opened
+from grue.client.people import contacts, contactsync, tables
+from grue.client.people.contacts import Imported
+from grue.client.people.contactsync import Progress, Synced
+from grue.client.people.tables import Contact
+from grue.protocol.numbers import parse, region_of
+
+
+class Contacts:
+    """The address book of one home. It lies there encrypted, and goes to no server."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+
+    async def import_file(self, file: Path | BinaryIO) -> Imported:
+        """Bring in names and numbers, vCard or CSV, and ask no server. Raises NotAnAddressBook; see `Imported`."""
+        if isinstance(file, Path):
+            with file.open("rb") as opened:
+                return await self.import_file(opened)
+        return await contacts.take_in(self._opened.store, file, region_of(self._opened.ready.account.number))
+
+    async def all(self) -> list[Contact]:
+        """Return the address book by name, with the routes as they were when they were checked."""
+        return await self._opened.store.read(tables.everybody)
+
+    async def sync(self, progress: Progress | None = None) -> Synced:
+        """Look the address book up; the server learns about how many numbers are new, and no more.
+
+        progress  is told how many of how many steps are done
+
+        Where a limit or the network leaves some over, the daily round goes on with them. Raises NetworkError,
+        VerificationFailed, ..., after it has checked what it can; a limit is no error: see `Synced.left`.
+        """
+        return await contactsync.sync(self._opened.ready, progress)
+
+    async def forget(self, number: str) -> None:
+        """Drop a number, and what a lookup of it left here. Raises NoSuchContact, NotANumber."""
+        number = parse(number, region_of(self._opened.ready.account.number))
+        await self._opened.store.transact(tables.forget, number)
+
+    async def forget_all(self) -> int:
+        """Drop the whole address book, and look nothing up by itself any more; returns how many there were."""
+        return await self._opened.store.transact(tables.forget_all)

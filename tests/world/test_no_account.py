@@ -1,0 +1,145 @@
+"""What a client says before its number is verified, after it has left, and outside of `async with`."""
+
+import inspect
+import io
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from grue.client.client import Client
+from grue.errors import AlreadyRegistered, NotRegistered
+from tests.world.memory import ALICE, BOB, MemoryWorld
+
+Call = Callable[[Client], Awaitable[object]]
+
+
+async def _receive(client: Client) -> None:
+    async for _ in client.receive(idle=0):
+        pass
+
+
+async def _put_back(client: Client) -> None:
+    message = await client.take()
+    assert message is not None
+    await client.put_back(message)
+
+
+async def _type(client: Client) -> None:
+    client.directory.as_you_type()
+
+
+def _property(name: str) -> Call:
+    async def get(client: Client) -> object:
+        found: object = client
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found
+
+    return get
+
+
+NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
+    "number": _property("number"),
+    "server": _property("server"),
+    "context": _property("context"),
+    "lookup": lambda client: client.lookup(BOB),
+    "send": lambda client: client.send(BOB, "hello"),
+    "receive": _receive,
+    "flush": lambda client: client.flush(),
+    "poll": lambda client: client.poll(),
+    "take": lambda client: client.take(),
+    "put_back": _put_back,
+    "unshown": lambda client: client.unshown(),
+    "history": lambda client: client.history(BOB),
+    "save": lambda client: client.save("00" * 16, Path("/nowhere/file")),
+    "account.delete": lambda client: client.account.delete(),
+    "account.server_hello": lambda client: client.account.server_hello(),
+    "account.daily_round": lambda client: client.account.daily_round(),
+    "contacts.import_file": lambda client: client.contacts.import_file(io.BytesIO(b"Name,Phone\n")),
+    "contacts.sync": lambda client: client.contacts.sync(),
+    "contacts.forget": lambda client: client.contacts.forget(BOB),
+    "directory.fetched": _property("directory.fetched"),
+    "directory.heads": lambda client: client.directory.heads(),
+    "directory.start_over": lambda client: client.directory.start_over(),
+    "directory.as_you_type": _type,
+}
+NEED_A_HOME: Final[dict[str, Call]] = {
+    "chats": lambda client: client.chats(),
+    "notices": lambda client: client.notices(),
+    "account.transport_settings": lambda client: client.account.transport_settings(),
+    "account.set_transport": lambda client: client.account.set_transport(),
+    "contacts.all": lambda client: client.contacts.all(),
+    "contacts.forget_all": lambda client: client.contacts.forget_all(),
+    "exposure.since": lambda client: client.exposure.since(),
+    "exposure.by_day": lambda client: client.exposure.by_day(),
+}
+"""What lies in a home is there after its account is gone; and how a server is reached is said before there is one."""
+
+MAKE_ONE: Final[dict[str, Call]] = {
+    "register": lambda client: client.register(ALICE, "http://localhost"),
+    "verify": lambda client: client.verify("000000"),
+}
+
+
+def _public(kind: object, prefix: str = "") -> Iterator[str]:
+    for name in vars(kind):
+        if not name.startswith("_"):
+            yield prefix + name
+
+
+def test_every_public_call_is_tried_here() -> None:
+    client = Client(Path("/nowhere"), passphrase="none")
+    public = {name for name in _public(Client) if name != "close"}
+    for name, part in vars(client).items():
+        if not name.startswith("_"):
+            assert not inspect.isroutine(part)
+            public |= set(_public(type(part), f"{name}."))
+    assert public == {*NEED_AN_ACCOUNT, *NEED_A_HOME, *MAKE_ONE}
+
+
+@pytest.mark.parametrize("call", NEED_AN_ACCOUNT)
+async def test_before_the_code_is_handed_in_there_is_no_account(world: MemoryWorld, call: str) -> None:
+    alice = await world.open(ALICE)
+    await alice.register(ALICE, "http://localhost")
+    with pytest.raises(NotRegistered) as raised:
+        await NEED_AN_ACCOUNT[call](alice)
+    assert raised.value.code == "no_account"
+
+
+async def test_what_lies_in_a_home_needs_no_account(world: MemoryWorld) -> None:
+    alice = await world.open(ALICE)
+    await alice.register(ALICE, "http://localhost")
+    for call in NEED_A_HOME.values():
+        await call(alice)
+    await alice.verify(world.code(ALICE))
+    with pytest.raises(AlreadyRegistered):
+        await alice.register(ALICE, "http://localhost")
+
+
+async def test_after_leaving_there_is_no_account(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    await alice.account.delete()
+    for call in NEED_AN_ACCOUNT.values():
+        with pytest.raises(NotRegistered):
+            await call(alice)
+    for call in NEED_A_HOME.values():
+        await call(alice)
+
+
+async def test_a_client_that_is_not_open_says_how_to_open_it(tmp_path: Path) -> None:
+    client = Client(tmp_path / "home", passphrase="none")
+    for call in (NEED_AN_ACCOUNT | NEED_A_HOME | MAKE_ONE).values():
+        with pytest.raises(RuntimeError, match="async with grue"):
+            await call(client)
+    await client.close()
+    assert not (tmp_path / "home").exists()
+
+
+async def test_a_client_that_was_closed_says_so(world: MemoryWorld) -> None:
+    alice = await world.person(ALICE)
+    await alice.close()
+    await alice.close()
+    with pytest.raises(RuntimeError, match="async with grue"):
+        await alice.send(BOB, "hello")
