@@ -45,7 +45,7 @@ async def _transfers() -> tuple[float, float]:
         source = Path(world.path) / "source"
         for n in range(RUNS):
             source.write_bytes(os.urandom(BYTES))
-            await alice.context.purse.fill()
+            await alice.context.tokens.fill()
             start = time.perf_counter()
             attachment = await put(alice.context, source)
             between = time.perf_counter()

@@ -32,7 +32,7 @@ from bench.directory import paying
 from bench.server import ServerProcess
 from grue._core import PirBase, PirClient
 from grue.client.lookup.directory import Directory as ClientDirectory
-from grue.client.lookup.query_material import STOCK
+from grue.client.lookup.query_material import KEPT_READY
 from grue.client.store.engine import Store
 from grue.client.transport.transport import DirectTransport
 from grue.lab.mint import paid
@@ -190,7 +190,7 @@ async def looked_up(home: Path, url: str, keys: Keys) -> Used:
         cold, cold_s = transport.usage.snapshot(), time.perf_counter() - start
         found = []
         for n in range(LOOKUPS):
-            if n % STOCK == 0:
+            if n % KEPT_READY == 0:
                 await directory.prepare()
             found += await directory.lookup([f"+4477009{n:05}"])
     await store.close()

@@ -14,7 +14,7 @@ from grue.client.client import Client
 from grue.client.store.engine import Store
 from grue.client.transport import oblivious as client_side
 from grue.client.transport.oblivious import ObliviousTransport, open_transport
-from grue.client.transport.tokens import Purse
+from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Endpoint, Transport, TransportSettings
 from grue.errors import (
     BadGatewayKey,
@@ -340,7 +340,7 @@ async def test_gateway_01_a_key_of_somebody_else_is_refused_and_nothing_is_seale
 
 
 @pytest.fixture
-async def purse(to: Way, tmp_path: Path) -> AsyncIterator[Purse]:
+async def tokens(to: Way, tmp_path: Path) -> AsyncIterator[Tokens]:
     """One that draws from the server's keys, of which it is not told when it does."""
     store = await Store.open(tmp_path / "client.db", bytes(32))
 
@@ -355,22 +355,22 @@ async def purse(to: Way, tmp_path: Path) -> AsyncIterator[Purse]:
             wire.TokenKey(purpose.value, epoch, to.server.keys.token_key(purpose, epoch).public) for purpose in Purpose
         ]
 
-    yield Purse(store, to.transport, signed, keys, os.urandom)
+    yield Tokens(store, to.transport, signed, keys, os.urandom)
     await store.close()
 
 
-async def stock(purse: Purse) -> int:
-    return len(await purse._store.read(lambda db: db.rows("SELECT nonce FROM token WHERE purpose = 'post'")))
+async def stock(tokens: Tokens) -> int:
+    return len(await tokens._store.read(lambda db: db.rows("SELECT nonce FROM token WHERE purpose = 'post'")))
 
 
-async def ready(purse: Purse) -> int:
-    await purse._draw(Purpose.POST)
-    return await stock(purse)
+async def ready(tokens: Tokens) -> int:
+    await tokens._draw(Purpose.POST)
+    return await stock(tokens)
 
 
 @pytest.mark.parametrize("fault", ["away", "no relay", "bad key", "busy"])
-async def test_no_token_is_lost_while_nothing_was_asked(to: Way, purse: Purse, fault: str) -> None:
-    before, request = await ready(purse), Box(to.server).creation()
+async def test_no_token_is_lost_while_nothing_was_asked(to: Way, tokens: Tokens, fault: str) -> None:
+    before, request = await ready(tokens), Box(to.server).creation()
 
     async def no_key() -> web.Response:
         return web.Response(status={"away": 502, "no relay": 404, "busy": 503}[fault], headers={"Retry-After": "1"})
@@ -378,17 +378,19 @@ async def test_no_token_is_lost_while_nothing_was_asked(to: Way, purse: Purse, f
     to.relay.key = strangers_key(to) if fault == "bad key" else no_key
     for _ in range(3):
         with pytest.raises((RelayUnreachable, NotARelay, BadGatewayKey)):
-            await purse.ask(request)
-    assert await stock(purse) == before
+            await tokens.ask(request)
+    assert await stock(tokens) == before
     to.relay.key = to.relay.hand_out
-    assert await purse.ask(request) == wire.Done()
-    assert await stock(purse) == before - 1
+    assert await tokens.ask(request) == wire.Done()
+    assert await stock(tokens) == before - 1
 
 
 @pytest.mark.parametrize("fault", ["lost", "502", "503", "400", "garbled"])
 @pytest.mark.parametrize("done", [True, False])
-async def test_a_request_that_is_made_again_costs_its_token_once(to: Way, purse: Purse, fault: str, done: bool) -> None:
-    before, request = await ready(purse), Box(to.server).creation()
+async def test_a_request_that_is_made_again_costs_its_token_once(
+    to: Way, tokens: Tokens, fault: str, done: bool
+) -> None:
+    before, request = await ready(tokens), Box(to.server).creation()
 
     async def faulty(sealed: bytes) -> web.Response:
         if done:
@@ -401,18 +403,18 @@ async def test_a_request_that_is_made_again_costs_its_token_once(to: Way, purse:
     to.relay.post = faulty
     for _ in range(3):
         with pytest.raises((NetworkError, NotAGrueServer)):
-            await purse.ask(request)
+            await tokens.ask(request)
     to.relay.post = to.relay.hand_on
-    assert await purse.ask(request) == wire.Done()
-    assert await stock(purse) == before - 1
+    assert await tokens.ask(request) == wire.Done()
+    assert await stock(tokens) == before - 1
 
 
-async def test_a_token_that_was_seen_pays_for_nothing_else(to: Way, purse: Purse) -> None:
+async def test_a_token_that_was_seen_pays_for_nothing_else(to: Way, tokens: Tokens) -> None:
     """Else the server would see one token under two requests, and know that one person made them.
 
     The relay hands the request on, says that it was refused, and then has no key to give.
     """
-    await ready(purse)
+    await ready(tokens)
     seen: list[bytes] = []
     anonymous = to.server.anonymous
 
@@ -436,9 +438,9 @@ async def test_a_token_that_was_seen_pays_for_nothing_else(to: Way, purse: Purse
     await to.transport.file(HEAD_PATH)
     to.relay.post = refused
     with pytest.raises(TimedOut):
-        await purse.ask(Box(to.server).creation())
+        await tokens.ask(Box(to.server).creation())
     to.relay.post, to.relay.key = to.relay.hand_on, to.relay.hand_out
-    assert await purse.ask(Box(to.server).creation()) == wire.Done()
+    assert await tokens.ask(Box(to.server).creation()) == wire.Done()
     assert len(seen) == len(set(seen)) == 2
 
 

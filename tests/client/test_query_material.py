@@ -1,4 +1,4 @@
-"""Where the mark of a stock of query material may lie: in memory, or nowhere."""
+"""Where the mark of query material may lie: in memory, or nowhere."""
 
 import os
 from pathlib import Path

@@ -98,7 +98,7 @@ async def test_upkeep_by_a_wrong_clock_forgets_nothing_and_is_done_once_it_is_se
 @EITHER_WAY
 async def test_tokens_are_of_the_servers_epoch_whatever_the_own_clock_says(world: MemoryWorld, off: float) -> None:
     alice = await mistimed(world, await world.person(ALICE), ALICE, off)
-    await alice.context.purse.fill()
+    await alice.context.tokens.fill()
     epochs = await alice.context.store.read(lambda db: db.rows("SELECT DISTINCT epoch FROM token"))
     assert epochs == [(int(world.clock()) // EPOCH_SECONDS,)]
 

@@ -326,7 +326,7 @@ async def test_a_limit_is_no_error_and_keeps_a_reserve(world: MemoryWorld, monke
     synced = await alice.contacts.sync()
     assert (synced.evaluated, synced.left, synced.unknown) == (0, 5, 5)
     with pytest.raises(LimitReached):
-        await alice.context.purse.stock(Purpose.LOOKUP, RESERVE + 1)
+        await alice.context.tokens.stock(Purpose.LOOKUP, RESERVE + 1)
 
 
 # --- forgetting -----------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ async def test_what_was_known_stays_on_the_list_until_it_is_asked_for_in_the_new
     await cut(world)
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 0)
     monkeypatch.setattr(tokens, "DAILY_LOOKUPS", 0)
-    monkeypatch.setattr(alice.context.purse, "stock", _refuse)
+    monkeypatch.setattr(alice.context.tokens, "stock", _refuse)
     synced = await alice.contacts.sync()
     assert (synced.left, synced.earlier, synced.retry_after) == (0, 10, 60)
     assert await routes(alice) == before

@@ -150,7 +150,7 @@ async def test_a_server_with_another_key_is_noticed(world: MemoryWorld) -> None:
 async def test_a_device_list_that_is_not_the_records_is_refused(world: MemoryWorld) -> None:
     alice, _bob = await world.person(ALICE), await world.person(BOB)
     mallory = await world.person("+447700900066")
-    claimed = await mallory.context.purse.ask(wire.Claim(mallory.context.account.intro_mailbox))
+    claimed = await mallory.context.tokens.ask(wire.Claim(mallory.context.account.intro_mailbox))
     world.network.change = lambda request, answer: claimed if isinstance(request, wire.Claim) else answer
     with pytest.raises(BadKeyPackage):
         await alice.send(BOB, "hello")
@@ -160,7 +160,7 @@ async def test_a_device_list_that_is_not_the_records_is_refused(world: MemoryWor
 async def test_a_key_package_of_another_device_is_refused(world: MemoryWorld) -> None:
     alice, _bob = await world.person(ALICE), await world.person(BOB)
     mallory = await world.person("+447700900066")
-    claimed = await mallory.context.purse.ask(wire.Claim(mallory.context.account.intro_mailbox))
+    claimed = await mallory.context.tokens.ask(wire.Claim(mallory.context.account.intro_mailbox))
     assert isinstance(claimed, wire.Claimed)
 
     def swapped(request: wire.Message, answer: wire.Message) -> wire.Message:
@@ -231,7 +231,7 @@ async def test_a_stranger_with_the_write_key_cannot_forge_a_message(world: Memor
     alice, bob = await acquainted(world)
     ((conversation, _),) = await alice.context.store.read(reading_conversations)
     forged = wire.Post(conversation.log.mailbox, conversation.write_key, b"f" * 16, b"forged".ljust(1024))
-    await alice.context.purse.ask(forged)
+    await alice.context.tokens.ask(forged)
     await alice.send(BOB, "real")
     assert await take(bob) == ["real"]
 
@@ -240,14 +240,14 @@ async def test_a_stranger_without_the_write_key_cannot_post(world: MemoryWorld) 
     alice, _bob = await acquainted(world)
     ((conversation, _),) = await alice.context.store.read(reading_conversations)
     with pytest.raises(NotPermitted):
-        await alice.context.purse.ask(wire.Post(conversation.log.mailbox, bytes(32), b"f" * 16, b"forged".ljust(1024)))
+        await alice.context.tokens.ask(wire.Post(conversation.log.mailbox, bytes(32), b"f" * 16, b"forged".ljust(1024)))
 
 
 async def test_junk_in_an_intro_mailbox_is_passed_over(world: MemoryWorld) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     mailbox = bob.context.account.intro_mailbox
     for n, junk in enumerate((bytes(1024), b"\xff" * 4096, (5).to_bytes(4, "big").ljust(1024, b"\xc1"))):
-        await alice.context.purse.ask(wire.PostIntro(mailbox, bytes([n]) * 16, junk))
+        await alice.context.tokens.ask(wire.PostIntro(mailbox, bytes([n]) * 16, junk))
     await alice.send(BOB, "hello")
     assert await take(bob) == ["hello"]
 
@@ -285,7 +285,7 @@ async def test_an_sms_that_the_server_did_not_seal_is_passed_over(world: MemoryW
     account = alice.context.account
     forged = ReceivedSms(NOBODY, ALICE, "forged", int(time.time()))
     blob = seal_sms(public_of(account.sms_secret), forged, Ed25519PrivateKey.generate().sign)
-    await alice.context.purse.ask(wire.PostIntro(account.intro_mailbox, b"f" * 16, blob))
+    await alice.context.tokens.ask(wire.PostIntro(account.intro_mailbox, b"f" * 16, blob))
     assert await take(alice) == []
 
 

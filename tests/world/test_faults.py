@@ -186,7 +186,7 @@ async def test_after_a_restored_backup_new_people_are_still_reached(world: Memor
     await chores.after_restore(world.server)
     await alice.send(BOB, "after the restore")
     assert await take(bob) == ["after the restore"]
-    claimed = await alice.context.purse.ask(wire.Claim(bob.context.account.intro_mailbox))
+    claimed = await alice.context.tokens.ask(wire.Claim(bob.context.account.intro_mailbox))
     assert isinstance(claimed, wire.Claimed)
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from grue.client.client import Client
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup.pir import BUSY_SECONDS, BUSY_TRIES
-from grue.client.lookup.query_material import STOCK, Stock
+from grue.client.lookup.query_material import KEPT_READY, QueryMaterial
 from grue.errors import BadDirectory, BadManifest, ServerBusy, TimedOut, Unreachable
 from grue.protocol import wire
 from grue.protocol.conversation.fallback import Route
@@ -316,7 +316,7 @@ def related(one: bytes, other: bytes) -> bool:
     return sum(a != b for a, b in words) <= 2
 
 
-async def stock(client: Client) -> int:
+async def material(client: Client) -> int:
     return int(str((await client.context.store.read(lambda db: db.rows("SELECT count(*) FROM material")))[0][0]))
 
 
@@ -324,13 +324,13 @@ async def restored(world: MemoryWorld, number: str, between: Callable[[Client], 
     """A home as it was before something was done with it."""
     client = await world.open(number)
     await client.context.directory.prepare()
-    assert await stock(client) == STOCK
+    assert await material(client) == KEPT_READY
     await client.close()
     backup = world.path / "backup"
     shutil.copytree(world.path / number, backup)
     client = await world.open(number)
     await client.lookup(NOBODY)
-    assert await stock(client) == STOCK - 1
+    assert await material(client) == KEPT_READY - 1
     await client.close()
     between(client)
     shutil.rmtree(world.path / number)
@@ -344,15 +344,17 @@ async def test_a_home_restored_from_a_backup_does_not_use_its_material(world: Me
     await alice.lookup(NOBODY)
     first, second = queries(world)[-2:]
     assert not related(first, second)
-    assert await stock(alice) == 0
+    assert await material(alice) == 0
     await alice.context.directory.prepare()
-    assert await stock(alice) == STOCK
+    assert await material(alice) == KEPT_READY
 
 
 async def test_without_its_mark_a_restored_home_would(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     # Shows that the test before can notice it.
     await world.person(ALICE)
-    alice = await restored(world, ALICE, lambda _client: monkeypatch.setattr(Stock, "_is_ours", lambda *_: True))
+    alice = await restored(
+        world, ALICE, lambda _client: monkeypatch.setattr(QueryMaterial, "_is_ours", lambda *_: True)
+    )
     await alice.lookup("+447700900998")
     first, second = queries(world)[-2:]
     assert related(first, second)
@@ -361,7 +363,7 @@ async def test_without_its_mark_a_restored_home_would(world: MemoryWorld, monkey
 async def test_material_is_gone_before_its_query_is_sent(world: MemoryWorld) -> None:
     alice = await world.person(ALICE)
     await alice.context.directory.prepare()
-    before = await stock(alice)
+    before = await material(alice)
 
     def killed(request: wire.Message) -> bool:
         if isinstance(request, wire.Query):
@@ -377,17 +379,17 @@ async def test_material_is_gone_before_its_query_is_sent(world: MemoryWorld) -> 
     shutil.rmtree(world.path / ALICE)
     shutil.copytree(world.path / "killed", world.path / ALICE)
     alice = await world.open(ALICE)
-    assert await stock(alice) == before - 1
+    assert await material(alice) == before - 1
     assert await route(alice, NOBODY) is Route.SMS
     first, second = queries(world)[-2:]
     assert not related(first, second)
 
 
-async def test_upkeep_makes_a_stock_and_lookups_use_it(world: MemoryWorld) -> None:
+async def test_the_daily_round_makes_query_material_and_lookups_use_it(world: MemoryWorld) -> None:
     alice = await world.person(ALICE)
-    assert await stock(alice) == STOCK
+    assert await material(alice) == KEPT_READY
     await alice.lookup(NOBODY, BOB)
-    assert await stock(alice) == STOCK - 2
+    assert await material(alice) == KEPT_READY - 2
 
 
 async def test_material_goes_with_its_epoch(world: MemoryWorld) -> None:
@@ -395,10 +397,10 @@ async def test_material_goes_with_its_epoch(world: MemoryWorld) -> None:
     await alice.context.directory.prepare()
     world.server.directory.renew()
     await alice.lookup(NOBODY)
-    assert await stock(alice) == 0
+    assert await material(alice) == 0
 
 
-async def test_where_no_mark_can_be_kept_there_is_no_stock(
+async def test_where_no_mark_can_be_kept_no_query_material_is_kept(
     world: MemoryWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     await world.person(ALICE)

@@ -82,7 +82,7 @@ async def keep_reachable(context: Context) -> None:
 
 
 async def _look_self_up_anyway(context: Context) -> None:
-    """Whatever is listed under the own number, a notice says so (`client.listing`), and the round goes on.
+    """Whatever is listed under the own number, a notice says so (`lookup.own_record`), and the round goes on.
 
     What the account signs must not depend on it: by one wrong answer a server would learn whose query it was.
     """
@@ -97,7 +97,7 @@ async def _fill_up(context: Context) -> None:
         # Whatever is missing, so that what is left does not tell for long who was written to.
         request = await context.store.transact(_make_packages, context.account, left.left)
         await signed(context, request, wire.KeyPackageCount)
-    await context.purse.fill()
+    await context.tokens.fill()
 
 
 async def look_self_up(context: Context) -> None:

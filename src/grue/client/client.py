@@ -30,14 +30,14 @@ from grue.client.conversations.outbox import Outbox
 from grue.client.conversations.receiver import Receiver
 from grue.client.conversations.tables import StoredMessage
 from grue.client.lookup.directory import Directory, LookedUp
-from grue.client.lookup.own_record import Own
+from grue.client.lookup.own_record import OwnIdentity
 from grue.client.signing import signed
 from grue.client.store.engine import Db, Store
 from grue.client.store.entries import get_meta
 from grue.client.store.home import DATABASE, default_home, unlock
 from grue.client.transport.oblivious import open_transport
 from grue.client.transport.tables import count_exposure
-from grue.client.transport.tokens import Purse
+from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Endpoint, Transport, TransportFactory
 from grue.errors import GrueError, UsageError
 from grue.protocol import wire
@@ -363,10 +363,10 @@ class Client:
             known = (None if fresh else await directory.known()) or await directory.current()
             return known.manifest.contents.token_keys
 
-        purse = Purse(store, transport, draw, token_keys, self._random)
-        own = Own(account.number, account.identity_public)
-        directory = Directory(store, transport, account.server_public, self._clock, purse.ask, own)
-        context = Context(store, transport, directory, purse, account, self._clock, self._random)
+        tokens = Tokens(store, transport, draw, token_keys, self._random)
+        own = OwnIdentity(account.number, account.identity_public)
+        directory = Directory(store, transport, account.server_public, self._clock, tokens.ask, own)
+        context = Context(store, transport, directory, tokens, account, self._clock, self._random)
         inbox = Inbox(context)
         outbox = Outbox(context, inbox.give_up)
         self._conversing = _Conversing(inbox, outbox, Messenger(context, inbox, outbox))

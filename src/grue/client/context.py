@@ -8,7 +8,7 @@ import msgspec
 from grue.client.lookup.directory import Directory
 from grue.client.store.engine import Db, Store
 from grue.client.store.entries import get_meta, put_meta
-from grue.client.transport.tokens import Purse
+from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Transport
 from grue.errors import NotRegistered
 from grue.protocol.conversation.contents import Transcript
@@ -59,7 +59,7 @@ class Context:
     store: Store
     transport: Transport
     directory: Directory
-    purse: Purse
+    tokens: Tokens
     account: Account
     clock: Clock
     random: Random

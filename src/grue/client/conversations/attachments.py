@@ -87,7 +87,7 @@ async def _put_part(context: Context, upload: Upload, sealing: Sealing, file: Bi
     # On disk before it goes out, so that nothing else ever goes out in its place.
     if upload.name and not await context.store.transact(_under_way, upload, n, digest):
         raise UsageError(CHANGED)
-    answer = await context.purse.ask(wire.PutBlob(sealing.part_id(n), sealed))
+    answer = await context.tokens.ask(wire.PutBlob(sealing.part_id(n), sealed))
     if not isinstance(answer, wire.Done):
         raise NotAGrueServer
 

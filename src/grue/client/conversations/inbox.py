@@ -147,13 +147,13 @@ class Inbox:
             conversation = after
 
     async def _fetch(self, mailbox: bytes, read_key: bytes, after: int) -> wire.Fetched:
-        return _fetched(await self._context.purse.ask(wire.Fetch(mailbox, read_key, after)))
+        return _fetched(await self._context.tokens.ask(wire.Fetch(mailbox, read_key, after)))
 
     async def _ack(self, mailbox: bytes, read_key: bytes, seq: int) -> None:
         # Only the server's store depends on it, so its refusal must not stop what is read here.
         if seq:
             with suppress(Refused):
-                await self._context.purse.ask(wire.Ack(mailbox, read_key, seq))
+                await self._context.tokens.ask(wire.Ack(mailbox, read_key, seq))
 
     # --- the intro mailbox ------------------------------------------------------------------------
 

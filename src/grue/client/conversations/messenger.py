@@ -272,7 +272,7 @@ class Messenger:
         record = looked_up.result.record
         if record.identity_public != contact.identity:
             raise KeyChanged
-        claimed = await self._context.purse.ask(wire.Claim(record.intro_mailbox))
+        claimed = await self._context.tokens.ask(wire.Claim(record.intro_mailbox))
         if not isinstance(claimed, wire.Claimed):
             raise NotAGrueServer
         return check_claimed(claimed, record.identity_public, record.device_list_hash, contact.list_number)

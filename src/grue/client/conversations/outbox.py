@@ -78,11 +78,11 @@ class Outbox:
         request = wire.ANONYMOUS_REQUEST.decode(queued.request)
         try:
             try:
-                return await self._context.purse.ask(request)
+                return await self._context.tokens.ask(request)
             except TokenNeeded:
                 if not isinstance(request, wire.Post):
                     raise
-                return await self._context.purse.pay(request) if pays else MailboxFull()
+                return await self._context.tokens.pay(request) if pays else MailboxFull()
         except LimitReached as error:
             # Of posts that wait for room, nothing that holds up other lanes.
             return MailboxFull() if isinstance(request, wire.Post) else error

@@ -15,9 +15,9 @@ from typing import Final, TypeVar
 
 from grue.client.lookup import gossip, own_record, pir, tables
 from grue.client.lookup.gossip import Gossip
-from grue.client.lookup.own_record import Own
+from grue.client.lookup.own_record import OwnIdentity
 from grue.client.lookup.pir import Private
-from grue.client.lookup.query_material import Stock, runtime_folder
+from grue.client.lookup.query_material import QueryMaterial, runtime_folder
 from grue.client.store.engine import Db, Store
 from grue.client.store.entries import drop_meta, get_meta, put_meta
 from grue.client.transport.transport import Transport
@@ -75,7 +75,7 @@ class Directory:
         server_public: bytes,
         clock: Callable[[], float],
         ask: Ask,
-        own: Own | None = None,
+        own: OwnIdentity | None = None,
     ) -> None:
         """
         ask  makes a request and pays for it
@@ -89,8 +89,8 @@ class Directory:
         self.gossip = Gossip(server_public)
         self._clock = clock
         self._wanted = tier_wanted(os.environ)
-        self._stock = Stock(runtime_folder())
-        self._private = Private(store, self._stock, ask)
+        self._material = QueryMaterial(runtime_folder())
+        self._private = Private(store, self._material, ask)
         self._one_sync = asyncio.Lock()
         self.fetched: float | None = None
         """How much of a large file has come, from 0 to 1; None while none is being fetched."""
@@ -180,16 +180,16 @@ class Directory:
         except ANSWERED as error:
             result = error
         if self._own is not None:
-            await self._store.transact(_note_listing, current, self._own)
+            await self._store.transact(_note_own_record, current, self._own)
         return result, transcript
 
-    async def _look_at(self, own: Own, current: Current) -> None:
+    async def _look_at(self, own: OwnIdentity, current: Current) -> None:
         """Hold the own record in this copy against the account; what cannot be told now is told at the next head."""
         tag = await self._store.read(own_record.own_tag, current, own)
         with suppress(GrueError):
             await self.retrieve(current, [tag] if tag is not None else [])
         with suppress(EpochEnded):
-            await self._store.transact(_note_listing, current, own)
+            await self._store.transact(_note_own_record, current, own)
 
     async def _lookup(self, numbers: Sequence[str]) -> dict[str, Result]:
         current = await self.current()
@@ -254,7 +254,7 @@ class Directory:
             return False
         if before != (synced.current.head.file, synced.current.tier):
             _keep_ended(db, known, synced)
-            _save(db, self._stock, synced)
+            _save(db, self._material, synced)
         self.gossip.settle(db, waiting, int(self._clock()))
         return True
 
@@ -349,7 +349,7 @@ def _search(db: Db, current: Current, lookup: Lookup, now: int) -> dict[str, Res
     return lookup.search(copy_of(db, current).find, now)
 
 
-def _note_listing(db: Db, current: Current, own: Own) -> None:
+def _note_own_record(db: Db, current: Current, own: OwnIdentity) -> None:
     own_record.note(db, current, own, copy_of(db, current).find)
 
 
@@ -363,11 +363,11 @@ def _tier(db: Db) -> int:
     return get_meta(db, "tier", int) or TABLE_TIER
 
 
-def _save(db: Db, stock: Stock, synced: Synced) -> None:
+def _save(db: Db, material: QueryMaterial, synced: Synced) -> None:
     tables.drop_parts(db)
     if synced.base is not None or synced.private is not None:
         tables.replace_base(db, synced.base or b"")
-        pir.save(db, stock, synced.private)
+        pir.save(db, material, synced.private)
         put_meta(db, "tier", synced.current.tier)
     if synced.overlay is not None:
         tables.replace_overlay(db, synced.overlay)

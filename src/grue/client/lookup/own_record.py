@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from grue.client import chats
 from grue.client.lookup.tables import output_of
@@ -15,31 +16,34 @@ from grue.protocol.directory.record import RecordKey, derive, open_record
 
 
 @dataclass(frozen=True)
-class Own:
+class OwnIdentity:
     """What contacts should find."""
 
     number: str
     identity_public: bytes
 
 
-class Listing(StrEnum):
-    """What the directory says of the own number."""
+class OwnRecord(StrEnum):
+    """What the directory has under the own number."""
 
     LISTED = "listed"
     MISSING = "missing"
     TAKEN = "taken"
 
 
-NOTICES = {Listing.MISSING: Notice.NUMBER_MISSING, Listing.TAKEN: Notice.NUMBER_TAKEN}
+_META: Final = "listing"
+"""As it is stored since before it had its present name."""
+
+NOTICES = {OwnRecord.MISSING: Notice.NUMBER_MISSING, OwnRecord.TAKEN: Notice.NUMBER_TAKEN}
 
 
-def own_tag(db: Db, current: Current, own: Own) -> bytes | None:
+def own_tag(db: Db, current: Current, own: OwnIdentity) -> bytes | None:
     """Where the own record lies; None before the number was evaluated under this OPRF key."""
     key = _key(db, current, own)
     return None if key is None else key.tag
 
 
-def note(db: Db, current: Current, own: Own, find: Find) -> None:
+def note(db: Db, current: Current, own: OwnIdentity, find: Find) -> None:
     """Take down what the copy lists under the own number, and tell the user when it has changed for the worse.
 
     A number that was never listed is none that is missing: its owner may not want to be found.
@@ -52,29 +56,30 @@ def note(db: Db, current: Current, own: Own, find: Find) -> None:
     except GrueError:
         # A spoilt answer, or one that has not come: that says nothing of what is listed.
         return
-    before = get_meta(db, "listing", Listing)
-    if now is before or (before is None and now is Listing.MISSING):
+    before = get_meta(db, _META, OwnRecord)
+    if now is before or (before is None and now is OwnRecord.MISSING):
         return
-    put_meta(db, "listing", now)
+    put_meta(db, _META, now)
     if now in NOTICES:
         chats.notify(db, chats.bind(db, own.number, own.identity_public).id, [NOTICES[now]])
 
 
 def forget(db: Db) -> None:
-    drop_meta(db, "listing")
+    """Another account may have another record."""
+    drop_meta(db, _META)
 
 
-def _listed(record: bytes | None, key: RecordKey, own: Own) -> Listing:
+def _listed(record: bytes | None, key: RecordKey, own: OwnIdentity) -> OwnRecord:
     if record is None:
-        return Listing.MISSING
+        return OwnRecord.MISSING
     try:
         same = open_record(record, key).identity_public == own.identity_public
     except BadRecord:
         # With what does not open, a server hides a number as well as with nothing.
-        return Listing.MISSING
-    return Listing.LISTED if same else Listing.TAKEN
+        return OwnRecord.MISSING
+    return OwnRecord.LISTED if same else OwnRecord.TAKEN
 
 
-def _key(db: Db, current: Current, own: Own) -> RecordKey | None:
+def _key(db: Db, current: Current, own: OwnIdentity) -> RecordKey | None:
     output = output_of(db, current.manifest.contents.oprf_epoch, own.number)
     return None if output is None else derive(output)

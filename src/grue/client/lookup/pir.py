@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from grue._core import PirMaterial
-from grue.client.lookup.query_material import Stock
+from grue.client.lookup.query_material import QueryMaterial
 from grue.client.store.engine import Db, Store
 from grue.client.store.entries import get_meta
 from grue.errors import EpochEnded, NotAGrueServer, ServerBusy
@@ -35,10 +35,10 @@ Sleep = Callable[[float], Awaitable[None]]
 class Private:
     """Private queries of one client."""
 
-    def __init__(self, store: Store, stock: Stock, ask: Ask, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, store: Store, material: QueryMaterial, ask: Ask, sleep: Sleep = asyncio.sleep) -> None:
         """`ask` makes a request and pays for it."""
         self._store = store
-        self._stock = stock
+        self._material = material
         self._ask = ask
         self._sleep = sleep
         self._table: tuple[bytes, PrivateTable] | None = None
@@ -75,9 +75,9 @@ class Private:
             await self._store.note(_keep, known, outcomes)
 
     async def prepare(self, known: Known) -> None:
-        """Make the material that the stock lacks, once half of it is gone; some 40 ms each at a million records."""
-        missing = await self._store.read(self._stock.missing)
-        if 2 * missing <= await self._store.read(self._stock.count):
+        """Make what is missing of the query material, once half of it is gone; some 40 ms each at a million records."""
+        missing = await self._store.read(self._material.missing)
+        if 2 * missing <= await self._store.read(self._material.count):
             return
         table = await self._opened(known)
         for _ in range(missing):
@@ -87,7 +87,7 @@ class Private:
 
     async def _materials(self, table: PrivateTable, count: int) -> list[PirMaterial]:
         """Material for so many queries, which is in no store any more."""
-        stored = await self._store.transact(self._stock.take, count)
+        stored = await self._store.transact(self._material.take, count)
         return await asyncio.to_thread(_materials, table, stored, count)
 
     async def _opened(self, known: Known) -> PrivateTable:
@@ -99,7 +99,7 @@ class Private:
 
     def _put(self, db: Db, known: Known, material: bytes) -> None:
         if _is_held(db, known):
-            self._stock.put(db, material)
+            self._material.put(db, material)
 
 
 def _materials(table: PrivateTable, stored: list[bytes], count: int) -> list[PirMaterial]:
@@ -114,9 +114,9 @@ def _materials(table: PrivateTable, stored: list[bytes], count: int) -> list[Pir
 # --- in transactions ------------------------------------------------------------------------------
 
 
-def save(db: Db, stock: Stock, files: PrivateFiles | None) -> None:
+def save(db: Db, material: QueryMaterial, files: PrivateFiles | None) -> None:
     """Replace what is held for queries by another epoch's files, or by nothing. What was asked before goes."""
-    stock.drop(db)
+    material.drop(db)
     for table in ("private", "part", "retrieved"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of ours
     if files is not None:

@@ -1,9 +1,9 @@
 """Query material that is made ahead of time, so that a lookup need not wait for it; each is used once.
 
 Used twice it would tell the server how two columns differ. So it is deleted on disk before its query is sent; and a
-home that was restored from a backup must not find what it has used since. Every change of the stock is marked twice,
+home that was restored from a backup must not find what it has used since. Every change of it is marked twice,
 in the store and in a file in memory, so that whatever brings the home's disk back does not bring it too: if the marks
-differ, the stock is thrown away. Where no such file can be kept there is no stock: material is made when it is needed.
+differ, all of it is thrown away. Where no such file can be kept, none is kept: it is made when it is needed.
 """
 
 import os
@@ -18,10 +18,12 @@ import msgspec
 from grue.client.store.engine import Db
 from grue.client.store.entries import get_meta, put_meta
 
-STOCK: Final = 16
+KEPT_READY: Final = 16
 """Materials kept ready: 3.5 MB at a million records, 0.6 s of a core to make."""
 
 _META: Final = "stock"
+"""As it is stored since before it had its present name."""
+
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _MOUNTS: Final = Path("/proc/self/mounts")
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- a folder of our own in it, whose owner and mode are checked
@@ -74,8 +76,8 @@ def _own(folder: Path) -> Path | None:
     return folder if ours and not folder.is_symlink() else None
 
 
-class Stock:
-    """The stock of one home. Its methods run inside transactions that hold the write lock, but for `count`."""
+class QueryMaterial:
+    """What one home has made ahead. Its methods run inside transactions that hold the write lock, but for `count`."""
 
     def __init__(self, folder: Path | None) -> None:
         """`folder` is `runtime_folder()`."""
@@ -88,7 +90,7 @@ class Stock:
 
     def missing(self, db: Db) -> int:
         """How many are to be made; none where none can be kept."""
-        return 0 if self._folder is None else STOCK - self.count(db)
+        return 0 if self._folder is None else KEPT_READY - self.count(db)
 
     def put(self, db: Db, material: bytes) -> None:
         """Add one. Without a place for its mark nothing is kept."""
@@ -112,7 +114,7 @@ class Stock:
         db.execute("DELETE FROM material")
 
     def _is_ours(self, db: Db) -> bool:
-        """The stock is as this machine left it, since it was started."""
+        """The material is as this machine left it, since it was started."""
         mark = get_meta(db, _META, _Mark)
         if mark is None or self._folder is None:
             return False
@@ -122,7 +124,7 @@ class Stock:
             return False
 
     def _marked(self, db: Db) -> bool:
-        """Mark a change, in the file first: if only that one is written, the stock is lost and nothing else."""
+        """Mark a change, in the file first: if only that one is written, the material is lost and nothing else."""
         if self._folder is None:
             return False
         before = get_meta(db, _META, _Mark)

@@ -169,14 +169,14 @@ async def _batches(context: Context, current: Current) -> int:
     if current.tier != PRIVATE_TIER:
         return ROUND
     wanted = min(await context.store.read(_left, current.manifest.contents.oprf_epoch), ROUND * BATCH)
-    paid = (await context.purse.gather(Purpose.LOOKUP, 2 * wanted + RESERVE) - RESERVE) // 2
+    paid = (await context.tokens.gather(Purpose.LOOKUP, 2 * wanted + RESERVE) - RESERVE) // 2
     return ROUND if paid >= wanted else max(1, paid // BATCH)
 
 
 async def _evaluate(context: Context, current: Current, numbers: list[str]) -> dict[str, bytes]:
-    await context.purse.stock(Purpose.LOOKUP, padded(len(numbers)) + RESERVE)
+    await context.tokens.stock(Purpose.LOOKUP, padded(len(numbers)) + RESERVE)
     batch = Batch(current, numbers, context.random)
-    answer = await context.purse.ask(batch.request())
+    answer = await context.tokens.ask(batch.request())
     if not isinstance(answer, wire.Evaluated):
         raise NotAGrueServer
     return batch.evaluated(answer)
@@ -192,7 +192,7 @@ async def _retrieve(context: Context, current: Current, run: _Run, *, again: boo
     unasked = await context.store.read(_unasked, current, again)
     for at in range(0, len(unasked), wire.MAX_QUERIES):
         some = unasked[at : at + wire.MAX_QUERIES]
-        await context.purse.stock(Purpose.LOOKUP, len(some) + RESERVE)
+        await context.tokens.stock(Purpose.LOOKUP, len(some) + RESERVE)
         await context.directory.retrieve(current, [one.tag for one in some])
         await context.store.note(_asked, [one.number for one in some], int(context.clock()))
         run.took(len(some))

@@ -31,7 +31,7 @@ Signed = Callable[[wire.DrawTokens], Awaitable[wire.Drawn]]
 Keys = Callable[[bool], Awaitable[list[wire.TokenKey]]]
 
 
-class Purse:
+class Tokens:
     """Makes anonymous requests, and pays for those that have a price.
 
     signed  sends a request with the account's name
