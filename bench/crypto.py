@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from grue._core import MlsApplication, MlsSession
 from grue.protocol import wire
 from grue.protocol.conversation.contents import IntroWelcome, Text
-from grue.protocol.conversation.first_contact import found, invited, open_intro
+from grue.protocol.conversation.first_contact import invited, open_intro, start_conversation
 from tests.protocol.people import TOOLS, Device, Person
 
 MESSAGES: Final = 400
@@ -30,7 +30,7 @@ def _contact(alice: Person, bob: Person) -> tuple[float, bytes]:
     start = time.perf_counter()
     peer = bob.checked(claimed)
     session = _session(alice.device, b"s")
-    step = found(session, alice.device.me, peer, Text(os.urandom(16), "hello", 0), TOOLS, [own_other])
+    step = start_conversation(session, alice.device.me, peer, Text(os.urandom(16), "hello", 0), TOOLS, [own_other])
     alice.device.keep(session)
     blob = next(o.request.blob for o in step.outgoing if isinstance(o.request, wire.PostIntro))
     for device in (*bob.devices, alice.devices[1]):

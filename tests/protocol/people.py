@@ -28,10 +28,10 @@ from grue.protocol.conversation.first_contact import (
     Peer,
     accept,
     check_claimed,
-    found,
     invited,
     open_intro,
     slot_exchanged,
+    start_conversation,
 )
 from grue.protocol.conversation.follow import Follower, ask_resync
 
@@ -181,7 +181,7 @@ class Mailbox:
 def first_contact(alice: Device, bob: Person, text: str = "hello") -> tuple[list[Outgoing], bytes]:
     """Alice founds; returns what goes out, and the envelope for Bob's intro mailbox."""
     session = alice.session()
-    step = found(session, alice.me, bob.checked(), Text(os.urandom(16), text, 0), TOOLS)
+    step = start_conversation(session, alice.me, bob.checked(), Text(os.urandom(16), text, 0), TOOLS)
     alice.keep(session)
     outgoing = alice.apply(step)
     (blob,) = [o.request.blob for o in outgoing if isinstance(o.request, wire.PostIntro)]

@@ -13,7 +13,7 @@ from grue.protocol import wire
 from grue.protocol.conversation.contents import INTRO_PAYLOAD, IntroSms, IntroWelcome, Text
 from grue.protocol.conversation.conversation import ConversationEvent, ConversationState, Purpose, become
 from grue.protocol.conversation.devices import device_list_hash, sign_device_list, verify_device_list
-from grue.protocol.conversation.first_contact import check_claimed, found, invited, open_intro, settle
+from grue.protocol.conversation.first_contact import check_claimed, invited, open_intro, settle, start_conversation
 from grue.protocol.conversation.padding import pad, unpad
 from tests.protocol.people import TOOLS, Person, first_contact
 
@@ -69,9 +69,9 @@ def test_conversation_02_key_packages_must_be_one_for_each_listed_device() -> No
 def test_founding_creates_the_mailbox_before_it_introduces() -> None:
     alice, bob = Person(ALICE), Person(BOB)
     outgoing, blob = first_contact(alice.device, bob)
-    assert [o.purpose for o in outgoing] == [Purpose.FOUND, Purpose.INTRODUCE]
+    assert [o.purpose for o in outgoing] == [Purpose.START, Purpose.INTRODUCE]
     assert len(blob) in wire.ENVELOPE_BUCKETS
-    assert alice.device.conversation.state is ConversationState.FOUNDED
+    assert alice.device.conversation.state is ConversationState.STARTED
 
 
 def test_the_text_arrives_with_the_invitation_and_nothing_goes_out() -> None:
@@ -87,7 +87,7 @@ def test_both_devices_of_both_accounts_can_join() -> None:
     alice, bob = Person(ALICE, devices=2), Person(BOB, devices=2)
     session = alice.device.session()
     text = Text(os.urandom(16), "hello", 0)
-    step = found(session, alice.device.me, bob.checked(), text, TOOLS, [alice.devices[1].package()])
+    step = start_conversation(session, alice.device.me, bob.checked(), text, TOOLS, [alice.devices[1].package()])
     alice.device.keep(session)
     blobs = {o.request.mailbox: o.request.blob for o in step.outgoing if isinstance(o.request, wire.PostIntro)}
     assert set(blobs) == {bob.intro, alice.intro}
@@ -108,7 +108,7 @@ def test_conversation_03_a_group_of_more_than_two_accounts_is_no_conversation() 
     alice, bob, carol = Person(ALICE), Person(BOB), Person(CAROL)
     session = alice.device.session()
     text = Text(os.urandom(16), "hello", 0)
-    step = found(session, alice.device.me, bob.checked(), text, TOOLS, [carol.device.package()])
+    step = start_conversation(session, alice.device.me, bob.checked(), text, TOOLS, [carol.device.package()])
     blob = next(o.request.blob for o in step.outgoing if isinstance(o.request, wire.PostIntro))
     with pytest.raises(BadKeyPackage):
         bob.device.invited(blob)
@@ -121,7 +121,7 @@ def test_conversation_04_a_leaf_that_is_not_on_its_accounts_list_is_refused() ->
     # Alice's list no longer has her second device, whose certificate is still good.
     alice.relist([alice.device.public], version=2)
     text = Text(os.urandom(16), "hello", 0)
-    step = found(session, alice.device.me, bob.checked(), text, TOOLS, [other])
+    step = start_conversation(session, alice.device.me, bob.checked(), text, TOOLS, [other])
     blob = next(o.request.blob for o in step.outgoing if isinstance(o.request, wire.PostIntro))
     with pytest.raises(BadKeyPackage):
         bob.device.invited(blob)
@@ -156,7 +156,7 @@ def test_an_invitation_that_replaces_a_conversation_supersedes_it() -> None:
     old = bob.device.conversation
     session = alice.device.session()
     text = Text(os.urandom(16), "again", 0)
-    step = found(session, alice.device.me, bob.checked(), text, TOOLS, replaces=old.id)
+    step = start_conversation(session, alice.device.me, bob.checked(), text, TOOLS, replaces=old.id)
     blob = next(o.request.blob for o in step.outgoing if isinstance(o.request, wire.PostIntro))
     result = bob.device.invited(blob, [old])
     new, left = settle(result, [old], TOOLS)

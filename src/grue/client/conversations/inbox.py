@@ -134,8 +134,8 @@ class Inbox:
             try:
                 fetched = await self._fetch(conversation.log.mailbox, conversation.read_key, conversation.log.cursor)
             except (NoSuchMailbox, NotPermitted):
-                # One that we have founded may not be there yet; any other is gone for us.
-                if conversation.state is not ConversationState.FOUNDED:
+                # One that we have started may not be there yet; any other is gone for us.
+                if conversation.state is not ConversationState.STARTED:
                     await self._context.store.transact(self.give_up, conversation.id)
                 return
             after = await self.conversation(conversation.log.mailbox, fetched.incarnation, fetched.envelopes)

@@ -60,7 +60,7 @@ from grue.protocol.conversation.conversation import (
 )
 from grue.protocol.conversation.delivery import MessageEvent, MessageState
 from grue.protocol.conversation.fallback import Route, decide
-from grue.protocol.conversation.first_contact import Peer, accept_all, check_claimed, found
+from grue.protocol.conversation.first_contact import Peer, accept_all, check_claimed, start_conversation
 from grue.protocol.directory.lookup import Found
 from grue.protocol.directory.record import Record
 from grue.protocol.numbers import parse, region_of
@@ -230,7 +230,7 @@ class Messenger:
         except (Refused, VerificationFailed):
             await self._context.store.transact(_give_up, message)
             raise
-        await self._context.store.transact(self._found, message, chat, peer)
+        await self._context.store.transact(self._start_conversation, message, chat, peer)
 
     # --- encrypted --------------------------------------------------------------------------------
 
@@ -283,7 +283,7 @@ class Messenger:
             raise looked_up.error
         return looked_up
 
-    def _found(self, db: Db, message: bytes, chat: int, peer: Peer) -> None:
+    def _start_conversation(self, db: Db, message: bytes, chat: int, peer: Peer) -> None:
         if self._say(db, message, chat):
             # Their invitation, or an earlier intent, has made the conversation meanwhile.
             return
@@ -294,7 +294,8 @@ class Messenger:
         newest = max(given_up, key=lambda c: c.since, default=None)
         session = MlsSession(mls_entries(db, b"s"))
         replaces = newest.id if newest else b""
-        step = found(session, self._context.account.me, peer, text, self._context.tools, replaces=replaces)
+        me, tools = self._context.account.me, self._context.tools
+        step = start_conversation(session, me, peer, text, tools, replaces=replaces)
         for conversation in given_up:
             if ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
                 tables.save_conversation(db, supersede(conversation, self._context.tools), chat)

@@ -106,11 +106,11 @@ class Outbox:
             self._introduced(db, queued.conversation)
         elif isinstance(answer, wire.Reading):
             self._reading(db, queued.conversation, answer.cursor)
-        self.opened |= queued.purpose in (Purpose.FOUND, Purpose.EXCHANGE)
+        self.opened |= queued.purpose in (Purpose.START, Purpose.EXCHANGE)
 
     def _introduced(self, db: Db, conversation_id: bytes) -> None:
         found = tables.conversation_by_id(db, conversation_id)
-        if found is not None and found[0].state is ConversationState.FOUNDED:
+        if found is not None and found[0].state is ConversationState.STARTED:
             tables.save_conversation(db, become_if(found[0], ConversationEvent.POSTED), found[1])
 
     def _reading(self, db: Db, conversation_id: bytes, cursor: int) -> None:

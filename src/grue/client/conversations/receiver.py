@@ -255,7 +255,7 @@ class Receiver:
 
 def _is_being_made(db: Db, mailbox: bytes) -> bool:
     found = tables.conversation_by_mailbox(db, mailbox)
-    return found is not None and found[0].state is ConversationState.FOUNDED
+    return found is not None and found[0].state is ConversationState.STARTED
 
 
 class Pushes:

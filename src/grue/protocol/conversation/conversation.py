@@ -33,7 +33,7 @@ SUPERSEDED_FOR_MS: Final = 30 * 24 * 3600 * 1000
 
 
 class ConversationState(StrEnum):
-    FOUNDED = "founded"
+    STARTED = "founded"
     """Ours, and not with the other side yet."""
     REQUESTED = "requested"
     """Theirs, and not accepted yet: nothing is read, acknowledged or sent."""
@@ -61,7 +61,7 @@ class ConversationEvent(StrEnum):
 
 
 TABLE: Final[Table[ConversationState, ConversationEvent]] = {
-    ConversationState.FOUNDED: {
+    ConversationState.STARTED: {
         ConversationEvent.POSTED: ConversationState.ACTIVE,
         ConversationEvent.LOST_TRACK: ConversationState.LOST,
         ConversationEvent.WENT_BACK: ConversationState.RESTORED,
@@ -97,10 +97,10 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
     ConversationState.GONE: {},
 }
 
-SENDING: Final = frozenset({ConversationState.FOUNDED, ConversationState.ACTIVE})
+SENDING: Final = frozenset({ConversationState.STARTED, ConversationState.ACTIVE})
 READING: Final = SENDING | {ConversationState.SUPERSEDED, ConversationState.FORKED, ConversationState.RESTORED}
 
-# In one of these the next message founds a conversation that replaces it.
+# In one of these the next message starts a conversation that replaces it.
 GIVEN_UP: Final = frozenset({ConversationState.LOST, ConversationState.RESTORED, ConversationState.FORKED})
 
 
@@ -152,7 +152,7 @@ class Conversation(Struct, array_like=True, frozen=True):
 class Purpose(StrEnum):
     """What an outgoing request is for: decides what its acknowledgement means."""
 
-    FOUND = "found"
+    START = "found"
     INTRODUCE = "introduce"
     SAY = "say"
     COMMIT = "commit"
@@ -307,7 +307,7 @@ def hashed(secret: bytes) -> bytes:
 def say(session: MlsSession, conversation: Conversation, text: Text, tools: Tools) -> Step:
     """Send one text; how far we have read is added. Raises TooLarge, or NotPermitted in a state that does not send.
 
-    CONVERSATION-09 only a founded or active conversation sends.
+    CONVERSATION-09 only a started or active conversation sends.
     """
     if conversation.state not in SENDING:
         raise NotPermitted(f"(this conversation is {conversation.state.value})")

@@ -1,6 +1,6 @@
-"""First contact: a client founds a conversation, is invited to one and accepts it, or is added again after a resync.
+"""First contact: a client starts a conversation, is invited to one and accepts it, or is added again after a resync.
 
-Founding makes a group of all devices of two accounts, its mailbox, and one Welcome with an invitation in it that
+Starting one makes a group of all devices of two accounts, its mailbox, and one Welcome with an invitation in it that
 goes to the other's intro mailbox. The invited side touches nothing until it accepts.
 """
 
@@ -110,7 +110,7 @@ def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes, kn
     return Peer(devices, list(packages.values()))
 
 
-def found(
+def start_conversation(
     session: MlsSession,
     me: Me,
     peer: Peer,
@@ -131,7 +131,7 @@ def found(
     session.accepted(group)
     if commit.welcome is None:
         raise BadKeyPackage("(nobody to invite)")
-    conversation = _founded(session, group, peer.devices.identity_public, tools)
+    conversation = _started(session, group, peer.devices.identity_public, tools)
     slots = _slots(session, group, tools)
     invitation = _invitation(conversation, me, slots, text, replaces)
     blob = _intro_blob(session, group, commit.welcome, invitation)
@@ -142,7 +142,7 @@ def found(
         [hashed(slot.secret) for slot in slots],
     )
     introduced = [peer.devices.intro_mailbox, *([me.intro_mailbox] if own_packages else [])]
-    return Step(conversation, [Outgoing(Purpose.FOUND, create), *_introduce(introduced, blob, text.id, tools)])
+    return Step(conversation, [Outgoing(Purpose.START, create), *_introduce(introduced, blob, text.id, tools)])
 
 
 def invited(
@@ -183,7 +183,7 @@ def invited(
 def settle(result: Invited, same: Sequence[Conversation], tools: Tools) -> tuple[Step, list[Conversation]]:
     """What an invitation means beside the conversations that we have with the same account, which may change too.
 
-    With one that we founded or accepted there is nothing to ask: the new one is accepted. CONVERSATION-08 of two groups
+    With one that we started or accepted there is nothing to ask: the new one is accepted. CONVERSATION-08 of two groups
     in which neither side has heard the other, both keep the one with the lower id; otherwise the newest is used.
     """
     step = result.step
@@ -253,11 +253,11 @@ def _check_package(package: bytes, identity_public: bytes, device_public: bytes)
         raise BadKeyPackage
 
 
-def _founded(session: MlsSession, group: bytes, peer: bytes, tools: Tools) -> Conversation:
+def _started(session: MlsSession, group: bytes, peer: bytes, tools: Tools) -> Conversation:
     address = session.exporter(group, ADDRESS_LABEL, b"", 64)
     return Conversation(
         id=group,
-        state=ConversationState.FOUNDED,
+        state=ConversationState.STARTED,
         peer=peer,
         write_key=address[32:],
         read_key=tools.random(32),
@@ -323,7 +323,7 @@ def _join(session: MlsSession, payload: IntroWelcome) -> tuple[Invitation, int, 
 
 
 def _at_once(other: Conversation, result: Invited) -> bool:
-    """Both sides have founded, and this one was not founded because the sender had lost the other one."""
+    """Both sides have started one, and this one was not started because the sender had lost the other one."""
     return other.state in SENDING and not other.heard and other.id != result.replaces
 
 

@@ -293,7 +293,7 @@ def ask_due(conversation: Conversation, now_ms: int) -> bool:
 
 
 def give_up_mailbox(conversation: Conversation) -> Conversation:
-    """The mailbox is gone, or does not know us: the next message founds another conversation."""
+    """The mailbox is gone, or does not know us: the next message starts another conversation."""
     return replace(become_if(conversation, ConversationEvent.LOST_TRACK), lost_commit=b"")
 
 
