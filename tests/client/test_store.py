@@ -5,15 +5,19 @@ import os
 import shutil
 import sqlite3
 import subprocess
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
 import apsw
+import msgspec
 import pytest
 
 from grue.client import chats
 from grue.client.conversations import tables
+from grue.client.conversations.tables import Kind, queued
 from grue.client.store import engine as stores_of_clients
+from grue.client.store import schema
 from grue.client.store.engine import Db, Store
 from grue.client.store.entries import get_meta, put_meta
 from grue.client.store.home import unlock
@@ -27,6 +31,8 @@ from grue.errors import (
     NoPassphrase,
     WrongPassphrase,
 )
+from grue.protocol import wire
+from grue.protocol.conversation.conversation import Purpose
 from grue.protocol.conversation.fallback import Route
 
 KEY = bytes(range(32))
@@ -152,39 +158,71 @@ async def test_a_newer_schema_is_foreign(tmp_path: Path) -> None:
         await Store.open(path, KEY)
 
 
-SINCE_7 = ["asked"]
-SINCE_6 = ["gossip", "ended", *SINCE_7]
-SINCE_5 = ["private", "part", "retrieved", "material", *SINCE_6]
-
-
-@pytest.mark.parametrize(
-    ("version", "lacks"),
-    [
-        (1, ["token", "attachment", "contact", *SINCE_5]),
-        (2, ["attachment", "contact", *SINCE_5]),
-        (3, ["contact", *SINCE_5]),
-        (4, SINCE_5),
-        (5, SINCE_6),
-        (6, SINCE_7),
-    ],
-)
-async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(
-    tmp_path: Path, version: int, lacks: list[str]
-) -> None:
-    path = tmp_path / "grue.db"
-    await stored(path, "kept")
+def home_of_version(path: Path, version: int) -> apsw.Connection:
+    """A home as a former version left it, still open."""
     connection = apsw.Connection(str(path))
     connection.pragma("key", f"raw:{KEY.hex()}")
-    for table in lacks:
-        connection.execute(f"DROP TABLE {table}")
+    connection.execute(schema.VERSION_1)
+    for part in chain.from_iterable(schema.STEPS[: version - 1]):
+        if isinstance(part, str):
+            connection.execute(part)
+    connection.pragma("application_id", schema.APPLICATION_ID)
     connection.pragma("user_version", version)
-    connection.close()
+    connection.execute("INSERT INTO meta VALUES ('test', ?)", (msgspec.msgpack.encode("kept"),))
+    return connection
+
+
+def tables_of(db: Db) -> list[object]:
+    return [row[0] for row in db.rows("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")]
+
+
+@pytest.mark.parametrize("version", range(1, schema.SCHEMA_VERSION))
+async def test_a_home_of_an_earlier_version_is_given_what_it_lacks(tmp_path: Path, version: int) -> None:
+    home_of_version(tmp_path / "grue.db", version).close()
+    fresh = await Store.open(tmp_path / "fresh.db", KEY)
     for _ in range(2):
-        store = await Store.open(path, KEY)
-        assert await store.read(lambda db: db.rows("SELECT * FROM token, attachment, contact")) == []
-        assert await store.read(lambda db: db.rows("SELECT * FROM private, part, retrieved, material")) == []
-        assert await store.read(lambda db: db.rows("SELECT * FROM gossip, ended, asked")) == []
+        store = await Store.open(tmp_path / "grue.db", KEY)
+        assert await store.read(tables_of) == await fresh.read(tables_of)
+        assert await store.read(get) == "kept"
         await store.close()
+    await fresh.close()
+
+
+async def test_what_waits_in_the_outbox_of_an_earlier_version_is_given_its_kind(tmp_path: Path) -> None:
+    post = wire.Post(bytes(32), bytes(32), bytes(16), bytes(1024))
+    requests = {
+        wire.encode(post): Kind.POST,
+        wire.encode(msgspec.structs.replace(post, slots=[bytes(32)])): Kind.READMISSION,
+        wire.encode(wire.PostIntro(bytes(32), bytes(16), bytes(1024))): Kind.OTHER,
+        wire.encode(wire.RemoveReader(bytes(32), bytes(32))): Kind.OTHER,
+        b"what nobody wrote": Kind.OTHER,
+    }
+    old = home_of_version(tmp_path / "grue.db", 7)
+    for request in requests:
+        sql = "INSERT INTO outbox (conversation, purpose, request, envelope, message) VALUES ('', 'commit', ?, '', '')"
+        old.execute(sql.replace("''", "x''"), (request,))
+    old.close()
+    store = await Store.open(tmp_path / "grue.db", KEY)
+    waiting = await store.read(queued)
+    assert {one.request: one.kind for one in waiting} == requests
+    assert [one.purpose for one in waiting] == [Purpose.COMMIT] * len(requests)
+    await store.close()
+
+
+async def test_a_step_that_fails_leaves_a_home_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home_of_version(tmp_path / "grue.db", 6).close()
+
+    def fail(_connection: apsw.Connection) -> None:
+        raise LookupError
+
+    steps = schema.STEPS
+    monkeypatch.setattr(schema, "STEPS", (*steps[:-1], (*steps[-1], fail)))
+    with pytest.raises(LookupError):
+        await Store.open(tmp_path / "grue.db", KEY)
+    monkeypatch.setattr(schema, "STEPS", steps)
+    store = await Store.open(tmp_path / "grue.db", KEY)
+    assert await store.read(get) == "kept"
+    await store.close()
 
 
 @pytest.mark.parametrize("at", [0, 20, 100, 5000])

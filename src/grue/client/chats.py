@@ -19,7 +19,8 @@ class Chat:
     number: str
     claimed: str
     identity: bytes
-    list_number: int
+    list_version: int
+    """Of the newest device list that was seen of this account."""
     encrypted: bool
 
     @property
@@ -79,7 +80,7 @@ def bind(db: Db, number: str, identity: bytes) -> Chat:
         db.execute("UPDATE chat SET number = NULL, claimed = ? WHERE id = ?", number, by_number.id)
         by_number = None
     if by_number and by_identity and by_number.id != by_identity.id:
-        newest = max(by_number.list_number, by_identity.list_number)
+        newest = max(by_number.list_version, by_identity.list_version)
         db.execute("UPDATE chat SET list_number = ? WHERE id = ?", newest, by_number.id)
         db.execute("UPDATE intent SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
         db.execute("UPDATE notice SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
@@ -93,12 +94,12 @@ def bind(db: Db, number: str, identity: bytes) -> Chat:
     return cast("Chat", by_id(db, chat.id))
 
 
-def mark_encrypted(db: Db, chat: int, list_number: int = 0, *, by_us: bool = False) -> None:
+def mark_encrypted(db: Db, chat: int, list_version: int = 0, *, by_us: bool = False) -> None:
     """This chat is encrypted, and its number never turns green by itself; a claimed one only once we have written.
 
     by_us  whether it was we who wrote or accepted: a stranger's claim must not keep SMS from the number's owner
     """
-    db.execute("UPDATE chat SET encrypted = 1, list_number = max(list_number, ?) WHERE id = ?", list_number, chat)
+    db.execute("UPDATE chat SET encrypted = 1, list_number = max(list_number, ?) WHERE id = ?", list_version, chat)
     found = by_id(db, chat)
     number = found and (found.number or (found.claimed if by_us else ""))
     if number:
@@ -109,10 +110,10 @@ def encrypted_before(db: Db, number: str) -> bool:
     return db.row("SELECT 1 FROM encrypted_number WHERE number = ?", number) is not None
 
 
-def list_number_of(db: Db, identity: bytes) -> int:
-    """The number of the newest device list seen of an account; 0 when none was."""
+def list_version_of(db: Db, identity: bytes) -> int:
+    """The version of the newest device list seen of an account; 0 when none was."""
     chat = of_identity(db, identity)
-    return chat.list_number if chat is not None else 0
+    return chat.list_version if chat is not None else 0
 
 
 def notify(db: Db, chat: int, notices: Iterable[Notice]) -> None:

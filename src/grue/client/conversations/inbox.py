@@ -251,7 +251,7 @@ class Inbox:
             self._context.account.me,
             payload,
             lambda _group: before[0] if before else None,
-            lambda identity: chats.list_number_of(db, identity),
+            lambda identity: chats.list_version_of(db, identity),
             self._context.tools,
         )
         return session, result

@@ -275,7 +275,7 @@ class Messenger:
         claimed = await self._context.tokens.ask(wire.Claim(record.intro_mailbox))
         if not isinstance(claimed, wire.Claimed):
             raise NotAGrueServer
-        return check_claimed(claimed, record.identity_public, record.device_list_hash, contact.list_number)
+        return check_claimed(claimed, record.identity_public, record.device_list_hash, contact.list_version)
 
     async def _look_up(self, number: str) -> LookedUp:
         (looked_up,) = await self._context.directory.lookup([number])

@@ -7,12 +7,12 @@ full disk there or a proxy's page of HTML, leaves it queued.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from grue._core import MlsSession
 from grue.client.context import Context
 from grue.client.conversations import steps, tables
-from grue.client.conversations.tables import Queued
+from grue.client.conversations.tables import Kind, Queued
 from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
 from grue.errors import (
@@ -75,17 +75,17 @@ class Outbox:
 
     async def _ask(self, queued: Queued, pays: bool) -> Outcome:
         """`pays` for a place in what a mailbox keeps of itself, if there is no other."""
-        request = wire.ANONYMOUS_REQUEST.decode(queued.request)
+        request, is_post = wire.ANONYMOUS_REQUEST.decode(queued.request), queued.kind is not Kind.OTHER
         try:
             try:
                 return await self._context.tokens.ask(request)
             except TokenNeeded:
-                if not isinstance(request, wire.Post):
+                if not is_post:
                     raise
-                return await self._context.tokens.pay(request) if pays else MailboxFull()
+                return await self._context.tokens.pay(cast("wire.Post", request)) if pays else MailboxFull()
         except LimitReached as error:
             # Of posts that wait for room, nothing that holds up other lanes.
-            return MailboxFull() if isinstance(request, wire.Post) else error
+            return MailboxFull() if is_post else error
         except GrueError as error:
             return error
 
@@ -145,10 +145,7 @@ def _must_fit(queued: Queued) -> bool:
     What waits before it goes first, and so is paid for too. Texts alone wait until the other side has read: they would
     only fill up what is kept for this, and use up what first contacts cost.
     """
-    if queued.purpose is Purpose.COMMIT:
-        request = wire.ANONYMOUS_REQUEST.decode(queued.request)
-        return isinstance(request, wire.Post) and bool(request.slots)
-    return queued.purpose is Purpose.RESYNC
+    return queued.kind is Kind.READMISSION or queued.purpose is Purpose.RESYNC
 
 
 def _settles(outcome: GrueError) -> bool:

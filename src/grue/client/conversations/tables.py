@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, cast
 
 import msgspec
@@ -46,6 +47,16 @@ class StoredMessage:
     state: MessageState
 
 
+class Kind(StrEnum):
+    """What a queued request is, as far as the outbox treats one unlike another."""
+
+    POST = "post"
+    """Into a conversation's mailbox."""
+    READMISSION = "readmission"
+    """A post that reserves slots, for a device that is added anew."""
+    OTHER = "other"
+
+
 @dataclass(frozen=True)
 class Queued:
     """One request of the outbox, in final bytes."""
@@ -53,6 +64,7 @@ class Queued:
     n: int
     conversation: bytes
     purpose: Purpose
+    kind: Kind
     request: bytes
     envelope: bytes
     message: bytes
@@ -109,29 +121,36 @@ def _conversation(row: Row | None) -> tuple[Conversation, int] | None:
 
 def enqueue(db: Db, conversation: bytes, outgoing: Outgoing, now_ms: int) -> None:
     """Store final bytes. Own envelope ids are remembered, to know the own echo in the log."""
-    request = wire.encode(outgoing.request)
+    kind, request = _kind(outgoing.request), wire.encode(outgoing.request)
     db.execute(
-        "INSERT INTO outbox (conversation, purpose, request, envelope, message) VALUES (?, ?, ?, ?, ?)",
-        *(conversation, outgoing.purpose.value, request, outgoing.envelope, outgoing.message),
+        "INSERT INTO outbox (conversation, purpose, kind, request, envelope, message) VALUES (?, ?, ?, ?, ?, ?)",
+        *(conversation, outgoing.purpose.value, kind.value, request, outgoing.envelope, outgoing.message),
     )
     if outgoing.envelope:
         values = (outgoing.envelope, outgoing.purpose.value, outgoing.digest, now_ms // DAY_MS)
         db.execute("INSERT OR IGNORE INTO posted VALUES (?, ?, ?, ?)", *values)
 
 
+def _kind(request: wire.AnonymousRequest) -> Kind:
+    if not isinstance(request, wire.Post):
+        return Kind.OTHER
+    return Kind.READMISSION if request.slots else Kind.POST
+
+
 def queued(db: Db) -> list[Queued]:
     """What waits to be sent, oldest first."""
-    rows = db.rows("SELECT n, conversation, purpose, request, envelope, message FROM outbox ORDER BY n")
+    rows = db.rows("SELECT n, conversation, purpose, kind, request, envelope, message FROM outbox ORDER BY n")
     return [
         Queued(
             as_int(n),
             as_bytes(conversation),
             Purpose(as_str(purpose)),
+            Kind(as_str(kind)),
             as_bytes(request),
             as_bytes(envelope),
             as_bytes(message),
         )
-        for n, conversation, purpose, request, envelope, message in rows
+        for n, conversation, purpose, kind, request, envelope, message in rows
     ]
 
 

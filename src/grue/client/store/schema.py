@@ -1,10 +1,14 @@
 """The tables of a client's database, and the steps from each former version to the next."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
 from typing import Final
 
 import apsw
 
-from grue.errors import ForeignDatabase
+from grue.errors import BadRequest, ForeignDatabase
+from grue.protocol import wire
 
 APPLICATION_ID: Final = 0x67727565
 """`grue` in ASCII, in the database's header."""
@@ -221,8 +225,34 @@ CREATE TABLE asked (
 """
 """What a home of version 6 lacks."""
 
-STEPS: Final = (SINCE_2, SINCE_3, SINCE_4, SINCE_5, SINCE_6, SINCE_7)
-"""Step n leads from version n + 1 to the next. A step that a release had is never changed."""
+SINCE_8: Final = """
+-- post, readmission (a post that reserves slots), or other: what the outbox has to know of a request.
+ALTER TABLE outbox ADD COLUMN kind TEXT NOT NULL DEFAULT 'other';
+"""
+"""What a home of version 7 lacks; `_name_kinds` fills it in."""
+
+
+def _name_kinds(connection: apsw.Connection) -> None:
+    """Give what waits in the outbox its kind. What cannot be read is refused when it is sent, as before."""
+    for n, request in connection.execute("SELECT n, request FROM outbox").fetchall():
+        assert isinstance(request, bytes)
+        with suppress(BadRequest):
+            post = wire.ANONYMOUS_REQUEST.decode(request)
+            if isinstance(post, wire.Post):
+                kind = "readmission" if post.slots else "post"
+                connection.execute("UPDATE outbox SET kind = ? WHERE n = ?", (kind, n))
+
+
+STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
+    (SINCE_2,),
+    (SINCE_3,),
+    (SINCE_4,),
+    (SINCE_5,),
+    (SINCE_6,),
+    (SINCE_7,),
+    (SINCE_8, _name_kinds),
+)
+"""Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 
 SCHEMA_VERSION: Final = 1 + len(STEPS)
 
@@ -238,6 +268,9 @@ def bring_up_to_date(connection: apsw.Connection) -> None:
         connection.execute(VERSION_1)
         connection.pragma("application_id", APPLICATION_ID)
         version = 1
-    for step in STEPS[version - 1 :]:
-        connection.execute(step)
+    for part in chain.from_iterable(STEPS[version - 1 :]):
+        if isinstance(part, str):
+            connection.execute(part)
+        else:
+            part(connection)
     connection.pragma("user_version", SCHEMA_VERSION)
