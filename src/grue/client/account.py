@@ -1,4 +1,4 @@
-"""The own account: made by an SMS code, kept reachable by key packages, and vouched for by a self-lookup."""
+"""An SMS code makes the own account, key packages keep it reachable, and a self-lookup vouches for it."""
 
 import os
 from contextlib import suppress

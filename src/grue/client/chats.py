@@ -1,4 +1,4 @@
-"""Chats: one for each person or number that a user writes with, and the notices that are shown in them."""
+"""A chat is one person or number as the user sees them. Every room above needs chats, and the notices in them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

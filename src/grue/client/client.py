@@ -1,4 +1,4 @@
-"""The library's face: open a home, look numbers up, send, receive.
+"""`Client` is the library's face: it opens a home, looks numbers up, sends, and receives.
 
 async with grue.open() as me:
     async for message in me.receive():

@@ -1,4 +1,4 @@
-"""What the parts of one running client share: its store, its transport, its account, and the clock."""
+"""The parts of one running client share a context: its store, transport, directory, account and clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""How a client is doing, for who looks for a fault: what waits, and what its server and its directory say.
+"""`doctor` asks these functions how a client is doing: what waits here, and what its server and directory say.
 
-Each function answers one question, and raises what is wrong. None changes anything that a later step relies on.
+Each answers one question, and raises what is wrong. None changes anything that a later step relies on.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Requests with the account's name: this device signs each over a challenge of the server."""
+"""This device signs each request of its account over a challenge of the server."""
 
 from typing import TypeVar
 

@@ -1,4 +1,4 @@
-"""Attachments: up in parts that are paid one by one, down into a file, both with one part in memory at a time.
+"""Attachments go up and come down in parts, each upload part paid by itself, with one part in memory at a time.
 
 An upload that was broken off goes on with the part that it was at. What is kept for that is 100 bytes in the store, and
 the digest of that part: a part is sealed again after a crash, and goes out again only when the same bytes came of it.
@@ -68,7 +68,7 @@ async def put(context: Context, source: Path | bytes) -> Attachment:
         for n in range(upload.part, sealing.parts):
             await _put_part(context, upload, sealing, file, n)
         same = _state(file) == (upload.length, upload.modified)
-    await context.store.transact(_drop, upload.name)
+    await context.store.transact(drop_meta, upload.name)
     if not same:
         raise UsageError(CHANGED)
     return Attachment(upload.key, upload.length, "" if isinstance(source, bytes) else _called(source))
@@ -104,7 +104,8 @@ async def get(context: Context, attachment: Attachment, into: Path) -> None:
     partial = into.with_name(f".{place[:32]}.part")
     with _writing(partial, into) as file:
         try:
-            for n in range(_there(file) // PART_ROOM, sealing.parts):
+            # All bytes that are there were verified by an earlier try.
+            for n in range(file.seek(0, os.SEEK_END) // PART_ROOM, sealing.parts):
                 await _get_part(context, sealing, file, n)
         except (VerificationFailed, NoSuchBlob):
             partial.unlink(missing_ok=True)
@@ -185,11 +186,6 @@ def _check_free(into: Path) -> None:
         raise UsageError("There is a file of that name already.")
 
 
-def _there(file: BinaryIO) -> int:
-    """Bytes that an earlier try has verified and written."""
-    return file.seek(0, os.SEEK_END)
-
-
 def _written(file: BinaryIO, n: int, contents: bytes) -> None:
     """On disk, since a later try goes by the file's length: after a power cut that may be ahead of what was written."""
     with _disk():
@@ -243,7 +239,3 @@ def _under_way(db: Db, upload: Upload, n: int, digest: bytes) -> bool:
         return False
     put_meta(db, upload.name, msgspec.structs.replace(known, part=n, digest=digest))
     return True
-
-
-def _drop(db: Db, name: str) -> None:
-    drop_meta(db, name)

@@ -1,4 +1,4 @@
-"""What arrives: envelopes of the intro mailbox and of conversations, each batch in one transaction, then acknowledged.
+"""The inbox stores each batch that arrives in one transaction, and only then acknowledges it.
 
 Whatever the bytes are, they are read once: junk is counted and passed over, so that it can hold nothing up.
 """
@@ -132,28 +132,21 @@ class Inbox:
     async def _catch_up(self, conversation: Conversation) -> None:
         while conversation.log.state is ReaderState.READING and conversation.state in READING:
             try:
-                fetched = await self._fetch(conversation.log.mailbox, conversation.read_key, conversation.log.cursor)
+                mailbox, read_key = conversation.log.mailbox, conversation.read_key
+                request = wire.Fetch(mailbox, read_key, conversation.log.cursor)
+                fetched = _fetched(await self._context.tokens.ask(request))
             except (NoSuchMailbox, NotPermitted):
                 # One that we have started may not be there yet; any other is gone for us.
                 if conversation.state is not ConversationState.STARTED:
                     await self._context.store.transact(self.give_up, conversation.id)
                 return
-            after = await self.conversation(conversation.log.mailbox, fetched.incarnation, fetched.envelopes)
+            after = await self.conversation(mailbox, fetched.incarnation, fetched.envelopes)
             before = conversation.log
             still = after and (after.log.cursor, after.log.incarnation) == (before.cursor, before.incarnation)
             if after is None or still or after.log.cursor >= fetched.head:
                 self.fresh(before.mailbox)
                 return
             conversation = after
-
-    async def _fetch(self, mailbox: bytes, read_key: bytes, after: int) -> wire.Fetched:
-        return _fetched(await self._context.tokens.ask(wire.Fetch(mailbox, read_key, after)))
-
-    async def _ack(self, mailbox: bytes, read_key: bytes, seq: int) -> None:
-        # Only the server's store depends on it, so its refusal must not stop what is read here.
-        if seq:
-            with suppress(Refused):
-                await self._context.tokens.ask(wire.Ack(mailbox, read_key, seq))
 
     # --- the intro mailbox ------------------------------------------------------------------------
 
@@ -261,8 +254,9 @@ class Inbox:
         chat = self._chat(db, current, result)
         same = tables.conversations_of(db, chat.id)
         step, left = settle(result, same, self._context.tools)
-        if step.conversation.state is ConversationState.REQUESTED:
-            _check_room(db)
+        requested = step.conversation.state is ConversationState.REQUESTED
+        if requested and tables.count_conversations(db, ConversationState.REQUESTED) >= MAX_REQUESTS:
+            raise Refused("(too many requests wait)")
         chats.mark_encrypted(db, chat.id, result.device_list.version)
         for old in left:
             tables.save_conversation(db, old, chat.id)
@@ -313,8 +307,10 @@ class Inbox:
         When the mailbox begins anew, what was fetched by the old cursor is dropped, and the cursor is 0.
         """
         after = await self._context.store.transact(self._follow, mailbox, incarnation, deliveries)
-        if after is not None and deliveries and acknowledge:
-            await self._ack(mailbox, after.read_key, after.log.cursor)
+        if after is not None and deliveries and acknowledge and after.log.cursor:
+            # Only the server's store depends on it, so its refusal must not stop what is read here.
+            with suppress(Refused):
+                await self._context.tokens.ask(wire.Ack(mailbox, after.read_key, after.log.cursor))
         return after
 
     def _follow(
@@ -381,8 +377,3 @@ def _fetched(answer: wire.AnonymousAnswer) -> wire.Fetched:
     if not isinstance(answer, wire.Fetched):
         raise NotAGrueServer
     return answer
-
-
-def _check_room(db: Db) -> None:
-    if tables.count_conversations(db, ConversationState.REQUESTED) >= MAX_REQUESTS:
-        raise Refused("(too many requests wait)")

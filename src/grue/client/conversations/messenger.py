@@ -1,4 +1,4 @@
-"""Sending: which way a message goes, and what has to be stored before anything leaves.
+"""The messenger decides which way a message goes, and stores all that is needed before anything leaves.
 
 An encrypted message is first an *intent*: its text, stored. It is encrypted when the conversation's log has been read
 to its head, so that a state that went back is noticed before its keys are used twice. For a number without a

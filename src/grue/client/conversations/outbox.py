@@ -1,4 +1,4 @@
-"""The outbox: requests in final bytes, sent in order, again and again until the server has answered.
+"""The outbox sends stored requests in order, as the same bytes again and again, until the server has answered.
 
 Each conversation is a lane: a request that has to wait holds up its own lane only. A time-out is no answer, so the
 same bytes go again. Only what the server says of this very request settles it: `VERDICTS`; anything else, such as a
@@ -69,7 +69,7 @@ class Outbox:
                 # Not waiting for the disk: what a power cut undoes is sent again, as the same bytes.
                 await self._context.store.note(self._settle, pairs)
                 for queued, outcome in pairs:
-                    lanes = held if isinstance(outcome, GrueError) and not _settles(outcome) else open_lanes
+                    lanes = held if isinstance(outcome, GrueError) and not isinstance(outcome, VERDICTS) else open_lanes
                     lanes.add(queued.conversation)
                 _raise_other(outcomes)
 
@@ -93,7 +93,7 @@ class Outbox:
         for queued, outcome in pairs:
             if not isinstance(outcome, GrueError):
                 self._answered(db, queued, outcome)
-            elif _settles(outcome) and tables.dequeue(db, queued.n):
+            elif isinstance(outcome, VERDICTS) and tables.dequeue(db, queued.n):
                 self._refused(db, queued, outcome)
 
     def _answered(self, db: Db, queued: Queued, answer: wire.AnonymousAnswer) -> None:
@@ -146,10 +146,6 @@ def _must_fit(queued: Queued) -> bool:
     only fill up what is kept for this, and use up what first contacts cost.
     """
     return queued.kind is Kind.READMISSION or queued.purpose is Purpose.RESYNC
-
-
-def _settles(outcome: GrueError) -> bool:
-    return isinstance(outcome, VERDICTS)
 
 
 def _ready(waiting: Sequence[Queued], held: set[bytes], open_lanes: set[bytes]) -> list[Queued]:

@@ -1,4 +1,4 @@
-"""Receiving as it happens: one stream for the intro mailbox, one for the conversations, and back again when they end.
+"""The receiver keeps one stream open for the intro mailbox and others for conversations, and opens them again.
 
 The intro mailbox belongs to the account; on a socket with conversations it would tell whose they are. Whatever goes
 wrong in one of the tasks, it is tried again; what stays wrong and is not the network's fault is raised by `check`.

@@ -1,4 +1,4 @@
-"""Steps of the state machines of conversations and messages, written inside the caller's transaction."""
+"""Steps of the state machines of conversations and messages are written here, inside the caller's transaction."""
 
 from grue._core import MlsSession
 from grue.client import chats

@@ -1,4 +1,4 @@
-"""Conversations, messages and the outbox in the home, row by row: typed queries, used inside transactions."""
+"""Queries for conversations, messages and the outbox, to be used inside a transaction."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

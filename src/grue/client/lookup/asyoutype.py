@@ -1,4 +1,4 @@
-"""Blue or green while a number is typed: looked up once it is whole, and once only.
+"""A field looks a number up while somebody types it: once it is whole, and only once.
 
     async with me.directory.as_you_type() as field:
         field.typed("+44 7700")                 # at each change, with all that stands in the field

@@ -1,4 +1,4 @@
-"""The client's copy of the directory, and lookups in it.
+"""The client keeps a checked copy of the directory, and looks numbers up in it.
 
 The copy lies in the encrypted store, checked when it came. Every lookup asks for the newest head, whatever is
 looked up, evaluates new numbers blindly, and searches here: the overlay always, and the base in tier 1. In tier 2 what

@@ -1,4 +1,4 @@
-"""What contacts were shown of the directory, held against the own copy, inside the home's transactions.
+"""Gossip compares the directory heads that contacts were shown with the own copy: two faces of a server are noticed.
 
 A contradiction is kept as evidence, and while it is there no number is looked up: what the directory says can no longer
 be trusted with the decision to send an SMS. Conversations that exist go on.
@@ -105,10 +105,8 @@ class Gossip:
         elif verdict is Verdict.AHEAD:
             _wait(db, file, chat)
         elif verdict is Verdict.AGREES:
-            self._agreed = own, self._agreed[1] | {file} if self._agrees_with(own) else {file}
-
-    def _agrees_with(self, own: bytes) -> bool:
-        return self._agreed[0] == own and len(self._agreed[1]) < MAX_WAITING
+            more = self._agreed[0] == own and len(self._agreed[1]) < MAX_WAITING
+            self._agreed = own, self._agreed[1] | {file} if more else {file}
 
     def _agrees(self, own: bytes, file: bytes) -> bool:
         """Whether this very head was found to agree with this state of the own copy."""

@@ -1,4 +1,4 @@
-"""The own record, as each head of the directory lists it: a server that hides it, or lists another, is noticed."""
+"""Each new head of the directory is searched for the own record: a server that hides or replaces it is noticed."""
 
 from dataclasses import dataclass
 from enum import StrEnum

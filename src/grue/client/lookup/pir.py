@@ -1,4 +1,4 @@
-"""Retrieving records by private queries: what a client of tier 2 does where one of tier 1 searches its own table.
+"""A client of tier 2 retrieves records by private queries, where one of tier 1 searches its own table.
 
 Each tag is asked for once in an epoch, and what came is kept: a record, an absence, and a spoilt answer likewise. So
 what is asked later does not depend on what an answer held. A request that was refused as busy got no answer: its tags

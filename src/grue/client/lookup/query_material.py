@@ -1,4 +1,4 @@
-"""Query material that is made ahead of time, so that a lookup need not wait for it; each is used once.
+"""Query material is made ahead of time, so that a lookup need not wait for it; each piece is used once.
 
 Used twice it would tell the server how two columns differ. So it is deleted on disk before its query is sent; and a
 home that was restored from a backup must not find what it has used since. Every change of it is marked twice,

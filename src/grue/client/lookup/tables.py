@@ -1,4 +1,4 @@
-"""The home's copy of the directory, row by row: typed queries, used inside transactions."""
+"""Queries for the home's copy of the directory, to be used inside a transaction."""
 
 from collections.abc import Iterator
 

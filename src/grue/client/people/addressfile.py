@@ -1,6 +1,6 @@
-"""Address books that other programs export, vCard or CSV: who is in them, and what had to be left out, and why.
+"""Address books that other programs export, vCard or CSV, are read here; for all that is left out there is a reason.
 
-Files are read line by line and never held whole. Nothing in one raises but its not being an address book at all.
+A file is read line by line and never held whole. It raises only when it is no address book at all.
 """
 
 import codecs

@@ -1,11 +1,10 @@
-"""The address book in the encrypted home: brought in from files, listed, forgotten. `contactsync` looks it up.
+"""Names and numbers of an address book are brought into the encrypted home. `contactsync` looks them up.
 
 No server is asked for any of this.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO, Final
@@ -40,13 +39,9 @@ async def take_in(store: Store, file: BinaryIO, region: str | None) -> Imported:
     """
     entries = await asyncio.to_thread(read, file, region)
     imported, seen = Imported(), set[str]()
-    while chunk := await asyncio.to_thread(_chunk, entries):
+    while chunk := await asyncio.to_thread(list, islice(entries, CHUNK)):
         await store.transact(_take_in, chunk, imported, seen)
     return imported
-
-
-def _chunk(entries: Iterator[Entry]) -> list[Entry]:
-    return list(islice(entries, CHUNK))
 
 
 # --- in transactions ------------------------------------------------------------------------------

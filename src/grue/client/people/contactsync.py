@@ -1,4 +1,4 @@
-"""Look the whole address book up: new numbers evaluated in batches, all of them searched for in the own copy.
+"""A sync looks the whole address book up: it evaluates new numbers in batches, and searches the own copy for all.
 
 The server sees how many batches there are, and how large; in tier 2 also how many queries, one a number and epoch as
 far as the allowance goes: for new numbers first, and then for those that were asked for longest ago. They depend on how

@@ -1,4 +1,4 @@
-"""The address book, row by row: typed queries, used inside transactions."""
+"""Queries for the address book, to be used inside a transaction."""
 
 from dataclasses import dataclass
 from typing import Final, cast

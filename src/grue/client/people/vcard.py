@@ -1,6 +1,6 @@
-"""vCards 2.1, 3.0 and 4.0, as telephones and mail programs write them: names and numbers, and nothing else.
+"""vCards 2.1, 3.0 and 4.0 are read for names and numbers, in the forms that telephones and mail programs write.
 
-Total: whatever the bytes are, there is an answer and no exception. Only the properties that are wanted are put
+Any bytes get an answer, and none an exception. Only the properties that are wanted are put
 together, so that photographs cost no memory. RFC 6350, RFC 2426, and "vCard, version 2.1" for quoted-printable.
 """
 

@@ -1,4 +1,4 @@
-"""The client's encrypted database: one connection, one worker thread, one transaction at a time.
+"""The store is the client's encrypted database: one connection, one worker thread, one transaction at a time.
 
 Several processes may use one home at once: each transaction takes the database's write lock, reads what it needs
 and writes everything that belongs together, so none sees another's half. What is committed is on disk.

@@ -1,4 +1,4 @@
-"""Entries that every room keeps by key: msgpack values in `meta`, and the state of MLS in `mls`."""
+"""Every room keeps entries by key here: msgpack values in `meta`, and the state of MLS in `mls`."""
 
 from typing import TypeVar
 

@@ -1,7 +1,7 @@
-"""Where a client keeps everything, and the key that it is kept under.
+"""A home is the folder in which a client keeps everything; its key is made from a passphrase or kept in a keyring.
 
-A home is a folder: `grue.db` (encrypted) and `key.json`, which says how the key is made (never the key). The key
-comes from a passphrase through Argon2id, or from the system's keyring.
+It holds `grue.db` (encrypted) and `key.json`, which says how the key is made (never the key itself). A passphrase gives
+the key through Argon2id.
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""HTTP as every transport of the client speaks it: nothing says who, no redirect, and failures by their own names."""
+"""All transports of the client speak HTTP alike: no request says who, no redirect is followed."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""The `oblivious` transport: anonymous requests go sealed through a relay, the account's own straight to the server.
+"""The `oblivious` transport seals anonymous requests and sends them through a relay; the account's own go straight.
 
 The relay learns this machine's address, when something is asked and how large it is; the server learns one request at
 a time and no address. It never falls back to another way: without the relay nothing anonymous is asked.

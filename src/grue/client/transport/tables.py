@@ -1,4 +1,4 @@
-"""Tokens, and counts of what each party was given, row by row: typed queries, used inside transactions."""
+"""Queries for tokens and for counts of what each party was given, to be used inside a transaction."""
 
 from typing import cast
 

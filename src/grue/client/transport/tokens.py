@@ -1,7 +1,7 @@
-"""The client's anonymous tokens: drawn on the account's connection, kept in the store, spent on the anonymous one.
+"""Anonymous tokens are drawn with the account's name, kept in the store, and spent without it.
 
-They are drawn ahead, so that a draw says nothing of when something is looked up or sent; only when more is done at once
-than is in stock, the server sees by a draw that somebody did much.
+The client draws them ahead, so that a draw does not say when something is looked up or sent. Only when somebody does
+more at once than is in stock, the server sees it by the draw.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""How a client reaches its server: one interface, and `direct`, which goes straight there or through a SOCKS proxy.
+"""A transport reaches the server: one interface, and `direct`, which goes straight there or through a SOCKS proxy.
 
 Three kinds of connection never share a socket, a session or an identifier: the account's requests, anonymous
 requests, and streams (the intro mailbox's stream belongs to the account's side and is a socket of its own).
