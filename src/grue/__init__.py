@@ -7,6 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from grue.client.api.account import OwnAccount
+    from grue.client.api.contacts import Contacts
+    from grue.client.api.directory import DirectoryCopy
+    from grue.client.api.exposure import Exposure
     from grue.client.client import ChatInfo, Client, Message, open
     from grue.client.conversations.messenger import Sent
     from grue.client.lookup.asyoutype import AsYouType, Shown
@@ -25,11 +29,15 @@ __all__ = [
     "ChatInfo",
     "Client",
     "Contact",
+    "Contacts",
+    "DirectoryCopy",
+    "Exposure",
     "GrueError",
     "Imported",
     "LookedUp",
     "Message",
     "MessageState",
+    "OwnAccount",
     "Route",
     "Sent",
     "Shown",
@@ -40,6 +48,10 @@ __all__ = [
 _HOMES = {
     "AsYouType": "grue.client.lookup.asyoutype",
     "Shown": "grue.client.lookup.asyoutype",
+    "OwnAccount": "grue.client.api.account",
+    "Contacts": "grue.client.api.contacts",
+    "DirectoryCopy": "grue.client.api.directory",
+    "Exposure": "grue.client.api.exposure",
     "Contact": "grue.client.people.tables",
     "Imported": "grue.client.people.contacts",
     "Synced": "grue.client.people.contactsync",

@@ -78,7 +78,7 @@ async def test_messages_go_on_by_a_wrong_clock_and_after_it_was_set(world: Memor
 
 
 @EITHER_WAY
-async def test_upkeep_by_a_wrong_clock_forgets_nothing_and_is_done_once_it_is_set(
+async def test_a_daily_round_by_a_wrong_clock_forgets_nothing_and_is_done_once_it_is_set(
     world: MemoryWorld, off: float
 ) -> None:
     alice, bob = await acquainted(world)

@@ -164,9 +164,11 @@ class Client:
     # --- the account ------------------------------------------------------------------------------
 
     async def register(self, number: str, server: str, *, relay: str = "", proxy: str = "") -> str:
-        """Have a code sent to this number; returns it as E.164. Raises AlreadyRegistered, Refused, NetworkError.
+        """Have the server send a code to this number by SMS; returns the number as E.164. `verify` takes the code.
 
+        server        its URL: https://, or http:// on this machine
         relay, proxy  how the server is reached from now on; see `client.account.set_transport`
+        Raises NotANumber, UsageError, AlreadyRegistered, Refused, NetworkError.
         """
         number, server = parse(number), check_url(server)
         if relay or proxy:
@@ -175,7 +177,10 @@ class Client:
         return (await accounts.begin(self._opened.store, transport, server, number, self._random)).number
 
     async def verify(self, code: str) -> str:
-        """Hand the code in; returns the account's id. Raises CodeWrong, CodeExpired, TooManyGuesses, NetworkError."""
+        """Hand in the code from the SMS; returns the account's id.
+
+        Raises NotRegistered before `register`, CodeWrong, CodeExpired, TooManyGuesses, NetworkError.
+        """
         account = await self._opened.store.read(load_account)
         transport = await self._connect(account.server, account.server_public)
         account = await accounts.finish(self._opened.store, transport, code)
@@ -197,13 +202,16 @@ class Client:
 
     @property
     def context(self) -> Context:
-        """What the parts of this client share, for code that looks inside."""
+        """The context that the parts of this client share, for code that looks inside."""
         return self._opened.ready
 
     # --- lookups ----------------------------------------------------------------------------------
 
     async def lookup(self, *numbers: str) -> list[LookedUp]:
-        """Look numbers up, in order, without any server learning which. Raises NotANumber; see `LookedUp.error`."""
+        """Look numbers up, without any server learning which; returns an answer for each, in order. Raises NotANumber.
+
+        What the network or the server does wrong is no exception here: it is the `error` of each answer.
+        """
         region = region_of(self.number)
         return await self._opened.ready.directory.lookup([parse(number, region) for number in numbers])
 
@@ -212,9 +220,13 @@ class Client:
     async def send(
         self, to: str, text: str, *, file: Path | None = None, sms: bool = False, accept_key: bool = False
     ) -> Sent:
-        """Send one text, with a file or without; see `Messenger.send`, and `attachments.put` for the file's upload.
+        """Send one message; returns when it is stored here, and sent if the server answers.
 
-        What broke an upload off leaves nothing sent; the same again goes on with it.
+        to          a number, a chat's name, or `me` for a note
+        file        goes along sealed, up to 100 MiB; where its upload breaks off, the same call again goes on with it
+        sms         the sender agrees to SMS, should the number be proved not to be on Grue
+        accept_key  the sender has checked with the contact, and goes on with a new key or after a fork
+        Raises ConsentNeeded and other Refused, NetworkError (nothing was stored), VerificationFailed, UsageError.
         """
         messenger, attachment = self._parts.messenger, None
         if file is not None:
@@ -246,9 +258,11 @@ class Client:
         await self.account.daily_round()
 
     async def receive(self, idle: float | None = None) -> AsyncIterator[Message]:
-        """Messages as they arrive, each once even with several receivers; ends after `idle` seconds without one.
+        """Iterate over messages as they arrive, each once even with several receivers.
 
-        Works without a network: it connects when there is one.
+        idle  end after so many seconds without a message; None: go on until the client is closed
+
+        A network is not needed to begin: the client connects when there is one.
         """
         receiver = self._start()
         idle_since = time.monotonic()
@@ -265,7 +279,7 @@ class Client:
                 await _wait(receiver.arrived, _remaining(idle, idle_since))
 
     async def take(self) -> Message | None:
-        """The oldest message that is stored and was not shown yet, marked as shown, without asking the server.
+        """Return the oldest message that is stored and was not shown yet, and mark it as shown. Asks no server.
 
         Whoever is cancelled here has not taken it. A power cut just now may show it again, which is better than never.
         """
@@ -283,32 +297,35 @@ class Client:
             raise
 
     async def put_back(self, message: Message) -> None:
-        """A message that was taken could not be shown after all: whoever takes next gets it."""
+        """Give back a message that could not be shown after all: whoever takes next gets it."""
         await self._opened.store.transact(tables.unshow, message.row)
 
     async def unshown(self) -> list[Message]:
-        """Take everything that is stored and was not shown yet, without asking the server."""
+        """Take every message that is stored and was not shown yet. Asks no server."""
         messages = []
         while (message := await self.take()) is not None:
             messages.append(message)
         return messages
 
     async def notices(self) -> list[tuple[str, Notice]]:
-        """What a person should know and is no message, each once: (chat, notice)."""
+        """Return what a person should know and is no message, each once: (chat, notice)."""
         taken = await self._opened.store.transact(chats.take_notices)
         return [(chat.name, notice) for chat, notice in taken]
 
     async def chats(self) -> list[ChatInfo]:
-        """All chats, the latest first."""
+        """Return all chats, the latest first."""
         return await self._opened.store.read(_chats)
 
     async def history(self, chat: str) -> list[Message]:
-        """All messages of a chat, oldest first. Raises NoSuchChat, NotANumber."""
+        """Return all messages of a chat, oldest first. Raises NoSuchChat, NotANumber."""
         context = self._opened.ready
         return await context.store.read(_history, context.account.number, chat)
 
     async def save(self, message: str, into: Path) -> File:
-        """Download a message's file to a path where nothing is yet; see `attachments.get`."""
+        """Download the file of the message with this id to a path where nothing is yet: all of it is there, or nothing.
+
+        A download that broke off goes on. Raises NoSuchBlob, NetworkError, VerificationFailed, DiskFull, UsageError.
+        """
         context = self._opened.ready
         try:
             attachment = await context.store.read(tables.attached_to, bytes.fromhex(message))
