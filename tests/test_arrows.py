@@ -100,6 +100,7 @@ FLOORS: Final = {
         "conversations",
         "daily_round",
         "health",
+        "api",
         "client",
     ),
 }
