@@ -56,7 +56,7 @@ MAY_IMPORT: Final = {
     "exposure": frozenset({"errors", "protocol"}),
     # A bot's author tests with it, and so do our own tests and examples: nothing that is used for real may need it.
     "testing": frozenset({"errors", "protocol", "server", "client"}),
-    "lab": frozenset({"errors", "_core", "protocol", "server", "client", "exposure"}),
+    "lab": frozenset({"errors", "_core", "protocol", "server", "client", "exposure", "testing"}),
     "pages": frozenset({"", "errors", "protocol", "exposure", "server"}),
     # The command line names every part, and starts the lab by what a person types: only then is it imported.
     # `doctor` says whether the core loads.
