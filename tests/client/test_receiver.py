@@ -2,26 +2,29 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from grue.errors import DiskFull, NoSuchMailbox
+from grue.client.conversations.receiver import Pushes
+from grue.errors import DiskFull, NoSuchMailbox, Unreachable
 from grue.protocol import wire
-from tests.world.memory import ALICE, BOB, MemoryWorld, inner, running, take
+from grue.testing import World
+from grue.testing.network import inner
+from tests.world.memory import ALICE, BOB, take
 from tests.world.processes import until
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[MemoryWorld]:
-    async with running(tmp_path) as world:
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with World(tmp_path) as world:
         yield world
 
 
 async def test_a_mailbox_that_another_process_is_only_making_is_read_when_it_is_there(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing, bob = await world.person(ALICE), await world.person(BOB)
     made, anonymous = asyncio.Event(), world.server.anonymous
@@ -63,9 +66,7 @@ async def test_a_mailbox_that_another_process_is_only_making_is_read_when_it_is_
         await task
 
 
-async def test_what_went_wrong_is_told_once_and_not_for_ever(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_went_wrong_is_told_once_and_not_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever begins to receive again after a fault that is mended goes on."""
     alice, bob = await world.person(ALICE), await world.person(BOB)
     inbox, broken = bob._parts.inbox, True
@@ -88,7 +89,7 @@ async def test_what_went_wrong_is_told_once_and_not_for_ever(
 
 @pytest.mark.parametrize("before", [True, False])
 async def test_more_conversations_than_one_stream_reads_are_all_followed(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch, before: bool
+    world: World, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
     """Whether they are there when receiving begins, or come while it goes on."""
     monkeypatch.setattr(wire, "MAX_SUBSCRIPTIONS", 2)
@@ -124,3 +125,23 @@ async def test_more_conversations_than_one_stream_reads_are_all_followed(
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+class _Ending:
+    """A stream that brings one delivery and its end at once."""
+
+    async def send(self, request: wire.StreamRequest) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def pushes(self) -> AsyncIterator[wire.StreamPush]:
+        yield wire.Delivery(bytes(32), 1, bytes(16), b"")
+
+
+async def test_what_came_last_is_taken_and_then_the_end_is_told() -> None:
+    async with aclosing(Pushes(_Ending())) as pushes:
+        await asyncio.sleep(0)
+        ((mailbox, deliveries),) = await pushes.batch()
+        assert (mailbox, len(deliveries)) == (bytes(32), 1)
+        with pytest.raises(Unreachable):
+            await pushes.batch()

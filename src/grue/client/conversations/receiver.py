@@ -278,7 +278,9 @@ class Pushes:
         that failed and ended it.
         """
         await self._something.wait()
-        self._something.clear()
+        if not self._ended:
+            # Else the next call waits for ever, where the last deliveries and the end came together.
+            self._something.clear()
         taken, self._deliveries = self._deliveries, []
         if not taken and self._ended:
             raise self._failure or Unreachable
