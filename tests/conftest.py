@@ -1,6 +1,7 @@
 """What holds for every test: the event loop, hypothesis profiles, and no trace of the machine it runs on."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,12 @@ for name in [name for name in os.environ if name.startswith("GRUE_") and name !=
 _RUNTIME = tempfile.TemporaryDirectory(prefix="grue-tests-")
 os.environ["XDG_RUNTIME_DIR"] = _RUNTIME.name
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+
+# A job in the background is started with SIGINT ignored, and what it starts inherits that: `grue` then goes on at
+# Ctrl-C, as any program should there. Tests say what it does in a terminal. A handler, unlike SIG_IGN, is not
+# inherited, and this one leaves the run itself as deaf as it was started.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda *_: None)
 
 
 @pytest.fixture(scope="session", autouse=True)
