@@ -12,6 +12,8 @@ from grue.protocol.states import Table
 
 
 class MessageState(StrEnum):
+    """What became of a message."""
+
     QUEUED = "queued"
     SENT = "sent"
     DELIVERED = "delivered"
