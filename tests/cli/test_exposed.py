@@ -11,7 +11,7 @@ import pytest
 from grue.cli.shell import Shell
 from grue.cli.verbs.exposed import exposure, first_day
 from grue.errors import UsageError
-from grue.lab.inprocess import PASSPHRASE, World
+from grue.testing import PASSPHRASE, World
 from tests.cli.pages import Reader
 
 ALICE: Final = "+447700900111"
@@ -24,9 +24,9 @@ BEFORE, LATELY = 30, 3
 @pytest.fixture
 async def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GRUE_PASSPHRASE", PASSPHRASE)
-    async with World(tmp_path, time.time() - BEFORE * DAY) as world:
-        await world.person("alice", ALICE)
-    async with World(tmp_path, time.time() - LATELY * DAY) as world:
+    async with World(tmp_path, now=time.time() - BEFORE * DAY) as world:
+        await world.person(ALICE, "alice")
+    async with World(tmp_path, now=time.time() - LATELY * DAY) as world:
         await (await world.open("alice")).lookup("+447700900222")
     return tmp_path / "alice"
 

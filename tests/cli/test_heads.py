@@ -11,15 +11,16 @@ import pytest
 
 from grue.protocol import wire
 from grue.protocol.directory.directory import UnverifiedHead
-from tests.world.memory import ALICE, BOB, PASSPHRASE, MemoryWorld, running, take
+from grue.testing import PASSPHRASE, World
+from tests.world.memory import ALICE, BOB, take
 from tests.world.test_gossip import lied_to
 
 MAIN = "from grue.cli.main import main; main()"
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[MemoryWorld]:
-    async with running(tmp_path) as world:
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with World(tmp_path) as world:
         yield world
 
 
@@ -33,7 +34,7 @@ def heads(home: Path, *arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.whole
-async def test_heads_shows_the_proof_and_how_to_go_on(world: MemoryWorld) -> None:
+async def test_heads_shows_the_proof_and_how_to_go_on(world: World) -> None:
     alice, _, _ = await lied_to(world)
     bob = await world.open(BOB)
     code, said = heads(world.path / BOB)

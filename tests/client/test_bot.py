@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.world.memory import ALICE, BOB, PASSPHRASE
+from grue.testing import PASSPHRASE
+from tests.world.memory import ALICE, BOB
 from tests.world.processes import ProcessWorld, eventually
 
 pytestmark = pytest.mark.whole

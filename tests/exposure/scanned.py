@@ -10,15 +10,14 @@ from typing import cast
 import pytest
 
 from grue.client import account
-from grue.client.client import Client
 from grue.client.conversations.attachments import put
-from grue.client.store.home import make_key
 from grue.exposure.scanner.scan import ADDRESS, INSTANT, NUMBER, TEXT, Canary, Hit, Together, name
 from grue.lab.scan import scan, secrets_of
 from grue.protocol import wire
 from grue.server import chores
 from grue.server.store.interface import Tx
-from tests.world.memory import PASSPHRASE, MemoryTransport, MemoryWorld, take
+from grue.testing import World
+from tests.world.memory import take
 
 ALICE, BOB, CAROL = "+447700900811", "+447700900822", "+447700900833"
 """Carol is not on Grue."""
@@ -37,12 +36,11 @@ BEGUN = 1_812_345_678.901234
 """A moment that nothing else has."""
 
 
-class ScannedWorld(MemoryWorld):
+class ScannedWorld(World):
     """`story` registers, looks up, writes and sends SMS; `everything` is what of it must not be at rest."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.clock.now = BEGUN
+        super().__init__(path, now=BEGUN)
         self.host = path / "host"
         self.data = self.host / "server"
         self.logs = self.host / "logs"
@@ -53,16 +51,6 @@ class ScannedWorld(MemoryWorld):
 
     async def start(self, folder: str = "host/server") -> None:
         await super().start(folder)
-
-    async def open(self, name: str) -> Client:
-        if not (self.path / name / "key.json").exists():
-            make_key(self.path / name, PASSPHRASE, passes=1, memory_kib=64)
-        client = Client(
-            self.path / name, passphrase=PASSPHRASE, transport=lambda _url: MemoryTransport(self), clock=self.clock
-        )
-        await client.__aenter__()
-        self._clients.append(client)
-        return client
 
     async def story(self) -> None:
         """Until everything is in flight."""

@@ -1,15 +1,14 @@
 """One run of the world in memory, with everything captured that each party was given: a real server on a real disk."""
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from grue.client.client import Client
-from grue.client.store.home import make_key
-from grue.client.transport.transport import Stream
+from grue.client.transport.transport import Stream, Transport
 from grue.exposure.captures import CARRIER, CONTACT, SERVER_LIVE, Capture, Event, Piece, network_view
 from grue.exposure.facts import Finding
 from grue.exposure.report import Row, report
@@ -20,7 +19,8 @@ from grue.protocol import wire
 from grue.server.sms.gateway import Sms
 from grue.server.store.interface import Tx
 from grue.server.store.schema import TABLES
-from tests.world.memory import PASSPHRASE, MemoryStream, MemoryTransport, MemoryWorld
+from grue.testing import World
+from grue.testing.network import MemoryStream, MemoryTransport, Role
 
 ALICE, BOB, CAROL, DAVE = "+447700900811", "+447700900822", "+447700900833", "+447700900844"
 """Carol is not on Grue. Dave is, and nobody writes to him: he is only looked up."""
@@ -56,13 +56,13 @@ class TappedTransport(MemoryTransport):
     numbers = itertools.count()
 
     def __init__(self, world: "TappedWorld", address: str) -> None:
-        super().__init__(world)
+        super().__init__(world.network)
         self._tap = world
         self._address = address
         self._n = next(self.numbers)
         self._own = False
 
-    async def _ask(self, request: wire.Message, role: Callable[[bytes], Awaitable[bytes]]) -> bytes:
+    async def _ask(self, request: wire.Message, role: Role) -> bytes:
         """Bodies on the account's connection, frames on the anonymous socket."""
         where = "WS /1/anonymous"
         if self._own or isinstance(request, ACCOUNT_REQUESTS):
@@ -100,8 +100,8 @@ class TappedTransport(MemoryTransport):
 
 
 class TappedStream(MemoryStream):
-    def __init__(self, world: MemoryWorld, passed: Callable[[bool, bytes], None]) -> None:
-        super().__init__(world.server)
+    def __init__(self, world: World, passed: Callable[[bool, bytes], None]) -> None:
+        super().__init__(world.network)
         self._passed = passed
 
     async def send(self, request: wire.StreamRequest) -> None:
@@ -118,7 +118,7 @@ def _framed(body: bytes) -> bytes:
     return wire.encode(wire.Framed(0, body))
 
 
-class TappedWorld(MemoryWorld):
+class TappedWorld(World):
     """`story` plays the same run each time: two people who write to each other, and to one who has only SMS."""
 
     def __init__(self, path: Path) -> None:
@@ -127,7 +127,6 @@ class TappedWorld(MemoryWorld):
         self.carried: list[Piece] = []
         self.shown: list[Piece] = []
         self.rested: list[Capture] = []
-        self.data = path / "server"
         submit = self.carrier.submit
 
         async def carried(sms: Sms) -> str:
@@ -139,18 +138,8 @@ class TappedWorld(MemoryWorld):
     def _carry(self, sms: str) -> None:
         self.carried.append(Piece("SMS", sms.encode(), self.clock()))
 
-    async def open(self, name: str) -> Client:
-        if not (self.path / name / "key.json").exists():
-            make_key(self.path / name, PASSPHRASE, passes=1, memory_kib=64)
-        client = Client(
-            self.path / name,
-            passphrase=PASSPHRASE,
-            transport=lambda _url: TappedTransport(self, ADDRESSES[name]),
-            clock=self.clock,
-        )
-        await client.__aenter__()
-        self._clients.append(client)
-        return client
+    def transport(self, name: str) -> Transport:
+        return TappedTransport(self, ADDRESSES[name])
 
     async def story(self) -> Run:
         alice, bob, _ = [await self.person(number) for number in (ALICE, BOB, DAVE)]
@@ -236,11 +225,7 @@ Mutant = Callable[[TappedWorld], None]
 
 async def played(path: Path, mutant: Mutant | None = None) -> Run:
     """One run, in a world that a mutant may have spoiled."""
-    world = TappedWorld(path)
-    await world.start()
-    try:
+    async with TappedWorld(path) as world:
         if mutant is not None:
             mutant(world)
         return await world.story()
-    finally:
-        await world.close()

@@ -30,6 +30,7 @@ from grue.lab.fill import filled
 from grue.lab.scan import scan, secrets_of
 from grue.protocol.directory.record import derive
 from grue.server.http import runner
+from grue.testing import PASSPHRASE
 from tests.client.relays import relaying
 from tests.exposure.scanned import (
     ALICE,
@@ -43,7 +44,6 @@ from tests.exposure.scanned import (
     few_key_packages,
     logged,
 )
-from tests.world.memory import PASSPHRASE
 
 NUMBERS = [Canary(NUMBER, ALICE)]
 

@@ -18,15 +18,16 @@ from grue.server.directory.directory import record_key
 from grue.server.keys.keys import open_keys
 from grue.server.store.files import LOCK, locked
 from grue.server.store.schema import TABLES
-from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
 
 DESCRIBED = {(table.name, column.name): column.says for table in TABLES for column in table.columns}
 
 
 @asynccontextmanager
-async def people(path: Path) -> AsyncIterator[MemoryWorld]:
+async def people(path: Path) -> AsyncIterator[World]:
     """Alice and Bob, who talk and have unread messages, and Carol, whose first message waits at Alice's."""
-    world = MemoryWorld(path)
+    world = World(path)
     await world.start()
     try:
         alice, bob, carol = [await world.person(number) for number in (ALICE, BOB, CAROL)]

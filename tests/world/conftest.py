@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from grue.protocol.directory.pir import TIER_VARIABLE
-from tests.world.memory import MemoryWorld, running
+from grue.testing import World
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def tier_1(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[MemoryWorld]:
+async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A world in memory."""
-    async with running(tmp_path) as world:
+    async with World(tmp_path) as world:
         yield world

@@ -1,31 +1,11 @@
-"""What tests of the world in memory share: a few people, and `MemoryWorld` by its old name."""
+"""What tests of the world in memory share: a few people, and what these have read."""
 
-from grue.testing.world import (
-    ALICE,
-    BOB,
-    CAROL,
-    NOBODY,
-    PASSPHRASE,
-    Clock,
-    MemoryStream,
-    MemoryTransport,
-    MemoryWorld,
-    inner,
-    running,
-    take,
-)
+from grue.client.client import Client
 
-__all__ = [
-    "ALICE",
-    "BOB",
-    "CAROL",
-    "NOBODY",
-    "PASSPHRASE",
-    "Clock",
-    "MemoryStream",
-    "MemoryTransport",
-    "MemoryWorld",
-    "inner",
-    "running",
-    "take",
-]
+ALICE, BOB, CAROL, NOBODY = "+447700900001", "+447700900002", "+447700900003", "+447700900999"
+
+
+async def take(client: Client) -> list[str]:
+    """Fetch what waits and show it."""
+    await client.poll()
+    return [message.text for message in await client.unshown()]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from grue.client.client import Client
-from tests.world.memory import PASSPHRASE
+from grue.testing import PASSPHRASE
 
 GRUE = Path(sys.executable).with_name("grue")
 READY_SECONDS = 30
@@ -48,7 +48,7 @@ class Service:
 
 
 class ProcessWorld:
-    """The same face as `MemoryWorld`, without what only a test's own network and clock can do.
+    """The same face as `World`, without what only a test's own network and clock can do.
 
     relayed  the clients' anonymous requests go through a relay, which is a process as well
     """

@@ -26,8 +26,9 @@ from grue.protocol import wire
 from grue.protocol.blobs import MAX_ATTACHMENT, PART_BYTES, PART_ROOM, Sealing
 from grue.protocol.conversation.contents import ATTACHMENT, Attachment
 from grue.server.tokens import tokens
+from grue.testing import World
 from tests.damage import flipped
-from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld
+from tests.world.memory import ALICE, BOB, NOBODY
 
 NOTHING = b""
 FEW = b"a few bytes"
@@ -40,7 +41,7 @@ def file_with(path: Path, contents: bytes) -> Path:
     return place
 
 
-def puts(world: MemoryWorld) -> list[wire.PutBlob]:
+def puts(world: World) -> list[wire.PutBlob]:
     return [request for request in world.network.seen if isinstance(request, wire.PutBlob)]
 
 
@@ -56,7 +57,7 @@ async def uploads(client: Client) -> int:
 
 @pytest.mark.parametrize("contents", [NOTHING, FEW, THREE_PARTS], ids=["nothing", "few", "three parts"])
 @pytest.mark.parametrize("from_file", [True, False])
-async def test_what_one_puts_another_gets(world: MemoryWorld, contents: bytes, from_file: bool) -> None:
+async def test_what_one_puts_another_gets(world: World, contents: bytes, from_file: bool) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     source = file_with(world.path, contents) if from_file else contents
     attachment = await put(alice.context, source)
@@ -67,7 +68,7 @@ async def test_what_one_puts_another_gets(world: MemoryWorld, contents: bytes, f
     assert await uploads(alice) == 0
 
 
-async def test_parts_are_paid_one_by_one_and_share_nothing(world: MemoryWorld) -> None:
+async def test_parts_are_paid_one_by_one_and_share_nothing(world: World) -> None:
     alice = await world.person(ALICE)
     attachment = await put(alice.context, THREE_PARTS)
     parts = puts(world)
@@ -77,13 +78,13 @@ async def test_parts_are_paid_one_by_one_and_share_nothing(world: MemoryWorld) -
         assert attachment.key not in wire.encode(part)
 
 
-async def test_the_reference_is_as_long_for_a_large_one_as_for_a_small_one(world: MemoryWorld) -> None:
+async def test_the_reference_is_as_long_for_a_large_one_as_for_a_small_one(world: World) -> None:
     alice = await world.person(ALICE)
     small, large = [await put(alice.context, contents) for contents in (FEW, THREE_PARTS)]
     assert len(wire.encode(large)) - len(wire.encode(small)) <= 8
 
 
-async def test_an_upload_that_was_broken_off_goes_on_with_its_part(world: MemoryWorld) -> None:
+async def test_an_upload_that_was_broken_off_goes_on_with_its_part(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     source = file_with(world.path, THREE_PARTS)
     world.network.lose = only(1)
@@ -100,7 +101,7 @@ async def test_an_upload_that_was_broken_off_goes_on_with_its_part(world: Memory
     assert (world.path / "got").read_bytes() == THREE_PARTS
 
 
-async def test_the_same_file_sent_twice_is_two_attachments(world: MemoryWorld) -> None:
+async def test_the_same_file_sent_twice_is_two_attachments(world: World) -> None:
     alice = await world.person(ALICE)
     source = file_with(world.path, FEW)
     first, second = [await put(alice.context, source) for _ in range(2)]
@@ -108,7 +109,7 @@ async def test_the_same_file_sent_twice_is_two_attachments(world: MemoryWorld) -
     assert puts(world)[0].id != puts(world)[1].id
 
 
-async def test_a_file_that_changed_meanwhile_goes_up_anew_under_another_key(world: MemoryWorld) -> None:
+async def test_a_file_that_changed_meanwhile_goes_up_anew_under_another_key(world: World) -> None:
     alice = await world.person(ALICE)
     source = file_with(world.path, THREE_PARTS)
     world.network.lose = only(1)
@@ -122,7 +123,7 @@ async def test_a_file_that_changed_meanwhile_goes_up_anew_under_another_key(worl
 
 
 async def test_a_change_that_the_files_time_does_not_show_is_never_sealed_under_the_same_key(
-    world: MemoryWorld,
+    world: World,
 ) -> None:
     alice = await world.person(ALICE)
     source = file_with(world.path, THREE_PARTS)
@@ -141,7 +142,7 @@ async def test_a_change_that_the_files_time_does_not_show_is_never_sealed_under_
     assert (world.path / "got").read_bytes() == THREE_PARTS[::-1]
 
 
-async def test_a_file_that_changes_while_it_is_sent_is_not_passed_off_as_whole(world: MemoryWorld) -> None:
+async def test_a_file_that_changes_while_it_is_sent_is_not_passed_off_as_whole(world: World) -> None:
     alice = await world.person(ALICE)
     source = file_with(world.path, THREE_PARTS)
 
@@ -156,7 +157,7 @@ async def test_a_file_that_changes_while_it_is_sent_is_not_passed_off_as_whole(w
     assert await uploads(alice) == 0
 
 
-async def test_two_processes_that_send_one_file_seal_nothing_twice(world: MemoryWorld) -> None:
+async def test_two_processes_that_send_one_file_seal_nothing_twice(world: World) -> None:
     alice = await world.person(ALICE)
     source = file_with(world.path, THREE_PARTS)
     world.network.lose = only(0)
@@ -169,7 +170,7 @@ async def test_two_processes_that_send_one_file_seal_nothing_twice(world: Memory
     assert not await alice.context.store.transact(attachments._under_way, stale, 0, bytes(32))
 
 
-async def test_an_upload_that_is_too_old_is_begun_anew(world: MemoryWorld) -> None:
+async def test_an_upload_that_is_too_old_is_begun_anew(world: World) -> None:
     alice = await world.person(ALICE)
     source = file_with(world.path, THREE_PARTS)
     world.network.lose = only(1)
@@ -181,7 +182,7 @@ async def test_an_upload_that_is_too_old_is_begun_anew(world: MemoryWorld) -> No
 
 
 async def test_what_the_limit_stops_goes_on_when_there_are_tokens_again(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "WEEKLY_POSTS", 0)
     alice = await world.person(ALICE)
@@ -193,7 +194,7 @@ async def test_what_the_limit_stops_goes_on_when_there_are_tokens_again(
     assert (await put(alice.context, source)).length == len(THREE_PARTS)
 
 
-async def test_a_download_that_was_broken_off_goes_on(world: MemoryWorld) -> None:
+async def test_a_download_that_was_broken_off_goes_on(world: World) -> None:
     alice = await world.person(ALICE)
     attachment = await put(alice.context, THREE_PARTS)
     world.network.lose = only(2)
@@ -205,7 +206,7 @@ async def test_a_download_that_was_broken_off_goes_on(world: MemoryWorld) -> Non
     assert world.network.requests().count("GetBlob") == 4
 
 
-async def test_two_downloads_at_once_beside_each_other_are_both_whole(world: MemoryWorld) -> None:
+async def test_two_downloads_at_once_beside_each_other_are_both_whole(world: World) -> None:
     alice = await world.person(ALICE)
     attachment = await put(alice.context, THREE_PARTS)
     places = [world.path / "one", world.path / "two"]
@@ -213,7 +214,7 @@ async def test_two_downloads_at_once_beside_each_other_are_both_whole(world: Mem
     assert [place.read_bytes() for place in places] == [THREE_PARTS] * 2
 
 
-async def test_two_downloads_at_once_to_one_place_leave_one_whole_file(world: MemoryWorld) -> None:
+async def test_two_downloads_at_once_to_one_place_leave_one_whole_file(world: World) -> None:
     alice = await world.person(ALICE)
     attachment = await put(alice.context, THREE_PARTS)
     into = world.path / "got"
@@ -223,7 +224,7 @@ async def test_two_downloads_at_once_to_one_place_leave_one_whole_file(world: Me
 
 
 async def test_a_file_that_came_into_being_meanwhile_is_not_replaced(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await world.person(ALICE)
     attachment = await put(alice.context, FEW)
@@ -239,7 +240,7 @@ async def test_a_file_that_came_into_being_meanwhile_is_not_replaced(
     assert into.read_bytes() == b"mine"
 
 
-async def test_blob_03_a_server_that_changes_or_swaps_a_part_is_caught_and_nothing_is_left(world: MemoryWorld) -> None:
+async def test_blob_03_a_server_that_changes_or_swaps_a_part_is_caught_and_nothing_is_left(world: World) -> None:
     alice = await world.person(ALICE)
     attachment = await put(alice.context, THREE_PARTS)
     parts = puts(world)
@@ -256,7 +257,7 @@ async def test_blob_03_a_server_that_changes_or_swaps_a_part_is_caught_and_nothi
         assert [path.name for path in world.path.iterdir() if path.is_file()] == []
 
 
-async def test_an_answer_of_another_kind_is_no_part(world: MemoryWorld) -> None:
+async def test_an_answer_of_another_kind_is_no_part(world: World) -> None:
     alice = await world.person(ALICE)
     attachment = await put(alice.context, FEW)
     world.network.change = lambda _request, _answer: wire.Reading(1)
@@ -266,7 +267,7 @@ async def test_an_answer_of_another_kind_is_no_part(world: MemoryWorld) -> None:
         await put(alice.context, FEW)
 
 
-async def test_an_attachment_that_has_expired_says_so_and_leaves_nothing(world: MemoryWorld) -> None:
+async def test_an_attachment_that_has_expired_says_so_and_leaves_nothing(world: World) -> None:
     alice = await world.person(ALICE)
     attachment = await put(alice.context, FEW)
     await world.pass_days(16)
@@ -275,7 +276,7 @@ async def test_an_attachment_that_has_expired_says_so_and_leaves_nothing(world: 
     assert not (world.path / "got").exists()
 
 
-async def test_blob_01_what_is_too_large_is_refused_before_anything_is_sent(world: MemoryWorld) -> None:
+async def test_blob_01_what_is_too_large_is_refused_before_anything_is_sent(world: World) -> None:
     alice = await world.person(ALICE)
     source = world.path / "film.mkv"
     with source.open("wb") as file:
@@ -288,7 +289,7 @@ async def test_blob_01_what_is_too_large_is_refused_before_anything_is_sent(worl
     assert await uploads(alice) == 0
 
 
-async def test_files_that_cannot_be_read_or_are_there_already_are_left_as_they_are(world: MemoryWorld) -> None:
+async def test_files_that_cannot_be_read_or_are_there_already_are_left_as_they_are(world: World) -> None:
     alice = await world.person(ALICE)
     attachment = await put(alice.context, FEW)
     there = file_with(world.path, b"mine")
@@ -304,7 +305,7 @@ async def test_files_that_cannot_be_read_or_are_there_already_are_left_as_they_a
 # --- with a message -------------------------------------------------------------------------------
 
 
-async def test_a_file_goes_with_a_message_and_is_saved_by_who_has_it(world: MemoryWorld) -> None:
+async def test_a_file_goes_with_a_message_and_is_saved_by_who_has_it(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     source = file_with(world.path, THREE_PARTS)
     sent = await alice.send(BOB, "look", file=source)
@@ -327,7 +328,7 @@ async def test_a_file_goes_with_a_message_and_is_saved_by_who_has_it(world: Memo
     assert [chat.last for chat in await alice.chats()] == ["photo.jpg"]
 
 
-async def test_a_message_whose_upload_broke_off_was_not_sent_and_goes_when_it_is_sent_again(world: MemoryWorld) -> None:
+async def test_a_message_whose_upload_broke_off_was_not_sent_and_goes_when_it_is_sent_again(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     source = file_with(world.path, THREE_PARTS)
     world.network.lose = only(1)
@@ -340,7 +341,7 @@ async def test_a_message_whose_upload_broke_off_was_not_sent_and_goes_when_it_is
     assert [message.file for message in await bob.unshown()] == [File("photo.jpg", len(THREE_PARTS))]
 
 
-async def test_a_message_with_a_file_that_could_not_go_goes_with_it_later(world: MemoryWorld) -> None:
+async def test_a_message_with_a_file_that_could_not_go_goes_with_it_later(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     await alice.send(BOB, "hello")
     await bob.poll()
@@ -354,7 +355,7 @@ async def test_a_message_with_a_file_that_could_not_go_goes_with_it_later(world:
     assert [message.file for message in await bob.unshown()] == [None, File("photo.jpg", len(FEW))]
 
 
-async def test_no_file_is_uploaded_for_who_is_not_on_grue_or_for_oneself(world: MemoryWorld) -> None:
+async def test_no_file_is_uploaded_for_who_is_not_on_grue_or_for_oneself(world: World) -> None:
     alice = await world.person(ALICE)
     source = file_with(world.path, FEW)
     for to in (NOBODY, "me"):
@@ -366,7 +367,7 @@ async def test_no_file_is_uploaded_for_who_is_not_on_grue_or_for_oneself(world: 
     assert world.texts(NOBODY) == []
 
 
-async def test_a_file_whose_name_is_no_text_or_very_long_goes(world: MemoryWorld) -> None:
+async def test_a_file_whose_name_is_no_text_or_very_long_goes(world: World) -> None:
     alice = await world.person(ALICE)
     source = world.path / os.fsdecode(b"caf\xe9.txt")
     source.write_bytes(FEW)
@@ -374,13 +375,13 @@ async def test_a_file_whose_name_is_no_text_or_very_long_goes(world: MemoryWorld
 
 
 @pytest.mark.parametrize("id", ["", "00", "no hex", "ab" * 16])
-async def test_a_message_without_a_file_has_none_to_save(world: MemoryWorld, id: str) -> None:
+async def test_a_message_without_a_file_has_none_to_save(world: World, id: str) -> None:
     alice = await world.person(ALICE)
     with pytest.raises(UsageError):
         await alice.save(id, world.path / "got")
 
 
-async def test_the_servers_disk_has_no_byte_of_it_and_not_which_parts_belong_together(world: MemoryWorld) -> None:
+async def test_the_servers_disk_has_no_byte_of_it_and_not_which_parts_belong_together(world: World) -> None:
     alice = await world.person(ALICE)
     attachment = await put(alice.context, THREE_PARTS)
     sealing = Sealing(attachment.key, attachment.length)

@@ -6,7 +6,8 @@ from grue.client.client import Client
 from grue.client.store.engine import Db
 from grue.errors import StaleDirectory
 from grue.protocol.tokens import EPOCH_WEEKS
-from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, take
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, NOBODY, take
 from tests.world.test_messages import acquainted
 
 YEARS = 3652 * 86_400
@@ -14,10 +15,10 @@ EPOCH_SECONDS = EPOCH_WEEKS * 7 * 86_400
 EITHER_WAY = pytest.mark.parametrize("off", [YEARS, -YEARS], ids=["ahead", "behind"])
 
 
-async def mistimed(world: MemoryWorld, client: Client, name: str, off: float) -> Client:
+async def mistimed(world: World, client: Client, name: str, off: float) -> Client:
     """The same home with a clock that is off."""
     await client.close()
-    return await world.open_mistimed(name, off)
+    return await world.open(name, ahead=off)
 
 
 async def remembered(client: Client) -> set[tuple[object, ...]]:
@@ -32,7 +33,7 @@ async def remembered(client: Client) -> set[tuple[object, ...]]:
 
 
 @EITHER_WAY
-async def test_a_lookup_by_a_wrong_clock_is_unknown_and_says_to_check_it(world: MemoryWorld, off: float) -> None:
+async def test_a_lookup_by_a_wrong_clock_is_unknown_and_says_to_check_it(world: World, off: float) -> None:
     alice = await world.person(ALICE)
     await world.person(BOB)
     assert [one.route.value for one in await alice.lookup(BOB, NOBODY)] == ["encrypted", "sms"]
@@ -49,8 +50,8 @@ async def test_a_lookup_by_a_wrong_clock_is_unknown_and_says_to_check_it(world: 
 
 
 @EITHER_WAY
-async def test_who_registers_with_a_wrong_clock_has_an_account_and_no_lookups(world: MemoryWorld, off: float) -> None:
-    alice = await world.open_mistimed(ALICE, off)
+async def test_who_registers_with_a_wrong_clock_has_an_account_and_no_lookups(world: World, off: float) -> None:
+    alice = await world.open(ALICE, ahead=off)
     await alice.register(ALICE, "http://localhost")
     await alice.verify(world.code(ALICE))
     (looked_up,) = await alice.lookup(NOBODY)
@@ -63,7 +64,7 @@ async def test_who_registers_with_a_wrong_clock_has_an_account_and_no_lookups(wo
 
 
 @EITHER_WAY
-async def test_messages_go_on_by_a_wrong_clock_and_after_it_was_set(world: MemoryWorld, off: float) -> None:
+async def test_messages_go_on_by_a_wrong_clock_and_after_it_was_set(world: World, off: float) -> None:
     alice, bob = await acquainted(world)
     bob = await mistimed(world, bob, BOB, off)
     await alice.send(BOB, "one")
@@ -79,7 +80,7 @@ async def test_messages_go_on_by_a_wrong_clock_and_after_it_was_set(world: Memor
 
 @EITHER_WAY
 async def test_a_daily_round_by_a_wrong_clock_forgets_nothing_and_is_done_once_it_is_set(
-    world: MemoryWorld, off: float
+    world: World, off: float
 ) -> None:
     alice, bob = await acquainted(world)
     await alice.send(BOB, "one")
@@ -96,7 +97,7 @@ async def test_a_daily_round_by_a_wrong_clock_forgets_nothing_and_is_done_once_i
 
 
 @EITHER_WAY
-async def test_tokens_are_of_the_servers_epoch_whatever_the_own_clock_says(world: MemoryWorld, off: float) -> None:
+async def test_tokens_are_of_the_servers_epoch_whatever_the_own_clock_says(world: World, off: float) -> None:
     alice = await mistimed(world, await world.person(ALICE), ALICE, off)
     await alice.context.tokens.fill()
     epochs = await alice.context.store.read(lambda db: db.rows("SELECT DISTINCT epoch FROM token"))
@@ -104,7 +105,7 @@ async def test_tokens_are_of_the_servers_epoch_whatever_the_own_clock_says(world
 
 
 @EITHER_WAY
-async def test_a_lookup_by_a_wrong_clock_costs_no_token(world: MemoryWorld, off: float) -> None:
+async def test_a_lookup_by_a_wrong_clock_costs_no_token(world: World, off: float) -> None:
     alice = await mistimed(world, await world.person(ALICE), ALICE, off)
     before = await lookup_tokens(alice)
     await alice.lookup(NOBODY, BOB)

@@ -20,7 +20,8 @@ from grue.protocol.directory.record import NONCE_BYTES, Record, derive, seal
 from grue.protocol.tokens import Purpose
 from grue.server.directory import directory as directories
 from grue.server.tokens import tokens
-from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, NOBODY
 
 DAY = 86_400
 
@@ -29,24 +30,24 @@ def book(people: Sequence[str]) -> io.BytesIO:
     return io.BytesIO("".join(["Name,Phone\n", *(f"P{n},{number}\n" for n, number in enumerate(people))]).encode())
 
 
-async def with_book(world: MemoryWorld, people: Sequence[str], number: str = ALICE) -> Client:
+async def with_book(world: World, people: Sequence[str], number: str = ALICE) -> Client:
     client = await world.person(number)
     await client.contacts.import_file(book(people))
     return client
 
 
-async def listed(world: MemoryWorld, people: Sequence[str]) -> None:
+async def listed(world: World, people: Sequence[str]) -> None:
     """Have the directory list these numbers."""
     for output in directories.outputs(world.server.keys, list(people)):
         record = Record(os.urandom(32), os.urandom(32), os.urandom(16))
         await world.server.directory.put(seal(record, derive(output), os.urandom(NONCE_BYTES)))
 
 
-async def unlisted(world: MemoryWorld, number: str) -> None:
+async def unlisted(world: World, number: str) -> None:
     await world.server.directory.remove(directories.tag_of(world.server.keys, number))
 
 
-def evaluations(world: MemoryWorld) -> list[int]:
+def evaluations(world: World) -> list[int]:
     return [len(request.blinded) for request in world.network.seen if isinstance(request, wire.Evaluate)]
 
 
@@ -57,7 +58,7 @@ async def routes(client: Client) -> dict[str, Route]:
 # --- importing and listing ------------------------------------------------------------------------
 
 
-async def test_an_import_counts_what_it_took_and_what_it_left_out(world: MemoryWorld) -> None:
+async def test_an_import_counts_what_it_took_and_what_it_left_out(world: World) -> None:
     alice = await world.person(ALICE)
     file = (
         "Name,Phone\nAnn,+1 202 555 0100\n,(001) 202-555-0101\nAnn again,+12025550100\nBob,12345678901234567890\n"
@@ -84,21 +85,21 @@ async def test_an_import_counts_what_it_took_and_what_it_left_out(world: MemoryW
     assert world.network.seen == before
 
 
-async def test_a_file_that_is_no_address_book_changes_nothing(world: MemoryWorld) -> None:
+async def test_a_file_that_is_no_address_book_changes_nothing(world: World) -> None:
     alice = await with_book(world, [BOB])
     with pytest.raises(NotAnAddressBook):
         await alice.contacts.import_file(io.BytesIO(b"Name,Email\nAnn,ann@example.com\n"))
     assert list(await routes(alice)) == [BOB]
 
 
-async def test_an_address_book_has_an_end(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_address_book_has_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("grue.client.people.contacts.MAX_CONTACTS", 3)
     alice = await with_book(world, numbers(2, 1))
     imported = await alice.contacts.import_file(book(numbers(5, 2)))
     assert (imported.imported, imported.skipped) == (1, {Skip.TOO_MANY: 4})
 
 
-async def test_a_long_file_takes_little_memory(world: MemoryWorld) -> None:
+async def test_a_long_file_takes_little_memory(world: World) -> None:
     alice = await world.person(ALICE)
 
     class Lines(io.BytesIO):
@@ -122,7 +123,7 @@ async def test_a_long_file_takes_little_memory(world: MemoryWorld) -> None:
 
 
 @pytest.mark.whole
-async def test_a_hundred_thousand_lines_of_which_most_are_no_new_number(world: MemoryWorld) -> None:
+async def test_a_hundred_thousand_lines_of_which_most_are_no_new_number(world: World) -> None:
     alice = await world.person(ALICE)
     listed = numbers(10_000, 17)
     bad = ["999", "112", "911", "88888", "1-800-FLOWERS", "n/a", ""]
@@ -141,7 +142,7 @@ async def test_a_hundred_thousand_lines_of_which_most_are_no_new_number(world: M
 
 # Progress counts queries besides in tier 2: `test_progress_counts_evaluations_and_queries`.
 @pytest.mark.usefixtures("tier_1")
-async def test_an_address_book_is_looked_up_in_batches_with_progress_and_survives_a_restart(world: MemoryWorld) -> None:
+async def test_an_address_book_is_looked_up_in_batches_with_progress_and_survives_a_restart(world: World) -> None:
     people = numbers(123, 1)
     await listed(world, people[:40])
     alice = await with_book(world, people)
@@ -162,7 +163,7 @@ async def test_an_address_book_is_looked_up_in_batches_with_progress_and_survive
     assert {contact.checked for contact in await alice.contacts.all()} == {int(world.clock())}
 
 
-async def test_the_server_sees_the_same_whoever_of_the_contacts_is_on_grue(world: MemoryWorld) -> None:
+async def test_the_server_sees_the_same_whoever_of_the_contacts_is_on_grue(world: World) -> None:
     everybody = numbers(240, 3)
     await listed(world, everybody[:60] + everybody[120:150])
     traces = []
@@ -180,7 +181,7 @@ async def test_the_server_sees_the_same_whoever_of_the_contacts_is_on_grue(world
     assert [name for name, _ in traces[0][0]].count("Evaluate") == 2
 
 
-async def test_checking_again_evaluates_nothing_and_tells_each_change_once(world: MemoryWorld) -> None:
+async def test_checking_again_evaluates_nothing_and_tells_each_change_once(world: World) -> None:
     people = numbers(12, 4)
     await listed(world, people[:3])
     alice = await with_book(world, people)
@@ -198,7 +199,7 @@ async def test_checking_again_evaluates_nothing_and_tells_each_change_once(world
     assert (await alice.contacts.sync()).news == []
 
 
-async def test_a_new_base_is_checked_without_evaluations(world: MemoryWorld) -> None:
+async def test_a_new_base_is_checked_without_evaluations(world: World) -> None:
     people = numbers(5, 5)
     alice = await with_book(world, people)
     await alice.contacts.sync()
@@ -211,7 +212,7 @@ async def test_a_new_base_is_checked_without_evaluations(world: MemoryWorld) -> 
     assert evaluations(world) == []
 
 
-async def test_a_new_number_looks_like_any_lookup(world: MemoryWorld) -> None:
+async def test_a_new_number_looks_like_any_lookup(world: World) -> None:
     alice = await with_book(world, numbers(10, 7))
     await alice.contacts.sync()
     world.network.seen.clear()
@@ -222,7 +223,7 @@ async def test_a_new_number_looks_like_any_lookup(world: MemoryWorld) -> None:
     assert evaluations(world) == [1, 1]
 
 
-async def test_a_new_lookup_key_evaluates_all_anew_and_keeps_what_was_known(world: MemoryWorld) -> None:
+async def test_a_new_lookup_key_evaluates_all_anew_and_keeps_what_was_known(world: World) -> None:
     people = numbers(6, 8)
     await listed(world, people)
     alice = await with_book(world, people)
@@ -240,7 +241,7 @@ async def test_a_new_lookup_key_evaluates_all_anew_and_keeps_what_was_known(worl
 # Where a number takes one token; where it takes two: `test_an_allowance_that_ends_has_given_answers`.
 @pytest.mark.usefixtures("tier_1")
 async def test_a_limit_stops_it_and_the_next_days_go_on_by_themselves(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 200)
     people = numbers(300, 9)
@@ -264,7 +265,7 @@ async def test_a_limit_stops_it_and_the_next_days_go_on_by_themselves(
     assert list((await routes(alice)).values()).count(Route.ENCRYPTED) == 150
 
 
-async def test_it_does_not_start_by_itself(world: MemoryWorld) -> None:
+async def test_it_does_not_start_by_itself(world: World) -> None:
     alice = await with_book(world, numbers(10, 10))
     world.network.seen.clear()
     for _ in range(3):
@@ -276,7 +277,7 @@ async def test_it_does_not_start_by_itself(world: MemoryWorld) -> None:
 
 # Where an evaluation is an answer; in tier 2: `tests/cli/test_killed_sync.py`.
 @pytest.mark.usefixtures("tier_1")
-async def test_what_was_evaluated_before_it_was_broken_off_is_not_evaluated_again(world: MemoryWorld) -> None:
+async def test_what_was_evaluated_before_it_was_broken_off_is_not_evaluated_again(world: World) -> None:
     alice = await with_book(world, numbers(130, 11))
     world.network.seen.clear()
     world.network.lose = lambda _request: evaluations(world) == [BATCH, BATCH]
@@ -291,7 +292,7 @@ async def test_what_was_evaluated_before_it_was_broken_off_is_not_evaluated_agai
     assert evaluations(world) == [BATCH, 32]
 
 
-async def test_without_a_network_nothing_changes(world: MemoryWorld) -> None:
+async def test_without_a_network_nothing_changes(world: World) -> None:
     alice = await with_book(world, numbers(3, 12))
     await alice.contacts.sync()
     before = await alice.contacts.all()
@@ -301,7 +302,7 @@ async def test_without_a_network_nothing_changes(world: MemoryWorld) -> None:
     assert await alice.contacts.all() == before
 
 
-async def test_a_record_that_does_not_open_makes_one_number_unknown_and_no_other(world: MemoryWorld) -> None:
+async def test_a_record_that_does_not_open_makes_one_number_unknown_and_no_other(world: World) -> None:
     people = numbers(4, 13)
     await listed(world, people[:2])
     spoilt = directories.tag_of(world.server.keys, people[2])
@@ -312,7 +313,7 @@ async def test_a_record_that_does_not_open_makes_one_number_unknown_and_no_other
     assert (await routes(alice))[people[2]] is Route.UNKNOWN
 
 
-async def test_two_processes_of_one_home_can_look_up_at_once(world: MemoryWorld) -> None:
+async def test_two_processes_of_one_home_can_look_up_at_once(world: World) -> None:
     alice = await with_book(world, numbers(200, 14))
     other = await world.open(ALICE)
     synced = await asyncio.gather(alice.contacts.sync(), other.contacts.sync())
@@ -320,7 +321,7 @@ async def test_two_processes_of_one_home_can_look_up_at_once(world: MemoryWorld)
     assert set((await routes(alice)).values()) == {Route.SMS}
 
 
-async def test_a_limit_is_no_error_and_keeps_a_reserve(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_limit_is_no_error_and_keeps_a_reserve(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", RESERVE)
     alice = await with_book(world, numbers(5, 15))
     synced = await alice.contacts.sync()
@@ -332,7 +333,7 @@ async def test_a_limit_is_no_error_and_keeps_a_reserve(world: MemoryWorld, monke
 # --- forgetting -----------------------------------------------------------------------------------
 
 
-async def test_who_is_forgotten_leaves_no_trace_in_the_home(world: MemoryWorld) -> None:
+async def test_who_is_forgotten_leaves_no_trace_in_the_home(world: World) -> None:
     people = numbers(4, 16)
     alice = await with_book(world, [*people, BOB])
     await world.person(BOB)
@@ -356,7 +357,7 @@ async def known_numbers(client: Client) -> set[object]:
     return {row[0] for row in await client.context.store.read(lambda db: db.rows("SELECT number FROM evaluation"))}
 
 
-async def test_who_was_reached_encrypted_does_not_turn_green_in_the_list(world: MemoryWorld) -> None:
+async def test_who_was_reached_encrypted_does_not_turn_green_in_the_list(world: World) -> None:
     alice = await with_book(world, [BOB])
     await world.person(BOB)
     await alice.send(BOB, "hello")
@@ -371,7 +372,7 @@ async def test_who_was_reached_encrypted_does_not_turn_green_in_the_list(world: 
 # --- as it is typed -------------------------------------------------------------------------------
 
 
-async def test_a_number_that_is_typed_is_looked_up_once_by_the_real_client(world: MemoryWorld) -> None:
+async def test_a_number_that_is_typed_is_looked_up_once_by_the_real_client(world: World) -> None:
     number = "+12025550177"
     await listed(world, [number])
     alice = await world.person(ALICE)
@@ -390,7 +391,7 @@ async def test_a_number_that_is_typed_is_looked_up_once_by_the_real_client(world
 # --- leaving --------------------------------------------------------------------------------------
 
 
-async def test_at_another_server_nothing_of_the_first_ones_directory_is_believed(world: MemoryWorld) -> None:
+async def test_at_another_server_nothing_of_the_first_ones_directory_is_believed(world: World) -> None:
     people = numbers(3, 18)
     await listed(world, people)
     alice = await with_book(world, people)

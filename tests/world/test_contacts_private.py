@@ -9,8 +9,8 @@ from grue.protocol import wire
 from grue.protocol.conversation.fallback import Route
 from grue.protocol.directory.addressbook import BATCH
 from grue.server.tokens import tokens
+from grue.testing import World
 from tests.damage import flipped
-from tests.world.memory import MemoryWorld
 from tests.world.test_contacts import evaluations, listed, routes, with_book
 from tests.world.test_private import answers
 
@@ -20,16 +20,16 @@ def _tier_2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
 
 
-def queries(world: MemoryWorld) -> list[int]:
+def queries(world: World) -> list[int]:
     return [len(request.queries) for request in world.network.seen if isinstance(request, wire.Query)]
 
 
-async def cut(world: MemoryWorld) -> None:
+async def cut(world: World) -> None:
     """A new base, which is a new epoch."""
     world.server.directory.put_many([])
 
 
-async def test_every_number_is_asked_for_once_in_an_epoch(world: MemoryWorld) -> None:
+async def test_every_number_is_asked_for_once_in_an_epoch(world: World) -> None:
     people = numbers(20, 31)
     await listed(world, people[::2])
     alice = await with_book(world, people)
@@ -46,7 +46,7 @@ async def test_every_number_is_asked_for_once_in_an_epoch(world: MemoryWorld) ->
     assert (sum(queries(world)), evaluations(world)) == (1 + 20, [])
 
 
-async def test_hits_and_misses_are_asked_for_alike(world: MemoryWorld) -> None:
+async def test_hits_and_misses_are_asked_for_alike(world: World) -> None:
     traces = []
     people = numbers(24, 32)
     await listed(world, people[:12])
@@ -65,7 +65,7 @@ def _is_lookup(request: wire.Message) -> bool:
     return isinstance(request, wire.Query | wire.Evaluate)
 
 
-async def test_an_allowance_that_ends_has_given_answers(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_allowance_that_ends_has_given_answers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 200)
     people = numbers(200, 33)
     await listed(world, people[::2])
@@ -82,7 +82,7 @@ async def test_an_allowance_that_ends_has_given_answers(world: MemoryWorld, monk
 
 
 @pytest.mark.parametrize("bases", [1, 2, 3])
-async def test_a_sync_goes_on_in_the_base_that_was_cut_meanwhile(world: MemoryWorld, bases: int) -> None:
+async def test_a_sync_goes_on_in_the_base_that_was_cut_meanwhile(world: World, bases: int) -> None:
     people = numbers(20, 35)
     await listed(world, people[::2])
     alice = await with_book(world, people)
@@ -100,7 +100,7 @@ async def test_a_sync_goes_on_in_the_base_that_was_cut_meanwhile(world: MemoryWo
 
 
 async def test_what_was_known_stays_on_the_list_until_it_is_asked_for_in_the_new_epoch(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = numbers(10, 34)
     await listed(world, people[:5])
@@ -118,7 +118,7 @@ async def test_what_was_known_stays_on_the_list_until_it_is_asked_for_in_the_new
 
 @pytest.mark.whole
 @pytest.mark.timeout(600)
-async def test_a_thousand_numbers_are_all_looked_up_in_five_weeks(world: MemoryWorld) -> None:
+async def test_a_thousand_numbers_are_all_looked_up_in_five_weeks(world: World) -> None:
     """With the allowances that a server gives, and a new base every other week."""
     people = numbers(1000, 36)
     await listed(world, people[::2])
@@ -141,7 +141,7 @@ async def test_a_thousand_numbers_are_all_looked_up_in_five_weeks(world: MemoryW
 
 
 async def test_what_was_asked_for_longest_ago_is_asked_for_again_first(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 500)
     monkeypatch.setattr(tokens, "DAILY_LOOKUPS", 25)
@@ -166,7 +166,7 @@ async def test_what_was_asked_for_longest_ago_is_asked_for_again_first(
 
 
 async def test_hits_and_misses_are_asked_for_alike_where_the_allowance_ends(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 200)
     people = numbers(240, 38)
@@ -192,7 +192,7 @@ async def test_hits_and_misses_are_asked_for_alike_where_the_allowance_ends(
     assert [one.count(Route.ENCRYPTED) for one in found] == [120, 0]
 
 
-async def test_good_and_spoilt_answers_lead_to_the_same_requests(world: MemoryWorld) -> None:
+async def test_good_and_spoilt_answers_lead_to_the_same_requests(world: World) -> None:
     people = numbers(24, 39)
     await listed(world, people[:12])
     await cut(world)
@@ -214,7 +214,7 @@ async def test_good_and_spoilt_answers_lead_to_the_same_requests(world: MemoryWo
     assert traces[0] == traces[1]
 
 
-async def test_progress_counts_evaluations_and_queries(world: MemoryWorld) -> None:
+async def test_progress_counts_evaluations_and_queries(world: World) -> None:
     alice = await with_book(world, numbers(70, 40))
     seen: list[tuple[int, int]] = []
     await alice.contacts.sync(lambda done, of: seen.append((done, of)))

@@ -22,13 +22,14 @@ from grue.errors import (
     VerificationFailed,
 )
 from grue.protocol import wire
-from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, take
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, NOBODY, take
 from tests.world.test_messages import acquainted
 
 # --- the directory --------------------------------------------------------------------------------
 
 
-async def unknown(world: MemoryWorld, error: type[VerificationFailed]) -> None:
+async def unknown(world: World, error: type[VerificationFailed]) -> None:
     """Alice's lookup proves nothing, says why, and no SMS goes, with whatever consent."""
     alice = await world.open(ALICE)
     (looked_up,) = await alice.lookup(NOBODY)
@@ -46,13 +47,13 @@ def flipped(file: bytes, at: int = -1) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["head", "manifest"])
-async def test_a_signature_that_is_not_the_servers_makes_the_route_unknown(world: MemoryWorld, name: str) -> None:
+async def test_a_signature_that_is_not_the_servers_makes_the_route_unknown(world: World, name: str) -> None:
     await forget_directory(await world.person(ALICE))
     world.network.change_file = lambda path, file: flipped(file) if path.endswith(name) else file
     await unknown(world, BadManifest)
 
 
-async def test_an_overlay_with_a_changed_record_makes_the_route_unknown(world: MemoryWorld) -> None:
+async def test_an_overlay_with_a_changed_record_makes_the_route_unknown(world: World) -> None:
     await world.person(ALICE)
     await world.person(BOB)
     world.network.change_file = lambda path, file: flipped(file) if "overlay" in path and file else file
@@ -61,7 +62,7 @@ async def test_an_overlay_with_a_changed_record_makes_the_route_unknown(world: M
 
 # Where the base is fetched.
 @pytest.mark.usefixtures("tier_1")
-async def test_a_base_with_a_changed_record_makes_the_route_unknown(world: MemoryWorld) -> None:
+async def test_a_base_with_a_changed_record_makes_the_route_unknown(world: World) -> None:
     await forget_directory(await world.person(ALICE))
     cut = world.server.directory._cut
     records = world.server.directory.file("1/overlay/1")
@@ -71,7 +72,7 @@ async def test_a_base_with_a_changed_record_makes_the_route_unknown(world: Memor
     await unknown(world, BadDirectory)
 
 
-async def test_an_old_head_makes_the_route_unknown(world: MemoryWorld) -> None:
+async def test_an_old_head_makes_the_route_unknown(world: World) -> None:
     await world.person(ALICE)
     old = world.server.directory.file("head")
     assert old is not None
@@ -80,7 +81,7 @@ async def test_an_old_head_makes_the_route_unknown(world: MemoryWorld) -> None:
     await unknown(world, StaleDirectory)
 
 
-async def test_a_directory_that_shrank_makes_the_route_unknown(world: MemoryWorld) -> None:
+async def test_a_directory_that_shrank_makes_the_route_unknown(world: World) -> None:
     alice = await world.person(ALICE)
     old = world.server.directory.file("head")
     assert old is not None
@@ -90,7 +91,7 @@ async def test_a_directory_that_shrank_makes_the_route_unknown(world: MemoryWorl
     await unknown(world, ShrunkDirectory)
 
 
-async def test_a_clock_that_is_years_off_makes_the_route_unknown(world: MemoryWorld) -> None:
+async def test_a_clock_that_is_years_off_makes_the_route_unknown(world: World) -> None:
     await world.person(ALICE)
     served = world.server.directory.file("head")
     assert served is not None
@@ -100,7 +101,7 @@ async def test_a_clock_that_is_years_off_makes_the_route_unknown(world: MemoryWo
         await unknown(world, StaleDirectory)
 
 
-async def test_an_evaluation_with_another_key_makes_the_route_unknown(world: MemoryWorld) -> None:
+async def test_an_evaluation_with_another_key_makes_the_route_unknown(world: World) -> None:
     await world.person(ALICE)
 
     def other_key(request: wire.Message, answer: wire.Message) -> wire.Message:
@@ -114,7 +115,7 @@ async def test_an_evaluation_with_another_key_makes_the_route_unknown(world: Mem
     await unknown(world, BadProof)
 
 
-async def test_a_refused_evaluation_makes_the_route_unknown(world: MemoryWorld) -> None:
+async def test_a_refused_evaluation_makes_the_route_unknown(world: World) -> None:
     alice = await world.person(ALICE)
     world.network.change = lambda request, answer: (
         wire.Refusal("refused") if isinstance(request, wire.Evaluate) else answer
@@ -126,7 +127,7 @@ async def test_a_refused_evaluation_makes_the_route_unknown(world: MemoryWorld) 
     assert world.texts(NOBODY) == []
 
 
-async def test_a_record_that_does_not_open_is_no_absence(world: MemoryWorld) -> None:
+async def test_a_record_that_does_not_open_is_no_absence(world: World) -> None:
     await world.person(ALICE)
     from grue.server.directory.directory import tag_of
 
@@ -134,7 +135,7 @@ async def test_a_record_that_does_not_open_is_no_absence(world: MemoryWorld) -> 
     await unknown(world, BadRecord)
 
 
-async def test_a_server_with_another_key_is_noticed(world: MemoryWorld) -> None:
+async def test_a_server_with_another_key_is_noticed(world: World) -> None:
     alice = await world.open(ALICE)
     await alice.register(ALICE, "http://localhost")
     code = world.code(ALICE)
@@ -147,7 +148,7 @@ async def test_a_server_with_another_key_is_noticed(world: MemoryWorld) -> None:
 # --- keys -----------------------------------------------------------------------------------------
 
 
-async def test_a_device_list_that_is_not_the_records_is_refused(world: MemoryWorld) -> None:
+async def test_a_device_list_that_is_not_the_records_is_refused(world: World) -> None:
     alice, _bob = await world.person(ALICE), await world.person(BOB)
     mallory = await world.person("+447700900066")
     claimed = await mallory.context.tokens.ask(wire.Claim(mallory.context.account.intro_mailbox))
@@ -157,7 +158,7 @@ async def test_a_device_list_that_is_not_the_records_is_refused(world: MemoryWor
     assert [m.state.value for m in await alice.history(BOB)] == ["refused"]
 
 
-async def test_a_key_package_of_another_device_is_refused(world: MemoryWorld) -> None:
+async def test_a_key_package_of_another_device_is_refused(world: World) -> None:
     alice, _bob = await world.person(ALICE), await world.person(BOB)
     mallory = await world.person("+447700900066")
     claimed = await mallory.context.tokens.ask(wire.Claim(mallory.context.account.intro_mailbox))
@@ -178,7 +179,7 @@ async def test_a_key_package_of_another_device_is_refused(world: MemoryWorld) ->
 
 
 @pytest.mark.parametrize("damage", ["cut", "long", "flipped", "empty"])
-async def test_a_damaged_envelope_is_passed_over_and_the_next_one_is_read(world: MemoryWorld, damage: str) -> None:
+async def test_a_damaged_envelope_is_passed_over_and_the_next_one_is_read(world: World, damage: str) -> None:
     alice, bob = await acquainted(world)
     await alice.send(BOB, "one")
     await alice.send(BOB, "two")
@@ -195,7 +196,7 @@ async def test_a_damaged_envelope_is_passed_over_and_the_next_one_is_read(world:
     assert await take(bob) == ["two"]
 
 
-async def test_a_replayed_envelope_is_shown_once(world: MemoryWorld) -> None:
+async def test_a_replayed_envelope_is_shown_once(world: World) -> None:
     alice, bob = await acquainted(world)
     await alice.send(BOB, "once")
 
@@ -211,7 +212,7 @@ async def test_a_replayed_envelope_is_shown_once(world: MemoryWorld) -> None:
     assert [m.text for m in await bob.history(ALICE)].count("once") == 1
 
 
-async def test_envelopes_out_of_order_are_read_as_far_as_they_are_in_order(world: MemoryWorld) -> None:
+async def test_envelopes_out_of_order_are_read_as_far_as_they_are_in_order(world: World) -> None:
     alice, bob = await acquainted(world)
     for text in ("one", "two", "three"):
         await alice.send(BOB, text)
@@ -227,7 +228,7 @@ async def test_envelopes_out_of_order_are_read_as_far_as_they_are_in_order(world
     assert "three" in shown
 
 
-async def test_a_stranger_with_the_write_key_cannot_forge_a_message(world: MemoryWorld) -> None:
+async def test_a_stranger_with_the_write_key_cannot_forge_a_message(world: World) -> None:
     alice, bob = await acquainted(world)
     ((conversation, _),) = await alice.context.store.read(reading_conversations)
     forged = wire.Post(conversation.log.mailbox, conversation.write_key, b"f" * 16, b"forged".ljust(1024))
@@ -236,14 +237,14 @@ async def test_a_stranger_with_the_write_key_cannot_forge_a_message(world: Memor
     assert await take(bob) == ["real"]
 
 
-async def test_a_stranger_without_the_write_key_cannot_post(world: MemoryWorld) -> None:
+async def test_a_stranger_without_the_write_key_cannot_post(world: World) -> None:
     alice, _bob = await acquainted(world)
     ((conversation, _),) = await alice.context.store.read(reading_conversations)
     with pytest.raises(NotPermitted):
         await alice.context.tokens.ask(wire.Post(conversation.log.mailbox, bytes(32), b"f" * 16, b"forged".ljust(1024)))
 
 
-async def test_junk_in_an_intro_mailbox_is_passed_over(world: MemoryWorld) -> None:
+async def test_junk_in_an_intro_mailbox_is_passed_over(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     mailbox = bob.context.account.intro_mailbox
     for n, junk in enumerate((bytes(1024), b"\xff" * 4096, (5).to_bytes(4, "big").ljust(1024, b"\xc1"))):
@@ -252,7 +253,7 @@ async def test_junk_in_an_intro_mailbox_is_passed_over(world: MemoryWorld) -> No
     assert await take(bob) == ["hello"]
 
 
-async def test_conversation_12_two_histories_are_noticed_and_stop_sending(world: MemoryWorld) -> None:
+async def test_conversation_12_two_histories_are_noticed_and_stop_sending(world: World) -> None:
     alice, bob = await acquainted(world)
     await alice.send(BOB, "one")
     await alice.send(BOB, "two")
@@ -275,7 +276,7 @@ async def test_conversation_12_two_histories_are_noticed_and_stop_sending(world:
         await alice.send(BOB, "three")
 
 
-async def test_an_sms_that_the_server_did_not_seal_is_passed_over(world: MemoryWorld) -> None:
+async def test_an_sms_that_the_server_did_not_seal_is_passed_over(world: World) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from grue.protocol.conversation.contents import ReceivedSms

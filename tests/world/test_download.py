@@ -11,38 +11,39 @@ from grue.client.lookup import directory as own_directory
 from grue.errors import BadDirectory, Unreachable
 from grue.protocol.conversation.fallback import Route
 from grue.protocol.directory.record import RECORD_BYTES
-from tests.world.memory import ALICE, NOBODY, MemoryWorld, running
+from grue.testing import World
+from tests.world.memory import ALICE, NOBODY
 
 PART = 2 * RECORD_BYTES
 
 
 @pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryWorld]:
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A world of tier 1 in which two records are as large as a part gets."""
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
     monkeypatch.setattr(own_directory, "PART", PART)
-    async with running(tmp_path) as world:
+    async with World(tmp_path) as world:
         yield world
 
 
-async def grown(world: MemoryWorld, records: int = 6) -> None:
+async def grown(world: World, records: int = 6) -> None:
     for _ in range(records):
         await world.server.directory.put(os.urandom(RECORD_BYTES))
 
 
-async def an_overlay(world: MemoryWorld, _client: Client) -> str:
+async def an_overlay(world: World, _client: Client) -> str:
     await grown(world)
     return "1/overlay/7"
 
 
-async def a_base(world: MemoryWorld, client: Client) -> str:
+async def a_base(world: World, client: Client) -> str:
     await grown(world)
     world.server.directory.renew()
     await client.directory.start_over()
     return "2/base"
 
 
-async def an_ended_overlay(world: MemoryWorld, _client: Client) -> str:
+async def an_ended_overlay(world: World, _client: Client) -> str:
     await grown(world)
     world.server.directory.renew()
     return "1/overlay/7"
@@ -53,7 +54,7 @@ FILES = pytest.mark.parametrize("prepare", [an_overlay, a_base, an_ended_overlay
 
 @FILES
 async def test_a_file_that_breaks_off_goes_on_where_it_was(
-    world: MemoryWorld, prepare: Callable[[MemoryWorld, Client], Awaitable[str]]
+    world: World, prepare: Callable[[World, Client], Awaitable[str]]
 ) -> None:
     alice = await world.person(ALICE)
     path = await prepare(world, alice)
@@ -81,7 +82,7 @@ async def test_a_file_that_breaks_off_goes_on_where_it_was(
     assert await alice.context.store.read(lambda db: db.rows("SELECT 1 FROM part")) == []
 
 
-async def test_the_end_of_an_epoch_and_the_next_base_do_not_throw_each_other_away(world: MemoryWorld) -> None:
+async def test_the_end_of_an_epoch_and_the_next_base_do_not_throw_each_other_away(world: World) -> None:
     alice = await world.person(ALICE)
     await grown(world)
     world.server.directory.renew()
@@ -104,7 +105,7 @@ async def test_the_end_of_an_epoch_and_the_next_base_do_not_throw_each_other_awa
 
 @FILES
 async def test_a_part_of_another_length_is_refused_and_not_gone_on_with(
-    world: MemoryWorld, prepare: Callable[[MemoryWorld, Client], Awaitable[str]]
+    world: World, prepare: Callable[[World, Client], Awaitable[str]]
 ) -> None:
     # The client would ask for what follows, and so be known again by the length that it alone was given.
     alice = await world.person(ALICE)
@@ -121,7 +122,7 @@ async def test_a_part_of_another_length_is_refused_and_not_gone_on_with(
     assert (await alice.lookup(NOBODY))[0].route is Route.SMS
 
 
-async def test_parts_of_an_overlay_that_has_grown_since_are_thrown_away(world: MemoryWorld) -> None:
+async def test_parts_of_an_overlay_that_has_grown_since_are_thrown_away(world: World) -> None:
     alice = await world.person(ALICE)
     await grown(world)
     asked: list[str] = []
@@ -141,7 +142,7 @@ async def test_parts_of_an_overlay_that_has_grown_since_are_thrown_away(world: M
     assert kept == [("1/overlay/8", 1)]
 
 
-async def test_the_rest_of_a_file_may_come_at_once(world: MemoryWorld) -> None:
+async def test_the_rest_of_a_file_may_come_at_once(world: World) -> None:
     # As from a cache that knows no parts: what has come before is not put in front of the whole.
     alice = await world.person(ALICE)
     await grown(world)

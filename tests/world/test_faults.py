@@ -13,7 +13,8 @@ from grue.errors import NetworkError, Unreachable
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import UPDATE_AFTER_MS
 from grue.server import chores
-from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, take
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, NOBODY, take
 from tests.world.test_messages import acquainted, state_of_last
 
 STEPS = ["Claim", "CreateMailbox", "PostIntro", "Fetch", "Ack", "ExchangeSlot", "Post"]
@@ -34,7 +35,7 @@ async def again(action: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("kind", STEPS)
-async def test_a_lost_answer_loses_and_doubles_nothing(world: MemoryWorld, kind: str) -> None:
+async def test_a_lost_answer_loses_and_doubles_nothing(world: World, kind: str) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     world.network.lose = once(kind)
     await alice.send(BOB, "hello")
@@ -51,7 +52,7 @@ async def test_a_lost_answer_loses_and_doubles_nothing(world: MemoryWorld, kind:
     assert [m.text for m in await bob.unshown()] == ["and so on"]
 
 
-async def test_the_server_may_be_killed_between_any_two_steps(world: MemoryWorld) -> None:
+async def test_the_server_may_be_killed_between_any_two_steps(world: World) -> None:
     alice = await world.open(ALICE)
     await alice.register(ALICE, "http://localhost")
     code = world.code(ALICE)
@@ -70,7 +71,7 @@ async def test_the_server_may_be_killed_between_any_two_steps(world: MemoryWorld
     assert await take(alice) == ["hello yourself"]
 
 
-async def test_what_is_written_while_the_server_is_away_goes_out_when_it_is_back(world: MemoryWorld) -> None:
+async def test_what_is_written_while_the_server_is_away_goes_out_when_it_is_back(world: World) -> None:
     alice, bob = await acquainted(world)
     world.network.down = True
     for text in ("one", "two"):
@@ -83,7 +84,7 @@ async def test_what_is_written_while_the_server_is_away_goes_out_when_it_is_back
     assert await state_of_last(alice, BOB) == "sent"
 
 
-async def test_a_first_contact_that_was_cut_off_is_made_later(world: MemoryWorld) -> None:
+async def test_a_first_contact_that_was_cut_off_is_made_later(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     await alice.lookup(BOB)
     world.network.lose = lambda request: isinstance(request, wire.Claim)
@@ -96,7 +97,7 @@ async def test_a_first_contact_that_was_cut_off_is_made_later(world: MemoryWorld
     assert await take(bob) == ["two"]
 
 
-async def test_queued_messages_outlive_the_client(world: MemoryWorld) -> None:
+async def test_queued_messages_outlive_the_client(world: World) -> None:
     alice, bob = await acquainted(world)
     world.network.down = True
     await alice.send(BOB, "later")
@@ -107,7 +108,7 @@ async def test_queued_messages_outlive_the_client(world: MemoryWorld) -> None:
     assert await take(bob) == ["later"]
 
 
-async def test_a_leaf_is_renewed_every_week_and_messages_go_on(world: MemoryWorld) -> None:
+async def test_a_leaf_is_renewed_every_week_and_messages_go_on(world: World) -> None:
     alice, bob = await acquainted(world)
     await world.pass_days(UPDATE_AFTER_MS / 86_400_000 + 0.1)
     await alice.send(BOB, "before the commit")
@@ -120,7 +121,7 @@ async def test_a_leaf_is_renewed_every_week_and_messages_go_on(world: MemoryWorl
     assert await take(alice) == ["after it too"]
 
 
-async def test_a_device_whose_secrets_were_damaged_resyncs(world: MemoryWorld) -> None:
+async def test_a_device_whose_secrets_were_damaged_resyncs(world: World) -> None:
     alice, bob = await acquainted(world)
     await alice.send(BOB, "one")
     assert await take(bob) == ["one"]
@@ -138,7 +139,7 @@ async def test_a_device_whose_secrets_were_damaged_resyncs(world: MemoryWorld) -
     assert await take(alice) == ["four"]
 
 
-async def test_a_home_restored_from_a_backup_starts_anew_and_loses_no_new_message(world: MemoryWorld) -> None:
+async def test_a_home_restored_from_a_backup_starts_anew_and_loses_no_new_message(world: World) -> None:
     alice, bob = await acquainted(world)
     await bob.close()
     shutil.copytree(world.path / BOB, world.path / "backup")
@@ -157,7 +158,7 @@ async def test_a_home_restored_from_a_backup_starts_anew_and_loses_no_new_messag
 
 
 async def test_a_server_restored_from_a_backup_makes_clients_read_again_and_show_nothing_twice(
-    world: MemoryWorld,
+    world: World,
 ) -> None:
     alice, bob = await acquainted(world)
     await alice.send(BOB, "before")
@@ -169,7 +170,7 @@ async def test_a_server_restored_from_a_backup_makes_clients_read_again_and_show
     assert await take(bob) == ["after"]
 
 
-async def test_after_a_restored_backup_new_people_are_still_reached(world: MemoryWorld) -> None:
+async def test_after_a_restored_backup_new_people_are_still_reached(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     await world.stop()
     shutil.copytree(world.path / "server", world.path / "old")
@@ -191,7 +192,7 @@ async def test_after_a_restored_backup_new_people_are_still_reached(world: Memor
 
 
 async def test_after_a_restored_backup_clients_draw_new_tokens_and_notice_nothing(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Where a lookup costs one token.
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
@@ -208,7 +209,7 @@ async def epochs_of_tokens(client: Client) -> set[object]:
     return {row[0] for row in await client.context.store.read(lambda db: db.rows("SELECT epoch FROM token"))}
 
 
-async def test_who_was_away_for_longer_than_envelopes_live_is_told_and_hears_again(world: MemoryWorld) -> None:
+async def test_who_was_away_for_longer_than_envelopes_live_is_told_and_hears_again(world: World) -> None:
     alice, bob = await acquainted(world)
     for _ in range(3):
         await world.pass_days(UPDATE_AFTER_MS / 86_400_000 + 0.1)
@@ -225,9 +226,7 @@ async def test_who_was_away_for_longer_than_envelopes_live_is_told_and_hears_aga
     assert "of an epoch that bob never saw begin" in await take(bob)
 
 
-async def test_a_full_mailbox_holds_messages_back_and_loses_none(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_full_mailbox_holds_messages_back_and_loses_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     alice, bob = await acquainted(world)
     monkeypatch.setattr("grue.server.mailboxes.mailboxes.MAX_BACKLOG_KIB", 4)
     sent = [(await alice.send(BOB, str(n))).state.value for n in range(6)]
@@ -240,7 +239,7 @@ async def test_a_full_mailbox_holds_messages_back_and_loses_none(
     assert shown + await take(bob) == [str(n) for n in range(6)]
 
 
-async def test_sms_does_not_go_when_the_directory_is_stale(world: MemoryWorld) -> None:
+async def test_sms_does_not_go_when_the_directory_is_stale(world: World) -> None:
     alice = await world.person(ALICE)
     await alice.lookup(NOBODY)
     world.network.down = True
@@ -256,7 +255,7 @@ async def _nothing(_tx: object) -> None:
     """A transaction that only carries along what waits for one."""
 
 
-def new_incarnation(world: MemoryWorld) -> None:
+def new_incarnation(world: World) -> None:
     with sqlite3.connect(world.path / "server" / "server.db") as database:
         database.execute("UPDATE mailbox SET incarnation = zeroblob(16)")
     database.close()

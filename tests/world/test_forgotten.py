@@ -18,7 +18,8 @@ from grue.protocol.conversation.conversation import Notice
 from grue.protocol.conversation.fallback import Route
 from grue.protocol.directory.record import NONCE_BYTES, Record, derive, seal
 from grue.server.directory import directory as directories
-from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, running
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, NOBODY
 from tests.world.test_contacts import book, routes
 
 Happening = Callable[[], Awaitable[object]]
@@ -32,14 +33,14 @@ def tier(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tier: int) -> AsyncIterator[MemoryWorld]:
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tier: int) -> AsyncIterator[World]:
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", str(tier))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    async with running(tmp_path) as world:
+    async with World(tmp_path) as world:
         yield world
 
 
-async def acquaintance(world: MemoryWorld, *, in_base: bool = True) -> tuple[Client, Client, Client]:
+async def acquaintance(world: World, *, in_base: bool = True) -> tuple[Client, Client, Client]:
     """Alice, another process of her home, and Bob."""
     alice = await world.person(ALICE)
     bob = await world.person(BOB)
@@ -49,7 +50,7 @@ async def acquaintance(world: MemoryWorld, *, in_base: bool = True) -> tuple[Cli
     return alice, await world.open(ALICE), bob
 
 
-def once_after(world: MemoryWorld, kind: type[wire.Message], happening: Happening) -> list[bool]:
+def once_after(world: World, kind: type[wire.Message], happening: Happening) -> list[bool]:
     """Have something happen while the first request of this kind is answered; returns what tells whether it did."""
     happened: list[bool] = []
 
@@ -58,13 +59,13 @@ def once_after(world: MemoryWorld, kind: type[wire.Message], happening: Happenin
             happened.append(True)
             await happening()
 
-    world.network.meanwhile = meanwhile
+    world.network.delay = meanwhile
     return happened
 
 
 @pytest.mark.parametrize("in_base", [True, False])
 async def test_a_copy_that_is_forgotten_while_a_number_is_looked_up_is_no_proof_of_absence(
-    world: MemoryWorld, tier: int, in_base: bool
+    world: World, tier: int, in_base: bool
 ) -> None:
     alice, other, _ = await acquaintance(world, in_base=in_base)
     happened = once_after(world, LAST[tier], other.directory.start_over)
@@ -73,7 +74,7 @@ async def test_a_copy_that_is_forgotten_while_a_number_is_looked_up_is_no_proof_
     assert looked_up.route is Route.ENCRYPTED
 
 
-async def test_who_is_on_grue_gets_no_sms_when_the_copy_is_forgotten_meanwhile(world: MemoryWorld, tier: int) -> None:
+async def test_who_is_on_grue_gets_no_sms_when_the_copy_is_forgotten_meanwhile(world: World, tier: int) -> None:
     alice, other, bob = await acquaintance(world)
     happened = once_after(world, LAST[tier], other.directory.start_over)
     sent = await alice.send(BOB, "secret", sms=True)
@@ -83,9 +84,7 @@ async def test_who_is_on_grue_gets_no_sms_when_the_copy_is_forgotten_meanwhile(w
     assert [message.text for message in await bob.unshown()] == ["secret"]
 
 
-async def test_an_account_that_is_left_while_a_number_is_looked_up_proves_no_absence(
-    world: MemoryWorld, tier: int
-) -> None:
+async def test_an_account_that_is_left_while_a_number_is_looked_up_proves_no_absence(world: World, tier: int) -> None:
     alice, other, _ = await acquaintance(world)
     happened = once_after(world, LAST[tier], other.account.delete)
     (looked_up,) = await alice.lookup(BOB)
@@ -93,9 +92,7 @@ async def test_an_account_that_is_left_while_a_number_is_looked_up_proves_no_abs
     assert looked_up.route is not Route.SMS
 
 
-async def test_an_address_book_that_is_looked_up_meanwhile_lists_nobody_as_absent(
-    world: MemoryWorld, tier: int
-) -> None:
+async def test_an_address_book_that_is_looked_up_meanwhile_lists_nobody_as_absent(world: World, tier: int) -> None:
     alice, other, _ = await acquaintance(world)
     await alice.contacts.import_file(book([BOB]))
     happened = once_after(world, LAST[tier], other.directory.start_over)
@@ -107,7 +104,7 @@ async def test_an_address_book_that_is_looked_up_meanwhile_lists_nobody_as_absen
     assert await routes(alice) == {BOB: Route.ENCRYPTED}
 
 
-async def test_the_own_number_is_not_missing_in_a_copy_that_is_gone(world: MemoryWorld, tier: int) -> None:
+async def test_the_own_number_is_not_missing_in_a_copy_that_is_gone(world: World, tier: int) -> None:
     alice, other, _ = await acquaintance(world)
     await alice.account.daily_round()
     await alice.notices()
@@ -119,7 +116,7 @@ async def test_the_own_number_is_not_missing_in_a_copy_that_is_gone(world: Memor
     assert Notice.NUMBER_MISSING not in [notice for _, notice in await alice.notices()]
 
 
-async def test_lookup_09_only_the_copy_that_a_lookup_stands_on_is_searched(world: MemoryWorld) -> None:
+async def test_lookup_09_only_the_copy_that_a_lookup_stands_on_is_searched(world: World) -> None:
     alice, other, _ = await acquaintance(world)
     await alice.lookup(BOB)
     store, current = alice.context.store, await alice.context.directory.current()
@@ -143,7 +140,7 @@ async def test_lookup_09_only_the_copy_that_a_lookup_stands_on_is_searched(world
 
 
 async def test_a_lookup_key_that_is_replaced_meanwhile_proves_no_absence(
-    world: MemoryWorld, tier: int, monkeypatch: pytest.MonkeyPatch
+    world: World, tier: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, other, bob = await acquaintance(world)
 

@@ -22,12 +22,13 @@ from grue.protocol.directory.directory import HEAD_PATH, UnverifiedHead, sign_he
 from grue.protocol.directory.directory_sync import Current
 from grue.protocol.directory.record import RECORD_BYTES
 from grue.server.directory.directory import Directory, tag_of
+from grue.testing import World
 from tests.damage import flipped
-from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
 from tests.world.test_messages import acquainted
 
 
-def other_face(world: MemoryWorld, name: str = "other") -> Directory:
+def other_face(world: World, name: str = "other") -> Directory:
     """The directory as it is now, to be gone on with apart, under the same keys."""
     data = world.path / name
     shutil.copytree(world.path / "server" / "directory", data / "directory")
@@ -45,7 +46,7 @@ def show(client: Client, face: Directory) -> None:
     client.context.transport.file = file  # type: ignore[method-assign]
 
 
-async def a_day(world: MemoryWorld, *clients: Client, face: Directory | None = None) -> None:
+async def a_day(world: World, *clients: Client, face: Directory | None = None) -> None:
     """A day passes, and everybody makes the daily round."""
     await world.pass_days(1)
     if face is not None:
@@ -64,7 +65,7 @@ async def route(client: Client, number: str) -> Route:
     return (await client.lookup(number))[0].route
 
 
-async def lied_to(world: MemoryWorld) -> tuple[Client, Client, Directory]:
+async def lied_to(world: World) -> tuple[Client, Client, Directory]:
     """Alice is shown a directory in which Carol is not; everybody else the one where she is."""
     alice, bob = await acquainted(world)
     await world.person(CAROL)
@@ -79,7 +80,7 @@ async def lied_to(world: MemoryWorld) -> tuple[Client, Client, Directory]:
     return alice, bob, face
 
 
-async def test_everybody_who_is_shown_the_same_agrees(world: MemoryWorld) -> None:
+async def test_everybody_who_is_shown_the_same_agrees(world: World) -> None:
     alice, bob = await acquainted(world)
     for n in range(3):
         await world.server.directory.put(os.urandom(RECORD_BYTES))
@@ -95,7 +96,7 @@ async def test_everybody_who_is_shown_the_same_agrees(world: MemoryWorld) -> Non
         assert (heads.waiting, heads.split) == (0, None)
 
 
-async def test_gossip_02_two_faces_are_caught_by_the_next_message(world: MemoryWorld) -> None:
+async def test_gossip_02_two_faces_are_caught_by_the_next_message(world: World) -> None:
     alice, bob, _ = await lied_to(world)
     await alice.send(BOB, "hello again")
     assert await take(bob) == ["hello again"]
@@ -116,7 +117,7 @@ async def test_gossip_02_two_faces_are_caught_by_the_next_message(world: MemoryW
     assert await alice.notices() == [(BOB, Notice.SPLIT)]
 
 
-async def test_after_two_faces_no_number_is_looked_up_and_no_sms_goes(world: MemoryWorld) -> None:
+async def test_after_two_faces_no_number_is_looked_up_and_no_sms_goes(world: World) -> None:
     alice, bob, _ = await lied_to(world)
     await alice.send(BOB, "hello again")
     assert await take(bob) == ["hello again"]
@@ -134,7 +135,7 @@ async def test_after_two_faces_no_number_is_looked_up_and_no_sms_goes(world: Mem
     assert await take(alice) == ["still here"]
 
 
-async def test_after_two_faces_the_account_lives_on(world: MemoryWorld) -> None:
+async def test_after_two_faces_the_account_lives_on(world: World) -> None:
     """The server drops an account that has not checked in for a year."""
     alice, bob, _ = await lied_to(world)
     await alice.send(BOB, "hello again")
@@ -147,7 +148,7 @@ async def test_after_two_faces_the_account_lives_on(world: MemoryWorld) -> None:
     assert after == int(world.clock()) != before
 
 
-async def test_whoever_starts_over_looks_up_again(world: MemoryWorld) -> None:
+async def test_whoever_starts_over_looks_up_again(world: World) -> None:
     alice, bob, _ = await lied_to(world)
     await alice.send(BOB, "hello again")
     await take(bob)
@@ -157,7 +158,7 @@ async def test_whoever_starts_over_looks_up_again(world: MemoryWorld) -> None:
     assert await route(bob, NOBODY) is Route.SMS
 
 
-async def test_a_first_contact_carries_a_head_too(world: MemoryWorld) -> None:
+async def test_a_first_contact_carries_a_head_too(world: World) -> None:
     alice, _, face = await lied_to(world)
     dave = await world.person("+447700900004")
     await face.put(os.urandom(RECORD_BYTES))
@@ -170,7 +171,7 @@ async def test_a_first_contact_carries_a_head_too(world: MemoryWorld) -> None:
     assert [notice for _, notice in await dave.notices()] == [Notice.SPLIT]
 
 
-async def test_gossip_02_a_face_of_an_epoch_that_has_ended_is_caught(world: MemoryWorld) -> None:
+async def test_gossip_02_a_face_of_an_epoch_that_has_ended_is_caught(world: World) -> None:
     alice, bob, _ = await lied_to(world)
     await alice.send(BOB, "sent before the base was cut")
     world.server.directory.renew()
@@ -183,7 +184,7 @@ async def test_gossip_02_a_face_of_an_epoch_that_has_ended_is_caught(world: Memo
     assert UnverifiedHead(found.ours).verify(world.server.keys.server_public).contents.epoch == 1
 
 
-async def test_gossip_03_a_server_that_holds_back_what_a_contact_saw_is_not_believed(world: MemoryWorld) -> None:
+async def test_gossip_03_a_server_that_holds_back_what_a_contact_saw_is_not_believed(world: World) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, bob)
     behind = other_face(world)
@@ -203,7 +204,7 @@ async def test_gossip_03_a_server_that_holds_back_what_a_contact_saw_is_not_beli
     assert ((await bob.directory.heads()).waiting, await bob.notices()) == (0, [])
 
 
-async def test_a_later_head_of_another_face_is_caught_when_the_own_copy_gets_there(world: MemoryWorld) -> None:
+async def test_a_later_head_of_another_face_is_caught_when_the_own_copy_gets_there(world: World) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, bob)
     face = other_face(world)
@@ -219,7 +220,7 @@ async def test_a_later_head_of_another_face_is_caught_when_the_own_copy_gets_the
     assert await bob.notices() == [(ALICE, Notice.SPLIT)]
 
 
-async def test_gossip_01_what_the_server_did_not_sign_proves_nothing(world: MemoryWorld) -> None:
+async def test_gossip_01_what_the_server_did_not_sign_proves_nothing(world: World) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
     own = (await bob.directory.heads()).own
@@ -239,7 +240,7 @@ async def test_gossip_01_what_the_server_did_not_sign_proves_nothing(world: Memo
     )
 
 
-async def test_a_message_does_not_tell_when_somebody_was_looked_up(world: MemoryWorld) -> None:
+async def test_a_message_does_not_tell_when_somebody_was_looked_up(world: World) -> None:
     alice, _ = await acquainted(world)
     await a_day(world, alice)
     told = await alice.context.store.read(told_head)
@@ -250,7 +251,7 @@ async def test_a_message_does_not_tell_when_somebody_was_looked_up(world: Memory
     assert newest.file != told == await alice.context.store.read(told_head)
 
 
-async def test_a_few_heads_may_wait_and_no_more(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_few_heads_may_wait_and_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gossip, "MAX_WAITING", 3)
     alice, bob = await acquainted(world)
     await a_day(world, bob)
@@ -264,7 +265,7 @@ async def test_a_few_heads_may_wait_and_no_more(world: MemoryWorld, monkeypatch:
     assert (await bob.directory.heads()).waiting == 0
 
 
-async def test_a_process_that_was_overtaken_does_not_set_the_copy_back(world: MemoryWorld) -> None:
+async def test_a_process_that_was_overtaken_does_not_set_the_copy_back(world: World) -> None:
     """Two processes of one home fetch at a time: what the slower one has found is not taken for what follows."""
     alice, bob = await acquainted(world)
     other = await world.open(ALICE)
@@ -298,9 +299,7 @@ async def test_a_process_that_was_overtaken_does_not_set_the_copy_back(world: Me
     assert (await alice.notices(), (await alice.directory.heads()).split) == ([], None)
 
 
-async def test_a_flood_of_one_does_not_drop_the_head_of_another(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_flood_of_one_does_not_drop_the_head_of_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gossip, "MAX_WAITING", 3)
     alice, bob = await acquainted(world)
     mallory = await world.person("+447700900006")
@@ -326,7 +325,7 @@ async def test_a_flood_of_one_does_not_drop_the_head_of_another(
     assert isinstance((await bob.lookup(NOBODY))[0].error, SplitDirectory)
 
 
-async def test_a_chat_that_becomes_part_of_another_one_takes_its_heads_along(world: MemoryWorld) -> None:
+async def test_a_chat_that_becomes_part_of_another_one_takes_its_heads_along(world: World) -> None:
     """Somebody whose number could not be verified at first, and whom we then look up."""
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
@@ -348,7 +347,7 @@ async def test_a_chat_that_becomes_part_of_another_one_takes_its_heads_along(wor
     assert before != after == of_head
 
 
-async def test_a_contact_who_showed_another_face_keeps_the_name_when_chats_become_one(world: MemoryWorld) -> None:
+async def test_a_contact_who_showed_another_face_keeps_the_name_when_chats_become_one(world: World) -> None:
     alice, bob, _ = await lied_to(world)
     await alice.send(BOB, "hello again")
     await take(bob)
@@ -365,7 +364,7 @@ async def test_a_contact_who_showed_another_face_keeps_the_name_when_chats_becom
 
 
 async def test_a_server_that_refuses_an_account_its_chores_does_not_keep_its_head_from_contacts(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
@@ -380,7 +379,7 @@ async def test_a_server_that_refuses_an_account_its_chores_does_not_keep_its_hea
     assert told != await alice.context.store.read(told_head)
 
 
-async def test_what_a_contact_was_shown_while_a_head_was_fetched_is_not_held_against_it(world: MemoryWorld) -> None:
+async def test_what_a_contact_was_shown_while_a_head_was_fetched_is_not_held_against_it(world: World) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
     await world.server.directory.put(os.urandom(RECORD_BYTES))
@@ -409,7 +408,7 @@ async def test_what_a_contact_was_shown_while_a_head_was_fetched_is_not_held_aga
     assert (await bob.directory.heads()).waiting == 0
 
 
-async def test_two_faces_that_show_while_a_number_is_looked_up_end_the_lookup(world: MemoryWorld) -> None:
+async def test_two_faces_that_show_while_a_number_is_looked_up_end_the_lookup(world: World) -> None:
     alice, bob, _ = await lied_to(world)
     await alice.send(BOB, "hello again")
     other, retrieve = await world.open(BOB), bob.context.directory.retrieve
@@ -423,7 +422,7 @@ async def test_two_faces_that_show_while_a_number_is_looked_up_end_the_lookup(wo
     assert isinstance(looked_up.error, SplitDirectory)
 
 
-async def test_after_starting_over_what_was_signed_before_is_held_against_nobody(world: MemoryWorld) -> None:
+async def test_after_starting_over_what_was_signed_before_is_held_against_nobody(world: World) -> None:
     """A server that was set back: contacts tell the head from before until they have started over as well."""
     alice, bob, face = await lied_to(world)
     await alice.send(BOB, "hello again")
@@ -443,7 +442,7 @@ async def test_after_starting_over_what_was_signed_before_is_held_against_nobody
 # --- the own record, at each head -----------------------------------------------------------------
 
 
-async def test_a_server_that_hides_a_number_is_noticed_by_its_owner_at_the_next_head(world: MemoryWorld) -> None:
+async def test_a_server_that_hides_a_number_is_noticed_by_its_owner_at_the_next_head(world: World) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
     await world.server.directory.remove(tag_of(world.server.keys, ALICE))
@@ -455,7 +454,7 @@ async def test_a_server_that_hides_a_number_is_noticed_by_its_owner_at_the_next_
     assert await bob.notices() == []
 
 
-async def test_a_server_that_hides_a_number_behind_a_record_that_does_not_open_is_noticed(world: MemoryWorld) -> None:
+async def test_a_server_that_hides_a_number_behind_a_record_that_does_not_open_is_noticed(world: World) -> None:
     alice, _ = await acquainted(world)
     await a_day(world, alice)
     tag = tag_of(world.server.keys, ALICE)
@@ -465,7 +464,7 @@ async def test_a_server_that_hides_a_number_behind_a_record_that_does_not_open_i
     assert await alice.notices() == [(ALICE, Notice.NUMBER_MISSING)]
 
 
-async def test_a_server_that_lists_another_identity_is_noticed_at_the_next_head(world: MemoryWorld) -> None:
+async def test_a_server_that_lists_another_identity_is_noticed_at_the_next_head(world: World) -> None:
     from grue.protocol.directory.record import Record, seal
     from grue.server.directory.directory import record_key
 
@@ -479,7 +478,7 @@ async def test_a_server_that_lists_another_identity_is_noticed_at_the_next_head(
 
 
 async def test_in_tier_2_the_own_record_costs_one_query_an_epoch(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
@@ -498,7 +497,7 @@ async def test_in_tier_2_the_own_record_costs_one_query_an_epoch(
         assert await alice.notices() == ([(ALICE, Notice.NUMBER_MISSING)] if missing else [])
 
 
-async def test_the_head_is_the_only_file_that_gossip_needs(world: MemoryWorld) -> None:
+async def test_the_head_is_the_only_file_that_gossip_needs(world: World) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
     asked: list[str] = []
@@ -513,7 +512,7 @@ async def test_the_head_is_the_only_file_that_gossip_needs(world: MemoryWorld) -
     assert set(asked) <= {HEAD_PATH}
 
 
-async def test_starting_over_does_not_forget_that_the_own_number_was_listed(world: MemoryWorld) -> None:
+async def test_starting_over_does_not_forget_that_the_own_number_was_listed(world: World) -> None:
     alice, bob = await acquainted(world)
     await a_day(world, alice, bob)
     await alice.notices()

@@ -21,10 +21,11 @@ from grue.errors import (
 )
 from grue.protocol import wire
 from grue.protocol.conversation.contents import MAX_TEXT
-from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, take
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
 
 
-async def acquainted(world: MemoryWorld) -> tuple[Client, Client]:
+async def acquainted(world: World) -> tuple[Client, Client]:
     """Alice and Bob, who have written to each other and read everything."""
     alice, bob = await world.person(ALICE), await world.person(BOB)
     await alice.send(BOB, "hello")
@@ -42,7 +43,7 @@ async def state_of_last(client: Client, chat: str) -> str:
 # --- registering ----------------------------------------------------------------------------------
 
 
-async def test_the_second_verification_of_a_home_is_refused(world: MemoryWorld) -> None:
+async def test_the_second_verification_of_a_home_is_refused(world: World) -> None:
     alice = await world.person(ALICE)
     with pytest.raises(AlreadyRegistered):
         await alice.verify(world.code(ALICE))
@@ -50,7 +51,7 @@ async def test_the_second_verification_of_a_home_is_refused(world: MemoryWorld) 
         await alice.register(BOB, "http://localhost")
 
 
-async def test_a_code_is_good_for_the_home_that_asked_for_it_only(world: MemoryWorld) -> None:
+async def test_a_code_is_good_for_the_home_that_asked_for_it_only(world: World) -> None:
     await world.person(ALICE)
     code = world.code(ALICE)
     thief = await world.open("thief")
@@ -59,7 +60,7 @@ async def test_a_code_is_good_for_the_home_that_asked_for_it_only(world: MemoryW
         await thief.verify(code)
 
 
-async def test_a_verification_whose_answer_was_lost_is_done_again_without_harm(world: MemoryWorld) -> None:
+async def test_a_verification_whose_answer_was_lost_is_done_again_without_harm(world: World) -> None:
     alice = await world.open("alice")
     await alice.register(ALICE, "http://localhost")
     lost = [True]
@@ -73,7 +74,7 @@ async def test_a_verification_whose_answer_was_lost_is_done_again_without_harm(w
 # --- lookups --------------------------------------------------------------------------------------
 
 
-async def test_a_registered_number_is_found_and_another_is_not(world: MemoryWorld) -> None:
+async def test_a_registered_number_is_found_and_another_is_not(world: World) -> None:
     alice = await world.person(ALICE)
     await world.person(BOB)
     looked_up = await alice.lookup(BOB, NOBODY)
@@ -83,7 +84,7 @@ async def test_a_registered_number_is_found_and_another_is_not(world: MemoryWorl
     ]
 
 
-async def test_a_hit_and_a_miss_make_the_same_requests(world: MemoryWorld) -> None:
+async def test_a_hit_and_a_miss_make_the_same_requests(world: World) -> None:
     alice = await world.person(ALICE)
     await world.person(BOB)
     await alice.lookup("+447700900777")
@@ -96,7 +97,7 @@ async def test_a_hit_and_a_miss_make_the_same_requests(world: MemoryWorld) -> No
     assert traces[0] == traces[1]
 
 
-async def test_a_lookup_made_again_asks_for_no_evaluation(world: MemoryWorld) -> None:
+async def test_a_lookup_made_again_asks_for_no_evaluation(world: World) -> None:
     alice = await world.person(ALICE)
     await alice.lookup(NOBODY)
     world.network.seen.clear()
@@ -104,7 +105,7 @@ async def test_a_lookup_made_again_asks_for_no_evaluation(world: MemoryWorld) ->
     assert "Evaluate" not in world.network.requests()
 
 
-async def test_a_number_never_stands_in_a_request_that_looks_it_up(world: MemoryWorld) -> None:
+async def test_a_number_never_stands_in_a_request_that_looks_it_up(world: World) -> None:
     alice = await world.person(ALICE)
     world.network.seen.clear()
     await alice.lookup(NOBODY)
@@ -115,7 +116,7 @@ async def test_a_number_never_stands_in_a_request_that_looks_it_up(world: Memory
 # --- writing --------------------------------------------------------------------------------------
 
 
-async def test_a_first_message_arrives_as_a_request_and_the_answer_accepts_it(world: MemoryWorld) -> None:
+async def test_a_first_message_arrives_as_a_request_and_the_answer_accepts_it(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     sent = await alice.send(BOB, "hello")
     assert (sent.route.value, sent.state.value) == ("encrypted", "sent")
@@ -126,7 +127,7 @@ async def test_a_first_message_arrives_as_a_request_and_the_answer_accepts_it(wo
     assert await take(alice) == ["hello yourself"]
 
 
-async def test_a_request_sends_nothing_back_until_it_is_accepted(world: MemoryWorld) -> None:
+async def test_a_request_sends_nothing_back_until_it_is_accepted(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     await alice.send(BOB, "hello")
     world.network.seen.clear()
@@ -139,21 +140,21 @@ async def test_a_request_sends_nothing_back_until_it_is_accepted(world: MemoryWo
     assert await state_of_last(alice, BOB) == "sent"
 
 
-async def test_each_message_is_shown_once(world: MemoryWorld) -> None:
+async def test_each_message_is_shown_once(world: World) -> None:
     alice, bob = await acquainted(world)
     await alice.send(BOB, "once")
     assert await take(bob) == ["once"]
     assert await take(bob) == []
 
 
-async def test_messages_keep_their_order(world: MemoryWorld) -> None:
+async def test_messages_keep_their_order(world: World) -> None:
     alice, bob = await acquainted(world)
     for n in range(20):
         await alice.send(BOB, str(n))
     assert await take(bob) == [str(n) for n in range(20)]
 
 
-async def test_a_message_becomes_delivered_when_the_other_side_has_stored_it(world: MemoryWorld) -> None:
+async def test_a_message_becomes_delivered_when_the_other_side_has_stored_it(world: World) -> None:
     alice, bob = await acquainted(world)
     await alice.send(BOB, "seen?")
     await alice.poll()
@@ -163,12 +164,12 @@ async def test_a_message_becomes_delivered_when_the_other_side_has_stored_it(wor
     assert await state_of_last(alice, BOB) == "delivered"
 
 
-async def test_the_first_message_becomes_delivered_with_the_answer(world: MemoryWorld) -> None:
+async def test_the_first_message_becomes_delivered_with_the_answer(world: World) -> None:
     alice, _bob = await acquainted(world)
     assert [message.state.value for message in await alice.history(BOB) if not message.incoming] == ["delivered"]
 
 
-async def test_an_empty_and_a_too_large_message_are_refused(world: MemoryWorld) -> None:
+async def test_an_empty_and_a_too_large_message_are_refused(world: World) -> None:
     alice, bob = await acquainted(world)
     with pytest.raises(UsageError):
         await alice.send(BOB, "")
@@ -178,7 +179,7 @@ async def test_an_empty_and_a_too_large_message_are_refused(world: MemoryWorld) 
     assert await take(bob) == ["x" * MAX_TEXT]
 
 
-async def test_every_size_of_message_fits_a_bucket(world: MemoryWorld) -> None:
+async def test_every_size_of_message_fits_a_bucket(world: World) -> None:
     alice, bob = await acquainted(world)
     texts = ["é" * length for length in (1, 300, 500, 2_000, 8_000, MAX_TEXT // 2)]
     world.network.seen.clear()
@@ -189,7 +190,7 @@ async def test_every_size_of_message_fits_a_bucket(world: MemoryWorld) -> None:
     assert await take(bob) == texts
 
 
-async def test_a_note_to_oneself_goes_nowhere(world: MemoryWorld) -> None:
+async def test_a_note_to_oneself_goes_nowhere(world: World) -> None:
     alice = await world.person(ALICE)
     world.network.seen.clear()
     await alice.send("me", "buy milk")
@@ -197,7 +198,7 @@ async def test_a_note_to_oneself_goes_nowhere(world: MemoryWorld) -> None:
     assert [message.text for message in await alice.history("me")] == ["buy milk"]
 
 
-async def test_both_start_at_once_and_end_in_one_conversation(world: MemoryWorld) -> None:
+async def test_both_start_at_once_and_end_in_one_conversation(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     await alice.send(BOB, "from alice")
     await bob.send(ALICE, "from bob")
@@ -212,7 +213,7 @@ async def test_both_start_at_once_and_end_in_one_conversation(world: MemoryWorld
     assert len(await alice.chats()) == len(await bob.chats()) == 1
 
 
-async def test_two_receivers_of_one_home_show_each_message_once(world: MemoryWorld) -> None:
+async def test_two_receivers_of_one_home_show_each_message_once(world: World) -> None:
     alice, bob = await acquainted(world)
     second = await world.open(BOB)
     for n in range(10):
@@ -223,7 +224,7 @@ async def test_two_receivers_of_one_home_show_each_message_once(world: MemoryWor
     assert sorted(shown) == sorted(str(n) for n in range(10))
 
 
-async def test_a_chat_that_is_not_there_is_named(world: MemoryWorld) -> None:
+async def test_a_chat_that_is_not_there_is_named(world: World) -> None:
     alice = await world.person(ALICE)
     for name in (NOBODY, "chat:1", "chat:999999999999999999999"):
         with pytest.raises(NoSuchChat):
@@ -233,7 +234,7 @@ async def test_a_chat_that_is_not_there_is_named(world: MemoryWorld) -> None:
 # --- SMS ------------------------------------------------------------------------------------------
 
 
-async def test_an_sms_goes_only_after_consent(world: MemoryWorld) -> None:
+async def test_an_sms_goes_only_after_consent(world: World) -> None:
     alice = await world.person(ALICE)
     with pytest.raises(ConsentNeeded):
         await alice.send(NOBODY, "hello")
@@ -242,14 +243,14 @@ async def test_an_sms_goes_only_after_consent(world: MemoryWorld) -> None:
     assert (sent.route.value, sent.state.value, world.texts(NOBODY)) == ("sms", "submitted", ["hello"])
 
 
-async def test_consent_to_sms_does_not_turn_a_registered_number_green(world: MemoryWorld) -> None:
+async def test_consent_to_sms_does_not_turn_a_registered_number_green(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     sent = await alice.send(BOB, "hello", sms=True)
     assert (sent.route.value, world.texts(BOB)) == ("encrypted", [])
     assert await take(bob) == ["hello"]
 
 
-async def test_an_sms_reply_arrives_sealed(world: MemoryWorld) -> None:
+async def test_an_sms_reply_arrives_sealed(world: World) -> None:
     alice = await world.person(ALICE)
     await alice.send(NOBODY, "hello", sms=True)
     await world.carrier.inject(NOBODY, ALICE, "hello from a telephone")
@@ -258,7 +259,7 @@ async def test_an_sms_reply_arrives_sealed(world: MemoryWorld) -> None:
     assert (message.sender, message.text, message.route.value) == (NOBODY, "hello from a telephone", "sms")
 
 
-async def test_a_receipt_makes_an_sms_delivered(world: MemoryWorld) -> None:
+async def test_a_receipt_makes_an_sms_delivered(world: World) -> None:
     alice = await world.person(ALICE)
     await alice.send(NOBODY, "hello", sms=True)
     world.carrier.receipt(len(world.carrier.delivered), "delivered")
@@ -277,9 +278,7 @@ async def test_a_receipt_makes_an_sms_delivered(world: MemoryWorld) -> None:
         (SmsMayHaveGone(), "unknown"),
     ],
 )
-async def test_an_sms_that_fails_says_how_and_is_not_tried_again(
-    world: MemoryWorld, failure: Exception, state: str
-) -> None:
+async def test_an_sms_that_fails_says_how_and_is_not_tried_again(world: World, failure: Exception, state: str) -> None:
     alice = await world.person(ALICE)
     world.carrier.failure = failure  # type: ignore[assignment]
     with pytest.raises(type(failure)):
@@ -290,7 +289,7 @@ async def test_an_sms_that_fails_says_how_and_is_not_tried_again(
     assert await state_of_last(alice, NOBODY) == state
 
 
-async def test_an_sms_whose_answer_was_lost_is_unknown_and_goes_once(world: MemoryWorld) -> None:
+async def test_an_sms_whose_answer_was_lost_is_unknown_and_goes_once(world: World) -> None:
     alice = await world.person(ALICE)
     await alice.lookup(NOBODY)
     signed = []
@@ -314,7 +313,7 @@ async def test_an_sms_whose_answer_was_lost_is_unknown_and_goes_once(world: Memo
 
 
 async def test_conversation_11_a_contact_with_a_new_key_is_not_written_to_until_it_is_accepted(
-    world: MemoryWorld,
+    world: World,
 ) -> None:
     alice, _bob = await acquainted(world)
     new_bob = await world.person(BOB, "bob's new telephone")
@@ -325,7 +324,7 @@ async def test_conversation_11_a_contact_with_a_new_key_is_not_written_to_until_
     assert await take(new_bob) == ["hello again"]
 
 
-async def test_a_known_number_with_a_new_key_writes_as_somebody_unverified(world: MemoryWorld) -> None:
+async def test_a_known_number_with_a_new_key_writes_as_somebody_unverified(world: World) -> None:
     alice, _bob = await acquainted(world)
     new_bob = await world.person(BOB, "bob's new telephone")
     await new_bob.send(ALICE, "it is me")
@@ -335,14 +334,14 @@ async def test_a_known_number_with_a_new_key_writes_as_somebody_unverified(world
     assert [m.text for m in await alice.history(BOB)] == ["hello", "hello yourself"]
 
 
-async def test_a_contact_that_left_does_not_turn_green_by_itself(world: MemoryWorld) -> None:
+async def test_a_contact_that_left_does_not_turn_green_by_itself(world: World) -> None:
     alice, bob = await acquainted(world)
     await bob.account.delete()
     sent = await alice.send(BOB, "hello?", sms=True)
     assert (sent.route.value, world.texts(BOB)) == ("encrypted", [])
 
 
-async def test_three_people_have_three_conversations(world: MemoryWorld) -> None:
+async def test_three_people_have_three_conversations(world: World) -> None:
     alice, bob = await acquainted(world)
     carol = await world.person(CAROL)
     await carol.send(ALICE, "carol to alice")
@@ -352,7 +351,7 @@ async def test_three_people_have_three_conversations(world: MemoryWorld) -> None
     assert len({c.chat for c in await carol.chats()}) == 2
 
 
-async def test_a_contact_holds_nothing_of_other_conversations(world: MemoryWorld) -> None:
+async def test_a_contact_holds_nothing_of_other_conversations(world: World) -> None:
     alice, bob = await acquainted(world)
     carol = await world.person(CAROL)
     await alice.send(CAROL, "for carol alone")
@@ -384,7 +383,7 @@ def _everything(db: Db) -> bytes:
     return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for value in values)
 
 
-async def test_a_new_number_cannot_be_reached_while_the_server_is_away(world: MemoryWorld) -> None:
+async def test_a_new_number_cannot_be_reached_while_the_server_is_away(world: World) -> None:
     alice = await world.person(ALICE)
     world.network.down = True
     (looked_up,) = await alice.lookup(BOB)
@@ -394,7 +393,7 @@ async def test_a_new_number_cannot_be_reached_while_the_server_is_away(world: Me
     assert world.texts(BOB) == []
 
 
-async def test_the_text_stands_in_no_request_that_carries_it(world: MemoryWorld) -> None:
+async def test_the_text_stands_in_no_request_that_carries_it(world: World) -> None:
     alice, bob = await acquainted(world)
     world.network.seen.clear()
     await alice.send(BOB, "the weather is fine in Lisbon")

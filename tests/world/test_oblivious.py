@@ -19,8 +19,10 @@ from grue.protocol import wire
 from grue.protocol.conversation.fallback import Route
 from grue.server.mailboxes.streams import Stream
 from grue.server.oblivious.ohttp_gateway import OhttpKeys
+from grue.testing import PASSPHRASE, World
+from grue.testing.network import inner
 from tests.client.relays import Relay, always, recorded, relaying
-from tests.world.memory import ALICE, BOB, CAROL, NOBODY, PASSPHRASE, MemoryWorld, inner, take
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
 from tests.world.processes import until
 
 WINDOW = 12
@@ -42,7 +44,7 @@ class Seen:
 class Relayed:
     """A world whose clients reach the server through a relay."""
 
-    def __init__(self, world: MemoryWorld, url: str, relay: Relay, seen: Seen) -> None:
+    def __init__(self, world: World, url: str, relay: Relay, seen: Seen) -> None:
         self.world = world
         self.url = url
         self.relay = relay
@@ -64,7 +66,7 @@ class Relayed:
 
 
 @pytest.fixture
-async def relayed(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relayed]:
+async def relayed(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relayed]:
     monkeypatch.setattr("grue.client.transport.oblivious.WAIT_SECONDS", (1, 1))
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -78,7 +80,7 @@ async def relayed(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> AsyncI
             await client.close()
 
 
-def _watch(world: MemoryWorld, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+def _watch(world: World, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     through, received = world.server.relayed, Stream.received
 
     async def noted(method: str, path: str, body: bytes) -> tuple[int, bytes]:

@@ -17,16 +17,17 @@ from grue.errors import BadDirectory, BadManifest, ServerBusy, TimedOut, Unreach
 from grue.protocol import wire
 from grue.protocol.conversation.fallback import Route
 from grue.protocol.directory.pir import PrivateTable
-from tests.world.memory import ALICE, BOB, CAROL, NOBODY, MemoryWorld, running
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY
 from tests.world.test_dishonest import flipped, forget_directory
 
 
 @pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryWorld]:
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A world whose directory and clients are of tier 2, at whatever size."""
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "2")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    async with running(tmp_path) as world:
+    async with World(tmp_path) as world:
         yield world
 
 
@@ -36,7 +37,7 @@ async def route(client: Client, number: str) -> Route:
     return looked_up.route
 
 
-def queries(world: MemoryWorld) -> list[bytes]:
+def queries(world: World) -> list[bytes]:
     """All queries that were sent, in order."""
     return [query for request in world.network.seen if isinstance(request, wire.Query) for query in request.queries]
 
@@ -51,7 +52,7 @@ def answers(change: Callable[[bytes], bytes]) -> Callable[[wire.Message, wire.Me
 
 
 @pytest.mark.parametrize("in_base", [False, True])
-async def test_a_number_is_found_in_the_base_and_in_the_overlay(world: MemoryWorld, in_base: bool) -> None:
+async def test_a_number_is_found_in_the_base_and_in_the_overlay(world: World, in_base: bool) -> None:
     alice = await world.person(ALICE)
     await world.person(BOB)
     if in_base:
@@ -62,7 +63,7 @@ async def test_a_number_is_found_in_the_base_and_in_the_overlay(world: MemoryWor
     assert len(queries(world)) >= 2
 
 
-async def test_a_base_of_one_record_is_asked_like_any_other(world: MemoryWorld) -> None:
+async def test_a_base_of_one_record_is_asked_like_any_other(world: World) -> None:
     alice = await world.person(ALICE)
     world.server.directory.renew()
     assert world.server.directory.manifest.count == 1
@@ -70,7 +71,7 @@ async def test_a_base_of_one_record_is_asked_like_any_other(world: MemoryWorld) 
     assert await route(alice, NOBODY) is Route.SMS
 
 
-async def test_hit_miss_bad_column_and_failed_check_make_the_same_requests(world: MemoryWorld) -> None:
+async def test_hit_miss_bad_column_and_failed_check_make_the_same_requests(world: World) -> None:
     alice = await world.person(ALICE)
     await world.person(BOB)
     world.server.directory.renew()
@@ -101,7 +102,7 @@ async def test_hit_miss_bad_column_and_failed_check_make_the_same_requests(world
     assert traces[0][0] == ["Evaluate", "Query"]
 
 
-async def test_a_spoilt_answer_says_so_and_sends_no_sms(world: MemoryWorld) -> None:
+async def test_a_spoilt_answer_says_so_and_sends_no_sms(world: World) -> None:
     alice = await world.person(ALICE)
     world.network.change = answers(flipped)
     (looked_up,) = await alice.lookup(NOBODY)
@@ -112,7 +113,7 @@ async def test_a_spoilt_answer_says_so_and_sends_no_sms(world: MemoryWorld) -> N
     assert world.texts(NOBODY) == []
 
 
-async def test_a_number_is_asked_for_once_in_an_epoch_and_evaluated_once(world: MemoryWorld) -> None:
+async def test_a_number_is_asked_for_once_in_an_epoch_and_evaluated_once(world: World) -> None:
     alice = await world.person(ALICE)
     # In a new base the own number is looked at first.
     for expected in (["Evaluate", "Query"], [], ["Query", "Query"], []):
@@ -123,7 +124,7 @@ async def test_a_number_is_asked_for_once_in_an_epoch_and_evaluated_once(world: 
         assert world.network.requests() == expected
 
 
-async def test_who_registers_later_is_found_though_the_base_was_asked_before(world: MemoryWorld) -> None:
+async def test_who_registers_later_is_found_though_the_base_was_asked_before(world: World) -> None:
     alice = await world.person(ALICE)
     assert await route(alice, BOB) is Route.SMS
     await world.person(BOB)
@@ -135,7 +136,7 @@ async def test_who_registers_later_is_found_though_the_base_was_asked_before(wor
 
 @pytest.mark.parametrize("bases", [1, 2])
 async def test_an_epoch_that_ends_between_evaluation_and_query_costs_at_most_another_query(
-    world: MemoryWorld, bases: int
+    world: World, bases: int
 ) -> None:
     alice = await world.person(ALICE)
     await world.person(BOB)
@@ -183,7 +184,7 @@ def refusing(times: int, retry_after: int = 2) -> Callable[[wire.Message, wire.M
     return changed
 
 
-async def test_a_query_refused_as_busy_is_made_again_with_other_material(world: MemoryWorld) -> None:
+async def test_a_query_refused_as_busy_is_made_again_with_other_material(world: World) -> None:
     alice = await world.person(ALICE)
     waits = Waits(alice)
     world.network.change = refusing(BUSY_TRIES - 1)
@@ -197,7 +198,7 @@ async def test_a_query_refused_as_busy_is_made_again_with_other_material(world: 
 
 
 async def test_a_server_that_stays_busy_leaves_the_route_unknown_and_is_asked_afresh_later(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await world.person(ALICE)
     waits = Waits(alice)
@@ -214,7 +215,7 @@ async def test_a_server_that_stays_busy_leaves_the_route_unknown_and_is_asked_af
     assert not related(refused, again)
 
 
-async def test_who_is_told_to_come_back_much_later_does_not_wait(world: MemoryWorld) -> None:
+async def test_who_is_told_to_come_back_much_later_does_not_wait(world: World) -> None:
     alice = await world.person(ALICE)
     waits = Waits(alice)
     world.network.change = refusing(1, BUSY_SECONDS + 1)
@@ -223,7 +224,7 @@ async def test_who_is_told_to_come_back_much_later_does_not_wait(world: MemoryWo
     assert waits.seconds == []
 
 
-async def test_a_busy_server_is_asked_in_the_same_way_for_hits_and_misses(world: MemoryWorld) -> None:
+async def test_a_busy_server_is_asked_in_the_same_way_for_hits_and_misses(world: World) -> None:
     alice = await world.person(ALICE)
     await world.person(BOB)
     world.server.directory.renew()
@@ -244,7 +245,7 @@ async def test_a_busy_server_is_asked_in_the_same_way_for_hits_and_misses(world:
 
 
 async def test_what_was_answered_before_the_server_was_busy_is_not_asked_again(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await world.person(ALICE)
     Waits(alice)
@@ -269,7 +270,7 @@ async def test_what_was_answered_before_the_server_was_busy_is_not_asked_again(
 @pytest.mark.parametrize("name", ["manifest", "hint", "fences", "top", "overlay"])
 @pytest.mark.parametrize("damage", ["flip", "cut"])
 async def test_a_damaged_file_makes_the_route_unknown_and_nothing_is_asked(
-    world: MemoryWorld, name: str, damage: str
+    world: World, name: str, damage: str
 ) -> None:
     alice = await world.person(ALICE)
     await forget_directory(alice)
@@ -283,7 +284,7 @@ async def test_a_damaged_file_makes_the_route_unknown_and_nothing_is_asked(
     assert await route(alice, NOBODY) is Route.SMS
 
 
-async def test_a_hint_that_breaks_off_goes_on_where_it_was(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hint_that_breaks_off_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     alice = await world.person(ALICE)
     await forget_directory(alice)
     monkeypatch.setattr(own_directory, "PART", 100_000)
@@ -320,7 +321,7 @@ async def material(client: Client) -> int:
     return int(str((await client.context.store.read(lambda db: db.rows("SELECT count(*) FROM material")))[0][0]))
 
 
-async def restored(world: MemoryWorld, number: str, between: Callable[[Client], object]) -> Client:
+async def restored(world: World, number: str, between: Callable[[Client], object]) -> Client:
     """A home as it was before something was done with it."""
     client = await world.open(number)
     await client.context.directory.prepare()
@@ -338,7 +339,7 @@ async def restored(world: MemoryWorld, number: str, between: Callable[[Client], 
     return await world.open(number)
 
 
-async def test_a_home_restored_from_a_backup_does_not_use_its_material(world: MemoryWorld) -> None:
+async def test_a_home_restored_from_a_backup_does_not_use_its_material(world: World) -> None:
     await world.person(ALICE)
     alice = await restored(world, ALICE, lambda _client: None)
     await alice.lookup(NOBODY)
@@ -349,7 +350,7 @@ async def test_a_home_restored_from_a_backup_does_not_use_its_material(world: Me
     assert await material(alice) == KEPT_READY
 
 
-async def test_without_its_mark_a_restored_home_would(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_its_mark_a_restored_home_would(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     # Shows that the test before can notice it.
     await world.person(ALICE)
     alice = await restored(
@@ -360,7 +361,7 @@ async def test_without_its_mark_a_restored_home_would(world: MemoryWorld, monkey
     assert related(first, second)
 
 
-async def test_material_is_gone_before_its_query_is_sent(world: MemoryWorld) -> None:
+async def test_material_is_gone_before_its_query_is_sent(world: World) -> None:
     alice = await world.person(ALICE)
     await alice.context.directory.prepare()
     before = await material(alice)
@@ -385,14 +386,14 @@ async def test_material_is_gone_before_its_query_is_sent(world: MemoryWorld) -> 
     assert not related(first, second)
 
 
-async def test_the_daily_round_makes_query_material_and_lookups_use_it(world: MemoryWorld) -> None:
+async def test_the_daily_round_makes_query_material_and_lookups_use_it(world: World) -> None:
     alice = await world.person(ALICE)
     assert await material(alice) == KEPT_READY
     await alice.lookup(NOBODY, BOB)
     assert await material(alice) == KEPT_READY - 2
 
 
-async def test_material_goes_with_its_epoch(world: MemoryWorld) -> None:
+async def test_material_goes_with_its_epoch(world: World) -> None:
     alice = await world.person(ALICE)
     await alice.context.directory.prepare()
     world.server.directory.renew()
@@ -401,7 +402,7 @@ async def test_material_goes_with_its_epoch(world: MemoryWorld) -> None:
 
 
 async def test_where_no_mark_can_be_kept_no_query_material_is_kept(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     await world.person(ALICE)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
@@ -410,7 +411,7 @@ async def test_where_no_mark_can_be_kept_no_query_material_is_kept(
     assert await route(alice, NOBODY) is Route.SMS
 
 
-async def test_the_tier_can_change_within_an_epoch(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_tier_can_change_within_an_epoch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.person(ALICE)
     await world.person(BOB)
     world.server.directory.renew()
@@ -423,7 +424,7 @@ async def test_the_tier_can_change_within_an_epoch(world: MemoryWorld, monkeypat
 
 
 async def test_a_manifest_without_the_table_is_looked_up_in_tier_1(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRUE_DIRECTORY_TIER", "1")
     await world.stop()
@@ -435,7 +436,7 @@ async def test_a_manifest_without_the_table_is_looked_up_in_tier_1(
     assert (looked_up.tier, looked_up.route) == (1, Route.SMS)
 
 
-async def test_who_leaves_a_server_takes_nothing_of_its_table_along(world: MemoryWorld) -> None:
+async def test_who_leaves_a_server_takes_nothing_of_its_table_along(world: World) -> None:
     alice = await world.person(ALICE)
     await alice.lookup(NOBODY)
     store = alice.context.store

@@ -16,13 +16,14 @@ from grue.client.lookup.directory import LookedUp
 from grue.errors import SpoiltAnswer
 from grue.protocol.conversation.fallback import Route
 from grue.server.directory import directory as directories
-from tests.world.memory import ALICE, BOB, CAROL, MemoryWorld, running
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, CAROL
 from tests.world.test_contacts import book, routes
 from tests.world.test_dishonest import flipped
 from tests.world.test_private import answers
 
 Trace = list[tuple[str, int]]
-Doing = Callable[[MemoryWorld, Client], Awaitable[object]]
+Doing = Callable[[World, Client], Awaitable[object]]
 HOUR = 3600
 
 
@@ -48,7 +49,7 @@ async def traced(path: Path, asked: str, answer: Answer, doing: Doing) -> Trace:
     """
     folder = path / answer
     folder.mkdir()
-    async with running(folder) as world:
+    async with World(folder) as world:
         alice = await world.person(ALICE)
         for number in (BOB, CAROL):
             await world.person(number)
@@ -69,12 +70,12 @@ async def traced(path: Path, asked: str, answer: Answer, doing: Doing) -> Trace:
         return world.network.trace
 
 
-async def same(path: Path, asked: str, doing: Callable[[MemoryWorld, Client, Answer], Awaitable[object]]) -> Trace:
+async def same(path: Path, asked: str, doing: Callable[[World, Client, Answer], Awaitable[object]]) -> Trace:
     """The one trace that there is, whatever came."""
     traces = []
     for answer in Answer:
 
-        async def done(world: MemoryWorld, client: Client, answer: Answer = answer) -> None:
+        async def done(world: World, client: Client, answer: Answer = answer) -> None:
             await doing(world, client, answer)
 
         traces.append(await traced(path, asked, answer, done))
@@ -87,7 +88,7 @@ def names(trace: Trace) -> list[str]:
 
 
 async def test_after_a_lookup_the_same_is_asked_whatever_came(tmp_path: Path) -> None:
-    async def looking(_world: MemoryWorld, alice: Client, answer: Answer) -> None:
+    async def looking(_world: World, alice: Client, answer: Answer) -> None:
         for _ in range(2):
             (looked_up,) = await alice.lookup(BOB)
             assert looked_up.route is ROUTES[answer]
@@ -97,7 +98,7 @@ async def test_after_a_lookup_the_same_is_asked_whatever_came(tmp_path: Path) ->
 
 
 async def test_a_daily_round_is_the_same_whatever_came_of_the_own_record(tmp_path: Path) -> None:
-    async def days(_world: MemoryWorld, alice: Client, _answer: Answer) -> None:
+    async def days(_world: World, alice: Client, _answer: Answer) -> None:
         for _ in range(3):
             await alice.account.daily_round()
             _world.clock.pass_seconds(HOUR)
@@ -107,7 +108,7 @@ async def test_a_daily_round_is_the_same_whatever_came_of_the_own_record(tmp_pat
 
 
 async def test_a_spoilt_own_record_does_not_keep_an_account_from_checking_in(tmp_path: Path) -> None:
-    async with running(tmp_path) as world:
+    async with World(tmp_path) as world:
         alice = await world.person(ALICE)
         world.server.directory.renew()
         await world.pass_days(8)
@@ -119,7 +120,7 @@ async def test_a_spoilt_own_record_does_not_keep_an_account_from_checking_in(tmp
 
 
 async def test_typing_a_number_again_asks_the_same_whatever_came(tmp_path: Path) -> None:
-    async def typing(_world: MemoryWorld, alice: Client, answer: Answer) -> None:
+    async def typing(_world: World, alice: Client, answer: Answer) -> None:
         now, looked = [0.0], asyncio.Event()
 
         async def look(number: str) -> LookedUp:
@@ -140,7 +141,7 @@ async def test_typing_a_number_again_asks_the_same_whatever_came(tmp_path: Path)
 
 
 async def test_an_address_book_is_asked_for_in_the_same_way_whatever_came(tmp_path: Path) -> None:
-    async def syncing(_world: MemoryWorld, alice: Client, answer: Answer) -> None:
+    async def syncing(_world: World, alice: Client, answer: Answer) -> None:
         await alice.contacts.import_file(book([BOB]))
         for _ in range(2):
             await alice.contacts.sync()
@@ -150,7 +151,7 @@ async def test_an_address_book_is_asked_for_in_the_same_way_whatever_came(tmp_pa
 
 
 async def test_after_an_invitation_the_same_is_asked_whatever_came_of_the_claimed_number(tmp_path: Path) -> None:
-    async def invited(world: MemoryWorld, alice: Client, answer: Answer) -> None:
+    async def invited(world: World, alice: Client, answer: Answer) -> None:
         bob = await world.open(BOB)
         change, world.network.change = world.network.change, lambda _request, answer: answer
         await bob.account.daily_round()

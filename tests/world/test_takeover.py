@@ -1,12 +1,13 @@
 """Somebody else receives a number's SMS from now on, and registers it: what they get, and who notices."""
 
 from grue.protocol.conversation.conversation import Notice
-from tests.world.memory import BOB, MemoryWorld, take
+from grue.testing import World
+from tests.world.memory import BOB, take
 from tests.world.test_messages import acquainted
 
 
 async def test_who_takes_a_number_over_gets_no_conversation_and_no_message_that_goes_on_in_one(
-    world: MemoryWorld,
+    world: World,
 ) -> None:
     alice, bob = await acquainted(world)
     thief = await world.person(BOB, "who has the number now")
@@ -17,7 +18,7 @@ async def test_who_takes_a_number_over_gets_no_conversation_and_no_message_that_
     assert (await anext(bob.receive(idle=15))).text == "for bob, whom I know"
 
 
-async def test_who_lost_the_number_is_told_at_the_next_daily_round(world: MemoryWorld) -> None:
+async def test_who_lost_the_number_is_told_at_the_next_daily_round(world: World) -> None:
     _alice, bob = await acquainted(world)
     await bob.notices()
     await world.person(BOB, "who has the number now")

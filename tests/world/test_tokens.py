@@ -11,16 +11,15 @@ from grue.protocol import wire
 from grue.protocol.conversation.conversation import UPDATE_AFTER_MS
 from grue.server.mailboxes import mailboxes
 from grue.server.tokens import tokens
-from tests.world.memory import ALICE, BOB, NOBODY, MemoryWorld, take
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, NOBODY, take
 from tests.world.test_faults import forget_private_keys
 from tests.world.test_messages import acquainted
 
 
 # Where a lookup costs one token.
 @pytest.mark.usefixtures("tier_1")
-async def test_a_limit_makes_a_route_unknown_and_sends_no_sms(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_limit_makes_a_route_unknown_and_sends_no_sms(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 50)
     alice = await world.person(ALICE)
     looked_up = await alice.lookup(*(f"+4477009004{n:02}" for n in range(60)))
@@ -35,16 +34,14 @@ async def test_a_limit_makes_a_route_unknown_and_sends_no_sms(
     assert world.texts(NOBODY) == []
 
 
-async def test_a_limit_on_lookups_leaves_first_contacts_alone(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_limit_on_lookups_leaves_first_contacts_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "FIRST_LOOKUPS", 50)
     alice, bob = await world.person(ALICE), await world.person(BOB)
     await alice.send(BOB, "hello")
     assert await take(bob) == ["hello"]
 
 
-async def fill(world: MemoryWorld, address: tuple[bytes, bytes]) -> int:
+async def fill(world: World, address: tuple[bytes, bytes]) -> int:
     """A member posts junk, as much as is taken for nothing."""
     for count in range(1000):
         junk = wire.Post(*address, os.urandom(16), os.urandom(1024))
@@ -60,7 +57,7 @@ async def address_of(client: Client) -> tuple[bytes, bytes]:
     return conversation.log.mailbox, conversation.write_key
 
 
-async def test_texts_wait_for_room_and_spend_nothing(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_texts_wait_for_room_and_spend_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     alice, bob = await acquainted(world)
     monkeypatch.setattr(mailboxes, "MAX_BACKLOG_KIB", 40)
     assert await fill(world, await address_of(alice)) > 30
@@ -77,7 +74,7 @@ async def test_texts_wait_for_room_and_spend_nothing(world: MemoryWorld, monkeyp
 
 
 async def test_who_has_to_be_readmitted_is_although_somebody_filled_the_mailbox(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob = await acquainted(world)
     monkeypatch.setattr(mailboxes, "MAX_BACKLOG_KIB", 400)
@@ -104,7 +101,7 @@ async def post_tokens(client: Client) -> int:
 # Where a lookup costs one token.
 @pytest.mark.usefixtures("tier_1")
 async def test_a_home_from_a_backup_passes_over_the_tokens_that_it_has_spent_before(
-    world: MemoryWorld,
+    world: World,
 ) -> None:
     alice = await world.person(ALICE)
     spent = await alice.context.store.read(lambda db: db.rows("SELECT * FROM token WHERE purpose = 'lookup'"))

@@ -20,7 +20,8 @@ from grue.protocol import oblivious, wire
 from grue.protocol.conversation.fallback import Route
 from grue.server import http, listening
 from grue.server.oblivious.relay import Relay
-from tests.world.memory import ALICE, BOB, NOBODY, PASSPHRASE, MemoryWorld, take
+from grue.testing import PASSPHRASE, World
+from tests.world.memory import ALICE, BOB, NOBODY, take
 
 SEALING = 1_143
 """Bytes that sealing adds to a request."""
@@ -69,7 +70,7 @@ async def listening_at(app: web.Application, *, whole: bool, **options: bool) ->
         await front.runner.cleanup()
 
 
-class RelayedWorld(MemoryWorld):
+class RelayedWorld(World):
     """The world in memory behind real sockets: `server` is asked straight or by `relay`."""
 
     def __init__(self, path: Path) -> None:

@@ -21,7 +21,6 @@ from grue._core import MlsSession
 from grue.client.transport.transport import refusal
 from grue.errors import LimitReached
 from grue.exposure.records import Delivered
-from grue.lab.inprocess import World
 from grue.lab.mint import paid
 from grue.lab.taps import ACCOUNT, ANONYMOUS, STREAM, Tap, Tapes
 from grue.protocol import oblivious, wire
@@ -31,6 +30,7 @@ from grue.protocol.sms.smsseal import SECRET_BYTES, public_of
 from grue.protocol.tokens import Draw, Purpose
 from grue.server.directory.directory import OPRF_EPOCH
 from grue.server.mailboxes.streams import Stream, memory_sink
+from grue.testing import World
 
 KEY_PACKAGES: Final = 4
 """Kept at the server by a light client; the real one keeps 20."""
@@ -110,10 +110,10 @@ class LightClient:
         self._keys: dict[bytes, bytes] = {}
 
     def _now(self) -> float:
-        return self.world.now
+        return self.world.clock()
 
     def _later(self, seconds: float = HOP) -> None:
-        self.world.now += seconds
+        self.world.clock.pass_seconds(seconds)
 
     # --- the account ------------------------------------------------------------------------------
 
@@ -334,7 +334,7 @@ class LightClient:
 
     async def _anonymous(self, request: wire.Message, expect: type[Answer], earlier: float = 0) -> Answer:
         """Ask, and pay. `earlier` is for how many seconds a poll had waited when it was answered."""
-        whole = paid(self.world.server.keys, request, self.world.now)
+        whole = paid(self.world.server.keys, request, self.world.clock())
         if isinstance(whole, wire.Spend) and self.draws:
             self._tokens[Purpose.LOOKUP if isinstance(request, wire.Evaluate) else Purpose.POST] -= len(whole.tokens)
         data, sealed = wire.encode(whole), _sealed(request)

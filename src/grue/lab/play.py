@@ -17,7 +17,6 @@ from grue.exposure.scanner.rest import Table, tables
 from grue.exposure.scanner.snapshot import databases_in
 from grue.lab.classic import KEPT_DAYS, ClassicDirectory
 from grue.lab.inline_store import open_inline
-from grue.lab.inprocess import Codes, World
 from grue.lab.light_client import LightClient
 from grue.lab.taps import Tapes
 from grue.lab.telephone import SMS, Telephones
@@ -25,7 +24,7 @@ from grue.server.chores import sweep
 from grue.server.directory.directory import record_key
 from grue.server.keys.keys import open_keys
 from grue.server.sms.gateway import Sms
-from grue.server.store.interface import Store
+from grue.testing import Carrier, World
 
 REGISTERED_BEFORE: Final = 7 * DAY
 """Seconds before the life begins at which everybody registers."""
@@ -199,7 +198,7 @@ def play_telephone(life: Life) -> TelephoneTapes:
 # --- Grue -----------------------------------------------------------------------------------------
 
 
-class _Gateway(Codes):
+class _Gateway(Carrier):
     """The server's SMS gateway: what it submits, the carrier carries."""
 
     def __init__(self, network: Telephones, clock: Callable[[], float]) -> None:
@@ -213,15 +212,6 @@ class _Gateway(Codes):
         self.submitted.append(CallDetail(self._clock(), SMS, sender, sms.to, text=sms.text))
         self._network.sms(sender, sms.to, sms.text)
         return await super().submit(sms)
-
-
-class _LifeWorld(World):
-    def __init__(self, folder: Path, now: float, gateway: Codes) -> None:
-        super().__init__(folder, now)
-        self._codes = gateway
-
-    async def _open_store(self, path: Path) -> Store:
-        return await open_inline(path)
 
 
 class GruePlayer:
@@ -240,9 +230,10 @@ class GruePlayer:
         self._hours = 0
         """Since the life began."""
         self._told: list[Delivered] = []
-        self._line = _Line(life, lambda: self._world.now)
-        self._gateway = _Gateway(self._line.network, lambda: self._world.now)
-        self._world = _LifeWorld(folder, life.begun - REGISTERED_BEFORE, self._gateway)
+        self._line = _Line(life, lambda: self._world.clock())
+        self._gateway = _Gateway(self._line.network, lambda: self._world.clock())
+        begun = life.begun - REGISTERED_BEFORE
+        self._world = World(folder, now=begun, carrier=self._gateway, open_store=open_inline)
 
     async def play(self) -> GrueTapes:
         """Some 1 ms an event."""
@@ -253,7 +244,7 @@ class GruePlayer:
                     await self._register(person)
             for event in life.events:
                 await self._pass_hours(event.at)
-                world.now = max(world.now, event.at)
+                self._until(event.at)
                 await self._happen(event)
             await self._pass_hours(life.ended)
             keys = open_keys(world.data)
@@ -271,7 +262,7 @@ class GruePlayer:
         client = self._clients[person.number] = LightClient(
             self._world,
             person.number,
-            lambda: self._where(person.number, self._world.now),
+            lambda: self._where(person.number, self._world.clock()),
             self._tapes,
             self._oblivious,
             draws=person.number == self._life.subject,
@@ -279,23 +270,27 @@ class GruePlayer:
         )
         await client.register(self._gateway.code)
 
+    def _until(self, at: float) -> None:
+        self._world.clock.now = max(self._world.clock.now, at)
+
     async def _pass_hours(self, until: float) -> None:
         """Let the hours pass: the handset says that it is there, and at midnight a day begins."""
         while (at := self._life.begun + self._hours * HOUR) <= until:
             if self._hours % 24 == 0:
                 await self._day(at)
-            self._world.now = max(self._world.now, at)
+            self._until(at)
             self._line.network.present()
             self._hours += 1
 
     async def _day(self, day: float) -> None:
         """What is done daily, weekly and monthly; the subject's round at an hour of the phone's own."""
         world, life = self._world, self._life
-        world.now = max(world.now, day)
+        self._until(day)
         number = round((day - life.begun) / DAY)
         if number % self._snapshot_days == 0 or day >= life.ended:
-            await world.log_written()
-            self._rest += snapshot(world.data, world.now)
+            # Acknowledgements, which nobody waits for.
+            await world.server.store.flush()
+            self._rest += snapshot(world.data, world.clock())
         if number % SWEEP_DAYS == 0:
             await world.server.directory.tend()
             await sweep(world.server)
@@ -330,7 +325,7 @@ class GruePlayer:
         else:
             await who.look_up(event.whom)
             await who.first_contact(whom, event.text)
-            self._to_refill[event.whom] = self._world.now + DAY
+            self._to_refill[event.whom] = self._world.clock() + DAY
 
     async def _sms(self, who: LightClient, event: Event) -> None:
         """To who is not on Grue: the subject's go through its server, others' are written on their telephones."""

@@ -19,15 +19,19 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
+import apsw
+
 from grue.client.client import Client
 from grue.exposure.guessing import Advantage, Trial, advantage, best
 from grue.exposure.scanner.scan import NUMBER, Canary, Scanner
 from grue.exposure.scanner.surfaces import DATABASE, of_directory
 from grue.exposure.swap import SEARCH, Features, features, snapshot
-from grue.lab.inprocess import World
 from grue.lab.scan import secrets_of
+from grue.server.chores import sweep
 from grue.server.directory.directory import record_key
 from grue.server.keys.keys import open_keys
+from grue.server.store.files import DATABASE as SERVER_DATABASE
+from grue.testing import World
 
 A, B, C = "A", "B", "C"
 NUMBERS: Final = {A: "+447700900801", B: "+447700900802", C: "+447700900803"}
@@ -103,13 +107,13 @@ Course: TypeAlias = AsyncGenerator[Moment, None]
 
 async def make_start(folder: Path) -> Start:
     """Three people register, and are online again in another week."""
-    async with World(folder, BEGUN) as world:
-        clients = {name: await world.person(name, number) for name, number in NUMBERS.items()}
+    async with World(folder, now=BEGUN) as world:
+        clients = {name: await world.person(number, name) for name, number in NUMBERS.items()}
         await _online(clients)
         await world.pass_days(SETTLED_DAYS)
         await _online(clients)
-        await world.chores()
-        now = world.now
+        await _chores(world)
+        now = world.clock()
     keys, secrets = open_keys(folder / "server"), secrets_of(folder / "server")
     numbers = NUMBERS | ABSENT
     people = {name: [record_key(keys, number).tag] for name, number in numbers.items()}
@@ -147,7 +151,7 @@ async def _write(world: World, clients: Clients, to: str) -> Course:
     yield Moment.IN_FLIGHT
     await _answer(clients[A], clients[to])
     await _online(clients)
-    await world.log_written()
+    await _log_written(world)
     yield Moment.DONE
     await _day_later(world, clients)
     yield Moment.DAY
@@ -156,7 +160,7 @@ async def _write(world: World, clients: Clients, to: str) -> Course:
 async def _day_later(world: World, clients: Clients) -> None:
     await world.pass_days(1)
     await _online(clients)
-    await world.chores()
+    await _chores(world)
 
 
 async def _write_more(world: World, clients: Clients, to: str) -> Course:
@@ -173,8 +177,30 @@ async def _look_up(world: World, clients: Clients, number: str) -> Course:
     (looked_up,) = await clients[A].lookup(number)
     if looked_up.error is not None:
         raise looked_up.error
-    await world.log_written()
+    await _log_written(world)
     yield Moment.DONE
+
+
+async def _chores(world: World) -> None:
+    """Six hours later, at most: the server has swept, and its log is empty."""
+    await sweep(world.server)
+    await _log_written(world)
+    await asyncio.to_thread(_cut_log, world.data)
+
+
+async def _log_written(world: World) -> None:
+    """A moment later: acknowledgements, which nobody waits for, are on disk."""
+    await world.server.store.flush()
+    await world.server.store.flush()
+
+
+def _cut_log(data: Path) -> None:
+    """A minute later: the write-ahead log was written back and is empty."""
+    connection = apsw.Connection(str(data / SERVER_DATABASE), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    finally:
+        connection.close()
 
 
 class _Game(NamedTuple):
@@ -221,7 +247,7 @@ async def _world(start: Start) -> AsyncIterator[World]:
     with tempfile.TemporaryDirectory(prefix="grue-swap-") as scratch:
         folder = Path(scratch) / "world"
         shutil.copytree(start.folder, folder)
-        async with World(folder, start.now) as world:
+        async with World(folder, now=start.now) as world:
             yield world
 
 
