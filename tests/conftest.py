@@ -4,7 +4,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,10 +22,14 @@ settings.register_profile(
 settings.register_profile("long", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
+WEEKLY: Final = os.environ.get("GRUE_TESTS") == "weekly"
+"""Whether everything is run that takes long and says little more than what always runs: `.ci/weekly` does."""
+
 # Here and not in a fixture, so that the processes that tests start inherit it: nobody's home, nobody's keyring, and no
-# marks of stocks of theirs. The tier stays: the whole suite runs in either.
-for name in [name for name in os.environ if name.startswith("GRUE_") and name != "GRUE_DIRECTORY_TIER"]:
-    del os.environ[name]
+# marks of stocks of theirs. What stays is for the suite itself: it runs in either tier, and as often as `WEEKLY` says.
+for name in [name for name in os.environ if name.startswith("GRUE_")]:
+    if name not in ("GRUE_DIRECTORY_TIER", "GRUE_TESTS"):
+        del os.environ[name]
 _RUNTIME = tempfile.TemporaryDirectory(prefix="grue-tests-")
 os.environ["XDG_RUNTIME_DIR"] = _RUNTIME.name
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
@@ -49,3 +53,12 @@ def _little_stretching() -> Iterator[None]:
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """The loop that Grue runs on."""
     return "asyncio", {"use_uvloop": True}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what runs weekly, unless this is the week's run or such a test is named."""
+    if WEEKLY or any("::" in argument for argument in config.args):
+        return
+    later = [item for item in items if item.get_closest_marker("weekly")]
+    items[:] = [item for item in items if not item.get_closest_marker("weekly")]
+    config.hook.pytest_deselected(items=later)
