@@ -4,10 +4,12 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.often import WEEKLY
 
 # The same on every run, and bounded; no deadline, because two busy cores make any a coin toss.
 settings.register_profile("default", max_examples=100, deadline=None)
@@ -22,11 +24,8 @@ settings.register_profile(
 settings.register_profile("long", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
-WEEKLY: Final = os.environ.get("GRUE_TESTS") == "weekly"
-"""Whether everything is run that takes long and says little more than what always runs: `.ci/weekly` does."""
-
 # Here and not in a fixture, so that the processes that tests start inherit it: nobody's home, nobody's keyring, and no
-# marks of stocks of theirs. What stays is for the suite itself: it runs in either tier, and as often as `WEEKLY` says.
+# marks of stocks of theirs. What stays is for the suite itself, which runs in either tier, and weekly whole.
 for name in [name for name in os.environ if name.startswith("GRUE_")]:
     if name not in ("GRUE_DIRECTORY_TIER", "GRUE_TESTS"):
         del os.environ[name]

@@ -481,6 +481,7 @@ def test_a_life_in_which_nothing_happens() -> None:
     assert Reader(text).table("Answers in this life")[0][1] == "nothing to know"
 
 
+@pytest.mark.weekly
 def test_ten_thousand_contacts_are_drawn_as_far_as_they_can_be_told_apart() -> None:
     crowd = generate(SEED, Shape(days=365, contacts=10_000, events=60_000))
     # An order about each of them would take the directory a minute.

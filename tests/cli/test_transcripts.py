@@ -8,7 +8,7 @@ import pytest
 from tests.cli.play import Stage
 from tests.cli.transcript import TESTDATA, Step, difference, parse, written
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.tiers]
 
 TIER = os.environ.get("GRUE_DIRECTORY_TIER") or "1"
 """What the suite runs on; the transcripts are written down in tier 1."""

@@ -8,11 +8,11 @@ from typing import Final
 import pytest
 
 from grue.exposure.scanner.scan import NUMBER, Canary, Hit
-from tests.conftest import WEEKLY
 from tests.exposure import scanned
 from tests.exposure.leaks import BEGUN, CODE, LINK, Mutant
 from tests.exposure.mutants import MUTANTS
 from tests.exposure.scanned import DECOYS, ScannedWorld, few_key_packages, logged
+from tests.often import WEEKLY
 
 
 @asynccontextmanager

@@ -72,6 +72,7 @@ def test_a_life_without_events_has_people_and_no_answers() -> None:
     assert answers(View.CLASSIC, [], brief(life), life) == []
 
 
+@pytest.mark.weekly
 def test_ten_thousand_contacts_are_all_found_by_the_classic_directory() -> None:
     life = generate(1, Shape(days=7, contacts=10_000, events=1000))
     assert len(life.contacts()) == 10_000

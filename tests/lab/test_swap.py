@@ -141,6 +141,7 @@ async def test_a_hash_of_the_number_looked_up_is_found(one_start: Board, monkeyp
     assert await found_at_last(one_start, Question.NUMBER, Moment.DONE)
 
 
+@pytest.mark.weekly
 async def test_a_row_number_that_tells_the_order_is_found(one_start: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     async def kept(tx: Tx, request: wire.Post, _today: int) -> None:
         await insert(tx, request.mailbox)
@@ -166,6 +167,7 @@ async def test_a_column_that_names_the_sender_is_found(one_start: Board, monkeyp
     assert await found_at_last(one_start, Question.TEXT, Moment.DONE)
 
 
+@pytest.mark.weekly
 async def test_a_note_of_who_was_claimed_is_found(new_start: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     async def kept(tx: Tx, intro_mailbox: bytes, _week: int) -> None:
         await insert(tx, intro_mailbox)

@@ -33,6 +33,7 @@ from grue.protocol.conversation.conversation import (
 )
 from grue.protocol.conversation.follow import refused_commit
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, ReaderState, delivered, empty_log, met
+from tests.often import LONGER
 from tests.protocol.people import TOOLS, Device, Person, acquainted, exchange
 
 
@@ -487,4 +488,4 @@ class TwoClientsAndAMailbox(RuleBasedStateMachine):
 
 
 TestTwoClientsAndAMailbox = TwoClientsAndAMailbox.TestCase
-TestTwoClientsAndAMailbox.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestTwoClientsAndAMailbox.settings = settings(max_examples=25 * LONGER, stateful_step_count=25, deadline=None)

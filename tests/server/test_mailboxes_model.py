@@ -12,6 +12,7 @@ from grue.server.mailboxes import mailboxes
 from grue.server.mailboxes.mailboxes import ENVELOPE_DAYS
 from grue.server.store.interface import Tx
 from grue.server.store.sqlite import open_store
+from tests.often import LONGER
 from tests.server.kit import Clock, TestServer, key_hash, paid_post
 
 MAILBOX, WRITE_KEY = b"m" * 32, b"w" * 32
@@ -175,5 +176,5 @@ class MailboxMachine(RuleBasedStateMachine):
         assert self.runner.run(read()) == expected
 
 
-MailboxMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=40)
+MailboxMachine.TestCase.settings = settings(max_examples=30 * LONGER, stateful_step_count=40)
 test_a_mailbox_does_what_the_model_does = MailboxMachine.TestCase

@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grue.protocol import wire
+from tests.often import LONGER
 from tests.server.kit import Box, Reader, serving
 
 STEPS: Final = ("post", "burst", "slow", "fast", "again", "breathe", "expire")
 
 
-@settings(max_examples=60)
+@settings(max_examples=60 * LONGER)
 @given(st.lists(st.sampled_from(STEPS), max_size=25))
 def test_everything_comes_once_and_in_order_whatever_happens(steps: list[str]) -> None:
     asyncio.run(play(steps))

@@ -10,6 +10,8 @@ from grue.testing import World
 from tests.world.memory import ALICE, BOB, NOBODY, take
 from tests.world.test_messages import acquainted
 
+pytestmark = pytest.mark.tiers
+
 YEARS = 3652 * 86_400
 EPOCH_SECONDS = EPOCH_WEEKS * 7 * 86_400
 EITHER_WAY = pytest.mark.parametrize("off", [YEARS, -YEARS], ids=["ahead", "behind"])

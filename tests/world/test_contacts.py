@@ -23,6 +23,8 @@ from grue.server.tokens import tokens
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, NOBODY
 
+pytestmark = pytest.mark.tiers
+
 DAY = 86_400
 
 
@@ -122,6 +124,7 @@ async def test_a_long_file_takes_little_memory(world: World) -> None:
     assert peak < 10 << 20
 
 
+@pytest.mark.weekly
 @pytest.mark.whole
 async def test_a_hundred_thousand_lines_of_which_most_are_no_new_number(world: World) -> None:
     alice = await world.person(ALICE)

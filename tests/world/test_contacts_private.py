@@ -116,6 +116,7 @@ async def test_what_was_known_stays_on_the_list_until_it_is_asked_for_in_the_new
     assert await routes(alice) == before
 
 
+@pytest.mark.weekly
 @pytest.mark.whole
 @pytest.mark.timeout(600)
 async def test_a_thousand_numbers_are_all_looked_up_in_five_weeks(world: World) -> None:

@@ -26,6 +26,8 @@ from grue.testing import World
 from tests.world.memory import ALICE, BOB, NOBODY, take
 from tests.world.test_messages import acquainted
 
+pytestmark = pytest.mark.tiers
+
 # --- the directory --------------------------------------------------------------------------------
 
 

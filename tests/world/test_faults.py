@@ -17,6 +17,8 @@ from grue.testing import World
 from tests.world.memory import ALICE, BOB, NOBODY, take
 from tests.world.test_messages import acquainted, state_of_last
 
+pytestmark = pytest.mark.tiers
+
 STEPS = ["Claim", "CreateMailbox", "PostIntro", "Fetch", "Ack", "ExchangeSlot", "Post"]
 
 

@@ -24,6 +24,8 @@ from grue.protocol.conversation.contents import MAX_TEXT
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
 
+pytestmark = pytest.mark.tiers
+
 
 async def acquainted(world: World) -> tuple[Client, Client]:
     """Alice and Bob, who have written to each other and read everything."""

@@ -16,6 +16,8 @@ from tests.world.memory import ALICE, BOB, NOBODY, take
 from tests.world.test_faults import forget_private_keys
 from tests.world.test_messages import acquainted
 
+pytestmark = pytest.mark.tiers
+
 
 # Where a lookup costs one token.
 @pytest.mark.usefixtures("tier_1")

@@ -23,6 +23,8 @@ from grue.server.oblivious.relay import Relay
 from grue.testing import PASSPHRASE, World
 from tests.world.memory import ALICE, BOB, NOBODY, take
 
+pytestmark = pytest.mark.tiers
+
 SEALING = 1_143
 """Bytes that sealing adds to a request."""
 HEADER = 7
