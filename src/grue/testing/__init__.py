@@ -1,4 +1,4 @@
-"""Test a bot without a server: a world in memory, in which everything but the network is real.
+"""A bot is tested without a server in a world in memory, in which everything but the network is real.
 
 async def test_the_bot_answers(tmp_path: Path) -> None:
     async with grue.testing.World(tmp_path) as world:

@@ -1,4 +1,4 @@
-"""A carrier in memory: it keeps every SMS that it is given, and brings SMS from telephones to the server."""
+"""A carrier in memory keeps every SMS that it is given, and brings SMS from telephones to the server."""
 
 import asyncio
 import re

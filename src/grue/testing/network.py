@@ -1,4 +1,4 @@
-"""The network between clients and their server: calls in place of sockets, which a test can lose, delay and change."""
+"""The network in memory calls the server in place of sockets; a test can lose, delay and change what passes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine

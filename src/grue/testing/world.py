@@ -1,4 +1,4 @@
-"""The world in memory: a real server on a real disk and real clients in one process, and a clock that obeys.
+"""The world in memory is a real server on a real disk and real clients in one process, with a clock that obeys.
 
 Only the bytes between clients and server take a short cut; see `grue.testing.network`.
 """
