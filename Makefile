@@ -125,7 +125,7 @@ check-rust: setup
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(BIN)/python rust/check_advisories.py
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; \
-		else echo 'cargo-deny is not installed here, so licences and sources go unchecked.'; fi
+		else echo 'cargo-deny is not installed here: .ci/weekly checks licences and sources.'; fi
 
 check-project: setup
 	$(BIN)/python -m pytest tests/test_arrows.py tests/test_repository.py tests/test_docs.py
