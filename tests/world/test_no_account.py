@@ -10,7 +10,8 @@ import pytest
 
 from grue.client.client import Client
 from grue.errors import AlreadyRegistered, NotRegistered
-from tests.world.memory import ALICE, BOB, MemoryWorld
+from grue.testing import World
+from tests.world.memory import ALICE, BOB
 
 Call = Callable[[Client], Awaitable[object]]
 
@@ -100,7 +101,7 @@ def test_every_public_call_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("call", NEED_AN_ACCOUNT)
-async def test_before_the_code_is_handed_in_there_is_no_account(world: MemoryWorld, call: str) -> None:
+async def test_before_the_code_is_handed_in_there_is_no_account(world: World, call: str) -> None:
     alice = await world.open(ALICE)
     await alice.register(ALICE, "http://localhost")
     with pytest.raises(NotRegistered) as raised:
@@ -108,7 +109,7 @@ async def test_before_the_code_is_handed_in_there_is_no_account(world: MemoryWor
     assert raised.value.code == "no_account"
 
 
-async def test_what_lies_in_a_home_needs_no_account(world: MemoryWorld) -> None:
+async def test_what_lies_in_a_home_needs_no_account(world: World) -> None:
     alice = await world.open(ALICE)
     await alice.register(ALICE, "http://localhost")
     for call in NEED_A_HOME.values():
@@ -118,7 +119,7 @@ async def test_what_lies_in_a_home_needs_no_account(world: MemoryWorld) -> None:
         await alice.register(ALICE, "http://localhost")
 
 
-async def test_after_leaving_there_is_no_account(world: MemoryWorld) -> None:
+async def test_after_leaving_there_is_no_account(world: World) -> None:
     alice = await world.person(ALICE)
     await alice.account.delete()
     for call in NEED_AN_ACCOUNT.values():
@@ -137,7 +138,7 @@ async def test_a_client_that_is_not_open_says_how_to_open_it(tmp_path: Path) -> 
     assert not (tmp_path / "home").exists()
 
 
-async def test_a_client_that_was_closed_says_so(world: MemoryWorld) -> None:
+async def test_a_client_that_was_closed_says_so(world: World) -> None:
     alice = await world.person(ALICE)
     await alice.close()
     await alice.close()
