@@ -62,8 +62,10 @@ bench: setup ## Measure; prints a table, writes bench/results.json and draws doc
 
 docs: setup ## Write the generated parts of the documents anew
 	$(BIN)/python tools/docs.py
-	rm -rf dist/demo && $(BIN)/grue demo --keep dist/demo >/dev/null
-	$(BIN)/python tools/demo_table.py dist/demo
+	rm -rf dist/demo dist/demo-direct
+	$(BIN)/python tools/demo_picture.py dist/demo-direct
+	$(BIN)/grue demo --keep dist/demo >/dev/null
+	$(BIN)/python tools/demo_table.py dist/demo-direct dist/demo
 
 format: setup ## Format Python and Rust
 	$(BIN)/ruff check --fix-only

@@ -3,13 +3,15 @@
 A part stands between two markers and is replaced whole:
 
     <!-- fields: RegisterStart CodeSent -->   messages of grue.protocol.wire and .contents, with their fields
-    <!-- types: grue.protocol.wire.base -->   the named types that fields are made of
-    <!-- limits: grue.protocol.wire.base -->  a module's named constants and the reason for each
-    <!-- modules: grue.server -->             a package's modules, each with its first sentence
+    <!-- types: grue.protocol.wire -->        the named types that fields are made of
+    <!-- limits: grue.protocol.wire -->       a module's named constants and the reason for each
+    <!-- modules: grue.server -->             a package's modules room by room, each with its first sentence
+    <!-- library: grue -->                    the public names of a module, with signatures and docstrings
     <!-- states: grue.protocol.x.TABLE -->    a state machine, as a diagram
     <!-- tables -->                           what the server stores, column by column, and what each says
     <!-- errors: code code -->                errors; without codes, all of them
-    <!-- bench -->                            the measurements in bench/results.json
+    <!-- bench -->                            the measurements in bench/results.json, in groups and words
+    <!-- headlines -->                        five of them as sentences
     <!-- peers -->                            those of them that set a lookup beside others' programs
     <!-- life -->                             the scores in bench/life.json
     <!-- end -->
@@ -24,11 +26,11 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, TypeGuard, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -206,16 +208,123 @@ def types(argument: str) -> str:
 
 
 def modules(argument: str) -> str:
-    """A package's modules, those of its rooms after its own, with the first paragraph of each one's docstring."""
+    """A package's own modules, then those of each of its rooms under the room's docstring."""
     folder = ROOT / "src" / argument.replace(".", "/")
-    rows = [
-        (f"`{path.relative_to(folder)}`", (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0])
-        for path in sorted(folder.rglob("*.py"), key=lambda path: (len(path.parts), path))
-        if path.stat().st_size and path.name != "__init__.py"
-    ]
-    if not rows:
+    rooms: dict[Path, list[Path]] = {}
+    for path in sorted(folder.rglob("*.py"), key=lambda path: (len(path.parts), path)):
+        if path.stat().st_size and path.name != "__init__.py":
+            rooms.setdefault(path.parent, []).append(path)
+    if not rooms:
         raise DocsError(f"{argument} has no modules")
-    return _table(("module", "what it is"), rows)
+    return "\n".join(_room(room, folder, paths) for room, paths in rooms.items())
+
+
+def _room(room: Path, folder: Path, paths: Sequence[Path]) -> str:
+    rows = [(f"`{path.name}`", _first_paragraph(path)) for path in paths]
+    table = _table(("module", "what it is"), rows)
+    if room == folder:
+        return table
+    init = room / "__init__.py"
+    said = _first_paragraph(init) if init.exists() else ""
+    return f"**`{room.relative_to(folder.parent)}/`** {said}".rstrip() + f"\n\n{table}"
+
+
+def _first_paragraph(path: Path) -> str:
+    return " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0].split())
+
+
+# --- the library ----------------------------------------------------------------------------------
+
+
+def library(argument: str) -> str:
+    """Every public name of a module: its signature, its docstring, and of a class what it has."""
+    module = _module(argument)
+    names = sorted(getattr(module, "__all__", ()), key=lambda name: (not name.islower(), name))
+    if not names:
+        raise DocsError(f"{argument} has no __all__")
+    things = {name: getattr(module, name) for name in names}
+    raised = [(name, thing) for name, thing in things.items() if _is_error(thing)]
+    entries = [_public(argument, name, thing) for name, thing in things.items() if not _is_error(thing)]
+    return "\n".join([*entries, _raised(argument, raised)] if raised else entries)
+
+
+def _is_error(thing: object) -> TypeGuard[type[Exception]]:
+    return isinstance(thing, type) and issubclass(thing, Exception)
+
+
+def _raised(module: str, errors: Sequence[tuple[str, type[Exception]]]) -> str:
+    rows = [(f"`{module}.{name}`", f"`{error.code}`", _prose(inspect.getdoc(error) or "")) for name, error in errors]  # type: ignore[attr-defined]
+    return "### Errors\n\n" + _table(("type", "code", "when"), rows)
+
+
+def _public(module: str, name: str, thing: object) -> str:
+    if isinstance(thing, type):
+        return _entry(f"{module}.{name}", "", thing, _members(thing))
+    if callable(thing):
+        return _entry(f"{module}.{name}", str(inspect.signature(thing)), thing, "")
+    return _entry(f"{module}.{name}", "", type(thing), "")
+
+
+def _entry(name: str, signature: str, thing: object, rest: str) -> str:
+    shown = f"```python\n{name}{_plain(signature)}\n```\n\n" if signature else ""
+    doc = inspect.cleandoc(getattr(thing, "__doc__", None) or "")
+    parts = (f"### `{name}`\n", shown, _prose(doc), rest)
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
+
+
+def _members(cls: type) -> str:
+    """An enumeration's values, a record's fields, and public methods, in the order of the source."""
+    if issubclass(cls, StrEnum):
+        return "Values: " + ", ".join(f"`{one.value}`" for one in cls) + ".\n"
+    rows = [
+        (f"`{name}`", _written_type(annotation), doc)
+        for name, annotation, doc in _annotated(_class_body(cls))
+        if annotation is not None and not name.startswith("_")
+    ]
+    fields = _table(("field", "type", "meaning"), rows) if rows else ""
+    methods = "\n".join(
+        f"**`{_kind(method)}{name}{_plain(str(inspect.signature(method)))}`**\n\n{_prose(inspect.getdoc(method) or '')}"
+        for name, method in _methods(cls)
+    )
+    properties = [
+        (f"`{name}`", f"`{_plain(_returned(value))}`", _prose(inspect.getdoc(value) or "").strip())
+        for name, value in vars(cls).items()
+        if isinstance(value, property) and not name.startswith("_")
+    ]
+    table = _table(("property", "type", "meaning"), properties) if properties else ""
+    return "\n".join(part for part in (fields, table, methods) if part)
+
+
+def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
+    for name, value in vars(cls).items():
+        if inspect.isfunction(value) and not name.startswith("_"):
+            yield name, value
+
+
+def _kind(method: Callable[..., object]) -> str:
+    """How it is called: awaited, iterated, or plainly."""
+    if inspect.isasyncgenfunction(method):
+        return "async for "
+    return "await " if inspect.iscoroutinefunction(method) else ""
+
+
+def _returned(value: property) -> str:
+    return str(inspect.signature(value.fget)).partition(" -> ")[2] if value.fget is not None else ""
+
+
+def _plain(signature: str) -> str:
+    """A signature as people write it: names of types without the modules that they are in, and no `self`."""
+    shorter = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", signature)
+    unquoted = re.sub(r"(: |-> |\[|\| |^)'([^']+)'", r"\1\2", shorter)
+    return re.sub(r"\(self(?:, )?", "(", unquoted)
+
+
+def _prose(doc: str) -> str:
+    """A docstring as Markdown; what is set out in columns or as code stays as it is."""
+    paragraphs = doc.split("\n\n") if doc else []
+    set_out = re.compile(r"^\s*(?:>>> |async |    )|^\w+(?:, \w+)*  +\S", re.MULTILINE)
+    kept = [f"```text\n{one}\n```" if set_out.search(one) else " ".join(one.split()) for one in paragraphs]
+    return "".join(f"{one}\n\n" for one in kept).rstrip("\n") + "\n" if kept else ""
 
 
 # --- limits ---------------------------------------------------------------------------------------
@@ -269,7 +378,7 @@ def states(argument: str) -> str:
 
 def tables(_argument: str) -> str:
     """Every column that the server has at rest."""
-    from grue.server.store.schema import TABLES
+    from grue.server.store.interface import TABLES
 
     rows = [(f"`{table.name}`", f"`{column.name}`", column.says) for table in TABLES for column in table.columns]
     return _table(("table", "column", "what it says"), rows)
@@ -300,27 +409,62 @@ def _figure(value: float) -> str:
 
 
 def bench(_argument: str) -> str:
-    """The measurements of the last `make bench`, each with its command; the machine once, under the table.
+    """The measurements of the last `make bench` in groups; what they were measured on, under the tables.
 
     Without those that `peers` shows.
     """
     path = ROOT / "bench" / "results.json"
     if not path.exists():
         return "Nothing has been measured yet; `make bench` does it.\n"
-    results = json.loads(path.read_text())
+    from bench.catalogue import GROUPS
+
+    results = {one["id"]: one for one in json.loads(path.read_text())}
+    named = {key for group in GROUPS.values() for key in group}
+    if without := [key for key in results if key not in named and not key.startswith(PEER)]:
+        raise DocsError(f"bench/catalogue.py has no words for {', '.join(without)}")
+    parts = [_figures(title, group, results) for title, group in GROUPS.items()]
+    return "\n".join(filter(None, parts)) + "\n" + _measured_on(list(results.values()))
+
+
+def _figures(title: str, group: Mapping[str, str], results: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [
         (
-            f"`{one['id']}`",
+            words,
             f"{_figure(one['value'])} {one['unit']}",
             "" if one.get("reach") is None else _figure(one["reach"]),
             ", ".join(f"{peer} {_figure(value)}" for peer, value in one.get("peers", {}).items()),
-            f"`{one['command']}`",
+            f"`{key}`",
         )
-        for one in results
-        if not one["id"].startswith(PEER)
+        for key, words in group.items()
+        if (one := results.get(key)) is not None
     ]
-    machines = "".join(f"\nMeasured on: {machine}.\n" for machine in dict.fromkeys(one["machine"] for one in results))
-    return _table(("figure", "measured", "aim", "others", "command"), rows) + machines
+    if not rows:
+        return ""
+    names = dict.fromkeys(results[key]["command"].rpartition(" ")[2] for key in group if key in results)
+    head = ("what", "measured", "aim", "beside it, in the same run", "id")
+    return f"### {title}\n\n" + _table(head, rows) + f"\nMeasured by `python -m bench {' '.join(names)}`.\n"
+
+
+def headlines(_argument: str) -> str:
+    """The sentences of the README, with the figures of the last `make bench` in them."""
+    from bench.catalogue import HEADLINES
+
+    results = {one["id"]: one for one in json.loads((ROOT / "bench" / "results.json").read_text())}
+
+    def figure(match: re.Match[str]) -> str:
+        one = results.get(match["id"])
+        if one is None or (match["peer"] and match["peer"] not in one["peers"]):
+            raise DocsError(f"no measurement {match[0]}")
+        value = one["peers"][match["peer"]] if match["peer"] else one["value"]
+        return f"{value:.0%}".replace("%", " %") if match["share"] else _figure(value)
+
+    filled = (re.sub(r"\{(?P<id>\w+)(?::(?P<peer>[^}%]+))?(?P<share>%)?\}", figure, one) for one in HEADLINES)
+    return "".join(f"- {one}\n" for one in filled)
+
+
+def _measured_on(results: Sequence[Mapping[str, Any]]) -> str:
+    machines = dict.fromkeys(one["machine"] for one in results)
+    return "".join(f"Measured on: {machine}.\n" for machine in machines)
 
 
 def peers(_argument: str) -> str:
@@ -363,11 +507,13 @@ KINDS: Final = {
     "fields": fields,
     "types": types,
     "modules": modules,
+    "library": library,
     "limits": limits,
     "states": states,
     "tables": tables,
     "errors": errors,
     "bench": bench,
+    "headlines": headlines,
     "life": life,
     "peers": peers,
 }
@@ -395,6 +541,8 @@ def render(text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    # Python itself looks beside this file alone, and the figures' words lie in `bench`.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     parser = argparse.ArgumentParser(description="Write the generated parts of the documents.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a part is out of date")
     check = parser.parse_args(arguments).check

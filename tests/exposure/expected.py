@@ -1,4 +1,4 @@
-"""Who learns what in the demo, whose clients use a relay: what the documents promise and admit."""
+"""Who learns what in the demo, with a relay and without: what the documents promise and admit."""
 
 from typing import Final
 
@@ -21,4 +21,12 @@ EXPECTED: Final = {
     "sms_numbers": (LEARNED, NOT, NOT, LEARNED, NOT, NOT),
     "sms_text": (LEARNED, NOT, NOT, LEARNED, NOT, NOT),
 }
-"""Of each fact by its id, what each of `OBSERVERS` learns in the demo."""
+"""Of each fact by its id, what each of `OBSERVERS` learns in the demo, whose clients use a relay."""
+
+EXPECTED_DIRECT: Final = {
+    fact: ((LEARNED if fact == "who_wrote" else live), rest, *others)
+    for fact, (live, rest, _relay, *others) in EXPECTED.items()
+}
+"""The same without a relay, by `OBSERVERS_DIRECT`: the server sees all addresses, and so who wrote to whom."""
+
+OBSERVERS_DIRECT: Final = tuple(one for one in OBSERVERS if one != RELAY)

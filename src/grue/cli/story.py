@@ -29,16 +29,18 @@ STYLES: Final = {
 }
 
 
-def opening() -> Text:
+def opening(*, direct: bool) -> Text:
+    between = "a carrier" if direct else "a relay, a carrier"
     return Text.assemble(
         ("Blue or green? ", "bold"),
-        "A server, a relay, a carrier and two people on this machine, each a process of its own.\n",
+        f"A server, {between} and two people on this machine, each a process of its own.\n",
         ("Taps between them record what each is given; the table at the end is made from that.\n", "dim"),
     )
 
 
-def step(one: "Step") -> RenderableType:
-    lines: list[RenderableType] = [Text.assemble((one.title, "bold"), (f"  {one.seconds:.1f} s", "dim"))]
+def step(one: "Step", *, timed: bool = True) -> RenderableType:
+    seconds = f"  {one.seconds:.1f} s" if timed else ""
+    lines: list[RenderableType] = [Text.assemble((one.title, "bold"), (seconds, "dim"))]
     lines += [Text(f"  $ {safe(command)}", style="cyan") for command in one.commands]
     lines += [_indented(said) for result in one.results if (said := _result(result)) is not None]
     if one.rows:

@@ -1,7 +1,7 @@
 """`grue demo`: a server, a relay, a carrier and two clients on this machine, and at the end who learned what.
 
-Every part is a process of its own, speaks over real sockets, and is driven by the command line. Between them stand
-recording proxies, which record what each party is given; the table at the end is made from that.
+With `direct` there is no relay, and the clients go straight to the server, as they do by default. Every part is a process of its own, speaks over real sockets, and is driven by the command line. Between them stand
+taps, which record what each party is given; the table at the end is made from that.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.exposure.views import identifiers
 from grue.lab.carrier import inject
 from grue.lab.processes import Done, Group, ProcessFailed, Running
-from grue.lab.recording_proxy import HttpProxy, SmppProxy
+from grue.lab.recording_proxy import HttpTap, SmppTap
 
 ALICE, BOB, CAROL = "+447700900111", "+447700900222", "+447700900333"
 """Numbers that Ofcom keeps for drama. Carol is not on Grue."""
@@ -81,11 +81,15 @@ Tell = Callable[[Step], None]
 
 
 class Demo:
-    """One run. `tell` hears of every step when it is done."""
+    """One run. `tell` hears of every step when it is done.
 
-    def __init__(self, tell: Tell, keep: Path | None = None) -> None:
+    direct  the clients use no relay
+    """
+
+    def __init__(self, tell: Tell, keep: Path | None = None, *, direct: bool = False) -> None:
         self._tell = tell
         self._keep = keep
+        self._direct = direct
         self._events: list[Event] = []
         self._to_relay: list[Event] = []
         self._smpp: list[Event] = []
@@ -116,22 +120,17 @@ class Demo:
     # --- the steps --------------------------------------------------------------------------------
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        smpp = SmppProxy(self._smpp.append)
-        direct = {number: HttpProxy(address, self._events.append) for number, address in ADDRESSES.items()}
-        relayed = {number: HttpProxy(address, self._to_relay.append) for number, address in ADDRESSES.items()}
-        # Nothing is recorded of what the relay and the server tell each other: it is what clients gave the relay.
-        behind = HttpProxy(RELAYS_ADDRESS, lambda _event: None)
+        smpp = SmppTap(self._smpp.append)
+        taps = {number: HttpTap(address, self._events.append) for number, address in ADDRESSES.items()}
         smpp_address = await smpp.start()
         stack.push_async_callback(smpp.close)
-        for proxy in (*direct.values(), *relayed.values(), behind):
-            stack.push_async_callback(proxy.close)
-        self._urls = {number: await proxy.start() for number, proxy in direct.items()}
-        self._relay_urls = {number: await proxy.start() for number, proxy in relayed.items()}
+        for tap in taps.values():
+            stack.push_async_callback(tap.close)
+        self._urls = {number: await tap.start() for number, tap in taps.items()}
         data = str(self._data)
-        filled, self._carrier, relay = await asyncio.gather(
+        filled, self._carrier = await asyncio.gather(
             self._group.run("lab", "fill", "--data", data, "--count", str(MEMBERS)),
             self._group.start("carrier", "carrier", "--listen", "127.0.0.1:0", "--record", str(self._record)),
-            self._group.start("relay", "relay", "--listen", "127.0.0.1:0", "--to", await behind.start()),
         )
         self._member = str(filled.objects[0]["example"])
         self._carrier_address = await self._carrier.listening()
@@ -140,22 +139,37 @@ class Demo:
         server = await self._group.start(
             "server", "lab", "wiretap", "--data", data, "--record", str(self._opened), "--sms", gateway
         )
-        address, relay_address = await server.listening(), await relay.listening()
-        for proxy in (*direct.values(), behind):
-            proxy.connect(f"http://{address}")
-        for proxy in relayed.values():
-            proxy.connect(f"http://{relay_address}")
+        address = await server.listening()
+        for tap in taps.values():
+            tap.connect(f"http://{address}")
+        relays = [] if self._direct else [await self._start_relay(stack, address)]
         self._step(
             "start",
-            f"A carrier, a server with {MEMBERS:,} numbers in its directory, and somebody else's relay",
+            f"A carrier, a server with {MEMBERS:,} numbers in its directory"
+            + ("" if self._direct else ", and somebody else's relay"),
             [
                 "carrier",
                 f"lab fill --data server --count {MEMBERS}",
                 "lab wiretap --data server --record opened.jsonl --sms smpp://...",
-                f"relay --to http://{address}",
+                *(f"relay --to http://{address}" for _ in relays),
             ],
-            [*filled.objects, {"listening": address}, {"listening": relay_address}],
+            [*filled.objects, *({"listening": one} for one in (address, *relays))],
         )
+
+    async def _start_relay(self, stack: AsyncExitStack, server: str) -> str:
+        """A relay between taps; returns where it listens."""
+        # Nothing is recorded of what the relay and the server tell each other: it is what clients gave the relay.
+        behind = HttpTap(RELAYS_ADDRESS, lambda _event: None)
+        taps = {number: HttpTap(address, self._to_relay.append) for number, address in ADDRESSES.items()}
+        for tap in (behind, *taps.values()):
+            stack.push_async_callback(tap.close)
+        relay = await self._group.start("relay", "relay", "--listen", "127.0.0.1:0", "--to", await behind.start())
+        self._relay_urls = {number: await tap.start() for number, tap in taps.items()}
+        behind.connect(f"http://{server}")
+        address = await relay.listening()
+        for tap in taps.values():
+            tap.connect(f"http://{address}")
+        return address
 
     def _make_homes(self) -> None:
         """The passphrase is random, so it needs no stretching each time a command runs."""
@@ -163,16 +177,14 @@ class Demo:
             make_key(self._home(who), self._passphrase, passes=1, memory_kib=1024)
 
     async def _register(self) -> None:
+        relays = {who: [] if self._direct else ["--relay", self._relay_urls[who]] for who in ADDRESSES}
         asked = await asyncio.gather(
-            *(
-                self._as(who, "register", who, "--server", self._urls[who], "--relay", self._relay_urls[who])
-                for who in ADDRESSES
-            )
+            *(self._as(who, "register", who, "--server", self._urls[who], *relays[who]) for who in ADDRESSES)
         )
         self._step(
             "register",
             "Two people ask for a code",
-            [f"register {who} --server URL --relay URL" for who in ADDRESSES],
+            [f"register {who} --server URL{'' if self._direct else ' --relay URL'}" for who in ADDRESSES],
             [done.objects[0] for done in asked],
         )
         codes = {who: _code(await self._delivered(who)) for who in ADDRESSES}
@@ -242,7 +254,7 @@ class Demo:
         return [
             Capture(SERVER_LIVE, events=live),
             at_any_time([self._waiting, at_rest(self._data)]),
-            Capture(RELAY, events=self._to_relay),
+            *([] if self._direct else [Capture(RELAY, events=self._to_relay)]),
             Capture(CARRIER, told, self._smpp),
             network_view([*self._events, *self._to_relay]),
             Capture(CONTACT, self._shown()),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import App, Parameter
 
-from grue.cli.parameters import Injected
+from grue.cli.parameters import FLAG, Injected
 from grue.cli.shell import Shell
 from grue.cli.signals import stop_on_sigterm
 
@@ -138,6 +138,7 @@ def swap(
 async def demo(
     *,
     keep: Annotated[Path | None, Parameter(help="Keep everything that was captured in this directory.")] = None,
+    direct: Annotated[bool, FLAG, Parameter(help="Use no relay: the clients go straight to the server.")] = False,
     shell: Injected,
 ) -> None:
     """Run a server, a relay, a carrier and two clients here, and show who learned what.
@@ -147,10 +148,10 @@ async def demo(
     from grue.lab.demo import Demo
 
     stop_on_sigterm()
-    shell.say(lambda: _story().opening())
+    shell.say(lambda: _story().opening(direct=direct))
     began = perf_counter()
     with shell.working("Working ..."):
-        await Demo(lambda step: _tell(shell, step), keep).run()
+        await Demo(lambda step: _tell(shell, step), keep, direct=direct).run()
     seconds = perf_counter() - began
     shell.emit({"demo": "ok"})
     shell.say(lambda: _story().ending(seconds, keep))
