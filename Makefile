@@ -22,7 +22,7 @@ export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
 
 RUST_SOURCES := $(shell find rust \( -name target -o -name fuzz \) -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
-.PHONY: help setup demo lab test test-tier2 unit check dist-check bench docs format clean \
+.PHONY: help setup demo lab test test-tier2 unit check dist-check bench docs site format clean \
 	check-python check-rust check-project test-rust test-python test-arm
 
 help: ## Say what the targets do
@@ -67,6 +67,9 @@ docs: setup ## Write the generated parts of the documents anew
 	$(BIN)/grue demo --keep dist/demo >/dev/null
 	$(BIN)/python tools/demo_table.py dist/demo-direct dist/demo
 
+site: $(VENV)/.site ## Build the documents as a site, dist/site, and check every link in it
+	$(BIN)/python tools/site.py dist/site
+
 format: setup ## Format Python and Rust
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
@@ -88,9 +91,16 @@ $(BIN)/uv: tools/bootstrap.txt
 # Where pip reaches an index and uv does not (a mirror or a certificate known to pip alone), pip installs the same
 # versions under the same hashes.
 $(VENV)/.packages: $(BIN)/uv pyproject.toml uv.lock
-	$(BIN)/uv sync --quiet --frozen --all-extras --all-groups --no-install-project || { \
-		$(BIN)/uv export --quiet --frozen --all-extras --all-groups --no-emit-project -o $(VENV)/requirements.txt && \
+	$(BIN)/uv sync --quiet --frozen --inexact --all-extras --no-install-project || { \
+		$(BIN)/uv export --quiet --frozen --all-extras --no-emit-project -o $(VENV)/requirements.txt && \
 		$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/requirements.txt; }
+	@touch $@
+
+# What builds the site is apart: nobody waits for it who wants to see the demo.
+$(VENV)/.site: $(VENV)/.packages
+	$(BIN)/uv sync --quiet --frozen --inexact --only-group docs || { \
+		$(BIN)/uv export --quiet --frozen --only-group docs -o $(VENV)/site.txt && \
+		$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/site.txt; }
 	@touch $@
 
 # Offline, since all that the project needs is there by now.

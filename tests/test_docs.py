@@ -1,5 +1,6 @@
 """The generated parts of the documents say what the code says, and no *cannot* stands without its test."""
 
+import ast
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -175,3 +176,32 @@ def test_a_cannot_is_found_with_all_its_words() -> None:
         "## Nobody\n**Cannot**\n"
     )
     assert _cannots(text) == [("Somebody", "read (`test_x`);"), ("Somebody", "write."), ("Nobody", "")]
+
+
+# --- the way of a message -------------------------------------------------------------------------
+
+HOP: Final = re.compile(r"^\| .+ \| `([\w/]+\.(?:py|rs))` \| `([\w.]+)` \|$", re.MULTILINE)
+
+
+def test_every_hop_of_the_message_path_exists() -> None:
+    text = (docs.ROOT / "docs" / "message-path.md").read_text()
+    hops = HOP.findall(text)
+    assert len(hops) == len(re.findall(r"^\| (?!hop|---)", text, re.MULTILINE))
+    assert [f"{path}: {name}" for path, name in hops if name not in _defined(path)] == []
+
+
+def _defined(path: str) -> set[str]:
+    """The functions of a file; those of a class with its name before theirs."""
+    if path.startswith("rust/"):
+        return set(re.findall(r"\bfn (\w+)", (docs.ROOT / path).read_text()))
+    file = docs.ROOT / "src" / "grue" / path
+    body = ast.parse(file.read_text()).body if file.exists() else []
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    methods = (
+        f"{one.name}.{f.name}"
+        for one in body
+        if isinstance(one, ast.ClassDef)
+        for f in one.body
+        if isinstance(f, functions)
+    )
+    return {*methods, *(one.name for one in body if isinstance(one, functions))}
