@@ -6,6 +6,9 @@ A part stands between two markers and is replaced whole:
     <!-- types: grue.protocol.wire -->        the named types that fields are made of
     <!-- limits: grue.protocol.wire -->       a module's named constants and the reason for each
     <!-- modules: grue.server -->             a package's modules room by room, each with its first sentence
+    <!-- floors: server -->                   a part's rooms, the highest first, as tests/test_arrows.py holds them
+    <!-- parts -->                            the parts of grue, and which others each may import
+    <!-- floors: server -->                   a part's rooms, the highest first, as tests/test_arrows.py holds them
     <!-- library: grue -->                    the public names of a module, with signatures and docstrings
     <!-- states: grue.protocol.x.TABLE -->    a state machine, as a diagram
     <!-- tables -->                           what the server stores, column by column, and what each says
@@ -217,6 +220,58 @@ def modules(argument: str) -> str:
     if not rooms:
         raise DocsError(f"{argument} has no modules")
     return "\n".join(_room(room, folder, paths) for room, paths in rooms.items())
+
+
+def floors(argument: str) -> str:
+    """A part's rooms from the top down. A room is a folder, or a file beside the folders."""
+    from tests.test_arrows import FLOORS
+
+    if argument not in FLOORS:
+        raise DocsError(f"tests/test_arrows.py has no floors for {argument!r}")
+    part = ROOT / "src" / "grue" / argument
+    rows = [
+        (f"{at}", "<br>".join(_door(part, room) for room in floor.split()))
+        for at, floor in reversed(list(enumerate(FLOORS[argument])))
+    ]
+    return _table(("floor", "rooms"), rows)
+
+
+def _door(part: Path, room: str) -> str:
+    folder = part / room
+    name, init = (f"`{room}/`", folder / "__init__.py") if folder.is_dir() else (f"`{room}.py`", part / f"{room}.py")
+    return f"{name} {_first_paragraph(init)}"
+
+
+def parts(_argument: str) -> str:
+    """The parts of grue that are folders, and which others each may import."""
+    from tests.test_arrows import MAY_IMPORT
+
+    rows = [
+        (f"`{part}/`", _first_paragraph(init), ", ".join(f"`{other or 'grue'}`" for other in sorted(MAY_IMPORT[part])))
+        for part in MAY_IMPORT
+        if (init := ROOT / "src" / "grue" / part / "__init__.py").exists() and part
+    ]
+    return _table(("part", "what it is", "may import"), rows)
+
+
+def floors(argument: str) -> str:
+    """A part's rooms from the top down. A room is a folder, or a file beside the folders."""
+    from tests.test_arrows import FLOORS
+
+    if argument not in FLOORS:
+        raise DocsError(f"tests/test_arrows.py has no floors for {argument!r}")
+    part = ROOT / "src" / "grue" / argument
+    rows = [
+        (f"{at}", f"`{name}`", said)
+        for at, floor in reversed(list(enumerate(FLOORS[argument])))
+        for name, said in (_door(part, room) for room in floor.split())
+    ]
+    return _table(("floor", "room", "what it is"), rows)
+
+
+def _door(part: Path, room: str) -> tuple[str, str]:
+    folder, file = part / room, part / f"{room}.py"
+    return (f"{room}/", _first_paragraph(folder / "__init__.py")) if folder.is_dir() else (file.name, _first_paragraph(file))
 
 
 def _room(room: Path, folder: Path, paths: Sequence[Path]) -> str:
@@ -507,6 +562,9 @@ KINDS: Final = {
     "fields": fields,
     "types": types,
     "modules": modules,
+    "floors": floors,
+    "parts": parts,
+    "floors": floors,
     "library": library,
     "limits": limits,
     "states": states,

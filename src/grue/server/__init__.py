@@ -1,0 +1,1 @@
+"""The server: one process and one folder, for everybody who registered with it."""

@@ -1,0 +1,1 @@
+"""Sending and receiving: the messenger, the outbox, the inbox, the receiver, attachments."""

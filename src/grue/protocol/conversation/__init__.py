@@ -1,0 +1,1 @@
+"""Messages between accounts: devices, conversations, envelopes, mailboxes as readers see them, SMS or not."""

@@ -1,0 +1,1 @@
+"""The directory: its files and their checks, a copy brought up to date, lookups, private queries."""

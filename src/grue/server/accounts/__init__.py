@@ -1,0 +1,1 @@
+"""Accounts: registration by a code, the codes, and key packages that devices leave for strangers."""

@@ -1,0 +1,1 @@
+"""The directory that is looked up in: its files, when a base is cut, evaluations, private queries."""

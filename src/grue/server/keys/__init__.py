@@ -1,0 +1,1 @@
+"""The server's secrets, in files that only their owner reads."""

@@ -1,0 +1,1 @@
+"""Replicas: machines that hold public files only and answer private queries; and the server's side of it."""

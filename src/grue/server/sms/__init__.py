@@ -1,0 +1,1 @@
+"""SMS out and in, and the SMPP connection to a carrier."""

@@ -1,0 +1,1 @@
+"""What the server keeps, and how: the tables, one writer with group commit, files that outlive a crash."""

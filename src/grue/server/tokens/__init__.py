@@ -1,0 +1,1 @@
+"""Anonymous tokens: who may draw how many, and which are spent."""
