@@ -147,18 +147,18 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
 of its own in `docs/lookup-cost.md`."""
 
 HEADLINES: Final = (
-    "A lookup among 1,000,000 numbers takes the server **{vs_grue_1m:server ms} ms** and carries "
-    "**{vs_grue_1m:up kB} kB** up. In the same run, of what also fetches a record privately, the crate `simplepir` took "
-    "{vs_simplepir_rs_1m} times our time and {vs_simplepir_rs_1m_bytes} times our bytes, ChalametPIR {vs_chalametpir_1m} "
-    "and {vs_chalametpir_1m_bytes} times; to download the whole directory took {vs_download_1m_bytes} times our bytes. A "
-    "mere set of hashed numbers (OpenMined PSI) took {vs_openmined_psi_1m} times our time, and gives no record and no "
-    "proof.",
-    "A message is on the other screen after **{deliver_p50_ms} ms** (median, at 200 a second, on loopback), fsync on the "
-    "server and both clients' databases included.",
+    "A lookup among 1,000,000 numbers takes the server **{vs_grue_1m:server ms} ms** and carries **{vs_grue_1m:up "
+    "kB} kB** up. In the same run, of what also fetches a record privately, the crate `simplepir` took "
+    "{vs_simplepir_rs_1m} times our time and {vs_simplepir_rs_1m_bytes} times our bytes, ChalametPIR "
+    "{vs_chalametpir_1m} and {vs_chalametpir_1m_bytes} times; to download the whole directory took "
+    "{vs_download_1m_bytes} times our bytes. A mere set of hashed numbers (OpenMined PSI) took "
+    "{vs_openmined_psi_1m} times our time, and gives no record and no proof.",
+    "A message is on the other screen after **{deliver_p50_ms} ms** (median, at 200 a second, on loopback), fsync "
+    "on the server and both clients' databases included.",
     "One server acknowledges **{acked_per_s} messages a second**, each on disk before it is acknowledged.",
-    "A relay makes a request take **{oblivious_overhead_ms:oblivious} ms** in place of {oblivious_overhead_ms:direct} ms, "
-    "without the network's own time, measured in turn.",
-    "Of 100 made-up lives a directory that logs what is typed names the closest contact in **{life_closest%}**, and the "
-    "disk of a Grue server that is seized every week in **{life_rest_closest%}**, over the same days.",
+    "A relay makes a request take **{oblivious_overhead_ms:oblivious} ms** in place of "
+    "{oblivious_overhead_ms:direct} ms, without the network's own time, measured in turn.",
+    "Of 100 made-up lives a directory that logs what is typed names the closest contact in **{life_closest%}**, "
+    "and the disk of a Grue server that is seized every week in **{life_rest_closest%}**, over the same days.",
 )
 """What the README says of the figures: `{id}`, `{id:peer}` of the same run, `{id%}` as a share."""

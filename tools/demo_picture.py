@@ -1,7 +1,7 @@
-"""Run the demo without a relay, keep what it captured, and draw `docs/images/demo.svg`: the demo as a terminal shows it.
+"""Run the demo without a relay, keep what it captured, and draw `docs/images/demo.svg`, as a terminal shows it.
 
-`python tools/demo_picture.py DIR`. The picture has the steps that show a message's colour. With `--check` it draws nothing,
-and fails when the picture shows other words than this run.
+`python tools/demo_picture.py DIR`. The picture has the steps that show a message's colour. With `--check` it draws
+nothing, and fails when the picture shows other words than this run.
 """
 
 import argparse

@@ -23,17 +23,13 @@ A part stands between two markers and is replaced whole:
 """
 
 import argparse
-import ast
-import importlib
-import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any, Final, TypeGuard, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -41,7 +37,16 @@ from msgspec import inspect as shapes
 
 from grue.errors import BY_CODE
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+if not __package__:
+    # Started as a file: Python looks beside it alone.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.catalogue import GROUPS, HEADLINES
+from tools.house import floors, library, modules, parts
+from tools.source import ROOT as ROOT
+from tools.source import DocsError as DocsError
+from tools.source import annotated, class_body, module, module_body, table, written_type
+
 MESSAGE_MODULES: Final = ("grue.protocol.wire", "grue.protocol.conversation.contents")
 
 _PART: Final = re.compile(
@@ -49,59 +54,6 @@ _PART: Final = re.compile(
 )
 BY_HAND: Final = frozenset({"demo-table"})
 """Parts that something else writes: they are left as they are."""
-
-
-class DocsError(Exception):
-    """A marker that asks for something that is not there."""
-
-
-# --- Markdown -------------------------------------------------------------------------------------
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
-
-
-# --- docstrings under fields and constants, which Python itself does not keep ---------------------
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise DocsError(f"no module {name}: {error}") from error
-
-
-def _annotated(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.expr | None, str]]:
-    """Name, annotation and docstring of each assignment in a class or module body."""
-    for statement, after in zip(body, [*body[1:], None], strict=True):
-        annotation: ast.expr | None = None
-        match statement:
-            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
-                pass
-            case ast.Assign(targets=[ast.Name(id=name)]):
-                pass
-            case _:
-                continue
-        match after:
-            case ast.Expr(value=ast.Constant(value=str(text))):
-                yield name, annotation, inspect.cleandoc(text)
-            case _:
-                yield name, annotation, ""
-
-
-def _module_body(module: ModuleType) -> list[ast.stmt]:
-    return ast.parse(inspect.getsource(module)).body
-
-
-def _class_body(cls: type) -> list[ast.stmt]:
-    found = [node for node in _module_body(_module(cls.__module__)) if isinstance(node, ast.ClassDef)]
-    return next(node.body for node in found if node.name == cls.__name__)
 
 
 # --- fields ---------------------------------------------------------------------------------------
@@ -114,24 +66,10 @@ def _message(name: str) -> type[Struct]:
     else:
         places = MESSAGE_MODULES
     for place in places:
-        found = getattr(_module(place), name, None)
+        found = getattr(module(place), name, None)
         if isinstance(found, type) and issubclass(found, Struct):
             return found
     raise DocsError(f"no message {name} in {' or '.join(places)}")
-
-
-def _written_type(annotation: ast.expr | None) -> str:
-    """The type as it stands in the source, without what `Annotated` adds."""
-
-    class Plain(ast.NodeTransformer):
-        def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-            self.generic_visit(node)
-            match node:
-                case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[first, *_])):
-                    return first
-            return node
-
-    return "" if annotation is None else f"`{ast.unparse(Plain().visit(annotation))}`"
 
 
 def _range(least: int | None, most: int | None, unit: str = "") -> str:
@@ -183,7 +121,7 @@ def fields(argument: str) -> str:
 def _one_message(cls: type[Struct]) -> str:
     shape = shapes.type_info(cls)
     assert isinstance(shape, shapes.StructType)
-    written = {name: (_written_type(annotation), doc) for name, annotation, doc in _annotated(_class_body(cls))}
+    written = {name: (written_type(annotation), doc) for name, annotation, doc in annotated(class_body(cls))}
     tag = "" if shape.tag is None else f" (tag {shape.tag})"
     doc = " ".join((cls.__doc__ or "").split())
     heading = f"**`{cls.__name__}`**{tag}{': ' + doc if doc else ''}\n"
@@ -193,193 +131,18 @@ def _one_message(cls: type[Struct]) -> str:
     ]
     if not rows:
         return f"{heading}\nNo fields.\n"
-    return f"{heading}\n" + _table(("field", "type", "bytes", "who can read it", "meaning"), rows)
+    return f"{heading}\n" + table(("field", "type", "bytes", "who can read it", "meaning"), rows)
 
 
 def types(argument: str) -> str:
     """The named types of a module: those written `Name = Annotated[...]`."""
-    module = _module(argument)
+    one = module(argument)
     rows = [
-        (f"`{name}`", _size(shapes.type_info(getattr(module, name))), doc)
-        for name, _, doc in _annotated(_module_body(module))
-        if get_origin(getattr(module, name, None)) is Annotated
+        (f"`{name}`", _size(shapes.type_info(getattr(one, name))), doc)
+        for name, _, doc in annotated(module_body(one))
+        if get_origin(getattr(one, name, None)) is Annotated
     ]
-    return _table(("type", "bytes", "what it is"), rows)
-
-
-# --- modules --------------------------------------------------------------------------------------
-
-
-def modules(argument: str) -> str:
-    """A package's own modules, then those of each of its rooms under the room's docstring."""
-    folder = ROOT / "src" / argument.replace(".", "/")
-    rooms: dict[Path, list[Path]] = {}
-    for path in sorted(folder.rglob("*.py"), key=lambda path: (len(path.parts), path)):
-        if path.stat().st_size and path.name != "__init__.py":
-            rooms.setdefault(path.parent, []).append(path)
-    if not rooms:
-        raise DocsError(f"{argument} has no modules")
-    return "\n".join(_room(room, folder, paths) for room, paths in rooms.items())
-
-
-def floors(argument: str) -> str:
-    """A part's rooms from the top down. A room is a folder, or a file beside the folders."""
-    from tests.test_arrows import FLOORS
-
-    if argument not in FLOORS:
-        raise DocsError(f"tests/test_arrows.py has no floors for {argument!r}")
-    part = ROOT / "src" / "grue" / argument
-    rows = [
-        (f"{at}", "<br>".join(_door(part, room) for room in floor.split()))
-        for at, floor in reversed(list(enumerate(FLOORS[argument])))
-    ]
-    return _table(("floor", "rooms"), rows)
-
-
-def _door(part: Path, room: str) -> str:
-    folder = part / room
-    name, init = (f"`{room}/`", folder / "__init__.py") if folder.is_dir() else (f"`{room}.py`", part / f"{room}.py")
-    return f"{name} {_first_paragraph(init)}"
-
-
-def parts(_argument: str) -> str:
-    """The parts of grue that are folders, and which others each may import."""
-    from tests.test_arrows import MAY_IMPORT
-
-    rows = [
-        (f"`{part}/`", _first_paragraph(init), ", ".join(f"`{other or 'grue'}`" for other in sorted(MAY_IMPORT[part])))
-        for part in MAY_IMPORT
-        if (init := ROOT / "src" / "grue" / part / "__init__.py").exists() and part
-    ]
-    return _table(("part", "what it is", "may import"), rows)
-
-
-def floors(argument: str) -> str:
-    """A part's rooms from the top down. A room is a folder, or a file beside the folders."""
-    from tests.test_arrows import FLOORS
-
-    if argument not in FLOORS:
-        raise DocsError(f"tests/test_arrows.py has no floors for {argument!r}")
-    part = ROOT / "src" / "grue" / argument
-    rows = [
-        (f"{at}", f"`{name}`", said)
-        for at, floor in reversed(list(enumerate(FLOORS[argument])))
-        for name, said in (_door(part, room) for room in floor.split())
-    ]
-    return _table(("floor", "room", "what it is"), rows)
-
-
-def _door(part: Path, room: str) -> tuple[str, str]:
-    folder, file = part / room, part / f"{room}.py"
-    return (f"{room}/", _first_paragraph(folder / "__init__.py")) if folder.is_dir() else (file.name, _first_paragraph(file))
-
-
-def _room(room: Path, folder: Path, paths: Sequence[Path]) -> str:
-    rows = [(f"`{path.name}`", _first_paragraph(path)) for path in paths]
-    table = _table(("module", "what it is"), rows)
-    if room == folder:
-        return table
-    init = room / "__init__.py"
-    said = _first_paragraph(init) if init.exists() else ""
-    return f"**`{room.relative_to(folder.parent)}/`** {said}".rstrip() + f"\n\n{table}"
-
-
-def _first_paragraph(path: Path) -> str:
-    return " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0].split())
-
-
-# --- the library ----------------------------------------------------------------------------------
-
-
-def library(argument: str) -> str:
-    """Every public name of a module: its signature, its docstring, and of a class what it has."""
-    module = _module(argument)
-    names = sorted(getattr(module, "__all__", ()), key=lambda name: (not name.islower(), name))
-    if not names:
-        raise DocsError(f"{argument} has no __all__")
-    things = {name: getattr(module, name) for name in names}
-    raised = [(name, thing) for name, thing in things.items() if _is_error(thing)]
-    entries = [_public(argument, name, thing) for name, thing in things.items() if not _is_error(thing)]
-    return "\n".join([*entries, _raised(argument, raised)] if raised else entries)
-
-
-def _is_error(thing: object) -> TypeGuard[type[Exception]]:
-    return isinstance(thing, type) and issubclass(thing, Exception)
-
-
-def _raised(module: str, errors: Sequence[tuple[str, type[Exception]]]) -> str:
-    rows = [(f"`{module}.{name}`", f"`{error.code}`", _prose(inspect.getdoc(error) or "")) for name, error in errors]  # type: ignore[attr-defined]
-    return "### Errors\n\n" + _table(("type", "code", "when"), rows)
-
-
-def _public(module: str, name: str, thing: object) -> str:
-    if isinstance(thing, type):
-        return _entry(f"{module}.{name}", "", thing, _members(thing))
-    if callable(thing):
-        return _entry(f"{module}.{name}", str(inspect.signature(thing)), thing, "")
-    return _entry(f"{module}.{name}", "", type(thing), "")
-
-
-def _entry(name: str, signature: str, thing: object, rest: str) -> str:
-    shown = f"```python\n{name}{_plain(signature)}\n```\n\n" if signature else ""
-    doc = inspect.cleandoc(getattr(thing, "__doc__", None) or "")
-    parts = (f"### `{name}`\n", shown, _prose(doc), rest)
-    return "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
-
-
-def _members(cls: type) -> str:
-    """An enumeration's values, a record's fields, and public methods, in the order of the source."""
-    if issubclass(cls, StrEnum):
-        return "Values: " + ", ".join(f"`{one.value}`" for one in cls) + ".\n"
-    rows = [
-        (f"`{name}`", _written_type(annotation), doc)
-        for name, annotation, doc in _annotated(_class_body(cls))
-        if annotation is not None and not name.startswith("_")
-    ]
-    fields = _table(("field", "type", "meaning"), rows) if rows else ""
-    methods = "\n".join(
-        f"**`{_kind(method)}{name}{_plain(str(inspect.signature(method)))}`**\n\n{_prose(inspect.getdoc(method) or '')}"
-        for name, method in _methods(cls)
-    )
-    properties = [
-        (f"`{name}`", f"`{_plain(_returned(value))}`", _prose(inspect.getdoc(value) or "").strip())
-        for name, value in vars(cls).items()
-        if isinstance(value, property) and not name.startswith("_")
-    ]
-    table = _table(("property", "type", "meaning"), properties) if properties else ""
-    return "\n".join(part for part in (fields, table, methods) if part)
-
-
-def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
-    for name, value in vars(cls).items():
-        if inspect.isfunction(value) and not name.startswith("_"):
-            yield name, value
-
-
-def _kind(method: Callable[..., object]) -> str:
-    """How it is called: awaited, iterated, or plainly."""
-    if inspect.isasyncgenfunction(method):
-        return "async for "
-    return "await " if inspect.iscoroutinefunction(method) else ""
-
-
-def _returned(value: property) -> str:
-    return str(inspect.signature(value.fget)).partition(" -> ")[2] if value.fget is not None else ""
-
-
-def _plain(signature: str) -> str:
-    """A signature as people write it: names of types without the modules that they are in, and no `self`."""
-    shorter = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", signature)
-    unquoted = re.sub(r"(: |-> |\[|\| |^)'([^']+)'", r"\1\2", shorter)
-    return re.sub(r"\(self(?:, )?", "(", unquoted)
-
-
-def _prose(doc: str) -> str:
-    """A docstring as Markdown; what is set out in columns or as code stays as it is."""
-    paragraphs = doc.split("\n\n") if doc else []
-    set_out = re.compile(r"^\s*(?:>>> |async |    )|^\w+(?:, \w+)*  +\S", re.MULTILINE)
-    kept = [f"```text\n{one}\n```" if set_out.search(one) else " ".join(one.split()) for one in paragraphs]
-    return "".join(f"{one}\n\n" for one in kept).rstrip("\n") + "\n" if kept else ""
+    return table(("type", "bytes", "what it is"), rows)
 
 
 # --- limits ---------------------------------------------------------------------------------------
@@ -399,15 +162,15 @@ def _value(value: object) -> str:
 
 def limits(argument: str) -> str:
     """The public constants of a module that say why they are what they are."""
-    module = _module(argument)
+    one = module(argument)
     rows = [
-        (f"`{name}`", _value(getattr(module, name)), doc)
-        for name, _, doc in _annotated(_module_body(module))
-        if doc and re.fullmatch(r"[A-Z][A-Z0-9_]*", name) and not isinstance(getattr(module, name), Mapping)
+        (f"`{name}`", _value(getattr(one, name)), doc)
+        for name, _, doc in annotated(module_body(one))
+        if doc and re.fullmatch(r"[A-Z][A-Z0-9_]*", name) and not isinstance(getattr(one, name), Mapping)
     ]
     if not rows:
         raise DocsError(f"{argument} has no constant with a reason under it")
-    return _table(("name", "value", "unit and reason"), rows)
+    return table(("name", "value", "unit and reason"), rows)
 
 
 # --- states ---------------------------------------------------------------------------------------
@@ -416,7 +179,7 @@ def limits(argument: str) -> str:
 def states(argument: str) -> str:
     """A state machine as a diagram; it starts in the first state of the table and in those nothing leads to."""
     path, _, name = argument.rpartition(".")
-    table: Mapping[StrEnum, Mapping[StrEnum, StrEnum]] = getattr(_module(path), name)
+    table: Mapping[StrEnum, Mapping[StrEnum, StrEnum]] = getattr(module(path), name)
     entered = {target for state, steps in table.items() for target in steps.values() if target is not state}
     lines = [f"[*] --> {state}" for index, state in enumerate(table) if index == 0 or state not in entered]
     for state, steps in table.items():
@@ -436,7 +199,7 @@ def tables(_argument: str) -> str:
     from grue.server.store.interface import TABLES
 
     rows = [(f"`{table.name}`", f"`{column.name}`", column.says) for table in TABLES for column in table.columns]
-    return _table(("table", "column", "what it says"), rows)
+    return table(("table", "column", "what it says"), rows)
 
 
 # --- errors ---------------------------------------------------------------------------------------
@@ -449,7 +212,7 @@ def errors(argument: str) -> str:
         raise DocsError(f"no error has the code {', '.join(missing)}")
     found = [BY_CODE[code] for code in codes]
     rows = [(f"`{error.code}`", str(error.exit_code), error.message, error.fix) for error in found]
-    return _table(("code", "exit", "message", "what to do"), rows)
+    return table(("code", "exit", "message", "what to do"), rows)
 
 
 # --- measurements ---------------------------------------------------------------------------------
@@ -471,8 +234,6 @@ def bench(_argument: str) -> str:
     path = ROOT / "bench" / "results.json"
     if not path.exists():
         return "Nothing has been measured yet; `make bench` does it.\n"
-    from bench.catalogue import GROUPS
-
     results = {one["id"]: one for one in json.loads(path.read_text())}
     named = {key for group in GROUPS.values() for key in group}
     if without := [key for key in results if key not in named and not key.startswith(PEER)]:
@@ -497,13 +258,11 @@ def _figures(title: str, group: Mapping[str, str], results: Mapping[str, Mapping
         return ""
     names = dict.fromkeys(results[key]["command"].rpartition(" ")[2] for key in group if key in results)
     head = ("what", "measured", "aim", "beside it, in the same run", "id")
-    return f"### {title}\n\n" + _table(head, rows) + f"\nMeasured by `python -m bench {' '.join(names)}`.\n"
+    return f"### {title}\n\n" + table(head, rows) + f"\nMeasured by `python -m bench {' '.join(names)}`.\n"
 
 
 def headlines(_argument: str) -> str:
     """The sentences of the README, with the figures of the last `make bench` in them."""
-    from bench.catalogue import HEADLINES
-
     results = {one["id"]: one for one in json.loads((ROOT / "bench" / "results.json").read_text())}
 
     def figure(match: re.Match[str]) -> str:
@@ -533,8 +292,8 @@ def peers(_argument: str) -> str:
     ]
     rows.sort(key=lambda row: (len(row[0].replace("m", "000k")), row[1] != "grue", row[1]))
     columns = list(rows[0][-1]) if rows else []
-    table = [(*row[:-1], *(_figure(row[-1][column]) for column in columns)) for row in rows]
-    return _table(("records", "program", "times our time", "times our bytes", *columns), table)
+    shown = [(*row[:-1], *(_figure(row[-1][column]) for column in columns)) for row in rows]
+    return table(("records", "program", "times our time", "times our bytes", *columns), shown)
 
 
 def life(_argument: str) -> str:
@@ -547,7 +306,7 @@ def life(_argument: str) -> str:
     views, questions = (list(dict.fromkeys(one[key] for one in scores)) for key in ("view", "question"))
     rows = [(view, *(_score(found[view, question]) for question in questions)) for view in views]
     rows.append(("by chance", *(f"{found[views[0], question]['chance']:.0%}" for question in questions)))
-    return _table(("", *questions), rows) + f"\nOver {scores[0]['seeds']} lives.\n"
+    return table(("", *questions), rows) + f"\nOver {scores[0]['seeds']} lives.\n"
 
 
 def _score(one: Mapping[str, Any]) -> str:
@@ -562,7 +321,6 @@ KINDS: Final = {
     "fields": fields,
     "types": types,
     "modules": modules,
-    "floors": floors,
     "parts": parts,
     "floors": floors,
     "library": library,
@@ -599,8 +357,6 @@ def render(text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    # Python itself looks beside this file alone, and the figures' words lie in `bench`.
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     parser = argparse.ArgumentParser(description="Write the generated parts of the documents.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a part is out of date")
     check = parser.parse_args(arguments).check

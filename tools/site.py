@@ -1,10 +1,10 @@
 """Build the documents as a site: `python tools/site.py dist/site`. Any broken link, and anything fetched, is an error.
 
-The Markdown files lie in the site as they lie in the project, so their links among themselves need no change. Three things
-are done to a copy of them before MkDocs reads it: a link to code becomes a path to read, since a site has no code; a
-state machine becomes a table, since to draw it in the browser would take 3 MB of JavaScript; and the address of a page's
-section is the one that a forge gives it. What comes out fetches nothing
-from anywhere, and its pages open from the disk; only the search needs a web server, whichever.
+The Markdown files lie in the site as they lie in the project, so their links among themselves need no change. Three
+things are done to a copy of them before MkDocs reads it: a link to code becomes a path to read, since a site has no
+code; a state machine becomes a table, since to draw it in the browser would take 3 MB of JavaScript; and the address of
+a section is the one that a forge gives it. What comes out fetches nothing from anywhere, and its pages open from the
+disk; only the search needs a web server, whichever.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """`grue demo`: a server, a relay, a carrier and two clients on this machine, and at the end who learned what.
 
-With `direct` there is no relay, and the clients go straight to the server, as they do by default. Every part is a process of its own, speaks over real sockets, and is driven by the command line. Between them stand
-taps, which record what each party is given; the table at the end is made from that.
+With `direct` there is no relay, and the clients go straight to the server, as they do by default. Every part is a
+process of its own, speaks over real sockets, and is driven by the command line. Between them stand taps, which record
+what each party is given; the table at the end is made from that.
 """
 
 import asyncio
