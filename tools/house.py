@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
 from tools.source import ROOT, DocsError, annotated, class_body, module, table, written_type
 
@@ -161,9 +161,22 @@ def _plain(signature: str) -> str:
     return re.sub(r"\(self(?:, )?", "(", unquoted)
 
 
+_NAMED: Final = re.compile(r"^(\w+(?:, \w+)*)  +(\S.*)$")
+"""A line that sets out a parameter or field: its name, two spaces, what it is."""
+
+
 def _prose(doc: str) -> str:
-    """A docstring as Markdown; what is set out in columns or as code stays as it is."""
-    paragraphs = doc.split("\n\n") if doc else []
-    set_out = re.compile(r"^\s*(?:>>> |async |    )|^\w+(?:, \w+)*  +\S", re.MULTILINE)
-    kept = [f"```text\n{one}\n```" if set_out.search(one) else " ".join(one.split()) for one in paragraphs]
-    return "".join(f"{one}\n\n" for one in kept).rstrip("\n") + "\n" if kept else ""
+    """A docstring as Markdown: parameters become a list, and code stays as it is."""
+    parts = [_paragraph(one) for one in doc.split("\n\n")] if doc else []
+    return "\n\n".join(parts) + "\n" if parts else ""
+
+
+def _paragraph(one: str) -> str:
+    lines = one.splitlines()
+    if any(_NAMED.match(line) for line in lines):
+        return "\n".join(
+            _NAMED.sub(r"- `\1`: \2", line) if _NAMED.match(line) else f"  {line.strip()}" for line in lines
+        )
+    if re.search(r"^(?:>>> |async |    )", one, re.MULTILINE):
+        return f"```python\n{one}\n```"
+    return " ".join(one.split())
