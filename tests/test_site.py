@@ -1,4 +1,4 @@
-"""The site of the documents: what is done to a document before it is built, and that nothing is fetched from elsewhere."""
+"""The site of the documents: how a document is changed before it is built, and that nothing is fetched."""
 
 from pathlib import Path
 

@@ -3,8 +3,8 @@
 A part stands between two markers and is replaced whole:
 
     <!-- fields: RegisterStart CodeSent -->   messages of grue.protocol.wire and .contents, with their fields
-    <!-- types: grue.protocol.wire -->        the named types that fields are made of
-    <!-- limits: grue.protocol.wire -->       a module's named constants and the reason for each
+    <!-- types: grue.protocol.wire.base -->   the named types that fields are made of
+    <!-- limits: grue.protocol.wire.base -->  a module's named constants and the reason for each
     <!-- modules: grue.server -->             a package's modules room by room, each with its first sentence
     <!-- floors: server -->                   a part's rooms, the highest first, as tests/test_arrows.py holds them
     <!-- parts -->                            the parts of grue, and which others each may import
@@ -196,7 +196,7 @@ def states(argument: str) -> str:
 
 def tables(_argument: str) -> str:
     """Every column that the server has at rest."""
-    from grue.server.store.interface import TABLES
+    from grue.server.store.schema import TABLES
 
     rows = [(f"`{table.name}`", f"`{column.name}`", column.says) for table in TABLES for column in table.columns]
     return table(("table", "column", "what it says"), rows)

@@ -54,6 +54,8 @@ def floors(argument: str) -> str:
 
 def _door(part: Path, room: str) -> tuple[str, str]:
     folder, file = part / room, part / f"{room}.py"
+    if not folder.is_dir() and not file.exists():
+        raise DocsError(f"no room {room} in {part.name}")
     return (
         (f"{room}/", _first_paragraph(folder / "__init__.py"))
         if folder.is_dir()
@@ -173,10 +175,9 @@ def _prose(doc: str) -> str:
 
 def _paragraph(one: str) -> str:
     lines = one.splitlines()
-    if any(_NAMED.match(line) for line in lines):
-        return "\n".join(
-            _NAMED.sub(r"- `\1`: \2", line) if _NAMED.match(line) else f"  {line.strip()}" for line in lines
-        )
+    if any(map(_NAMED.match, lines)):
+        items = (_NAMED.sub(r"- `\1`: \2", line) if _NAMED.match(line) else f"  {line.strip()}" for line in lines)
+        return "\n".join(items)
     if re.search(r"^(?:>>> |async |    )", one, re.MULTILINE):
         return f"```python\n{one}\n```"
     return " ".join(one.split())

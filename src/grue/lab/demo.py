@@ -1,8 +1,8 @@
 """`grue demo`: a server, a relay, a carrier and two clients on this machine, and at the end who learned what.
 
 With `direct` there is no relay, and the clients go straight to the server, as they do by default. Every part is a
-process of its own, speaks over real sockets, and is driven by the command line. Between them stand taps, which record
-what each party is given; the table at the end is made from that.
+process of its own, speaks over real sockets, and is driven by the command line. Between them stand recording
+proxies, which record what each party is given; the table at the end is made from that.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ from grue.exposure.truth import LookedUp, Person, Said, Truth
 from grue.exposure.views import identifiers
 from grue.lab.carrier import inject
 from grue.lab.processes import Done, Group, ProcessFailed, Running
-from grue.lab.recording_proxy import HttpTap, SmppTap
+from grue.lab.recording_proxy import HttpProxy, SmppProxy
 
 ALICE, BOB, CAROL = "+447700900111", "+447700900222", "+447700900333"
 """Numbers that Ofcom keeps for drama. Carol is not on Grue."""
@@ -121,13 +121,13 @@ class Demo:
     # --- the steps --------------------------------------------------------------------------------
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        smpp = SmppTap(self._smpp.append)
-        taps = {number: HttpTap(address, self._events.append) for number, address in ADDRESSES.items()}
+        smpp = SmppProxy(self._smpp.append)
+        proxies = {number: HttpProxy(address, self._events.append) for number, address in ADDRESSES.items()}
         smpp_address = await smpp.start()
         stack.push_async_callback(smpp.close)
-        for tap in taps.values():
-            stack.push_async_callback(tap.close)
-        self._urls = {number: await tap.start() for number, tap in taps.items()}
+        for proxy in proxies.values():
+            stack.push_async_callback(proxy.close)
+        self._urls = {number: await proxy.start() for number, proxy in proxies.items()}
         data = str(self._data)
         filled, self._carrier = await asyncio.gather(
             self._group.run("lab", "fill", "--data", data, "--count", str(MEMBERS)),
@@ -141,8 +141,8 @@ class Demo:
             "server", "lab", "wiretap", "--data", data, "--record", str(self._opened), "--sms", gateway
         )
         address = await server.listening()
-        for tap in taps.values():
-            tap.connect(f"http://{address}")
+        for proxy in proxies.values():
+            proxy.connect(f"http://{address}")
         relays = [] if self._direct else [await self._start_relay(stack, address)]
         self._step(
             "start",
@@ -158,18 +158,18 @@ class Demo:
         )
 
     async def _start_relay(self, stack: AsyncExitStack, server: str) -> str:
-        """A relay between taps; returns where it listens."""
+        """A relay between recording proxies; returns where it listens."""
         # Nothing is recorded of what the relay and the server tell each other: it is what clients gave the relay.
-        behind = HttpTap(RELAYS_ADDRESS, lambda _event: None)
-        taps = {number: HttpTap(address, self._to_relay.append) for number, address in ADDRESSES.items()}
-        for tap in (behind, *taps.values()):
-            stack.push_async_callback(tap.close)
+        behind = HttpProxy(RELAYS_ADDRESS, lambda _event: None)
+        proxies = {number: HttpProxy(address, self._to_relay.append) for number, address in ADDRESSES.items()}
+        for proxy in (behind, *proxies.values()):
+            stack.push_async_callback(proxy.close)
         relay = await self._group.start("relay", "relay", "--listen", "127.0.0.1:0", "--to", await behind.start())
-        self._relay_urls = {number: await tap.start() for number, tap in taps.items()}
+        self._relay_urls = {number: await proxy.start() for number, proxy in proxies.items()}
         behind.connect(f"http://{server}")
         address = await relay.listening()
-        for tap in taps.values():
-            tap.connect(f"http://{address}")
+        for proxy in proxies.values():
+            proxy.connect(f"http://{address}")
         return address
 
     def _make_homes(self) -> None:
