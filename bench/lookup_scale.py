@@ -92,7 +92,7 @@ print(int(peak) << 10)
 _VERB: Final = """
 import sys
 from grue.cli.run import run
-from grue.server import inspection
+from grue.server.directory import inspection
 if sys.argv[1:]:
     assert run(["--json", "directory", "build", "--data", sys.argv[1]]) == 0
 """

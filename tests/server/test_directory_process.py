@@ -35,7 +35,7 @@ def say(*words):
 BUILD = f"""{SAYING}
 import sys
 from pathlib import Path
-from grue.server import inspection
+from grue.server.directory import inspection
 inspection.build(Path(sys.argv[1]), None, say)
 say("done")
 """
