@@ -32,7 +32,7 @@ from grue.protocol.tokens import Purpose, StoredToken, epoch_of
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import open_keys
 from grue.server.tokens.tokens import DAILY_LOOKUPS
-from grue.testing import PASSPHRASE
+from grue.testing.world import PASSPHRASE
 from tests.world.processes import ProcessWorld
 
 LINES: Final = 100_000

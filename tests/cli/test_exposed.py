@@ -11,7 +11,8 @@ import pytest
 from grue.cli.shell import Shell
 from grue.cli.verbs.exposed import exposure, first_day
 from grue.errors import UsageError
-from grue.testing import PASSPHRASE, World
+from grue.testing import World
+from grue.testing.world import PASSPHRASE
 from tests.cli.pages import Reader
 
 ALICE: Final = "+447700900111"

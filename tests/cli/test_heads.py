@@ -11,7 +11,8 @@ import pytest
 
 from grue.protocol import wire
 from grue.protocol.directory.directory import UnverifiedHead
-from grue.testing import PASSPHRASE, World
+from grue.testing import World
+from grue.testing.world import PASSPHRASE
 from tests.world.memory import ALICE, BOB, take
 from tests.world.test_gossip import lied_to
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from grue.client.client import Client
-from grue.testing import PASSPHRASE
+from grue.testing.world import PASSPHRASE
 from tests.world.memory import ALICE, BOB, CAROL
 from tests.world.processes import ProcessWorld, eventually
 

@@ -30,7 +30,7 @@ from grue.lab.fill import filled
 from grue.lab.scan import scan, secrets_of
 from grue.protocol.directory.record import derive
 from grue.server.http import runner
-from grue.testing import PASSPHRASE
+from grue.testing.world import PASSPHRASE
 from tests.client.relays import relaying
 from tests.exposure.scanned import (
     ALICE,

@@ -156,5 +156,5 @@ async def test_a_home_opens_again_in_another_world(tmp_path: Path) -> None:
         assert [found.registered for found in await alice.lookup(NOBODY)] == [False]
     with pytest.raises(grue.WrongPassphrase):
         await grue.open(tmp_path / ALICE, passphrase="another").__aenter__()
-    async with grue.open(tmp_path / ALICE, passphrase=grue.testing.PASSPHRASE) as alice:
+    async with grue.open(tmp_path / ALICE, passphrase=World.passphrase) as alice:
         assert alice.number == ALICE

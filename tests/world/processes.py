@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from grue.client.client import Client
-from grue.testing import PASSPHRASE
+from grue.testing.world import PASSPHRASE
 
 GRUE = Path(sys.executable).with_name("grue")
 READY_SECONDS = 30

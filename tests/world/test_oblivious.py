@@ -19,8 +19,9 @@ from grue.protocol import wire
 from grue.protocol.conversation.fallback import Route
 from grue.server.mailboxes.streams import Stream
 from grue.server.oblivious.ohttp_gateway import OhttpKeys
-from grue.testing import PASSPHRASE, World
+from grue.testing import World
 from grue.testing.network import inner
+from grue.testing.world import PASSPHRASE
 from tests.client.relays import Relay, always, recorded, relaying
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
 from tests.world.processes import until

@@ -20,7 +20,8 @@ from grue.protocol import oblivious, wire
 from grue.protocol.conversation.fallback import Route
 from grue.server import http, listening
 from grue.server.oblivious.relay import Relay
-from grue.testing import PASSPHRASE, World
+from grue.testing import World
+from grue.testing.world import PASSPHRASE
 from tests.world.memory import ALICE, BOB, NOBODY, take
 
 pytestmark = pytest.mark.tiers

@@ -14,6 +14,6 @@ can lose, delay and change what passes; the carrier keeps every SMS; the clock p
 
 from grue.testing.carrier import Carrier
 from grue.testing.network import Network
-from grue.testing.world import PASSPHRASE, Clock, World
+from grue.testing.world import Clock, World
 
-__all__ = ["PASSPHRASE", "Carrier", "Clock", "Network", "World"]
+__all__ = ["Carrier", "Clock", "Network", "World"]

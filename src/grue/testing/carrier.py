@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from grue.errors import GrueError
@@ -13,23 +14,28 @@ from grue.server.sms.gateway import Event, Inbound, Receipt, Sms
 _CODE: Final = re.compile(re.escape(SMS_TEXT).replace(re.escape("{code}"), r"(\d+)"))
 
 
+@dataclass(eq=False, repr=False)
 class Carrier:
     """The server's SMS gateway, and the telephone company behind it. Numbers are E.164."""
 
-    description = "a carrier in memory"
-    health = "bound"
+    description: str = "a carrier in memory"
+    """How the server names it to clients."""
+    health: str = "bound"
+    """Whether it can be reached, as the server's inspection shows it."""
+    failure: GrueError | None = None
+    """What the carrier answers to every SMS from now on, such as `grue.SmsThrottled()`; None: it delivers."""
+    delivered: list[Sms] = field(default_factory=list)
+    """Every SMS that was delivered to a telephone, codes for registrations included."""
 
-    def __init__(self) -> None:
-        self.delivered: list[Sms] = []
-        """Every SMS that was delivered to a telephone, codes for registrations included."""
-        self.failure: GrueError | None = None
-        """What the carrier answers to every SMS from now on, such as `grue.SmsThrottled()`; None: it delivers."""
+    def __post_init__(self) -> None:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._shown: defaultdict[str, asyncio.Queue[str]] = defaultdict(asyncio.Queue)
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Connect, which here needs nothing; the server calls it."""
 
     async def close(self) -> None:
+        """End `events`; the server calls it."""
         self._events.put_nowait(None)
 
     async def submit(self, sms: Sms) -> str:
@@ -42,6 +48,7 @@ class Carrier:
         return str(len(self.delivered))
 
     async def events(self) -> AsyncIterator[Event]:
+        """What comes in for the server: receipts, and SMS from telephones."""
         while (event := await self._events.get()) is not None:
             yield event
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import cast
 
 from grue.client.transport.transport import Stream, Usage, kind_of, refusal
@@ -17,30 +18,34 @@ Role = Callable[[bytes], Coroutine[object, None, bytes]]
 async def _at_once(_request: wire.Message) -> None: ...
 
 
+@dataclass(eq=False, repr=False)
 class Network:
     """What happens to requests and answers on their way. Messages are those of `grue.protocol.wire`.
 
     A request that is paid for by tokens is shown as what is paid for.
     """
 
-    def __init__(self) -> None:
-        self.server: Server | None = None
-        """Who answers; None while nobody does."""
-        self.lose: Callable[[wire.Message], bool] = lambda _request: False
-        """Says of a request whether it is done and its answer lost: the client raises TimedOut."""
-        self.delay: Callable[[wire.Message], Awaitable[None]] = _at_once
-        """Awaited before the answer to a request arrives: a pause, or whatever else happens meanwhile."""
-        self.change: Callable[[wire.Message, wire.Message], wire.Message] = lambda _request, answer: answer
-        """Gives, for an anonymous request and its answer, the answer of a dishonest server."""
-        self.change_file: Callable[[str, bytes], bytes] = lambda _path, file: file
-        """Likewise for a public file of the directory, by its path."""
-        self.whole = False
-        """Whether a file comes whole from where it is asked for, as through a cache that knows no parts."""
-        self.seen: list[wire.Message] = []
-        """Every request, in order."""
-        self.trace: list[tuple[str, int]] = []
-        """Every request by its name and bytes, and every file by its path, part and bytes, in order: what whoever
-        looks on can tell."""
+    server: Server | None = None
+    """Who answers; None while nobody does."""
+    lose: Callable[[wire.Message], bool] = field(default_factory=lambda: lambda _request: False)
+    """Says of a request whether it is done and its answer lost: the client raises TimedOut."""
+    delay: Callable[[wire.Message], Awaitable[None]] = field(default_factory=lambda: _at_once)
+    """Awaited before the answer to a request arrives: a pause, or whatever else happens meanwhile."""
+    change: Callable[[wire.Message, wire.Message], wire.Message] = field(
+        default_factory=lambda: lambda _request, answer: answer
+    )
+    """Gives, for an anonymous request and its answer, the answer of a dishonest server."""
+    change_file: Callable[[str, bytes], bytes] = field(default_factory=lambda: lambda _path, file: file)
+    """Likewise for a public file of the directory, by its path."""
+    whole: bool = False
+    """Whether a file comes whole from where it is asked for, as through a cache that knows no parts."""
+    seen: list[wire.Message] = field(default_factory=list)
+    """Every request, in order."""
+    trace: list[tuple[str, int]] = field(default_factory=list)
+    """Every request by its name and bytes, and every file by its path, part and bytes, in order: what whoever looks on
+    can tell."""
+
+    def __post_init__(self) -> None:
         self._down = False
         self._streams: set[MemoryStream] = set()
         self._under_way: set[asyncio.Task[bytes]] = set()
@@ -69,13 +74,13 @@ class Network:
         """The names of all requests, in order."""
         return [type(request).__name__ for request in self.seen]
 
-    def reached(self) -> Server:
+    def _reached(self) -> Server:
         """The server. Raises Unreachable."""
         if self._down or self.server is None:
             raise Unreachable
         return self.server
 
-    async def carry(self, answer: Coroutine[object, None, bytes]) -> bytes:
+    async def _carry(self, answer: Coroutine[object, None, bytes]) -> bytes:
         """What the server answers. Raises TimedOut when the connection breaks before."""
         answering = asyncio.create_task(answer)
         self._under_way.add(answering)
@@ -88,10 +93,10 @@ class Network:
             answering.cancel()
             self._under_way.discard(answering)
 
-    def opened(self, stream: "MemoryStream") -> None:
+    def _opened(self, stream: "MemoryStream") -> None:
         self._streams.add(stream)
 
-    def ended(self, stream: "MemoryStream") -> None:
+    def _ended(self, stream: "MemoryStream") -> None:
         self._streams.discard(stream)
 
 
@@ -104,16 +109,16 @@ class MemoryTransport:
         self._streams: list[MemoryStream] = []
 
     async def hello(self) -> wire.ServerHello:
-        return self._network.reached().hello()
+        return self._network._reached().hello()
 
     async def account(self, request: wire.AccountRequest) -> wire.AccountAnswer:
-        answer = wire.ACCOUNT_ANSWER.decode(await self._ask(request, self._network.reached().account))
+        answer = wire.ACCOUNT_ANSWER.decode(await self._ask(request, self._network._reached().account))
         if isinstance(answer, wire.Refusal):
             raise refusal(answer)
         return answer
 
     async def anonymous(self, request: wire.AnonymousRequest) -> wire.AnonymousAnswer:
-        honest = wire.ANONYMOUS_ANSWER.decode(await self._ask(request, self._network.reached().anonymous))
+        honest = wire.ANONYMOUS_ANSWER.decode(await self._ask(request, self._network._reached().anonymous))
         answer = self._network.change(inner(request), honest)
         if isinstance(answer, wire.Refusal):
             raise refusal(answer)
@@ -123,7 +128,7 @@ class MemoryTransport:
         return await self.anonymous(request)
 
     async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
-        server, network = self._network.reached(), self._network
+        server, network = self._network._reached(), self._network
         self.usage.sent("file", 0)
         end = None if most is None else start + most
         file = server.directory.file(path)
@@ -152,7 +157,7 @@ class MemoryTransport:
         self.usage.sent(kind_of(request), len(data))
         network.seen.append(asked)
         network.trace.append((kind_of(request), len(data)))
-        answer = await network.carry(role(data))
+        answer = await network._carry(role(data))
         if network.lose(asked):
             raise TimedOut
         await network.delay(asked)
@@ -173,9 +178,9 @@ class MemoryStream:
         self._up: asyncio.Queue[bytes] = asyncio.Queue()
         self._down: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._network = network
-        self._server_side = network.reached().stream(memory_sink(self._down.put_nowait))
+        self._server_side = network._reached().stream(memory_sink(self._down.put_nowait))
         self._serving = asyncio.create_task(self._serve())
-        network.opened(self)
+        network._opened(self)
 
     async def send(self, request: wire.StreamRequest) -> None:
         if self._serving.done():
@@ -195,7 +200,7 @@ class MemoryStream:
         self._serving.cancel()
         self._server_side.close()
         self._down.put_nowait(None)
-        self._network.ended(self)
+        self._network._ended(self)
 
     async def _serve(self) -> None:
         """The server acts on one frame at a time, and ends the stream of who sends nonsense."""

@@ -4,6 +4,7 @@ Only the bytes between clients and server take a short cut; see `grue.testing.ne
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,17 +23,17 @@ from grue.testing.carrier import Carrier
 from grue.testing.network import MemoryTransport, Network
 
 PASSPHRASE: Final = "correct horse battery staple"  # noqa: S105 -- of homes that last seconds
-"""Opens every home of a world."""
 
 BEGUN: Final = 1_800_000_000.0
 """Unix seconds at which a world begins, unless it is told otherwise: in January 2027."""
 
 
+@dataclass(eq=False)
 class Clock:
     """Unix seconds that pass only when a test says so."""
 
-    def __init__(self, now: float = BEGUN) -> None:
-        self.now = now
+    now: float = BEGUN
+    """What it shows; a test may set it."""
 
     def __call__(self) -> float:
         return self.now
@@ -53,8 +54,10 @@ class World:
     The clock of server and clients stands still until `pass_days` or `clock.pass_seconds`.
     """
 
-    url: Final = "http://localhost"
+    url: Final[str] = "http://localhost"
     """What to register at, for a test of registering."""
+    passphrase: Final[str] = PASSPHRASE
+    """What every home is opened with, for a test of a program that opens its home itself."""
 
     def __init__(
         self,
