@@ -176,8 +176,14 @@ def _prose(doc: str) -> str:
 def _paragraph(one: str) -> str:
     lines = one.splitlines()
     if any(map(_NAMED.match, lines)):
-        items = (_NAMED.sub(r"- `\1`: \2", line) if _NAMED.match(line) else f"  {line.strip()}" for line in lines)
-        return "\n".join(items)
+        return "\n".join(map(_item, lines))
     if re.search(r"^(?:>>> |async |    )", one, re.MULTILINE):
         return f"```python\n{one}\n```"
     return " ".join(one.split())
+
+
+def _item(line: str) -> str:
+    """A parameter begins an item, an indented line goes on with it, and any other ends the list."""
+    if match := _NAMED.match(line):
+        return f"- `{match[1].replace(', ', '`, `')}`: {match[2]}"
+    return f"  {line.strip()}" if line.startswith(" ") else f"\n{line}"
