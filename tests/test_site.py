@@ -45,3 +45,8 @@ def test_what_a_browser_would_fetch_is_found(tmp_path: Path) -> None:
         "page.html: https://cdn.example/x.js",
         "page.html: https://cdn.example/x.css",
     ]
+
+
+def test_every_document_that_a_link_may_lead_to_is_in_the_site() -> None:
+    found = set(site.documents())
+    assert {Path("README.md"), Path("docs/index.md"), Path("examples/README.md"), Path("docs/images/demo.svg")} <= found

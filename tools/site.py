@@ -38,8 +38,8 @@ FETCHED: Final = re.compile(
 
 def documents() -> Iterator[Path]:
     """What the site is made of, by the paths in the project."""
-    yield from (path.relative_to(ROOT) for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]))
-    yield from (path.relative_to(ROOT) for path in sorted(ROOT.glob("docs/images/*.svg")))
+    found = [path for one in ("*.md", "examples/*.md", "docs/**/*.md", "docs/images/*.svg") for path in ROOT.glob(one)]
+    yield from (path.relative_to(ROOT) for path in sorted(found))
 
 
 def staged(path: Path, text: str) -> str:
@@ -100,11 +100,14 @@ def build(site: Path) -> int:
         shutil.copy(STYLE, stage / "site.css")
         configuration = Path(scratch) / "mkdocs.yml"
         shutil.copy(CONFIGURATION, configuration)
-        command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--clean"]
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean"]
         command += ["--config-file", str(configuration), "--site-dir", str(site.resolve())]
         # It would speak of its own future otherwise.
         environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-        if subprocess.run(command, env=environment, check=False).returncode:  # noqa: S603 -- ours
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 -- ours
+        if done.returncode:
+            # With `--quiet` MkDocs would not even count its warnings.
+            print("\n".join(line for line in done.stderr.splitlines() if not line.startswith("INFO")))
             return 1
     elsewhere = fetched(site)
     print("\n".join(f"fetched from elsewhere: {one}" for one in elsewhere) or f"{site / 'index.html'} is there.")
