@@ -258,7 +258,14 @@ def _figures(title: str, group: Mapping[str, str], results: Mapping[str, Mapping
         return ""
     names = dict.fromkeys(results[key]["command"].rpartition(" ")[2] for key in group if key in results)
     head = ("what", "measured", "aim", "beside it, in the same run", "id")
-    return f"### {title}\n\n" + table(head, rows) + f"\nMeasured by `python -m bench {' '.join(names)}`.\n"
+    shown = table(head, rows)
+    taken = " and ".join(dict.fromkeys(_taken(results[key]) for key in group if key in results))
+    return f"### {title}\n\n{shown}\nMeasured by `python -m bench {' '.join(names)}`, {taken}.\n"
+
+
+def _taken(one: Mapping[str, Any]) -> str:
+    """At which commit, and the load of the minute before; a figure that is older than these notes has neither."""
+    return f"at `{one['commit']}` under load {one['load'][0]:.1f}" if "commit" in one else "before commits were noted"
 
 
 def headlines(_argument: str) -> str:
