@@ -14,8 +14,6 @@ from grue._core import OprfBlind, OprfKey, oprf_finalize
 from grue.protocol.wire import MAX_EVALUATIONS
 
 SECONDS: Final = 2.0
-PEERS: Final = {"PyPI voprf 0.2.0": 260}
-"""Evaluate with proof, one element, measured on a machine of the same size."""
 
 
 def median_us(work: Callable[[], object], elements: int) -> float:
@@ -44,7 +42,6 @@ def measure() -> list[dict[str, Any]]:
             "value": median_us(lambda: key.evaluate(elements), len(elements)),
             "unit": "us",
             "reach": 100,
-            "peers": PEERS,
         },
         {"id": "oprf_evaluate_one_us", "value": median_us(lambda: key.evaluate(elements[:1]), 1), "unit": "us"},
         {"id": "oprf_blind_us", "value": median_us(lambda: OprfBlind.blind(numbers[0]), 1), "unit": "us"},
