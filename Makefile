@@ -76,7 +76,7 @@ format: setup ## Format Python and Rust
 	$(CARGO) fmt --all
 
 clean: ## Remove everything that was built
-	rm -rf $(VENV) rust/target dist src/grue/_core*.so
+	rm -rf $(VENV) rust/target dist .bench src/grue/_core*.so
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 

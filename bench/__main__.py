@@ -1,21 +1,30 @@
 """`python -m bench [NAME...]`: measure, print a table, write `bench/results.json`, and draw the picture of it.
+`python -m bench ID... --against REV`: compare with another revision in turn, and write nothing (`bench.against`).
 
 Every module here that has a `measure` is one bench: it returns figures, `{"id", "value", "unit", "reach"}` and
-perhaps `peers`. A bench that cannot run here says why, and the others go on.
+perhaps `peers`, which are others' figures of the same run and no others. With them are kept the command, the machine,
+the commit, and the load when the bench began: processes that wanted a core, over one, five and fifteen minutes. A bench
+that cannot run here says why, and the others go on.
 """
 
+import argparse
 import importlib
 import json
+import os
 import pkgutil
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 import bench
-from bench import picture
+from bench import against, picture
+from bench.revision import commit
 from bench.server import machine
 
 RESULTS: Final = Path(__file__).with_name("results.json")
+KEYS: Final = ("id", "value", "unit", "reach", "command", "machine", "commit", "load", "peers")
+"""Of a figure that is kept. Those measured before commit and load were noted have neither."""
+
 Figure = dict[str, Any]
 
 
@@ -29,12 +38,13 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"bench.{name}")
 
 
-def run(name: str, here: str) -> list[Figure]:
-    """The figures of one bench, with command and machine; each is also a line of JSON on stdout."""
+def run(name: str, here: dict[str, str]) -> list[Figure]:
+    """The figures of one bench, with how they were taken; each is also a line of JSON on stdout."""
     figures = []
+    taken = {"command": f"python -m bench {name}", "load": [round(load, 1) for load in os.getloadavg()]} | here
     for figure in _module(name).measure():
-        whole = {"reach": None, "peers": {}} | figure | {"command": f"python -m bench {name}", "machine": here}
-        figures.append({key: whole[key] for key in ("id", "value", "unit", "reach", "command", "machine", "peers")})
+        whole = {"reach": None, "peers": {}} | figure | taken
+        figures.append({key: whole[key] for key in KEYS})
         sys.stdout.write(json.dumps(figures[-1]) + "\n")
         sys.stdout.flush()
     return figures
@@ -57,11 +67,26 @@ def table(figures: list[Figure]) -> str:
     return "\n".join(lines)
 
 
-def main(wanted: list[str]) -> int:
-    """Run the benches that are named, or all; 1 when one failed."""
+def _rounds(told: str) -> int:
+    if not told.isdecimal() or not int(told):
+        raise argparse.ArgumentTypeError(f"{told} is not how often something can be run; 1 or more is")
+    return int(told)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, or compare with another revision.")
+    parser.add_argument("name", nargs="*", help="a bench; with --against also a figure's id, or a pattern of ids")
+    parser.add_argument("--against", metavar="REV", help="run REV's own bench in turn with this one; write nothing")
+    parser.add_argument("--rounds", type=_rounds, default=5, metavar="N", help="how often each is run (default: 5)")
+    told = parser.parse_args(arguments)
+    return against.main(told.name, told.against, told.rounds) if told.against else measured(told.name)
+
+
+def measured(wanted: list[str]) -> int:
+    """Run the benches that are named, or all, and keep their figures; 1 when one failed."""
     figures: list[Figure] = []
     failed = False
-    here = machine()
+    here = {"machine": machine(), "commit": commit()}
     for name in wanted or names():
         try:
             figures += run(name, here)
