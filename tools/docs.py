@@ -226,6 +226,11 @@ def _figure(value: float) -> str:
     return f"{value:,.4g}" if isinstance(value, float) and value < 1000 else f"{value:,.0f}"
 
 
+def _taken(one: Mapping[str, Any]) -> str:
+    """At which commit, and the load of the minute before; a figure that is older than these notes has neither."""
+    return f"`{one['commit']}`, load {one['load'][0]:.1f}" if "commit" in one else "unknown"
+
+
 def bench(_argument: str) -> str:
     """The measurements of the last `make bench` in groups; what they were measured on, under the tables.
 
@@ -249,6 +254,7 @@ def _figures(title: str, group: Mapping[str, str], results: Mapping[str, Mapping
             f"{_figure(one['value'])} {one['unit']}",
             "" if one.get("reach") is None else _figure(one["reach"]),
             ", ".join(f"{peer} {_figure(value)}" for peer, value in one.get("peers", {}).items()),
+            _taken(one),
             f"`{key}`",
         )
         for key, words in group.items()
@@ -257,15 +263,8 @@ def _figures(title: str, group: Mapping[str, str], results: Mapping[str, Mapping
     if not rows:
         return ""
     names = dict.fromkeys(results[key]["command"].rpartition(" ")[2] for key in group if key in results)
-    head = ("what", "measured", "aim", "beside it, in the same run", "id")
-    shown = table(head, rows)
-    taken = " and ".join(dict.fromkeys(_taken(results[key]) for key in group if key in results))
-    return f"### {title}\n\n{shown}\nMeasured by `python -m bench {' '.join(names)}`, {taken}.\n"
-
-
-def _taken(one: Mapping[str, Any]) -> str:
-    """At which commit, and the load of the minute before; a figure that is older than these notes has neither."""
-    return f"at `{one['commit']}` under load {one['load'][0]:.1f}" if "commit" in one else "before commits were noted"
+    head = ("what", "measured", "aim", "beside it, in the same run", "taken at", "id")
+    return f"### {title}\n\n" + table(head, rows) + f"\nMeasured by `python -m bench {' '.join(names)}`.\n"
 
 
 def headlines(_argument: str) -> str:
@@ -300,7 +299,9 @@ def peers(_argument: str) -> str:
     rows.sort(key=lambda row: (len(row[0].replace("m", "000k")), row[1] != "grue", row[1]))
     columns = list(rows[0][-1]) if rows else []
     shown = [(*row[:-1], *(_figure(row[-1][column]) for column in columns)) for row in rows]
-    return table(("records", "program", "times our time", "times our bytes", *columns), shown)
+    taken = ", ".join(dict.fromkeys(_taken(one) for _, size, one in costs if size != "bytes"))
+    head = ("records", "program", "times our time", "times our bytes", *columns)
+    return f"{table(head, shown)}\nTaken at: {taken}.\n"
 
 
 def life(_argument: str) -> str:
