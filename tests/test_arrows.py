@@ -72,7 +72,7 @@ MAY_IMPORT: Final = {
 FLOORS: Final = {
     "protocol": ("states urls numbers", "wire", "blobs tokens registration oblivious", "conversation", "directory sms"),
     "server": (
-        "reporting clock listening",
+        "reporting clock chance listening",
         "store",
         "keys",
         "context",

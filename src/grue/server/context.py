@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from grue.protocol.tokens import epoch_of
 from grue.server.clock import DAY
+from grue.server.chance import Coins
 from grue.server.keys.keys import Keys
 from grue.server.store.interface import Store
 
@@ -26,6 +27,7 @@ class Context:
         """Unix seconds."""
         self.random = random
         """So many bytes by chance."""
+        self.coins = Coins(random)
 
     @property
     def today(self) -> int:
@@ -43,4 +45,4 @@ class Context:
 
     def blurred_day(self) -> int:
         """Today or tomorrow, by chance: what expires by it does not tell on which of two days it was stored."""
-        return self.today + (self.random(1)[0] & 1)
+        return self.today + self.coins.toss()
