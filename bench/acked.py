@@ -74,7 +74,7 @@ async def _connect(server: ServerProcess) -> Writer:
     return writer
 
 
-async def _drive(server: ServerProcess) -> dict[str, float]:
+async def drive(server: ServerProcess) -> dict[str, float]:
     writers = [await _connect(server) for _ in range(WRITERS)]
     for writer in writers:
         writer.post()
@@ -104,7 +104,7 @@ def measure() -> list[dict[str, Any]]:
     """Post for ten seconds, after two to warm up."""
     with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as data, ServerProcess(Path(data)) as server:
         sync_us = _sync_us(Path(data))
-        figures = uvloop.run(_drive(server))
+        figures = uvloop.run(drive(server))
     return [
         {"id": "acked_per_s", "value": round(figures["per_s"]), "unit": "1/s", "reach": 4000},
         {"id": "acked_server_cpu_ms", "value": round(figures["cpu_ms"], 3), "unit": "ms"},

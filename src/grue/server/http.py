@@ -130,18 +130,14 @@ async def _anonymous(request: web.Request) -> web.StreamResponse:
 async def _answer(request: web.Request, role: Callable[[bytes], Awaitable[bytes]]) -> web.StreamResponse:
     with request.app[ROOM].place() as place:
         try:
-            answer = await _asked(place, await _body(request, place), role)
+            body = await _body(request, place)
+            # Before anything is done: a request that was carried out is never refused.
+            place.hold(RESERVED)
+            answer = await role(body)
+            keep_answer(place, body, answer)
         except (ServerBusy, TooLarge) as error:
             return _refusal(error)
         return await _sent(request, _binary(answer))
-
-
-async def _asked(place: Place, body: bytes, role: Callable[[bytes], Awaitable[bytes]]) -> bytes:
-    """The answer to a request that is held already. Raises ServerBusy, but then nothing was done."""
-    place.hold(RESERVED)
-    answer = await role(body)
-    keep_answer(place, body, answer)
-    return answer
 
 
 async def _body(request: web.Request, place: Place) -> bytes:
@@ -386,11 +382,14 @@ class _Requests:
         self._sending = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._free = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._fewer = asyncio.Event()
 
     async def received(self, frame: bytes) -> None:
+        """Begin to answer, as soon as fewer than `MAX_IN_FLIGHT` are under way. One reader calls it, in turn."""
         framed = wire.FRAMED.decode(frame)
-        await self._free.acquire()
+        if len(self._tasks) >= MAX_IN_FLIGHT:
+            self._fewer.clear()
+            await self._fewer.wait()
         task = self._loop.create_task(self._answer(framed))
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -398,22 +397,22 @@ class _Requests:
     async def _answer(self, framed: wire.Framed) -> None:
         with self._room.place() as place:
             try:
-                place.hold(len(framed.body))
-                body = await _asked(place, framed.body, self._server.anonymous)
+                place.hold(len(framed.body) + RESERVED)
+                body = await self._server.anonymous(framed.body)
+                keep_answer(place, framed.body, body)
             except ServerBusy as error:
                 body = wire.encode(wire.Refusal(error.code, error.retry_after))
-            await self._send(wire.encode(wire.Framed(framed.n, body)))
-
-    async def _send(self, message: bytes) -> None:
-        """Raises ConnectionError; also when the client takes nothing for too long, which ends the socket."""
-        if len(message) > PIECE or self._sending.locked():
-            await self._send_in_turn(_fragments(message))
-        elif not self._written(_framed(message)):
-            await self._send_in_turn(())
+            message = wire.encode(wire.Framed(framed.n, body))
+            if len(message) > PIECE or self._sending.locked():
+                await self._send_in_turn(_fragments(message))
+            elif not self._written(_framed(message)):
+                await self._send_in_turn(())
 
     async def _send_in_turn(self, frames: Iterable[bytes]) -> None:
         """Each when the one before is taken, after what others send. It takes a lock and a clock, which together cost a
         tenth of a post, and nearly every answer is short and taken at once.
+
+        Raises ConnectionError; also when the client takes nothing for too long, which ends the socket.
         """
         async with self._sending:
             await self._taken()
@@ -439,6 +438,6 @@ class _Requests:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._free.release()
+        self._fewer.set()
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ConnectionError):
             report(error)

@@ -81,9 +81,11 @@ class Place:
 
     def hold(self, count: int) -> None:
         """Count bytes before they are kept. Raises ServerBusy."""
-        if self._room.bytes + count > self._room.most_bytes:
+        room = self._room
+        if room.bytes + count > room.most_bytes:
             raise ServerBusy
-        self.keep(count)
+        room.bytes += count
+        self.held += count
 
     def keep(self, count: int) -> None:
         """Count bytes that stay, whether there is room for them or not."""
