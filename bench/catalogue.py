@@ -39,6 +39,7 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
     "Messages": {
         "acked_per_s": "envelopes of 1 KiB that the server acknowledges in a second, each on disk",
         "acked_server_cpu_ms": "processor time of the server for one of them",
+        "acked_over_nats": "as many of them as NATS acknowledges, with its files synced for each, times",
         "acked_disk_sync_us": "one `fdatasync` of the disk that they were measured on",
         "deliver_p50_ms": "from `send` to the other client's `receive`, median",
         "deliver_p99_ms": "from `send` to the other client's `receive`, 99 of 100",

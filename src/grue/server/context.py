@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 from grue.protocol.tokens import epoch_of
-from grue.server.clock import DAY
 from grue.server.chance import Coins
+from grue.server.clock import DAY
 from grue.server.keys.keys import Keys
 from grue.server.store.interface import Store
 
