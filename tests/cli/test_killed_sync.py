@@ -80,7 +80,7 @@ TIER_1 = [
     Point("grue.client.people.contactsync._evaluate", 2, "after", BATCH),
     Point("grue.client.people.contactsync.remember", 2, "after", BATCH),
     Point("grue.client.people.contactsync._check_some", 1, "after", BOOK),
-    Point("grue.client.people.contacts.take_news", 1, "after", BOOK),
+    Point("grue.client.people.tables.take_news", 1, "after", BOOK),
 ]
 TIER_2 = [
     Point("grue.client.people.contactsync._evaluate", 2, "after", BATCH),
