@@ -79,7 +79,7 @@ class Crawler:
         self.device = Ed25519PrivateKey.generate()
         self.person.devices = [self.device.public_key().public_bytes_raw()]
         self.account = b""
-        self.purse: list[StoredToken] = []
+        self.lookups: list[StoredToken] = []
         self.posts: list[StoredToken] = []
         self.spent: list[StoredToken] = []
         self.sent: list[tuple[wire.Message, Sequence[object]]] = []
@@ -130,7 +130,7 @@ class Crawler:
     async def draw_all(self) -> None:
         """With every key that the manifest names, until it may draw no more."""
         for key in self.town.server.directory.manifest.token_keys:
-            kept = self.purse if key.purpose == Purpose.LOOKUP else self.posts
+            kept = self.lookups if key.purpose == Purpose.LOOKUP else self.posts
             if kept is self.posts and kept:
                 continue
             answer: Any = None
@@ -166,9 +166,9 @@ class Crawler:
     async def spend_all(self) -> None:
         """Everything it has, on lookups: also of itself, and on private queries."""
         self.last = max(self.last, self.town.server.today)
-        while self.purse:
-            count = min(len(self.purse), self.random.choice([1, 2, 3, 50, 200]))
-            paying, self.purse = self.purse[:count], self.purse[count:]
+        while self.lookups:
+            count = min(len(self.lookups), self.random.choice([1, 2, 3, 50, 200]))
+            paying, self.lookups = self.lookups[:count], self.lookups[count:]
             request: wire.Priced
             if count == 1 and self.random.random() < 0.5:
                 request, about = self.query(1)
