@@ -356,9 +356,7 @@ async def _anonymous_socket(request: web.Request) -> web.WebSocketResponse:
     websocket = await _open(request)
     requests = _Requests(request)
     try:
-        async for message in websocket:
-            if message.type is not WSMsgType.BINARY:
-                break
+        while (message := await websocket.receive()).type is WSMsgType.BINARY:
             await requests.received(message.data)
     except (BadRequest, ConnectionError):
         pass
@@ -395,7 +393,7 @@ class _Requests:
         task.add_done_callback(self._done)
 
     async def _answer(self, framed: wire.Framed) -> None:
-        with self._room.place() as place:
+        with Place(self._room) as place:
             try:
                 place.hold(len(framed.body) + RESERVED)
                 body = await self._server.anonymous(framed.body)
