@@ -141,6 +141,6 @@ def main(words: Sequence[str], wanted: str, rounds: int) -> int:
     load = os.getloadavg()[0]
     pairs, failures = compared(ids, here, there, rounds)
     sys.stdout.write(f"{table(pairs, here.name, there.name)}\n")
-    sys.stdout.write(f"{rounds} rounds in turn, on {machine()}; load {load:.1f} at the start\n")
+    sys.stdout.write(f"In turn, {rounds} of each, on {machine()}; load {load:.1f} at the start.\n")
     sys.stderr.writelines(f"{failure}\n" for failure in failures)
     return int(bool(failures))
