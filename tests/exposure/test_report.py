@@ -19,6 +19,8 @@ from grue.protocol import wire
 from grue.protocol.directory.lookup import Found
 from tests.exposure.tapped import ADDRESSES, ALICE, BOB, DAVE, Mutant, Run, TappedTransport, TappedWorld, played
 
+pytestmark = pytest.mark.whole
+
 YES, GUESS, SIZE, NO = Verdict.LEARNED, Verdict.GUESSED, Verdict.SIZE_ONLY, Verdict.NOT
 
 OBSERVERS = (SERVER_LIVE, SERVER_AT_REST, CARRIER, NETWORK, CONTACT)

@@ -27,6 +27,7 @@ async def running(path: Path, *mutants: Mutant) -> AsyncIterator[ScannedWorld]:
             yield world
 
 
+@pytest.mark.whole
 async def test_nothing_is_at_rest_at_any_time(tmp_path: Path) -> None:
     """Numbers, codes, texts and times. This server is given no address: `tests/lab/test_scan.py` has one that is."""
     found: dict[str, list[Hit]] = {}

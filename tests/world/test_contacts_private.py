@@ -14,6 +14,8 @@ from tests.damage import flipped
 from tests.world.test_contacts import evaluations, listed, routes, with_book
 from tests.world.test_private import answers
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(autouse=True)
 def _tier_2(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +119,6 @@ async def test_what_was_known_stays_on_the_list_until_it_is_asked_for_in_the_new
 
 
 @pytest.mark.weekly
-@pytest.mark.whole
 @pytest.mark.timeout(600)
 async def test_a_thousand_numbers_are_all_looked_up_in_five_weeks(world: World) -> None:
     """With the allowances that a server gives, and a new base every other week."""

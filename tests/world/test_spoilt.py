@@ -22,6 +22,8 @@ from tests.world.test_contacts import book, routes
 from tests.world.test_dishonest import flipped
 from tests.world.test_private import answers
 
+pytestmark = pytest.mark.whole
+
 Trace = list[tuple[str, int]]
 Doing = Callable[[World, Client], Awaitable[object]]
 HOUR = 3600
