@@ -11,6 +11,7 @@ import json
 import struct
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import IO, Any, Final
@@ -254,7 +255,9 @@ class Centre:
         connection = Connection(self, reader, writer)
         self._connections[connection] = asyncio.current_task()
         try:
-            await connection.run()
+            # Whoever ends the process cancels this task, which Python 3.11 would print as a fault of the handler.
+            with suppress(asyncio.CancelledError):
+                await connection.run()
         finally:
             del self._connections[connection]
 
