@@ -235,7 +235,19 @@ class Client:
         sent = await messenger.send(to, text, attachment=attachment, sms=sms, accept_key=accept_key)
         if self._receiver is not None:
             self._receiver.wake()
+            with suppress(UsageError):
+                # Of an SMS to a number without a chat there is none.
+                await self.opened(to)
         return sent
+
+    async def opened(self, chat: str) -> None:
+        """Somebody looks at this chat, or writes in it: through a relay its messages come first. Raises NoSuchChat.
+
+        While `receive` runs; before, it does nothing.
+        """
+        if self._receiver is not None:
+            context = self._opened.ready
+            await self._receiver.opened((await context.store.read(chat_named, chat, context.account.number)).id)
 
     async def flush(self) -> None:
         """Send what is queued. Raises NetworkError; what could not go stays."""

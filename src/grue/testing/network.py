@@ -103,6 +103,8 @@ class Network:
 class MemoryTransport:
     """A client's `Transport` over a `Network`."""
 
+    spread = 0.0
+
     def __init__(self, network: Network) -> None:
         self.usage = Usage()
         self._network = network
@@ -186,6 +188,9 @@ class MemoryStream:
         if self._serving.done():
             raise Unreachable
         self._up.put_nowait(wire.encode(request))
+
+    def first(self, mailbox: bytes) -> None:
+        """Read them all at once."""
 
     async def pushes(self) -> AsyncIterator[wire.StreamPush]:
         while (frame := await self._down.get()) is not None:

@@ -43,6 +43,9 @@ RECEIPT_SECONDS: Final = 0.3
 OTHERS_SECONDS: Final = 0.5
 """How often to look whether another process of this home has stored something."""
 
+REFUSED_SECONDS: Final = 5.0
+"""At most, until a mailbox is asked for again that the server could not read just now."""
+
 CHORES_SECONDS: Final = 60.0
 """Between two looks at what is nobody's event: receipts of SMS, resyncs without an answer."""
 
@@ -79,6 +82,8 @@ class Receiver:
         """By mailbox, the stream that reads it."""
         self._wanted = 1
         """How many streams there are to be: each reads `wire.MAX_SUBSCRIPTIONS`."""
+        self._opened: int | None = None
+        """The chat that somebody looks at."""
         self._failures: dict[str, Exception] = {}
         self.arrived = asyncio.Event()
 
@@ -91,6 +96,13 @@ class Receiver:
     def wake(self) -> None:
         """There may be something to send, or a new conversation to read."""
         self._to_send.set()
+
+    async def opened(self, chat: int) -> None:
+        """Somebody looks at this chat: it is read before others, where not all are read at once."""
+        self._opened = chat
+        for conversation in await self._context.store.read(tables.conversations_of, chat):
+            for pushes in self._streams:
+                pushes.stream.first(conversation.log.mailbox)
 
     def check(self) -> None:
         """Raise what keeps going wrong in a task, such as a full disk: once, and again should it go wrong again."""
@@ -199,7 +211,7 @@ class Receiver:
 
     async def _subscribe(self, pushes: "Pushes", subscribed: dict[bytes, bytes]) -> None:
         """Read what no other stream reads, as far as this one may; when all are full there is to be another."""
-        for conversation, _ in await self._context.store.read(tables.reading_conversations):
+        for conversation, chat in await self._context.store.read(tables.reading_conversations):
             log_ = conversation.log
             by = self._followed.get(log_.mailbox, pushes)
             if by is not pushes or log_.state is not ReaderState.READING:
@@ -209,6 +221,8 @@ class Receiver:
             elif subscribed.get(log_.mailbox) != conversation.read_key:
                 subscribed[log_.mailbox], self._followed[log_.mailbox] = conversation.read_key, pushes
                 await pushes.stream.send(wire.Subscribe(log_.mailbox, conversation.read_key, log_.cursor))
+                if chat == self._opened:
+                    pushes.stream.first(log_.mailbox)
 
     def _another(self) -> None:
         if len(self._followed) >= self._wanted * wire.MAX_SUBSCRIPTIONS:
@@ -246,7 +260,8 @@ class Receiver:
                 await self._context.store.transact(self._inbox.give_up_mailbox, mailbox)
                 self.wake()
             else:
-                raise Unreachable
+                # Alone, and not at once: the others go on, and a server whose disk fails is not asked without end.
+                asyncio.get_running_loop().call_later(REFUSED_SECONDS * random.uniform(0.5, 1.0), pushes.nudge)  # noqa: S311
 
     def _stored(self) -> None:
         self.arrived.set()

@@ -5,6 +5,7 @@ a time and no address. It never falls back to another way: without the relay not
 """
 
 import asyncio
+import logging
 import math
 import secrets
 import time
@@ -18,22 +19,33 @@ from grue.client.transport.http import MAX_FILE, REQUEST_SECONDS, get_aging, new
 from grue.client.transport.transport import UNASKED, DirectTransport, Endpoint, Stream, Transport, decoded, kind_of
 from grue.errors import (
     NetworkError,
+    NoSuchMailbox,
     NotAGrueServer,
     NotARelay,
+    NotPermitted,
     ProxyUnreachable,
     Refused,
     RelayUnreachable,
     ServerBusy,
     TimedOut,
     Unreachable,
+    VerificationFailed,
 )
 from grue.protocol import oblivious, wire
 
+log: Final = logging.getLogger("grue.client")
+
 POLLS: Final = 24
-"""Polls that wait at once, each on a connection of its own. With more conversations they take turns, and wait less."""
+"""Polls that wait at once, on average, each on a connection of its own. With more conversations each waits for a part
+of its time; none waits for another's end, which would show the server that they belong together."""
 
 WAIT_SECONDS: Final = (20, wire.MAX_WAIT)
 """Between which a poll waits, by chance: the polls of one client drift apart, so that the server cannot pair them."""
+
+START_SECONDS: Final = 60.0
+"""Within which the polls of a client begin, each when chance says, and within which one goes on that has failed twice:
+a server sees the mailboxes of many come in one minute, and not the six of one client in one second. A chat that
+somebody looks at comes first."""
 
 SPREAD_SECONDS: Final = 1.0
 """At most, between two polls of a mailbox, by chance: waits are whole seconds, so that without it all polls of a client
@@ -43,10 +55,14 @@ KEY_SECONDS: Final = 120
 """Seconds for which the gateway's key is used at most before the relay is asked again. A relay says for how long its
 copy still is everybody's, and then all its clients ask again: whoever a key was made for, all of them seal to it."""
 
+GOODBYE_SECONDS: Final = 2.0
+"""How long the end of a stream waits for what was acknowledged to be known."""
+
 PUSHES: Final = 64
 """Pushes that may wait here, 4 MiB at most."""
 
 Ask = Callable[[wire.AnonymousRequest], Awaitable[wire.AnonymousAnswer]]
+Ready = Callable[[], Awaitable[bool]]
 Seal = Callable[[bytes], oblivious.Sealed]
 """Seals one request to a key configuration."""
 
@@ -72,6 +88,7 @@ class ObliviousTransport:
     ) -> None:
         self._account = _direct(endpoint)
         self.usage = self._account.usage
+        self.spread = START_SECONDS
         self._relay = _Relay(endpoint, clock, passed)
         self._streams: set[_PolledStream] = set()
 
@@ -109,7 +126,7 @@ class ObliviousTransport:
         return bytes(file[:most])
 
     async def stream(self) -> Stream:
-        stream = _PolledStream(self.anonymous, self._streams.discard)
+        stream = _PolledStream(self.anonymous, self._relay.ready, self._streams.discard)
         self._streams.add(stream)
         return stream
 
@@ -177,9 +194,19 @@ class _Relay:
         if self._session is not None:
             await self._session.close()
 
+    async def ready(self) -> bool:
+        """Return once there is a key that may be used; whether it was here already. Raises as `ask`."""
+        here = not (self._fetching.locked() or self._is_old())
+        if not here:
+            await self._key()
+        return here
+
+    def _is_old(self) -> bool:
+        return self._passed() >= self._fresh_until or self._clock() >= self._valid_until
+
     async def _key(self) -> bytes:
         async with self._fetching:
-            if self._passed() >= self._fresh_until or self._clock() >= self._valid_until:
+            if self._is_old():
                 await self._fetch()
             return self._config
 
@@ -218,64 +245,135 @@ class _Relay:
         return self._session
 
 
-class _PolledStream:
-    """A `Stream` made of polls, one a mailbox, each a request of its own: nothing shows which belong to one client."""
+class _Poll:
+    """What one mailbox of a stream has going, and nothing of another's: each of them waits and fails alone."""
 
-    def __init__(self, ask: Ask, closed: "Callable[[_PolledStream], None]") -> None:
+    def __init__(self) -> None:
+        self.hurry = asyncio.Event()
+        """Set to end a pause."""
+        self.reading: asyncio.Task[None] | None = None
+        self.acknowledging: asyncio.Task[None] | None = None
+        self.acknowledged: wire.Ack | None = None
+        """How far it is read, when the server has not said yet that it knows."""
+
+    async def pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.hurry.wait()
+        self.hurry.clear()
+
+
+class _PolledStream:
+    """A `Stream` made of polls, one a mailbox, each a request of its own: nothing shows which belong to one client.
+
+    Nothing that happens to one poll is seen at another. So a poll waits for no other's turn, a failure pauses one and
+    is told to nobody, and the acknowledgements of one mailbox hold none up. Only a check that fails ends the stream: it
+    is of the relay's key, which all requests have in common.
+
+    ask    asks the server
+    ready  returns once the relay's key is here, and whether it was here already
+    """
+
+    def __init__(self, ask: Ask, ready: Ready, closed: "Callable[[_PolledStream], None]") -> None:
         self._ask = ask
+        self._ready = ready
         self._closed = closed
-        self._polls: dict[bytes, asyncio.Task[None]] = {}
-        self._free = asyncio.Semaphore(POLLS)
+        self._polls: dict[bytes, _Poll] = {}
         self._pushes: asyncio.Queue[wire.StreamPush | Exception | None] = asyncio.Queue(PUSHES)
 
     async def send(self, request: wire.StreamRequest) -> None:
+        """A mailbox that is new here is read from some time within `START_SECONDS` on; see `first`."""
         match request:
             case wire.Subscribe():
+                known = request.mailbox in self._polls
                 await self._stop(request.mailbox)
-                self._polls[request.mailbox] = asyncio.create_task(self._poll(request))
+                poll = self._polls[request.mailbox] = _Poll()
+                poll.reading = asyncio.create_task(self._poll(poll, request, 0.0 if known else _chance(START_SECONDS)))
             case wire.Ack():
-                # A mailbox that is gone is said by its poll. Here nothing may wait for room among the pushes: whoever
-                # takes them may be who sends this.
-                with suppress(Refused):
-                    await self._ask(request)
+                self._acknowledge(self._polls.setdefault(request.mailbox, _Poll()), request)
+
+    def first(self, mailbox: bytes) -> None:
+        """Somebody looks at this one: it pauses no longer."""
+        if mailbox in self._polls:
+            self._polls[mailbox].hurry.set()
 
     async def pushes(self) -> AsyncIterator[wire.StreamPush]:
-        """What comes. Raises what ended it, unless that was the network."""
+        """What comes, until the stream is closed. Raises the check that failed, which ends it."""
         while (push := await self._pushes.get()) is not None:
             if isinstance(push, Exception):
                 raise push
             yield push
 
     async def close(self) -> None:
+        """Give what was acknowledged a moment to be known."""
+        said = [poll.acknowledging for poll in self._polls.values() if poll.acknowledging is not None]
+        if said:
+            await asyncio.wait(said, timeout=GOODBYE_SECONDS)
         for mailbox in list(self._polls):
             await self._stop(mailbox)
         self._closed(self)
 
     async def _stop(self, mailbox: bytes) -> None:
         poll = self._polls.pop(mailbox, None)
-        if poll is not None:
-            poll.cancel()
-            await asyncio.wait([poll])
+        tasks = [] if poll is None else [task for task in (poll.reading, poll.acknowledging) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
-    async def _poll(self, request: wire.Subscribe) -> None:
-        """Read one mailbox until it is refused, or the network or a check fails, which ends the stream."""
+    # --- acknowledging ----------------------------------------------------------------------------
+
+    def _acknowledge(self, poll: _Poll, request: wire.Ack) -> None:
+        """Say it in a task of its own: whoever waited for the answer would be kept from another mailbox by it."""
+        poll.acknowledged = request
+        if poll.acknowledging is None:
+            poll.acknowledging = asyncio.create_task(self._acknowledged(poll))
+
+    async def _acknowledged(self, poll: _Poll) -> None:
         try:
-            await self._read(request)
-        except Refused as error:
+            while (request := poll.acknowledged) is not None:
+                # A mailbox that is gone is said by its poll.
+                with suppress(Refused):
+                    await self._ask(request)
+                if poll.acknowledged is request:
+                    poll.acknowledged = None
+        except Exception as error:  # noqa: BLE001 -- it is said again after the next answer to the poll
+            log.info("an acknowledgement was not answered: %s", type(error).__name__)
+        finally:
+            poll.acknowledging = None
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def _poll(self, poll: _Poll, request: wire.Subscribe, pause: float) -> None:
+        """Read one mailbox until it is gone or a check fails."""
+        try:
+            with suppress(NetworkError, Refused):
+                # Before the pause, so that nothing that waits for the key goes on together.
+                await self._ready()
+            await poll.pause(pause)
+            await self._read(poll, request)
+        except (NoSuchMailbox, NotPermitted) as error:
             await self._pushes.put(wire.NotSubscribed(request.mailbox, error.code))
-        except NetworkError:
-            await self._pushes.put(None)
-        except Exception as error:  # noqa: BLE001 -- else nothing would be received, and nobody would know
+        except VerificationFailed as error:
             await self._pushes.put(error)
 
-    async def _read(self, request: wire.Subscribe) -> None:
-        incarnation, after, wait = b"", request.after, 0
+    async def _read(self, poll: _Poll, request: wire.Subscribe) -> None:
+        incarnation, after, failed = b"", request.after, False
         while True:
-            async with self._free:
-                began = time.monotonic()
-                answer = await self._ask(wire.Fetch(request.mailbox, request.read_key, after, wait=wait))
-            if not isinstance(answer, wire.Fetched):
-                raise NotAGrueServer
+            wait, until = self._wait()
+            try:
+                await self._key_is_here(poll)
+                wait, until = self._wait()
+                answer = await self._fetched(wire.Fetch(request.mailbox, request.read_key, after, wait=wait))
+            except _ENDS:
+                raise
+            except Exception as error:  # noqa: BLE001 -- one poll pauses, whatever it was; the others must not know
+                log.info("a poll failed: %s", type(error).__name__)
+                # The first time it goes on as if nothing had come: so the server sees nothing of a short disturbance.
+                await poll.pause(_chance(START_SECONDS) if failed else _left(until) + _chance(SPREAD_SECONDS))
+                failed = True
+                continue
+            failed = False
             if answer.incarnation != incarnation:
                 incarnation = answer.incarnation
                 # A cursor beyond the head is from before a restore; it must not make us wait for ever.
@@ -284,21 +382,46 @@ class _PolledStream:
             for delivery in answer.envelopes:
                 await self._pushes.put(delivery)
                 after = delivery.seq
+            if poll.acknowledged is not None:
+                self._acknowledge(poll, poll.acknowledged)
             if not answer.envelopes:
                 # A server with too many polls answers at once. Asking again at once would make it more.
-                await _pause(max(0.0, began + wait - time.monotonic()) + _chance())
-            wait = self._wait()
+                await poll.pause(_left(until) + _chance(SPREAD_SECONDS))
 
-    def _wait(self) -> int:
+    async def _fetched(self, request: wire.Fetch) -> wire.Fetched:
+        answer = await self._ask(request)
+        if not isinstance(answer, wire.Fetched):
+            raise NotAGrueServer
+        return answer
+
+    async def _key_is_here(self, poll: _Poll) -> None:
+        """Wait for the relay's key, and then for a while by chance: else all that waited would ask at one moment."""
+        began = _now()
+        if not await self._ready():
+            await poll.pause(_chance(START_SECONDS if _now() - began > SPREAD_SECONDS else SPREAD_SECONDS))
+
+    def _wait(self) -> tuple[int, float]:
+        """How many seconds a poll waits at the server, and until when the next one has time, by the loop's clock.
+
+        With more mailboxes than `POLLS` each waits for a part of its time, and pauses for the rest.
+        """
         least, most = WAIT_SECONDS
         seconds = least + secrets.randbelow(most - least + 1)
-        return max(1, seconds * POLLS // max(POLLS, len(self._polls)))
+        return max(1, seconds * POLLS // max(POLLS, len(self._polls))), _now() + seconds
 
 
-def _chance() -> float:
-    """Seconds, of `SPREAD_SECONDS` at most."""
-    return SPREAD_SECONDS * secrets.randbelow(1_000_000) / 1_000_000
+_ENDS: Final = (NoSuchMailbox, NotPermitted, VerificationFailed)
+"""What ends the reading of a mailbox; all else pauses it."""
 
 
-async def _pause(seconds: float) -> None:
-    await asyncio.sleep(seconds)
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _left(until: float) -> float:
+    return max(0.0, until - _now())
+
+
+def _chance(most: float) -> float:
+    """Seconds, so many at most."""
+    return most * secrets.randbelow(1_000_000) / 1_000_000

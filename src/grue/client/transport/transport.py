@@ -92,6 +92,10 @@ class Stream(Protocol):
     """A socket that pushes what is appended to mailboxes."""
 
     async def send(self, request: wire.StreamRequest) -> None: ...
+    def first(self, mailbox: bytes) -> None:
+        """Read this mailbox before others, where they are not all read at once: somebody looks at it."""
+        ...
+
     def pushes(self) -> AsyncIterator[wire.StreamPush]:
         """What the server pushes, until the connection ends."""
         ...
@@ -103,6 +107,9 @@ class Transport(Protocol):
     """Requests in, answers out. Refusals are raised as the errors that they name; no answer as NetworkError."""
 
     usage: Usage
+    spread: float
+    """Seconds within which the first requests for a client's mailboxes go out, each when chance says; 0 where the
+    server sees one connection in any case."""
 
     async def hello(self) -> wire.ServerHello: ...
     async def account(self, request: wire.AccountRequest) -> wire.AccountAnswer: ...
@@ -153,6 +160,8 @@ def refusal(answer: wire.Refusal) -> GrueError:
 
 class DirectTransport:
     """Straight to the server over HTTP and WebSocket. The server sees this machine's address, or the proxy's."""
+
+    spread = 0.0
 
     def __init__(self, url: str, proxy: str = "") -> None:
         self.usage = Usage()
@@ -315,6 +324,9 @@ class _DirectStream:
             await self._socket.send_bytes(wire.encode(request))
         except (aiohttp.ClientError, ConnectionError):
             raise Unreachable from None
+
+    def first(self, mailbox: bytes) -> None:
+        """All are read at once."""
 
     async def pushes(self) -> AsyncIterator[wire.StreamPush]:
         async for message in self._socket:
