@@ -10,7 +10,7 @@ import pytest
 
 from grue.errors import UsageError
 from grue.exposure.scanner import encodings
-from grue.server.listening import listening, runner
+from grue.server.listening import NOT_ENCODED, listening, runner
 from grue.server.oblivious import relay
 from grue.server.oblivious.relay import KEY_SECONDS, MAX_ANSWER, MAX_BODY, MAX_KEY_FILE, PATH, KeyFile, Relay
 from tests.server.relaykit import REQ, RES, Answer, Said, Target, always, ask, http, read, request, running
@@ -26,7 +26,7 @@ class Front:
         self.target = target
         self.now = 1000.0
         self.relay = Relay(target.url, lambda: self.now)
-        self.runner = runner(self.relay.application(), auto_decompress=False)
+        self.runner = runner(self.relay.application())
         self.port = 0
 
     async def ask(self, raw: bytes, *, address: str = "127.0.0.1") -> Said:
@@ -170,7 +170,8 @@ async def test_relay_06_a_client_that_goes_away_disturbs_nobody_and_the_gateway_
 )
 async def test_relay_01_another_media_type_is_refused(front: Front, raw: bytes) -> None:
     said = await front.ask(raw)
-    assert (said.status, said.body, front.target.requests) == (415, b"", [])
+    assert (said.status, front.target.requests) == (415, [])
+    assert said.body in (b"", NOT_ENCODED.encode())
 
 
 async def test_relay_02_a_body_of_the_largest_size_passes_and_one_byte_more_does_not(front: Front) -> None:

@@ -53,9 +53,9 @@ class Front:
 
 
 @asynccontextmanager
-async def listening_at(app: web.Application, *, whole: bool, **options: bool) -> AsyncIterator[Front]:
+async def listening_at(app: web.Application, *, whole: bool) -> AsyncIterator[Front]:
     """`whole` is with the requests' bodies, for an application that does not read them bit by bit."""
-    front = Front(listening.runner(app, **options), "")
+    front = Front(listening.runner(app), "")
 
     @web.middleware
     async def noted(request: web.Request, handler: http.Handler) -> web.StreamResponse:
@@ -113,7 +113,7 @@ async def world(tmp_path: Path) -> AsyncIterator[RelayedWorld]:
     async with AsyncExitStack() as stack:
         world.front = await stack.enter_async_context(listening_at(http.application(world.server), whole=True))
         relay = Relay(world.front.url).application()
-        world.relay = await stack.enter_async_context(listening_at(relay, whole=False, auto_decompress=False))
+        world.relay = await stack.enter_async_context(listening_at(relay, whole=False))
         yield world
         await world.close()
 

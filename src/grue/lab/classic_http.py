@@ -27,6 +27,7 @@ from grue.errors import Unreachable, UsageError
 from grue.exposure.lives import DAY
 from grue.exposure.records import Asked, Ordered, Return
 from grue.lab.classic import KEPT_DAYS, ClassicDirectory
+from grue.server import listening
 
 SWEEP_SECONDS: Final = 3600.0
 
@@ -166,9 +167,7 @@ async def serve(
         raise UsageError("It listens on this machine only: 127.0.0.1:PORT. It is no server for anybody.")
     clock = Clock()
     directory = ClassicDirectory(database, registered, kept_days=kept_days, clock=clock)
-    runner = web.AppRunner(
-        ClassicServer(directory, clock).app, access_log=None, handle_signals=False, shutdown_timeout=0.1
-    )
+    runner = listening.runner(ClassicServer(directory, clock).app, shutdown_seconds=0.1)
     try:
         await runner.setup()
         try:

@@ -15,6 +15,7 @@ from grue.protocol import wire
 from grue.protocol.directory.directory import HEAD_PATH, PRIVATE_FILES
 from grue.server import listening
 from grue.server.app import Server
+from grue.server.arriving import Arrivals, Socket
 from grue.server.listening import Place, Room
 from grue.server.oblivious import ohttp_gateway
 from grue.server.oblivious.ohttp_gateway import RESERVED, keep_answer
@@ -57,8 +58,12 @@ IMMUTABLE_CACHE: Final = "public, max-age=31536000, immutable"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Sockets(set[web.WebSocketResponse]):
-    """The WebSockets that are open, to say goodbye to when the server stops."""
+class Sockets(set[Socket]):
+    """The WebSockets that are open, to say goodbye to when the server stops; and what comes on all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrivals = Arrivals()
 
 
 SERVER: Final = web.AppKey("server", Server)
@@ -256,9 +261,9 @@ async def _sent_in_pieces(
 # --- sockets --------------------------------------------------------------------------------------
 
 
-async def _open(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse(
-        compress=False,
+async def _open(request: web.Request) -> Socket:
+    websocket = Socket(
+        request.app[SOCKETS].arrivals,
         max_msg_size=FRAME_BYTES,
         timeout=listening.CLOSE_SECONDS,
         autoping=True,
@@ -268,6 +273,11 @@ async def _open(request: web.Request) -> web.WebSocketResponse:
     _keep_alive(request)
     request.app[SOCKETS].add(websocket)
     return websocket
+
+
+async def _end(request: web.Request, websocket: Socket) -> None:
+    request.app[SOCKETS].discard(websocket)
+    await websocket.end()
 
 
 def _keep_alive(request: web.Request) -> None:
@@ -340,14 +350,14 @@ async def _stream(request: web.Request) -> web.WebSocketResponse:
             if message.type is not WSMsgType.BINARY:
                 break
             await stream.received(message.data)
+            websocket.arriving.taken(message.data)
     except (BadRequest, ConnectionError):
         pass
     except Exception as error:  # noqa: BLE001 -- one stream ends; the server goes on
         report(error)
     finally:
         stream.close()
-        request.app[SOCKETS].discard(websocket)
-        await websocket.close()
+        await _end(request, websocket)
     return websocket
 
 
@@ -358,11 +368,11 @@ async def _anonymous_socket(request: web.Request) -> web.WebSocketResponse:
     try:
         while (message := await websocket.receive()).type is WSMsgType.BINARY:
             await requests.received(message.data)
+            websocket.arriving.taken(message.data)
     except (BadRequest, ConnectionError):
         pass
     finally:
-        request.app[SOCKETS].discard(websocket)
-        await websocket.close()
+        await _end(request, websocket)
     return websocket
 
 

@@ -9,7 +9,7 @@ import resource
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Self
@@ -29,6 +29,8 @@ RETRY_SECONDS: Final = 5
 
 PR_SET_DUMPABLE: Final = 4
 """Of Linux's `prctl`: whether a crash leaves an image of the process, and whether others of its user may read it."""
+
+NOT_ENCODED: Final = "A body is sent as it is, without a Content-Encoding."
 
 KEEPALIVE_SECONDS: Final = 75.0
 """After this a connection without a request is closed."""
@@ -93,17 +95,28 @@ class Place:
         self.held += count
 
 
-def runner(app: web.Application, *, auto_decompress: bool = True) -> web.AppRunner:
-    """What a site is started from; keeps no log of who came."""
+@web.middleware
+async def _as_it_is(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
+    """Refuse what is encoded before anything of it is read: a MiB of it can be a GiB."""
+    encodings = request.headers.getall("Content-Encoding", ())
+    if any(encoding.strip().lower() != "identity" for encoding in encodings):
+        return web.Response(status=415, text=NOT_ENCODED)
+    return await handler(request)  # type: ignore[no-any-return]
+
+
+def runner(app: web.Application, *, shutdown_seconds: float = CLOSE_SECONDS) -> web.AppRunner:
+    """What a site is started from; keeps no log of who came, and unpacks no body."""
+    app.middlewares.insert(0, _as_it_is)
     return web.AppRunner(
         app,
         access_log=None,
         logger=_SILENT,
         handle_signals=False,
-        shutdown_timeout=CLOSE_SECONDS,
+        shutdown_timeout=shutdown_seconds,
         tcp_keepalive=True,
         keepalive_timeout=KEEPALIVE_SECONDS,
-        auto_decompress=auto_decompress,
+        # In the event loop and before any check of ours; see `_as_it_is`.
+        auto_decompress=False,
     )
 
 

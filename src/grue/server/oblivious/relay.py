@@ -238,11 +238,8 @@ class Relay:
             return await _sent(request, response)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        if (
-            request.content_type != wire.OHTTP_REQUEST
-            or request.headers.get("Content-Encoding", "identity") != "identity"
-        ):
-            return web.Response(status=415)  # RELAY-01
+        if request.content_type != wire.OHTTP_REQUEST:
+            return web.Response(status=415)  # RELAY-01; what is encoded is refused before, as at every program here
         if (request.content_length or 0) > MAX_BODY:
             return web.Response(status=413)  # RELAY-02
         with self.room.place() as place:
@@ -332,7 +329,7 @@ async def relay(
     stop = stop_signal()
     # What the loop would say holds addresses.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
-    async with listening(runner(application, auto_decompress=False), address, tls) as bound:
+    async with listening(runner(application), address, tls) as bound:
         ready(bound)
         await stop.wait()
 
