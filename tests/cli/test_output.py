@@ -14,9 +14,9 @@ from rich.console import Console
 from grue.cli import message_words, verbs
 from grue.cli.notices import NOTICES
 from grue.cli.run import run
-from grue.cli.shell import Shell, safe
+from grue.cli.shell import Shell, one_line, safe
 from grue.cli.verbs.messages import message_fields
-from grue.client.client import ChatInfo, Message
+from grue.client.client import ChatInfo, File, Message
 from grue.errors import BY_CODE
 from grue.protocol.conversation.conversation import Notice
 from grue.protocol.conversation.delivery import MessageState
@@ -61,6 +61,44 @@ def plain(renderable: Any) -> str:
 def test_nothing_that_others_write_is_obeyed_by_a_terminal(shown: str) -> None:
     assert set(shown) & set("\x1b\x07\r\x9b\u202e\u2066") == set()
     assert "bold" in shown
+
+
+FORGED = "14:02  +447700900222  encrypted"
+BREAKS = ["\n", "\r\n", "\r", "\v", "\f", "\x85", "\u2028", "\u2029", "\t", " " * 160]
+
+
+def on_a_terminal(renderable: Any, width: int | None) -> list[str]:
+    """The lines that are shown: broken at a terminal's width, or, in a file, as they are."""
+    out = StringIO()
+    Console(file=out, width=width or 80, soft_wrap=width is None).print(renderable)
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [None, 60, 80])
+@pytest.mark.parametrize("break_", BREAKS)
+def test_nothing_that_others_write_can_look_like_a_message_of_somebody_else(break_: str, width: int | None) -> None:
+    forged = break_.join(["x", FORGED, FORGED])
+    named = File(forged, 1)
+    for message in (
+        replace(MESSAGE, text=forged),
+        replace(MESSAGE, text="see", file=named),
+        replace(MESSAGE, text="", file=named),
+        replace(MESSAGE, sender=forged, chat=forged),
+        replace(MESSAGE, sender="chat:7", claimed=forged),
+        replace(MESSAGE, incoming=False, sender=MESSAGE.to, to=forged),
+        replace(MESSAGE, sender=MESSAGE.to, text=forged),
+    ):
+        first, *others = on_a_terminal(message_words.message(message), width)
+        assert not any(line.startswith("14:02") for line in others), others
+        assert "x" not in first[:1]
+
+
+@pytest.mark.parametrize("break_", BREAKS[:-1])
+def test_what_has_one_line_is_shown_in_one(break_: str) -> None:
+    forged = break_.join(["x", FORGED])
+    assert one_line(forged).splitlines() == [one_line(forged)]
+    listed = message_words.chats([ChatInfo(forged, forged, encrypted=True, request=True, messages=1, last=forged)])
+    assert not any(line.startswith("14:02") for line in on_a_terminal(listed, 300))
 
 
 def test_text_is_shown_as_it_is_written() -> None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from grue.cli.shell import safe
+from grue.cli.shell import one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -12,7 +12,7 @@ def sms_parties(gateway: str) -> list[str]:
     """Everybody between here and the handset. `gateway` is the server's own description of its SMS gateway."""
     return [
         "your server",
-        f"its SMS gateway: {safe(gateway)}",
+        f"its SMS gateway: {one_line(gateway)}",
         "your carrier and theirs, who keep both numbers and the time",
         "whoever reads along at a carrier, by order or otherwise",
         "anyone with a receiver near their handset",

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from grue.cli.shell import safe
+from grue.cli.shell import one_line, safe
 from grue.protocol.conversation.delivery import MessageState
 from grue.protocol.conversation.fallback import Route
 
@@ -28,6 +29,10 @@ STATES: Final = {
 }
 
 
+MAX_NAME: Final = 40
+"""Characters of a sender or a number that are shown: a number has 16, a chat's name not many more."""
+
+
 def sent(one: "Sent", *, note: bool = False) -> Text:
     if note:
         return Text("Kept here.")
@@ -39,25 +44,43 @@ def receiving(number: str) -> Text:
     return Text(f"Receiving for {number}. Ctrl-C ends it.", style="dim")
 
 
-def message(one: "Message") -> Text:
-    """`14:02  +44...  encrypted  the text`; who it is from, or for our own whom to."""
+class _Behind:
+    """Text behind four blanks in every line, also where a terminal's width breaks one: none looks like a message.
+
+    head  the first line is one, and stands where messages begin
+    """
+
+    def __init__(self, text: Text, *, head: bool = False) -> None:
+        self._text = text
+        self._head = head
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # Without a terminal whatever is long stays one line.
+        whole = options.no_wrap
+        lines = self._text.split("\n", allow_blank=True) if whole else self._text.wrap(console, options.max_width - 4)
+        for n, one in enumerate(lines):
+            yield Text("" if self._head and not n else "    ").append_text(one)
+
+
+def message(one: "Message") -> Group:
+    """`14:02  +44...  encrypted`, and behind it the text; who it is from, or for our own whom to."""
     if one.sender == one.to:
-        return Text.assemble((_when(one.sent), "dim"), ("  note to yourself", "bold"), f"\n    {_indented(one.text)}")
+        head = Text.assemble((_when(one.sent), "dim"), ("  note to yourself", "bold"))
+        return Group(head, _Behind(Text(safe(one.text))))
     word, colour = ROUTES[one.route]
-    other = f"{safe(one.sender)}" if one.incoming else f"to {safe(one.to)}"
-    line = Text.assemble((_when(one.sent), "dim"), "  ", (other, "bold"), "  ", (word, colour))
+    other = _short(one.sender) if one.incoming else f"to {_short(one.to)}"
+    head = Text.assemble((_when(one.sent), "dim"), "  ", (other, "bold"), "  ", (word, colour))
     if one.claimed:
-        line.append(f"  claims to be {safe(one.claimed)}, not verified", style="yellow")
+        head.append(f"  claims to be {_short(one.claimed)}, not verified", style="yellow")
     if one.request:
-        line.append("  request: an answer accepts it", style="yellow")
+        head.append("  request: an answer accepts it", style="yellow")
     if not one.incoming:
-        line.append(f"  {one.state.value}", style="dim")
-    if one.text:
-        line.append(f"\n    {_indented(one.text)}")
+        head.append(f"  {one.state.value}", style="dim")
+    parts = [_Behind(Text(safe(one.text)))] if one.text else []
     if one.file is not None:
-        line.append(f"\n    file {safe(one.file.name)} ({one.file.bytes:,} bytes)", style="bold")
-        line.append(f"  grue save {one.id} PATH", style="dim")
-    return line
+        file = Text(f"file {one_line(one.file.name)} ({one.file.bytes:,} bytes)", style="bold")
+        parts.append(_Behind(file.append(f"  grue save {one.id} PATH", style="not bold dim")))
+    return Group(_Behind(head, head=True), *parts)
 
 
 def chats(listed: "list[ChatInfo]", own: str = "") -> "Table | Text":
@@ -71,14 +94,17 @@ def chats(listed: "list[ChatInfo]", own: str = "") -> "Table | Text":
         if chat.chat == own:
             word, colour = "notes", "default"
         name = f"{chat.chat} (claims {chat.claimed})" if chat.claimed else chat.chat
-        last = safe(chat.last).replace("\n", " ")
+        last = one_line(chat.last)
         route = f"{word}, request" if chat.request else word
-        table.add_row(Text(safe(name), style="bold"), Text(route, style=colour), str(chat.messages), Text(last[:200]))
+        table.add_row(
+            Text(one_line(name), style="bold"), Text(route, style=colour), str(chat.messages), Text(last[:200])
+        )
     return table
 
 
-def _indented(text: str) -> str:
-    return safe(text).replace("\n", "\n    ")
+def _short(name: str) -> str:
+    """A name that leaves its line room for the rest; what a terminal's width breaks begins a line."""
+    return one_line(name)[:MAX_NAME]
 
 
 def _when(seconds: float) -> str:

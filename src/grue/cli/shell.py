@@ -4,6 +4,7 @@ stdout holds results and nothing else. What other people wrote is made harmless 
 """
 
 import json
+import re
 import sys
 import threading
 import unicodedata
@@ -152,8 +153,21 @@ def write_object(fields: dict[str, Any], out: Any = None) -> None:
 
 
 def safe(text: str) -> str:
-    """The text with nothing in it that a terminal obeys: no control characters, and no change of direction."""
-    return "".join(char if char in "\n\t" or not _is_control(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
+    """A text with nothing in it that a terminal obeys: no control characters, and no change of direction.
+
+    It keeps its lines, so it must stand behind something in each of them. For what has one line there is `one_line`.
+    """
+    lines = _LINE_ENDS.sub("\n", text)
+    return "".join(char if char in "\n\t" or not _is_control(char) else "\N{REPLACEMENT CHARACTER}" for char in lines)
+
+
+def one_line(text: str) -> str:
+    """What has one line, such as a name, a number, a sender: it cannot begin another, which would look like ours."""
+    return safe(text).replace("\n", " ").replace("\t", " ")
+
+
+_LINE_ENDS: Final = re.compile("[\v\f\x85\u2028\u2029]")
+"""What ends a line for some terminals, and for some programs that read on."""
 
 
 def _is_control(char: str) -> bool:

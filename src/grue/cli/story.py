@@ -10,7 +10,7 @@ from rich.text import Text
 
 from grue.cli.message_words import ROUTES, STATES
 from grue.cli.route_words import ROUTE_WORDS
-from grue.cli.shell import safe
+from grue.cli.shell import one_line
 from grue.exposure import report
 from grue.exposure.facts import Verdict
 from grue.protocol.conversation.delivery import MessageState
@@ -41,7 +41,7 @@ def opening(*, direct: bool) -> Text:
 def step(one: "Step", *, timed: bool = True) -> RenderableType:
     seconds = f"  {one.seconds:.1f} s" if timed else ""
     lines: list[RenderableType] = [Text.assemble((one.title, "bold"), (seconds, "dim"))]
-    lines += [Text(f"  $ {safe(command)}", style="cyan") for command in one.commands]
+    lines += [Text(f"  $ {one_line(command)}", style="cyan") for command in one.commands]
     lines += [_indented(said) for result in one.results if (said := _result(result)) is not None]
     if one.rows:
         lines += ["", who_learned_what(one.rows)]
@@ -91,9 +91,9 @@ def _result(fields: dict[str, Any]) -> Text | None:
 
 def _message(sender: str, receiver: str, text: str, route: str | None) -> Text:
     if route is None:
-        return Text.assemble(("the carrier sees", "bold green"), f" {sender} to {receiver}: {safe(text)}")
+        return Text.assemble(("the carrier sees", "bold green"), f" {sender} to {receiver}: {one_line(text)}")
     word, colour = ROUTES[Route(route)]
-    return Text.assemble(f"{receiver} reads, from {sender}, ", (word, f"bold {colour}"), f": {safe(text)}")
+    return Text.assemble(f"{receiver} reads, from {sender}, ", (word, f"bold {colour}"), f": {one_line(text)}")
 
 
 def _refused(message: str, fix: str, seen_by: "Sequence[str]") -> Text:

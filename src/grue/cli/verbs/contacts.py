@@ -116,7 +116,7 @@ def _table(listed: "list[Contact]") -> "Table | Text":
     from rich.text import Text
 
     from grue.cli.message_words import ROUTES
-    from grue.cli.shell import safe
+    from grue.cli.shell import one_line
 
     if not listed:
         return Text("The address book is empty; `grue contacts import FILE` fills it.")
@@ -127,7 +127,7 @@ def _table(listed: "list[Contact]") -> "Table | Text":
         word, colour = ROUTES[contact.route]
         since = f", since {_day(contact.changed)}" if contact.changed else ""
         when = _day(contact.checked) if contact.checked else "not yet"
-        table.add_row(Text(safe(contact.name)), contact.number, Text(f"{word}{since}", style=colour), when)
+        table.add_row(Text(one_line(contact.name)), contact.number, Text(f"{word}{since}", style=colour), when)
     return table
 
 
@@ -138,9 +138,9 @@ def _day(seconds: int) -> str:
 
 
 def _name(contact: "Contact") -> str:
-    from grue.cli.shell import safe
+    from grue.cli.shell import one_line
 
-    return f"{safe(contact.name)} ({contact.number})" if contact.name else contact.number
+    return f"{one_line(contact.name)} ({contact.number})" if contact.name else contact.number
 
 
 def _counted(imported: "Imported") -> str:

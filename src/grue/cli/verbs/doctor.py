@@ -80,8 +80,8 @@ def table_of(seen: "list[Sight]") -> "Table":
 def _line(check: "Check") -> "Text":
     from rich.text import Text
 
-    from grue.cli.shell import safe
+    from grue.cli.shell import one_line
 
     word, style = {True: ("fine", "green"), False: ("wrong", "bold red"), None: ("skipped", "dim")}[check.ok]
-    line = Text.assemble((f"{word:<8}", style), (f"{check.name:<13}", "bold"), safe(check.message))
+    line = Text.assemble((f"{word:<8}", style), (f"{check.name:<13}", "bold"), one_line(check.message))
     return line if check.error is None else line.append(f"\n{'':21}{check.error.fix}", style="yellow")

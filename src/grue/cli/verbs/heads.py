@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from grue.cli.opening import opened
 from grue.cli.parameters import Injected
+from grue.cli.shell import one_line
 from grue.errors import SplitDirectory, date
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _words(found: "Heads") -> str:
     lines = [f"Directory: {_line(found.own.contents)}"]
     if found.split is not None:
         ours, theirs = (_signed(file) for file in (found.split.ours, found.split.theirs))
-        return "\n".join([*lines, PROOF.format(ours=ours, theirs=theirs, contact=found.contact)])
+        return "\n".join([*lines, PROOF.format(ours=ours, theirs=theirs, contact=one_line(found.contact))])
     lines.append("No contact was shown another one.")
     if found.waiting:
         lines.append(f"{found.waiting} of your contacts' heads are later, and are compared at the next lookup.")

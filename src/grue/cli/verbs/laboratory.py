@@ -52,7 +52,7 @@ def scan(
     shell: Injected,
 ) -> int:
     """Search what a server keeps for what it must not keep, in every form. Ends with 5 when something is at rest."""
-    from grue.cli.shell import safe
+    from grue.cli.shell import one_line
     from grue.errors import UsageError
     from grue.exposure.scanner import scan as scanner
     from grue.lab.scan import scan_all, secrets_of
@@ -73,14 +73,16 @@ def scan(
     fields = {"at_rest": at_rest, "live": len(hits) - at_rest, "keys": keys, "unopened": unopened}
     shell.result(fields, "Nothing was found at rest." if not at_rest else f"{at_rest} finds at rest.")
     if unopened:
-        shell.note(f"zstd streams were not opened, for want of the package `zstandard`: {safe('; '.join(unopened))}.")
+        shell.note(
+            f"zstd streams were not opened, for want of the package `zstandard`: {one_line('; '.join(unopened))}."
+        )
     return CHECK_FAILED if at_rest else 0
 
 
 def _line(hit: "Hit") -> str:
-    from grue.cli.shell import safe
+    from grue.cli.shell import one_line
 
-    return safe(f"{hit.surface}: {hit.where}: {hit.canary} ({hit.form})")
+    return one_line(f"{hit.surface}: {hit.where}: {hit.canary} ({hit.form})")
 
 
 def wiretap(

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from grue.cli import consent
 from grue.cli.opening import going_on, opened, typed
 from grue.cli.parameters import ANY_NUMBER, FLAG, HYPHENS, Injected
-from grue.cli.shell import Shell
+from grue.cli.shell import Shell, one_line
 from grue.cli.signals import stop_on_sigterm
 from grue.errors import ConsentNeeded, NetworkError, SmsUnavailable, UsageError
 from grue.protocol.conversation.fallback import Route
@@ -154,7 +154,9 @@ async def _notices(shell: Shell, client: "Client") -> int:
 
     found = await client.notices()
     for chat, notice in found:
-        shell.warn({"notice": notice.value, "chat": chat, "message": NOTICES[notice]}, f"{chat}: {NOTICES[notice]}")
+        shell.warn(
+            {"notice": notice.value, "chat": chat, "message": NOTICES[notice]}, f"{one_line(chat)}: {NOTICES[notice]}"
+        )
     return len(found)
 
 

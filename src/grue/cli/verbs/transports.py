@@ -45,11 +45,11 @@ def _said(settings: "TransportSettings") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    from grue.cli.shell import safe
+    from grue.cli.shell import one_line
     from grue.cli.verbs.doctor import table_of
     from grue.exposure.own import sights
 
-    way = safe(f"through the relay {settings.relay}") if settings.relay else safe("straight to the server")
-    by = safe(f", by the proxy {settings.proxy}") if settings.proxy else safe("")
+    way = one_line(f"through the relay {settings.relay}") if settings.relay else one_line("straight to the server")
+    by = one_line(f", by the proxy {settings.proxy}") if settings.proxy else one_line("")
     table = table_of(sights(relay=bool(settings.relay), proxy=bool(settings.proxy)))
     return Group(Text.assemble((settings.name, "bold"), ": anonymous requests go ", way, by, ".\n"), table)
