@@ -48,6 +48,14 @@ def _little_stretching() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _small_logs() -> Iterator[None]:
+    """Hundreds of databases with a log of 9 MiB each would fill the disk. Not in other processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grue.server.store.wal.LOG_PAGES", 40)
+        yield
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """The loop that Grue runs on."""

@@ -144,12 +144,14 @@ async def test_later_that_fails_harms_nobody(store: SqliteStore) -> None:
     assert await store.read(get, KEY) is None
 
 
-async def test_closing_finishes_what_is_queued_and_leaves_one_file(tmp_path: Path) -> None:
+async def test_closing_finishes_what_is_queued_and_leaves_nothing_in_the_log(tmp_path: Path) -> None:
     store = await open_store(tmp_path / "server.db")
     waiting = [asyncio.ensure_future(store.transact(put, os.urandom(16), n)) for n in range(500)]
     await store.close()
     assert [await w for w in waiting] == list(range(500))
-    assert list(contents_of(tmp_path)) == ["server.db"]
+    left = contents_of(tmp_path)
+    assert left.keys() == {"server.db", "server.db-wal", "server.db-shm"}
+    assert not any(left["server.db-wal"])
 
 
 async def test_a_reader_sees_one_moment(store: SqliteStore) -> None:
@@ -320,13 +322,71 @@ async def fill(tx: Tx, pages: int) -> None:
         )  # fmt: skip
 
 
-async def test_the_log_is_cut_when_nothing_happens_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_log_is_overwritten_when_nothing_happens_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite, "CHECKPOINT_EVERY", 0.1)
     async with opened(tmp_path / "server.db") as store:
         await store.transact(put, KEY, 7)
         await asyncio.sleep(0.5)
-        assert (tmp_path / "server.db-wal").stat().st_size == 0
+        assert not any((tmp_path / "server.db-wal").read_bytes())
         assert await store.read(get, KEY) == 7
+        await store.transact(put, bytes(16), 8)
+        assert await store.read(get, KEY) == 7
+    async with opened(tmp_path / "server.db") as store:
+        assert await store.read(count) == 2
+
+
+async def test_the_log_has_one_size_from_the_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither grows with commits nor is cut, not even by an end and a start; and it is ever the same file."""
+    monkeypatch.setattr(sqlite, "CHECKPOINT_EVERY", 0.05)
+    monkeypatch.setattr("grue.server.store.wal.LOG_PAGES", 1_100)
+    log, seen = tmp_path / "server.db-wal", set()
+
+    def look() -> None:
+        seen.add((log.stat().st_size, log.stat().st_ino))
+
+    for _ in range(2):
+        async with opened(tmp_path / "server.db") as store:
+            look()
+            for n in range(30):
+                await asyncio.gather(*(store.transact(put, os.urandom(16), n) for n in range(20)))
+                look()
+                await asyncio.sleep(0.01 * (n % 3))
+            await asyncio.sleep(0.2)
+            look()
+            await store.tidy()
+        look()
+    assert len(seen) == 1
+
+
+async def test_what_a_crash_left_in_the_log_is_read_and_then_overwritten(tmp_path: Path) -> None:
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    async with opened(tmp_path / "server.db") as store:
+        for n in range(30):
+            await store.transact(put, os.urandom(16), n)
+        for name in ("server.db", "server.db-wal"):
+            (crashed / name).write_bytes((tmp_path / name).read_bytes())
+    assert any((crashed / "server.db-wal").read_bytes())
+    async with opened(crashed / "server.db") as store:
+        assert await store.read(count) == 30
+    assert not any((crashed / "server.db-wal").read_bytes())
+
+
+async def test_a_log_that_an_older_server_left_or_none_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "server.db"
+    async with opened(path) as store:
+        await store.transact(put, KEY, 7)
+    for left in (b"", bytes(100), None):
+        log = path.with_name("server.db-wal")
+        log.unlink()
+        if left is not None:
+            log.write_bytes(left)
+        async with opened(path) as store:
+            assert await store.read(get, KEY) == 7
+            await store.transact(put, os.urandom(16), 8)
+        assert not any(log.read_bytes())
 
 
 async def test_after_tidying_rows_lie_in_the_order_of_their_keys_and_nothing_is_free(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A disk that is really full: a small file system in memory. Needs root to mount it; skipped elsewhere."""
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -25,6 +26,22 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("needs the right to mount a file system")
     yield place
     # Lazily: a test that failed may have left a file open, and the mount must not outlive it.
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """An ext4 file system in a file, and where it is mounted."""
+    image, place = tmp_path / "disk.img", tmp_path / "disk"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(96 << 20)
+    mount = ["mount", "-o", "loop", str(image), str(place)]
+    if os.geteuid() != 0 or subprocess.run(["mkfs.ext4", "-q", str(image)], check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield image, place
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
@@ -70,6 +87,21 @@ async def test_a_disk_that_was_full_serves_again_when_there_is_room(small_disk: 
     await store.close()
 
 
+async def test_no_room_for_the_log_of_a_database_that_is_there_keeps_nobody_from_reading(small_disk: Path) -> None:
+    store = await open_store(small_disk / "server.db")
+    await store.transact(add, 7)
+    await store.close()
+    (small_disk / "server.db-wal").unlink()
+    ballast = small_disk / "ballast"
+    # Room for the log's beginning and its index, and not for the whole.
+    ballast.write_bytes(bytes(4096 * (os.statvfs(small_disk).f_bavail - 60)))
+    store = await open_store(small_disk / "server.db")
+    assert await store.read(seqs) == [7]
+    ballast.unlink()
+    assert await store.transact(add, 8) == 8
+    await store.close()
+
+
 async def test_no_room_for_a_new_database_is_said(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(4096 * os.statvfs(small_disk).f_bavail))
     with pytest.raises(DiskFull):
@@ -91,3 +123,40 @@ def test_a_table_that_finds_no_room_says_so_and_leaves_it_to_the_rest(small_disk
     after = opened()
     assert after.manifest.count == before.manifest.count == 0
     assert after.private_base(after.manifest.epoch) is not None
+
+
+# --- what is left in the blocks of a disk ---------------------------------------------------------
+
+
+async def put_text(tx: Tx, seq: int, text: bytes) -> None:
+    await tx.run(
+        "INSERT INTO envelope (mailbox, seq, id, expires_day, blob) VALUES ($1, $2, $1, 0, $3)",
+        os.urandom(32), seq, text,
+    )  # fmt: skip
+
+
+async def drop(tx: Tx, least: int) -> None:
+    await tx.run("DELETE FROM envelope WHERE seq >= $1", least)
+
+
+async def test_no_deleted_row_is_in_any_block_of_the_disk(
+    image: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows come, go, are written back and tidied, over two starts: no block has them, whether it belongs to a file."""
+    monkeypatch.setattr("grue.server.store.sqlite.CHECKPOINT_EVERY", 0.05)
+    disk, place = image
+    texts = [b"row %06d " % n + os.urandom(24).hex().encode() for n in range(530)]
+    for part in (texts[:265], texts[265:]):
+        store = await open_store(place / "server.db")
+        for start in range(0, len(part), 53):
+            group = part[start : start + 53]
+            await asyncio.gather(*(store.transact(put_text, n, text + bytes(1000)) for n, text in enumerate(group)))
+            await asyncio.sleep(0.1)
+            await store.transact(drop, 10)
+        await store.tidy()
+        await store.transact(drop, 0)
+        await store.tidy()
+        await store.close()
+        os.sync()
+    raw = disk.read_bytes()
+    assert sum(text[:24] in raw for text in texts) == 0

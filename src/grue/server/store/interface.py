@@ -53,4 +53,4 @@ class Store(Protocol):
         """Lay everything out anew in the order of the keys, where that is quick: when what came is not to be seen."""
 
     async def close(self) -> None:
-        """Finish what is queued, and leave one tidy file. Nothing may be asked afterwards."""
+        """Finish what is queued, and leave all of it in one file. Nothing may be asked afterwards."""

@@ -22,7 +22,7 @@ import apsw
 
 from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError, ServerBusy, UsageError
 from grue.server.reporting import report
-from grue.server.store import schema
+from grue.server.store import schema, wal
 from grue.server.store.interface import LATER_WITHIN, MAX_QUEUED, Row, Tx, Value
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ MAX_BATCH: Final = 256
 """Transactions in one group, so that the first in it does not wait for hundreds more."""
 
 CHECKPOINT_EVERY: Final = 60.0
-"""Seconds until deleted envelopes are gone from the write-ahead log too."""
+"""Seconds until deleted envelopes are gone from the write-ahead log too: it is overwritten, and keeps its size."""
 
 AUTOCHECKPOINT_PAGES: Final = 1000
 """8 MiB of log before it is written back, between two groups: a pause of some milliseconds."""
@@ -142,6 +142,20 @@ def _is_full(path: Path) -> bool:
     return space.f_bavail * space.f_frsize < 1 << 16
 
 
+class _Alone:
+    """Work for the writer's thread that is no transaction: nothing else is written meanwhile."""
+
+    __slots__ = ("future", "work")
+
+    def __init__(self, work: Callable[[], None], future: asyncio.Future[None]) -> None:
+        self.work = work
+        self.future = future
+
+    def settle(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)
+
+
 class _Worker:
     """A thread with a connection of its own that runs queued jobs in groups."""
 
@@ -151,14 +165,15 @@ class _Worker:
         self._tx = _SqliteTx(connection)
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._writes = writes
-        self._logged = False
+        self._alone: _Alone | None = None
+        self._logged = writes and path is not None and not wal.is_blank(path)
         self._checkpointed = monotonic()
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Job | _Alone | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="grue-writer" if writes else "grue-reader", daemon=True)
         self._thread.start()
 
-    def put(self, job: _Job) -> None:
+    def put(self, job: _Job | _Alone) -> None:
         self._queue.put(job)
 
     @property
@@ -176,6 +191,8 @@ class _Worker:
             if jobs:
                 self._group(jobs)
                 self._loop.call_soon_threadsafe(_settle, jobs)
+            if self._alone is not None:
+                self._run_alone(self._alone)
             if self._logged and (not open_ or self._patience() == 0):
                 self._checkpoint()
         self._connection.close()
@@ -186,6 +203,9 @@ class _Worker:
         try:
             job = self._queue.get(timeout=self._patience())
             while job is not None:
+                if isinstance(job, _Alone):
+                    self._alone = job
+                    return jobs, True
                 jobs.append(job)
                 if len(jobs) == MAX_BATCH:
                     return jobs, True
@@ -195,7 +215,7 @@ class _Worker:
         return jobs, False
 
     def _patience(self) -> float | None:
-        """Seconds to wait for work before the log is cut; None when it is empty."""
+        """Seconds to wait for work before the log is overwritten; None when it is empty."""
         if not self._logged:
             return None
         return max(0.0, self._checkpointed + CHECKPOINT_EVERY - monotonic())
@@ -241,10 +261,25 @@ class _Worker:
             with suppress(apsw.Error):
                 self._connection.execute("ROLLBACK")
 
+    def _run_alone(self, alone: _Alone) -> None:
+        self._alone = None
+        try:
+            alone.work()
+        except Exception as error:  # noqa: BLE001 -- the thread goes on
+            report(error)
+        self._checkpoint()
+        self._loop.call_soon_threadsafe(alone.settle)
+
     def _checkpoint(self) -> None:
+        """Write the log back, and overwrite it; as long as somebody reads in it, the next time does that."""
         self._checkpointed = monotonic()
-        with suppress(apsw.Error):
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        if self._path is None:
+            self._logged = False
+            return
+        with suppress(apsw.Error, OSError):
+            # Returns when nobody reads in the log, and nobody will: the next frame goes to its beginning.
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            wal.blank(self._path)
             self._logged = False
 
 
@@ -298,11 +333,14 @@ class SqliteStore:
         Transactions wait meanwhile. When the disk is full or busy, the next time does it.
         """
         await self.flush()
-        if self._path is not None and self._path.stat().st_size <= TIDIED_UP_TO:
-            await asyncio.to_thread(_write_anew, self._path)
+        path = self._path
+        if path is not None and path.stat().st_size <= TIDIED_UP_TO:
+            tidied: asyncio.Future[None] = self._loop.create_future()
+            self._writer.put(_Alone(lambda: _write_anew(path), tidied))
+            await tidied
 
     async def close(self) -> None:
-        """Finish what is queued, write the log back into the file, and close it."""
+        """Finish what is queued, write the log back into the file, overwrite it, and close both."""
         self._hand_over()
         if self._reader is not self._writer:
             await self._reader.close()
@@ -318,10 +356,13 @@ class SqliteStore:
 
 
 def _write_anew(path: Path) -> None:
-    with suppress(apsw.Error), closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+    with suppress(apsw.Error, DiskFull), closing(wal.shrinking(path)) as connection:
         _set_up(connection)
+        # All of it goes through the log, which therefore must have the room, and is not written back by the way.
+        wal.make(path, PAGE_BYTES, cast("int", connection.pragma("page_count")))
+        connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute("VACUUM")
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
 
 
 async def _nothing(_tx: Tx) -> None:
@@ -337,6 +378,9 @@ async def open_store(path: Path | None) -> SqliteStore:
     try:
         if path is not None:
             if _is_ours(path):
+                with suppress(DiskFull):
+                    # What is there can be read all the same. The log grows then as it is written.
+                    wal.make(path, PAGE_BYTES)
                 _check_whole(path)
                 _bring_up_to_date(path)
             else:
@@ -373,13 +417,12 @@ _READ: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 def _uri(path: Path, served: bool) -> str:
     """How SQLite opens the file without writing beside it either."""
     uri = path.resolve().as_uri() + "?mode=ro"
-    log, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
     if served:
         return uri
-    if not log.exists() or not log.stat().st_size:
+    if wal.is_blank(path):
         # Without a log nothing is missing in the file itself, and no index of one is made.
         return uri + "&immutable=1"
-    if index.exists():
+    if path.with_name(path.name + "-shm").exists():
         # A crash left both: the log is indexed anew, in memory.
         return uri + "&readonly_shm=1"
     raise UsageError("The database lacks a part of its log. Start the server on it once, and stop it.")
@@ -413,6 +456,9 @@ def _create(path: Path) -> None:
             connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
             _create_tables(connection)
         _sync(unborn)
+        # Of a database that is none any more; SQLite would take it for this one's.
+        wal.log_of(path).unlink(missing_ok=True)
+        wal.make(path, PAGE_BYTES)
         unborn.rename(path)
     finally:
         unborn.unlink(missing_ok=True)
@@ -421,7 +467,7 @@ def _create(path: Path) -> None:
 
 def _bring_up_to_date(path: Path) -> None:
     """Take a file of an earlier version through the steps that it lacks: all of them, or it stays as it is."""
-    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+    with closing(_opened(path)) as connection:
         version = cast("int", connection.pragma("user_version"))
         if version == schema.SCHEMA_VERSION:
             return
@@ -455,7 +501,7 @@ def _connect(path: Path | None) -> apsw.Connection:
         connection = apsw.Connection(":memory:")
         _create_tables(connection)
         return connection
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection = _opened(path)
     try:
         _set_up(connection)
     except BaseException:
@@ -467,12 +513,19 @@ def _connect(path: Path | None) -> apsw.Connection:
 def _check_whole(path: Path) -> None:
     """Look at every page of a small file. Raises CorruptDatabase."""
     if path.stat().st_size <= CHECKED_AT_START:
-        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        with closing(_opened(path)) as connection:
             if connection.execute("PRAGMA quick_check(1)").get != "ok":
                 raise CorruptDatabase
 
 
+def _opened(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    wal.keep(connection)
+    return connection
+
+
 def _set_up(connection: apsw.Connection) -> None:
+    wal.keep(connection)
     connection.set_busy_timeout(5000)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
