@@ -72,7 +72,7 @@ MAY_IMPORT: Final = {
 FLOORS: Final = {
     "protocol": ("states urls numbers", "wire", "blobs tokens registration oblivious", "conversation", "directory sms"),
     "server": (
-        "reporting clock chance listening",
+        "reporting clock chance listening arriving",
         "store",
         "keys",
         "context",
@@ -84,7 +84,7 @@ FLOORS: Final = {
         "accounts",
         "oblivious",
         "demands",
-        "app",
+        "app conditions",
         "chores",
         "http",
         "run",

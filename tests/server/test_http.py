@@ -163,7 +163,7 @@ async def test_a_fault_of_ours_outside_a_request_is_answered_and_logged_likewise
 
 
 @pytest.mark.parametrize(
-    "path", ["metrics", "1/metrics", "stats", "status", "health", "debug", "debug/vars", "server-status", ""]
+    "path", ["metrics", "1/metrics", "stats", "status", "health/live", "debug", "debug/vars", "server-status", ""]
 )
 async def test_no_path_answers_with_metrics(site: Site, path: str) -> None:
     async with site.session.get(f"{site.url}/{path}") as response:

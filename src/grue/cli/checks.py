@@ -65,6 +65,20 @@ class FewKeys(NetworkError):
     fix = "Run `grue receive` on this device; it brings new ones."
 
 
+CONDITIONS: Final = {
+    "sms_gateway": "its SMS gateway does not take it",
+    "disk_full": "its disk is full, or nearly",
+    "certificate": "its certificate ends within a week, or has ended",
+}
+"""What a server reports of itself, in words."""
+
+
+class ServerImpaired(NetworkError):
+    code = "server_impaired"
+    message = "The server runs, and reports that something is wrong with it."
+    fix = "Whoever runs it finds what to do in what `grue serve` writes; nothing that was sent is lost."
+
+
 class Waits(NetworkError):
     code = "messages_wait"
     message = "Messages wait here to be sent."
@@ -133,7 +147,7 @@ class Doctor:
     def _of_server(self) -> list[Step]:
         if self._url is None:
             return []
-        return [("url", self._transport), ("server", self._server)]
+        return [("url", self._transport), ("server", self._server), ("operation", self._operation)]
 
     def _of_account(self) -> list[Step]:
         if self._hello is None or self._registered() is None:
@@ -223,6 +237,15 @@ class Doctor:
         ms = (time.perf_counter() - began) * 1000
         carried = f"SMS by {self._hello.sms}" if self._hello.sms else "no SMS"
         return f"a Grue server of protocol {self._hello.protocols[-1]}, answers in {ms:.0f} ms; {carried}"
+
+    async def _operation(self) -> str:
+        from grue.client.health import server_conditions
+
+        assert self._url is not None
+        wrong = await server_conditions(self._url, (await self.settings()).proxy)
+        if wrong:
+            raise ServerImpaired(f"({', '.join(CONDITIONS.get(code, code) for code in wrong)}.)")
+        return "it reports nothing wrong"
 
     async def _server_key(self) -> str:
         from grue.client.health import check_server

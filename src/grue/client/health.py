@@ -5,11 +5,14 @@ Each answers one question, and raises what is wrong. None changes anything that 
 
 from dataclasses import dataclass
 
+import msgspec
+
 from grue.client import account as accounts
 from grue.client.context import Context
 from grue.client.signing import signed
 from grue.client.store.engine import Db
-from grue.errors import CorruptDatabase, ServerChanged
+from grue.client.transport.http import get, new_session
+from grue.errors import CorruptDatabase, NotAGrueServer, ServerChanged
 from grue.protocol import wire
 from grue.protocol.directory.directory import HEAD_PATH, UnverifiedHead
 from grue.protocol.directory.directory_sync import Current
@@ -42,6 +45,19 @@ async def check_server(context: Context) -> wire.ServerHello:
     if hello.server_public != context.account.server_public:
         raise ServerChanged
     return hello
+
+
+async def server_conditions(url: str, proxy: str = "") -> list[str]:
+    """Ask a server what is wrong with it: codes, for who runs it; none of an older one. Raises NetworkError."""
+    async with new_session(proxy) as session:
+        try:
+            return msgspec.json.decode(await get(session, f"{url}/health"), type=_Health).wrong
+        except (NotAGrueServer, msgspec.DecodeError):
+            return []
+
+
+class _Health(msgspec.Struct):
+    wrong: list[str]
 
 
 async def check_transport(context: Context) -> None:

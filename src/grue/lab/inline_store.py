@@ -54,6 +54,8 @@ class _InlineTx:
 class InlineStore:
     """`Store` that does everything at once, where it is called."""
 
+    disk_full = False
+
     def __init__(self, path: Path) -> None:
         self._connection = apsw.Connection(str(path))
         self._connection.execute(_PRAGMAS)

@@ -7,6 +7,7 @@ from typing import Final
 
 from grue.server.accounts import keypackages
 from grue.server.app import Server
+from grue.server.conditions import LOOK_EVERY, Conditions
 from grue.server.directory.directory import TEND_EVERY
 from grue.server.mailboxes import blobs, mailboxes
 from grue.server.reporting import report
@@ -17,9 +18,10 @@ SWEEP_EVERY: Final = 6 * 3600
 
 
 @contextmanager
-def done_for(server: Server) -> Iterator[None]:
+def done_for(server: Server, conditions: Conditions) -> Iterator[None]:
     """Do a server's chores as long as this lasts."""
     chores = [
+        asyncio.create_task(_every(LOOK_EVERY, conditions.look)),
         asyncio.create_task(_every(SWEEP_EVERY, lambda: sweep(server))),
         asyncio.create_task(_every(TEND_EVERY, server.directory.tend)),
     ]

@@ -16,6 +16,7 @@ from grue.protocol.directory.directory import HEAD_PATH, PRIVATE_FILES
 from grue.server import listening
 from grue.server.app import Server
 from grue.server.arriving import Arrivals, Socket
+from grue.server.conditions import Conditions
 from grue.server.listening import Place, Room
 from grue.server.oblivious import ohttp_gateway
 from grue.server.oblivious.ohttp_gateway import RESERVED, keep_answer
@@ -23,6 +24,7 @@ from grue.server.reporting import report
 
 PREFIX: Final = f"/{wire.PROTOCOL}"
 BINARY: Final = "application/octet-stream"
+HEALTH_PATH: Final = "/health"
 
 FRAME_BYTES: Final = wire.MAX_REQUEST + 64
 """A frame is a request and a few bytes around it."""
@@ -69,17 +71,20 @@ class Sockets(set[Socket]):
 SERVER: Final = web.AppKey("server", Server)
 SOCKETS: Final = web.AppKey("sockets", Sockets)
 ROOM: Final = web.AppKey("room", Room)
+CONDITIONS: Final = web.AppKey[Conditions | None]("conditions")
 
 
-def application(server: Server) -> web.Application:
-    """The routes of one server."""
+def application(server: Server, conditions: Conditions | None = None) -> web.Application:
+    """The routes of one server; without `conditions` nothing is known to be wrong."""
     app = web.Application(client_max_size=FRAME_BYTES, middlewares=[_reported])
     app[SERVER] = server
     app[SOCKETS] = Sockets()
     app[ROOM] = Room(MAX_HELD)
+    app[CONDITIONS] = conditions
     app.on_shutdown.append(_let_polls_go)
     app.on_shutdown.append(_close_sockets)
     app.router.add_get("/grue", _hello)
+    app.router.add_get(HEALTH_PATH, _health)
     app.router.add_post(f"{PREFIX}/account", _account)
     app.router.add_post(f"{PREFIX}/anonymous", _anonymous)
     app.router.add_get(f"{PREFIX}/anonymous", _anonymous_socket)
@@ -91,9 +96,9 @@ def application(server: Server) -> web.Application:
     return app
 
 
-def runner(server: Server) -> web.AppRunner:
+def runner(server: Server, conditions: Conditions | None = None) -> web.AppRunner:
     """What a site is started from; keeps no log of who came."""
-    return listening.runner(application(server))
+    return listening.runner(application(server, conditions))
 
 
 @web.middleware
@@ -122,6 +127,13 @@ def _refusal(error: GrueError, status: int = 200) -> web.Response:
 
 async def _hello(request: web.Request) -> web.Response:
     return _binary(wire.encode(request.app[SERVER].hello()))
+
+
+async def _health(request: web.Request) -> web.Response:
+    """The codes of what is wrong, and 200: a balancer that took the server away would make it worse."""
+    conditions = request.app[CONDITIONS]
+    wrong = sorted(conditions.now) if conditions is not None else []
+    return web.json_response({"wrong": wrong}, headers={"Cache-Control": "no-store"})
 
 
 async def _account(request: web.Request) -> web.StreamResponse:

@@ -10,6 +10,7 @@ from typing import Any
 from grue.server import chores
 from grue.server.app import Server
 from grue.server.clock import SteadyClock
+from grue.server.conditions import Conditions, Told
 from grue.server.directory.directory import Directory
 from grue.server.http import runner
 from grue.server.keys.keys import Keys, open_keys, open_replica_key
@@ -35,6 +36,8 @@ async def serve(
     replicas: Sequence[str] = (),
     make: Callable[..., Server] = Server,
     sms_a_day: int = SMS_A_DAY,
+    certificate: Path | None = None,
+    told: Told = lambda _line: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Calls `ready` with HOST:PORT once requests are answered.
 
@@ -44,6 +47,8 @@ async def serve(
     replicas        URLs of replicas, or of what balances load among some: private queries are passed on to them
     make            what makes the server of its parts
     sms_a_day       SMS that one number sends a day
+    certificate     the file of the certificate that `tls` has, to say when it ends
+    told            hears of what is wrong, and of what no longer is
 
     Raises UsageError, ClockImplausible, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
     """
@@ -58,8 +63,10 @@ async def serve(
         )
         if restored:
             await chores.after_restore(server)
-        stack.enter_context(chores.done_for(server))
-        bound = await stack.enter_async_context(listening(runner(server), address, tls))
+        gateway = server.sms.gateway if server.sms is not None else None
+        conditions = Conditions(data, server.store, gateway, certificate, server.context.clock, told)
+        stack.enter_context(chores.done_for(server, conditions))
+        bound = await stack.enter_async_context(listening(runner(server, conditions), address, tls))
         ready(bound)
         await stop.wait()
 

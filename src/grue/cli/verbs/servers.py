@@ -4,12 +4,12 @@ import asyncio
 import ssl
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from grue.cli.parameters import HYPHENS, Injected
-from grue.cli.shell import write_object
+from grue.cli.shell import one_line, write_object
 from grue.cli.signals import stop_on_sigterm
 from grue.errors import UsageError
 from grue.protocol.numbers import parse
@@ -63,7 +63,11 @@ def serve(
     ] = None,
     shell: Injected,
 ) -> None:
-    """Run a server until SIGTERM or Ctrl-C. Prints {"listening": "HOST:PORT"} when it is ready."""
+    """Run a server until SIGTERM or Ctrl-C. Prints {"listening": "HOST:PORT"} when it is ready.
+
+    What is wrong goes to stderr once: {"wrong": CODE, "message", "fix"}, and {"mended": CODE} when it no longer is. The
+    codes are `sms_gateway`, `disk_full` and `certificate`; GET /health has those of now.
+    """
     from grue.server.run import run
 
     if blob_limit < 0:
@@ -77,6 +81,10 @@ def serve(
         write_object({"listening": address})
         shell.note(f"Serving at {scheme}://{address}. Ctrl-C stops it and loses nothing.")
 
+    def told(line: dict[str, Any]) -> None:
+        words = f"Wrong: {line['message']} {line['fix']}" if "wrong" in line else f"Mended: {line['mended']}."
+        shell.warn(line, one_line(words))
+
     run(
         data,
         listen,
@@ -89,6 +97,8 @@ def serve(
         blob_limit=blob_limit << 30,
         replicas=replicas or (),
         sms_a_day=sms_a_day,
+        certificate=tls_cert,
+        told=told,
     )
 
 

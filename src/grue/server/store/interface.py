@@ -34,6 +34,10 @@ class Tx(Protocol):
 
 
 class Store(Protocol):
+    @property
+    def disk_full(self) -> bool:
+        """Whether the disk had no room for what was to be written last."""
+
     def transact(self, f: Callable[[Tx, *Args], Awaitable[T]], *args: *Args) -> Awaitable[T]:
         """Run `f`, commit it to disk, and only then return its result.
 

@@ -165,6 +165,8 @@ class _Worker:
         self._tx = _SqliteTx(connection)
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._writes = writes
+        self.full = False
+        """The disk had no room for one of the last group."""
         self._alone: _Alone | None = None
         self._logged = writes and path is not None and not wal.is_blank(path)
         self._checkpointed = monotonic()
@@ -190,6 +192,7 @@ class _Worker:
             jobs, open_ = self._take()
             if jobs:
                 self._group(jobs)
+                self.full = any(isinstance(job.error, DiskFull) for job in jobs)
                 self._loop.call_soon_threadsafe(_settle, jobs)
             if self._alone is not None:
                 self._run_alone(self._alone)
@@ -299,6 +302,10 @@ class SqliteStore:
         self._path = path
         self._later: list[_Job] = []
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def disk_full(self) -> bool:
+        return self._writer.full
 
     def transact(self, f: Callable[[Tx, *Args], Awaitable[T]], *args: *Args) -> "asyncio.Future[T]":
         """Run `f`, commit it to disk, and only then return its result."""

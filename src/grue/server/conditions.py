@@ -1,0 +1,106 @@
+"""What is wrong with a server now, for who runs it: looked at every few seconds, told when it comes and when it goes.
+
+Of no request and no person is anything known here, so `GET /health` may show the codes to anybody.
+"""
+
+import os
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+
+from grue.server.sms.gateway import SmsGateway
+from grue.server.store.interface import Store
+
+LOOK_EVERY: Final = 5.0
+"""Seconds between two looks."""
+
+LITTLE_DISK: Final = 64 << 20
+"""Bytes free below which the disk counts as full: what a sweep needs to write a small database anew."""
+
+SOON_SECONDS: Final = 7 * 86_400
+"""Before a certificate ends, its renewal has failed: those that renew themselves do so weeks before."""
+
+Told = Callable[[dict[str, Any]], None]
+"""Takes `{"wrong": CODE, "message", "fix"}` when something is wrong, and `{"mended": CODE}` when it is no longer."""
+
+
+class Condition(StrEnum):
+    SMS = "sms_gateway"
+    DISK = "disk_full"
+    CERTIFICATE = "certificate"
+
+
+FIXES: Final = {
+    Condition.SMS: "No SMS passes, and nobody can register. Check the URL, the password, the `ca` and the carrier.",
+    Condition.DISK: "Nothing more is taken until there is room. Free some; nothing that was acknowledged is lost.",
+    Condition.CERTIFICATE: "Clients refuse a certificate that has ended. Renew it, and start the server again.",
+}
+
+
+class Conditions:
+    """The one place that knows. `look` finds out, `now` says.
+
+    data         the data directory
+    certificate  the PEM file of the server's own certificate, when it serves https
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        store: Store,
+        gateway: SmsGateway | None,
+        certificate: Path | None,
+        clock: Callable[[], float],
+        told: Told = lambda _line: None,
+    ) -> None:
+        self._data = data
+        self._store = store
+        self._gateway = gateway
+        self._certificate = certificate
+        self._clock = clock
+        self._told = told
+        self.now: dict[Condition, str] = {}
+        """What is wrong, and how."""
+
+    async def look(self) -> None:
+        """Find out what is wrong, and tell what has changed."""
+        found = {condition: how for condition, how in self._found() if how}
+        before, self.now = self.now, found
+        for condition, how in found.items():
+            if before.get(condition) != how:
+                self._told({"wrong": condition.value, "message": how, "fix": FIXES[condition]})
+        for condition in before.keys() - found.keys():
+            self._told({"mended": condition.value})
+
+    def _found(self) -> list[tuple[Condition, str]]:
+        return [
+            (Condition.SMS, self._sms()),
+            (Condition.DISK, self._disk()),
+            (Condition.CERTIFICATE, self._own_certificate()),
+        ]
+
+    def _sms(self) -> str:
+        if self._gateway is None or self._gateway.health == "bound":
+            return ""
+        return f"The SMS gateway: {self._gateway.health}."
+
+    def _disk(self) -> str:
+        space = os.statvfs(self._data)
+        full = self._store.disk_full or space.f_bavail * space.f_frsize < LITTLE_DISK
+        return "The disk is full, or nearly." if full else ""
+
+    def _own_certificate(self) -> str:
+        """Of the file, which the server has read at its start: a renewed one says so until the next."""
+        if self._certificate is None:
+            return ""
+        try:
+            chain = x509.load_pem_x509_certificates(self._certificate.read_bytes())
+        except (OSError, ValueError):
+            return "The server's certificate cannot be read any more."
+        left = min(one.not_valid_after_utc for one in chain).timestamp() - self._clock()
+        if left > SOON_SECONDS:
+            return ""
+        return "The server's certificate has ended." if left <= 0 else "The server's certificate ends within a week."
