@@ -117,6 +117,7 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
     "The relay": {
         "relay_hop_ms": "what the relay adds to a request, on loopback",
         "oblivious_overhead_ms": "what sealing, relay and opening add to a request, on loopback",
+        "oblivious_linked": "share of a reader's mailboxes that a gateway names which disturbs them",
     },
     "The command line and the demo": {
         "cli_start_ms": "`grue --version`, from start to end",

@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple, cast
 from unittest.mock import patch
 
 from grue.client.conversations import receiver as receiving
+from grue.client.conversations import tables
 from grue.client.conversations.receiver import Receiver
 from grue.client.transport import oblivious
 from grue.errors import NotAGrueServer, RelayUnreachable, ServerBusy, TimedOut
@@ -306,12 +307,14 @@ class Reader:
         return await self._gateway.ask(request)
 
     async def _stream(self) -> Any:
-        return oblivious._PolledStream(self._ask, self._ready, lambda _stream: None)
+        return oblivious._PolledStream(self._ask, self._ready, lambda _stream: None, oblivious.START_SECONDS)
 
     async def _ready(self) -> bool:
         return True
 
-    async def _read(self, _question: object, *about: object) -> Any:
+    async def _read(self, question: object, *about: object) -> Any:
+        if question is tables.last_written:
+            return None
         # Of one mailbox only whether it is being made, of none all that are read.
         return False if about else [(self._conversation_of(mailbox), 0) for mailbox in self._cursors]
 

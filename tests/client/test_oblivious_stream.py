@@ -8,7 +8,7 @@ import pytest
 
 from grue.client.transport import oblivious as client_side
 from grue.client.transport.transport import Stream
-from grue.errors import BadGatewayKey
+from grue.errors import BadGatewayKey, UsageError
 from grue.protocol import wire
 from tests.client.relays import Way, always, strangers_key
 from tests.server.kit import BLOB, Box
@@ -17,8 +17,8 @@ from tests.server.kit import BLOB, Box
 @pytest.fixture
 async def stream(to: Way, monkeypatch: pytest.MonkeyPatch) -> Stream:
     """One whose polls begin at once, and whose every wait is short."""
-    monkeypatch.setattr(client_side, "START_SECONDS", 0)
     monkeypatch.setattr(client_side, "WAIT_SECONDS", (1, 1))
+    to.transport.spread = 0
     return await to.transport.stream()
 
 
@@ -138,8 +138,11 @@ async def test_an_acknowledgement_that_was_lost_is_said_again(to: Way, box: Box,
 async def test_polls_begin_within_a_minute_and_the_chat_that_is_looked_at_at_once(
     to: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv(client_side.START_VARIABLE)
     monkeypatch.setattr(client_side, "_chance", lambda most: most)
-    stream = await to.transport.stream()
+    transport = to.another()
+    assert transport.spread == client_side.START_SECONDS == 60
+    stream = await transport.stream()
     boxes = [await Box.create(to.server) for _ in range(3)]
     for one in boxes:
         await stream.send(wire.Subscribe(one.id, one.read_key, 0))
@@ -149,7 +152,14 @@ async def test_polls_begin_within_a_minute_and_the_chat_that_is_looked_at_at_onc
     stream.first(boxes[1].id)
     pushed = await some(stream, 2)
     assert {cast("Any", push).mailbox for push in pushed} == {boxes[1].id}
-    await stream.close()
+    await transport.close()
+
+
+@pytest.mark.parametrize("said", ["soon", "-1", "3601", "nan", "inf"])
+async def test_another_spread_is_seconds(to: Way, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv(client_side.START_VARIABLE, said)
+    with pytest.raises(UsageError):
+        to.another()
 
 
 async def test_gateway_01_a_bad_key_does_not_end_receiving_in_silence(to: Way, box: Box, stream: Stream) -> None:

@@ -69,7 +69,6 @@ class Relayed:
 @pytest.fixture
 async def relayed(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relayed]:
     monkeypatch.setattr("grue.client.transport.oblivious.WAIT_SECONDS", (1, 1))
-    monkeypatch.setattr("grue.client.transport.oblivious.START_SECONDS", 0.2)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         url, straight = await stack.enter_async_context(recorded(world.server))

@@ -272,19 +272,21 @@ class Client:
     async def receive(self, idle: float | None = None) -> AsyncIterator[Message]:
         """Iterate over messages as they arrive, each once even with several receivers.
 
-        idle  end after so many seconds without a message; None: go on until the client is closed
+        idle  end after so many seconds without a message, through a relay only when each chat was asked for, which
+              takes up to a minute; None: go on until the client is closed
 
         A network is not needed to begin: the client connects when there is one.
         """
         receiver = self._start()
-        idle_since = time.monotonic()
+        all_asked = time.monotonic() + self._opened.ready.transport.spread
+        idle_since = all_asked
         while True:
             receiver.arrived.clear()
             receiver.check()
             message = await self.take()
             if message is not None:
                 yield message
-                idle_since = time.monotonic()
+                idle_since = max(all_asked, time.monotonic())
             elif idle is not None and time.monotonic() - idle_since >= idle:
                 return
             else:

@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from grue.client.store.home import make_key
+from grue.client.transport.oblivious import START_VARIABLE
 from grue.exposure.captures import (
     CARRIER,
     CONTACT,
@@ -305,7 +306,8 @@ class Demo:
         return self._where / "opened.jsonl"
 
     def _env(self, who: str) -> dict[str, str]:
-        return {"GRUE_HOME": str(self._home(who)), "GRUE_PASSPHRASE": self._passphrase}
+        # Nobody waits a minute for a demo in which two people are all there are.
+        return {"GRUE_HOME": str(self._home(who)), "GRUE_PASSPHRASE": self._passphrase, START_VARIABLE: "0"}
 
     def _home(self, who: str) -> Path:
         return self._where / f"home{who}"

@@ -7,6 +7,7 @@ wrong in one of the tasks, it is tried again; what stays wrong and is not the ne
 import asyncio
 import logging
 import random
+import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
@@ -83,7 +84,7 @@ class Receiver:
         self._wanted = 1
         """How many streams there are to be: each reads `wire.MAX_SUBSCRIPTIONS`."""
         self._opened: int | None = None
-        """The chat that somebody looks at."""
+        """The chat that somebody looks at, or has written in last, in whatever process."""
         self._failures: dict[str, Exception] = {}
         self.arrived = asyncio.Event()
 
@@ -155,12 +156,16 @@ class Receiver:
     async def _others(self) -> None:
         """Another process of this home may have made a conversation to read, or left something to send."""
         seen = await self._context.store.version()
+        written = await self._context.store.read(tables.last_written)
         while True:
             await asyncio.sleep(OTHERS_SECONDS)
             if (now := await self._context.store.version()) != seen:
                 seen = now
                 self.wake()
                 self._nudge()
+                before, written = written, await self._context.store.read(tables.last_written)
+                if written is not None and written != before:
+                    await self.opened(written.chat)
 
     async def _chores(self) -> None:
         while True:
@@ -174,6 +179,8 @@ class Receiver:
     # --- coming in --------------------------------------------------------------------------------
 
     async def _intro(self) -> None:
+        # By chance, as the polls begin: on the account's connection, it would tell whose those are that begin with it.
+        await asyncio.sleep(self._context.transport.spread * secrets.randbelow(1_000_000) / 1_000_000)
         account = await self._context.store.read(load_account)
         mailbox, read_key = account.intro_mailbox, account.intro_read_key
         async with aclosing(Pushes(await self._context.transport.intro_stream())) as pushes:
@@ -200,6 +207,8 @@ class Receiver:
 
     async def _follow(self, pushes: "Pushes") -> None:
         subscribed: dict[bytes, bytes] = {}
+        if self._opened is None and (written := await self._context.store.read(tables.last_written)) is not None:
+            self._opened = written.chat
         await self._subscribe(pushes, subscribed)
         while True:
             for mailbox, deliveries in await pushes.batch():

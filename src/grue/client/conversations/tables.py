@@ -257,6 +257,12 @@ def message_state(db: Db, message: bytes) -> MessageState | None:
     return None if row is None else MessageState(as_str(row[0]))
 
 
+def last_written(db: Db) -> StoredMessage | None:
+    """The newest message that was written here, by whatever process of this home."""
+    row = db.row(_MESSAGE + "WHERE incoming = 0 ORDER BY n DESC LIMIT 1")
+    return None if row is None else _message(row)
+
+
 def take_unshown(db: Db) -> tuple[StoredMessage, Chat] | None:
     """The oldest message that nobody has shown yet, marked as shown in the same step."""
     row = db.row("SELECT n FROM message WHERE incoming = 1 AND shown = 0 ORDER BY n LIMIT 1")

@@ -7,6 +7,7 @@ a time and no address. It never falls back to another way: without the relay not
 import asyncio
 import logging
 import math
+import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,6 +30,7 @@ from grue.errors import (
     ServerBusy,
     TimedOut,
     Unreachable,
+    UsageError,
     VerificationFailed,
 )
 from grue.protocol import oblivious, wire
@@ -46,6 +48,10 @@ START_SECONDS: Final = 60.0
 """Within which the polls of a client begin, each when chance says, and within which one goes on that has failed twice:
 a server sees the mailboxes of many come in one minute, and not the six of one client in one second. A chat that
 somebody looks at comes first."""
+
+START_VARIABLE: Final = "GRUE_START_SECONDS"
+"""In the environment: other seconds than `START_SECONDS`. 0 shows a gateway at once which mailboxes one client reads:
+for the demo and for tests, in which that is known anyhow."""
 
 SPREAD_SECONDS: Final = 1.0
 """At most, between two polls of a mailbox, by chance: waits are whole seconds, so that without it all polls of a client
@@ -88,7 +94,7 @@ class ObliviousTransport:
     ) -> None:
         self._account = _direct(endpoint)
         self.usage = self._account.usage
-        self.spread = START_SECONDS
+        self.spread = _start_seconds()
         self._relay = _Relay(endpoint, clock, passed)
         self._streams: set[_PolledStream] = set()
 
@@ -126,7 +132,7 @@ class ObliviousTransport:
         return bytes(file[:most])
 
     async def stream(self) -> Stream:
-        stream = _PolledStream(self.anonymous, self._relay.ready, self._streams.discard)
+        stream = _PolledStream(self.anonymous, self._relay.ready, self._streams.discard, self.spread)
         self._streams.add(stream)
         return stream
 
@@ -270,25 +276,27 @@ class _PolledStream:
     is told to nobody, and the acknowledgements of one mailbox hold none up. Only a check that fails ends the stream: it
     is of the relay's key, which all requests have in common.
 
-    ask    asks the server
-    ready  returns once the relay's key is here, and whether it was here already
+    ask     asks the server
+    ready   returns once the relay's key is here, and whether it was here already
+    spread  seconds within which it begins to read
     """
 
-    def __init__(self, ask: Ask, ready: Ready, closed: "Callable[[_PolledStream], None]") -> None:
+    def __init__(self, ask: Ask, ready: Ready, closed: "Callable[[_PolledStream], None]", spread: float) -> None:
         self._ask = ask
         self._ready = ready
         self._closed = closed
+        self._spread = spread
         self._polls: dict[bytes, _Poll] = {}
         self._pushes: asyncio.Queue[wire.StreamPush | Exception | None] = asyncio.Queue(PUSHES)
 
     async def send(self, request: wire.StreamRequest) -> None:
-        """A mailbox that is new here is read from some time within `START_SECONDS` on; see `first`."""
+        """A mailbox that is new here is read from some time within the spread on; see `first`."""
         match request:
             case wire.Subscribe():
                 known = request.mailbox in self._polls
                 await self._stop(request.mailbox)
                 poll = self._polls[request.mailbox] = _Poll()
-                poll.reading = asyncio.create_task(self._poll(poll, request, 0.0 if known else _chance(START_SECONDS)))
+                poll.reading = asyncio.create_task(self._poll(poll, request, 0.0 if known else _chance(self._spread)))
             case wire.Ack():
                 self._acknowledge(self._polls.setdefault(request.mailbox, _Poll()), request)
 
@@ -370,7 +378,7 @@ class _PolledStream:
             except Exception as error:  # noqa: BLE001 -- one poll pauses, whatever it was; the others must not know
                 log.info("a poll failed: %s", type(error).__name__)
                 # The first time it goes on as if nothing had come: so the server sees nothing of a short disturbance.
-                await poll.pause(_chance(START_SECONDS) if failed else _left(until) + _chance(SPREAD_SECONDS))
+                await poll.pause(_chance(self._spread) if failed else _left(until) + _chance(SPREAD_SECONDS))
                 failed = True
                 continue
             failed = False
@@ -398,7 +406,7 @@ class _PolledStream:
         """Wait for the relay's key, and then for a while by chance: else all that waited would ask at one moment."""
         began = _now()
         if not await self._ready():
-            await poll.pause(_chance(START_SECONDS if _now() - began > SPREAD_SECONDS else SPREAD_SECONDS))
+            await poll.pause(_chance(self._spread if _now() - began > SPREAD_SECONDS else SPREAD_SECONDS))
 
     def _wait(self) -> tuple[int, float]:
         """How many seconds a poll waits at the server, and until when the next one has time, by the loop's clock.
@@ -412,6 +420,18 @@ class _PolledStream:
 
 _ENDS: Final = (NoSuchMailbox, NotPermitted, VerificationFailed)
 """What ends the reading of a mailbox; all else pauses it."""
+
+
+def _start_seconds() -> float:
+    """Raises UsageError for what the environment has and is no number of seconds."""
+    said = os.environ.get(START_VARIABLE, "")
+    try:
+        seconds = float(said or START_SECONDS)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3_600:
+        raise UsageError(f"{START_VARIABLE} takes seconds, from 0 to 3600.")
+    return seconds
 
 
 def _now() -> float:
