@@ -1,33 +1,26 @@
 """Oblivious HTTP as Python gets it: against a second implementation, and nothing but `OhttpError` from any bytes.
 
-The crate's own tests, `rust/ohttp/tests`, go further. The second implementation, below, is made of RFC 9180, RFC 9458
-and X-Wing over the primitives of `cryptography`; the example of RFC 9458 checks it first.
+The crate's own tests, `rust/ohttp/tests`, go further. The second implementation is `second_hpke.py`; the example of
+RFC 9458 checks it first.
 """
 
 import hashlib
-import hmac
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grue._core import CoreError, OhttpError, OhttpExchange, OhttpGateway, OhttpRequest
 from tests.damage import flipped
+from tests.protocol.second_hpke import X_WING, Labeled, XWing, open_request
 
 SEED = bytes(range(32))
 GATEWAY = OhttpGateway.from_seed(SEED, 7)
 SIZE = 256
 REQUEST_OVERHEAD = 7 + 1120 + 16
 RESPONSE_OVERHEAD = 32 + 16
-X_WING = 0x647A
-Aead = type[AESGCM] | type[ChaCha20Poly1305]
-AEADS: dict[bytes, tuple[Aead, int]] = {b"\x00\x01": (AESGCM, 16), b"\x00\x03": (ChaCha20Poly1305, 32)}
-"""And the bytes of their keys."""
 
 
 def asked(body: bytes = b"question", size: int = SIZE) -> tuple[OhttpRequest, bytes]:
@@ -147,88 +140,7 @@ def test_any_changed_byte_is_refused(at: int, change: int) -> None:
         request.open(flipped(response, at % len(response), change))
 
 
-# --- a second implementation ----------------------------------------------------------------------
-
-
-def extract(salt: bytes, secret: bytes) -> bytes:
-    return hmac.digest(salt or bytes(32), secret, "sha256")
-
-
-def expand(key: bytes, info: bytes, length: int) -> bytes:
-    """One block is enough for everything here."""
-    return hmac.digest(key, info + b"\x01", "sha256")[:length]
-
-
-class Labeled(NamedTuple):
-    """HPKE's HKDF with labels (RFC 9180, section 4)."""
-
-    suite: bytes
-
-    def extract(self, salt: bytes, label: bytes, secret: bytes) -> bytes:
-        return extract(salt, b"HPKE-v1" + self.suite + label + secret)
-
-    def expand(self, key: bytes, label: bytes, info: bytes, length: int) -> bytes:
-        return expand(key, length.to_bytes(2, "big") + b"HPKE-v1" + self.suite + label + info, length)
-
-
-class Opened(NamedTuple):
-    """What a gateway has of a request: its message, and what the response is sealed with."""
-
-    message: bytes
-    secret: bytes
-    encapsulated: bytes
-    aead: Aead
-
-    def seal(self, message: bytes, nonce: bytes) -> bytes:
-        """RFC 9458, section 4.4."""
-        key = extract(self.encapsulated + nonce, self.secret)
-        sealer = self.aead(expand(key, b"key", len(nonce)))
-        return nonce + sealer.encrypt(expand(key, b"nonce", 12), message, None)
-
-
-def open_request(request: bytes, shared: bytes, encapsulated_size: int) -> Opened:
-    """RFC 9458, section 4.3, and RFC 9180, sections 5.1 and 5.2, from the shared secret on."""
-    header, encapsulated = request[:7], request[7 : 7 + encapsulated_size]
-    aead, size = AEADS[header[5:]]
-    labeled = Labeled(b"HPKE" + header[1:])
-    info = labeled.extract(b"", b"info_hash", b"message/bhttp request\x00" + header)
-    context = b"\x00" + labeled.extract(b"", b"psk_id_hash", b"") + info
-    secret = labeled.extract(shared, b"secret", b"")
-    opener = aead(labeled.expand(secret, b"key", context, size))
-    nonce = labeled.expand(secret, b"base_nonce", context, 12)
-    exporter = labeled.expand(secret, b"exp", context, 32)
-    return Opened(
-        opener.decrypt(nonce, request[7 + encapsulated_size :], None),
-        labeled.expand(exporter, b"sec", b"message/bhttp response", size),
-        encapsulated,
-        aead,
-    )
-
-
-class XWing(NamedTuple):
-    """draft-connolly-cfrg-xwing-kem, with DeriveKeyPair of draft-ietf-hpke-pq."""
-
-    mlkem: MLKEM768PrivateKey
-    x25519: X25519PrivateKey
-
-    @classmethod
-    def derive(cls, seed: bytes) -> "XWing":
-        suite = b"KEM" + X_WING.to_bytes(2, "big")
-        label = len(b"DeriveKeyPair").to_bytes(2, "big") + b"DeriveKeyPair"
-        private = hashlib.shake_256(seed + b"HPKE-v1" + suite + label + (32).to_bytes(2, "big")).digest(32)
-        expanded = hashlib.shake_256(private).digest(96)
-        return cls(
-            MLKEM768PrivateKey.from_seed_bytes(expanded[:64]), X25519PrivateKey.from_private_bytes(expanded[64:])
-        )
-
-    def public(self) -> bytes:
-        return self.mlkem.public_key().public_bytes_raw() + self.x25519.public_key().public_bytes_raw()
-
-    def decapsulate(self, encapsulated: bytes) -> bytes:
-        mlkem = self.mlkem.decapsulate(encapsulated[:1088])
-        x25519 = self.x25519.exchange(X25519PublicKey.from_public_bytes(encapsulated[1088:]))
-        own = self.x25519.public_key().public_bytes_raw()
-        return hashlib.sha3_256(mlkem + x25519 + encapsulated[1088:] + own + b"\\.//^\\").digest()
+# --- against the second implementation ------------------------------------------------------------
 
 
 def test_the_second_implementation_passes_the_example_of_rfc_9458() -> None:
