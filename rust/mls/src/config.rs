@@ -6,8 +6,8 @@ use openmls::prelude::{
     SenderRatchetConfiguration, SignatureScheme,
 };
 
-/// X-Wing, ChaCha20-Poly1305, SHA-256, Ed25519. Part of our protocol version.
-pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_256_XWING_CHACHA20POLY1305_SHA256_Ed25519;
+/// X-Wing, AES-128-GCM, SHA-256, Ed25519; 0x004F. Part of our protocol version.
+pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_128_MLKEM768X25519_AES128GCM_SHA256_Ed25519;
 
 /// The signature scheme of [`SUITE`].
 pub(crate) const SIGNATURES: SignatureScheme = SignatureScheme::ED25519;

@@ -9,6 +9,7 @@
 use hpke_rs::{Hpke, HpkeError, HpkePrivateKey, HpkePublicKey, Mode};
 use hpke_rs_crypto::types::{AeadAlgorithm, KdfAlgorithm, KemAlgorithm};
 use hpke_rs_libcrux::HpkeLibcrux;
+use libcrux_aes::{AesGcm128Key, AesGcm128Nonce, AesGcm128Tag, NONCE_LEN};
 use libcrux_hkdf::Algorithm::Sha256;
 use openmls_traits::{
     crypto::OpenMlsCrypto,
@@ -27,9 +28,10 @@ use crate::config::{SIGNATURES, SUITE};
 type Outcome<T> = Result<T, CryptoError>;
 
 const HASH_BYTES: usize = 32;
-const TAG_BYTES: usize = libcrux_chacha20poly1305::TAG_LEN;
+const KEY_BYTES: usize = 16;
+const TAG_BYTES: usize = libcrux_aes::TAG_LEN;
 
-/// Cryptography and randomness for OpenMLS, for suite 0x004D and no other. It has no state.
+/// Cryptography and randomness for OpenMLS, for suite 0x004F and no other. It has no state.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Crypto;
 
@@ -40,9 +42,9 @@ fn expect_sha256(hash: HashType) -> Outcome<()> {
     }
 }
 
-fn expect_chacha(aead: AeadType) -> Outcome<()> {
+fn expect_aes_128_gcm(aead: AeadType) -> Outcome<()> {
     match aead {
-        AeadType::ChaCha20Poly1305 => Ok(()),
+        AeadType::Aes128Gcm => Ok(()),
         _ => Err(CryptoError::UnsupportedAeadAlgorithm),
     }
 }
@@ -59,17 +61,24 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Outcome<&[u8; N]> {
     bytes.try_into().map_err(|_| CryptoError::InvalidLength)
 }
 
+/// Key and nonce as AES-128-GCM has them, where they are: nothing of a secret is copied.
+fn aes_128_gcm<'a>(
+    key: &'a [u8],
+    nonce: &'a [u8],
+) -> Outcome<(&'a AesGcm128Key, &'a AesGcm128Nonce)> {
+    let key: &[u8; KEY_BYTES] = fixed(key)?;
+    let nonce: &[u8; NONCE_LEN] = fixed(nonce)?;
+    Ok((key.into(), nonce.into()))
+}
+
 fn hpke(config: &HpkeConfig) -> Outcome<Hpke<HpkeLibcrux<SysRng>>> {
-    let HpkeConfig(
-        HpkeKemType::XWingKemDraft6,
-        HpkeKdfType::HkdfSha256,
-        HpkeAeadType::ChaCha20Poly1305,
-    ) = config
+    let HpkeConfig(HpkeKemType::XWingKemDraft6, HpkeKdfType::HkdfSha256, HpkeAeadType::AesGcm128) =
+        config
     else {
         return Err(CryptoError::UnsupportedCiphersuite);
     };
     let (kem, kdf) = (KemAlgorithm::XWingDraft06, KdfAlgorithm::HkdfSha256);
-    let aead = AeadAlgorithm::ChaCha20Poly1305;
+    let aead = AeadAlgorithm::Aes128Gcm;
     Ok(Hpke::new_with_rng(Mode::Base, kem, kdf, aead, SysRng))
 }
 
@@ -139,10 +148,12 @@ impl OpenMlsCrypto for Crypto {
         nonce: &[u8],
         aad: &[u8],
     ) -> Outcome<Vec<u8>> {
-        expect_chacha(aead)?;
-        let mut sealed = vec![0; data.len() + TAG_BYTES];
-        libcrux_chacha20poly1305::encrypt(fixed(key)?, data, &mut sealed, aad, fixed(nonce)?)
+        expect_aes_128_gcm(aead)?;
+        let (key, nonce) = aes_128_gcm(key, nonce)?;
+        let (mut sealed, mut tag) = (vec![0; data.len()], AesGcm128Tag::from([0; TAG_BYTES]));
+        key.encrypt(&mut sealed, &mut tag, nonce, aad, data)
             .map_err(|_| CryptoError::CryptoLibraryError)?;
+        sealed.extend_from_slice(tag.as_ref());
         Ok(sealed)
     }
 
@@ -154,13 +165,13 @@ impl OpenMlsCrypto for Crypto {
         nonce: &[u8],
         aad: &[u8],
     ) -> Outcome<Vec<u8>> {
-        expect_chacha(aead)?;
-        let length = sealed
-            .len()
-            .checked_sub(TAG_BYTES)
+        expect_aes_128_gcm(aead)?;
+        let (key, nonce) = aes_128_gcm(key, nonce)?;
+        let (sealed, tag) = sealed
+            .split_last_chunk::<TAG_BYTES>()
             .ok_or(CryptoError::InvalidLength)?;
-        let mut opened = vec![0; length];
-        libcrux_chacha20poly1305::decrypt(fixed(key)?, &mut opened, sealed, aad, fixed(nonce)?)
+        let mut opened = vec![0; sealed.len()];
+        key.decrypt(&mut opened, nonce, aad, sealed, &AesGcm128Tag::from(*tag))
             .map_err(|_| CryptoError::AeadDecryptionError)?;
         Ok(opened)
     }

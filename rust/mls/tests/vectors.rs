@@ -28,7 +28,7 @@ fn suite() -> HpkeConfig {
     HpkeConfig(
         HpkeKemType::XWingKemDraft6,
         HpkeKdfType::HkdfSha256,
-        HpkeAeadType::ChaCha20Poly1305,
+        HpkeAeadType::AesGcm128,
     )
 }
 
@@ -66,23 +66,32 @@ fn hkdf_sha_256_of_rfc_5869_case_1() {
 }
 
 #[test]
-fn chacha20_poly1305_of_rfc_8439_section_2_8_2() {
-    let key: Vec<u8> = (0x80..0xa0).collect();
+fn aes_128_gcm_of_its_specification_case_4() {
+    // McGrew and Viega, "The Galois/Counter Mode of Operation", which NIST took over: appendix B.
+    let key = hex("feffe9928665731c6d6a8f9467308308");
     let (nonce, aad) = (
-        hex("070000004041424344454647"),
-        hex("50515253c0c1c2c3c4c5c6c7"),
+        hex("cafebabefacedbaddecaf888"),
+        hex("feedfacedeadbeeffeedfacedeadbeefabaddad2"),
     );
-    let text = b"Ladies and Gentlemen of the class of '99: \
-        If I could offer you only one tip for the future, sunscreen would be it.";
-    let sealed = Crypto.aead_encrypt(AeadType::ChaCha20Poly1305, &key, text, &nonce, &aad);
-    let sealed = sealed.expect("sealed");
-    assert_eq!(sealed[..16], hex("d31a8d34648e60db7b86afbc53ef7ec2"));
-    assert_eq!(
-        sealed[text.len()..],
-        hex("1ae10b594f09e26a7e902ecbd0600691")
+    let text = hex(
+        "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72\
+         1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
     );
-    let opened = Crypto.aead_decrypt(AeadType::ChaCha20Poly1305, &key, &sealed, &nonce, &aad);
+    let expected = hex(
+        "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e\
+         21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091\
+         5bc94fbc3221a5db94fae95ae7121a47",
+    );
+    let sealed = Crypto.aead_encrypt(AeadType::Aes128Gcm, &key, &text, &nonce, &aad);
+    assert_eq!(sealed.expect("sealed"), expected);
+    let opened = Crypto.aead_decrypt(AeadType::Aes128Gcm, &key, &expected, &nonce, &aad);
     assert_eq!(opened.expect("opened"), text);
+    for place in [0, expected.len() - 1] {
+        let mut forged = expected.clone();
+        forged[place] ^= 1;
+        let refused = Crypto.aead_decrypt(AeadType::Aes128Gcm, &key, &forged, &nonce, &aad);
+        assert_eq!(refused, Err(CryptoError::AeadDecryptionError));
+    }
 }
 
 #[test]
@@ -185,7 +194,7 @@ fn short_keys_are_errors_and_no_panics() {
             Crypto.sign(SignatureScheme::ED25519, b"", &key).is_err(),
             "{length}"
         );
-        let aead = AeadType::ChaCha20Poly1305;
+        let aead = AeadType::Aes128Gcm;
         assert!(
             Crypto.aead_encrypt(aead, &key, b"", &[0; 12], b"").is_err(),
             "{length}"
@@ -198,7 +207,7 @@ fn other_suites_are_refused() {
     assert!(Crypto.hash(HashType::Sha2_512, b"").is_err());
     assert!(
         Crypto
-            .aead_encrypt(AeadType::Aes128Gcm, &[0; 16], b"", &[0; 12], b"")
+            .aead_encrypt(AeadType::ChaCha20Poly1305, &[0; 32], b"", &[0; 12], b"")
             .is_err()
     );
     assert!(Crypto.signature_key_gen(SignatureScheme::ED448).is_err());

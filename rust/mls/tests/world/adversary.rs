@@ -39,7 +39,7 @@ impl OpenMlsProvider for Provider {
     }
 }
 
-const SUITE: Ciphersuite = Ciphersuite::MLS_256_XWING_CHACHA20POLY1305_SHA256_Ed25519;
+const SUITE: Ciphersuite = Ciphersuite::MLS_128_MLKEM768X25519_AES128GCM_SHA256_Ed25519;
 
 /// A bare Ed25519 pair.
 #[derive(Clone)]
