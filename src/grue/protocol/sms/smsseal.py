@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHAKE256, Hash
 from cryptography.hazmat.primitives.hpke import (
     AEAD,
     KDF,
@@ -32,20 +33,30 @@ MLKEM_SEED: Final = 64
 MLKEM_PUBLIC: Final = 1184
 CURVE_BYTES: Final = 32
 
-SECRET_BYTES: Final = MLKEM_SEED + CURVE_BYTES
-"""Bytes of an account's secret: the ML-KEM seed, then the X25519 key. Any random bytes are one."""
+SECRET_BYTES: Final = 32
+"""Bytes of an account's secret: the seed of both halves, as libraries of this KEM have it. Any random bytes are one."""
 
 PUBLIC_BYTES: Final = MLKEM_PUBLIC + CURVE_BYTES
-"""Bytes of the public key, in the same order."""
+"""Bytes of the public key: ML-KEM's half, then X25519's."""
 
 SUITE: Final = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 
 
 def public_of(secret: bytes) -> bytes:
     """The public key of a secret of `SECRET_BYTES` random bytes: what a `DeviceList` carries."""
-    mlkem = MLKEM768PrivateKey.from_seed_bytes(secret[:MLKEM_SEED]).public_key()
-    curve = X25519PrivateKey.from_private_bytes(secret[MLKEM_SEED:]).public_key()
-    return mlkem.public_bytes_raw() + curve.public_bytes_raw()
+    mlkem, curve = _halves(secret)
+    return mlkem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
+
+
+def _halves(secret: bytes) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
+    """The two keys that SHAKE256 makes of the seed (draft-connolly-cfrg-xwing-kem, section 5.2)."""
+    digest = Hash(SHAKE256(MLKEM_SEED + CURVE_BYTES))
+    digest.update(secret)
+    expanded = digest.finalize()
+    return (
+        MLKEM768PrivateKey.from_seed_bytes(expanded[:MLKEM_SEED]),
+        X25519PrivateKey.from_private_bytes(expanded[MLKEM_SEED:]),
+    )
 
 
 def check_public(public: bytes) -> None:
@@ -81,10 +92,7 @@ def open_sms(secret: bytes, server_public: bytes, number: str, sealed: bytes) ->
     SMS-05 it was sealed to us. SMS-06 the pinned server signed it. SMS-07 it was sent to our number: whoever
     gets an SMS holds the server's signature for it, and could seal it to somebody else. Raises BadEnvelope.
     """
-    private = MLKEM768X25519PrivateKey(
-        MLKEM768PrivateKey.from_seed_bytes(secret[:MLKEM_SEED]),
-        X25519PrivateKey.from_private_bytes(secret[MLKEM_SEED:]),
-    )
+    private = MLKEM768X25519PrivateKey(*_halves(secret))
     try:
         signed = SIGNED_SMS.decode(SUITE.decrypt(sealed, private, info=CONTEXT))
         Ed25519PublicKey.from_public_bytes(server_public).verify(signed.signature, CONTEXT + signed.body)

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from grue.errors import BadRequest
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Version of everything in this package, the MLS suite included; part of every path."""
 
 OHTTP_REQUEST: Final = "message/ohttp-req"
