@@ -59,6 +59,14 @@ class NotRegistered(UsageError):
     fix = "Run `grue register NUMBER --server URL`, then `grue verify CODE`."
 
 
+class OldAccount(NotRegistered):
+    """The home's account is of an earlier protocol (`wire.PROTOCOL`): nobody of today can read what it would send."""
+
+    code = "old_account"
+    message = "The account in this home is of an earlier version of Grue's protocol, and reaches nobody any more."
+    fix = "Register anew: `grue register NUMBER --server URL`. Messages and the address book stay."
+
+
 class AlreadyRegistered(UsageError):
     code = "already_registered"
     message = "This home already has an account."
@@ -99,6 +107,14 @@ class ForeignDatabase(UsageError):
     code = "foreign_database"
     message = "The database there is not one of ours, or of a newer version."
     fix = "Check GRUE_HOME (or --data); update Grue if the file is from a newer one. Nothing was changed."
+
+
+class OldData(UsageError):
+    """A server's database is of an earlier protocol: what accounts left there, no client of today can use."""
+
+    code = "old_data"
+    message = "These are the files of a server that spoke an earlier version of Grue's protocol."
+    fix = "Give --data an empty folder; everybody registers anew there. Nothing was changed."
 
 
 class ClockImplausible(UsageError):

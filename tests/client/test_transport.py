@@ -1,6 +1,7 @@
 """The direct transport against what can answer on the other side: a server, a proxy before it, or something else."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
@@ -104,6 +105,15 @@ async def test_a_server_cannot_send_a_client_to_another_machine(serve: Serve) ->
             await asking
     assert "/x" not in elsewhere
     assert len(elsewhere) == 4
+
+
+async def test_a_server_of_an_earlier_protocol_is_told_by_its_hello(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = wire.encode(wire.ServerHello([wire.PROTOCOL - 1], bytes(32)))
+    monkeypatch.setattr(sys.modules[__name__], "HELLO", older)
+    with pytest.raises(OtherVersion):
+        await (await serve(always(426))).hello()
 
 
 async def test_another_version_is_told_by_its_status(serve: Serve) -> None:

@@ -74,7 +74,7 @@ async def running(data: Path) -> AsyncIterator[Process]:
 
 
 @asynccontextmanager
-async def socket(server: Process, path: str = "/1/anonymous") -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def socket(server: Process, path: str = "/2/anonymous") -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     async with aiohttp.ClientSession() as session, session.ws_connect(server.url + path) as websocket:
         yield websocket
 
@@ -141,7 +141,7 @@ async def test_killed_between_acknowledgements_it_loses_nothing_acknowledged(tmp
 
 async def test_stopped_politely_it_says_goodbye_and_leaves_one_tidy_file(tmp_path: Path) -> None:
     box = Box()
-    async with running(tmp_path) as server, socket(server) as websocket, socket(server, "/1/stream") as stream:
+    async with running(tmp_path) as server, socket(server) as websocket, socket(server, "/2/stream") as stream:
         assert await ask(websocket, paid(open_keys(tmp_path), box.creation())) == wire.Done()
         await stream.send_bytes(wire.encode(wire.Subscribe(box.id, box.read_key, 0)))
         await stream.receive_bytes()
@@ -207,6 +207,20 @@ async def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path) -> N
     assert await server.process.wait() == 2
     server.process._transport.close()  # type: ignore[attr-defined]
     assert (tmp_path / "server.db").read_bytes() == b"not ours" * 1000
+
+
+async def test_the_data_of_a_server_of_protocol_1_are_refused_and_left_alone(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        pass
+    database = tmp_path / "server.db"
+    former = bytearray(database.read_bytes())
+    former[60:64] = (3).to_bytes(4, "big")
+    database.write_bytes(former)
+    server = await start(tmp_path)
+    assert server.first_line.startswith("old_data")
+    assert await server.process.wait() == 2
+    server.process._transport.close()  # type: ignore[attr-defined]
+    assert database.read_bytes() == former
 
 
 async def test_it_leaves_no_core_dump_and_nothing_that_others_can_read(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from typing import Final
 import apsw
 import pytest
 
-from grue.errors import ForeignDatabase
+from grue.errors import ForeignDatabase, OldData
 from grue.server.store import schema
-from grue.server.store.schema import SCHEMA_VERSION, STEPS
+from grue.server.store.schema import FIRST_VERSION, SCHEMA_VERSION, STEPS
 from grue.server.store.sqlite import APPLICATION_ID, TABLE_SUFFIX, open_store
 
-VERSION_1: Final = (
+FIRST: Final = (
     "CREATE TABLE account (account BLOB NOT NULL, phone_tag BLOB NOT NULL, identity_pub BLOB NOT NULL,"
     " hpke_pub BLOB NOT NULL, device_list BLOB NOT NULL, intro_mailbox BLOB NOT NULL, discoverable INTEGER NOT NULL,"
     " lock BLOB, expires_week INTEGER NOT NULL, PRIMARY KEY (account), UNIQUE (phone_tag), UNIQUE (intro_mailbox))",
@@ -30,18 +30,22 @@ VERSION_1: Final = (
     " expires_day INTEGER NOT NULL, blob BLOB NOT NULL, PRIMARY KEY (mailbox, seq))",
     "CREATE TABLE posted (key BLOB NOT NULL, seq INTEGER NOT NULL, contents BLOB NOT NULL,"
     " expires_day INTEGER NOT NULL, PRIMARY KEY (key))",
+    "CREATE TABLE token_spent (key BLOB NOT NULL, use BLOB NOT NULL, epoch INTEGER NOT NULL, PRIMARY KEY (key))",
+    "CREATE TABLE token_quota (phone_tag BLOB NOT NULL, week INTEGER NOT NULL, first INTEGER NOT NULL,"
+    " lookups INTEGER NOT NULL, posts INTEGER NOT NULL, PRIMARY KEY (phone_tag))",
+    "CREATE TABLE blob (id BLOB NOT NULL, bucket INTEGER NOT NULL, expires_day INTEGER NOT NULL, PRIMARY KEY (id))",
 )
-"""The tables of the first version, which no step makes."""
+"""The tables of `FIRST_VERSION`, which no step makes."""
 
 ENVELOPE: Final = (b"m" * 32, 7, b"i" * 16, 20_000, b"sealed")
 
 
 def made(path: Path, version: int) -> None:
     """A file of a former version, with an envelope in it, as that version's server left it."""
-    steps = [statement for number in range(2, version + 1) for statement in STEPS[number]]
+    steps = [statement for number in range(FIRST_VERSION + 1, version + 1) for statement in STEPS[number]]
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-        for statement in (*VERSION_1, *steps):
+        for statement in (*FIRST, *steps):
             connection.execute(f"{statement} {TABLE_SUFFIX}" if statement.startswith("CREATE TABLE") else statement)
         connection.execute("INSERT INTO envelope VALUES (?, ?, ?, ?, ?)", ENVELOPE)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
@@ -79,10 +83,23 @@ async def opened_once(path: Path) -> None:
 
 
 async def test_the_steps_are_numbered_without_a_gap() -> None:
-    assert list(STEPS) == list(range(2, SCHEMA_VERSION + 1))
+    assert list(STEPS) == list(range(FIRST_VERSION + 1, SCHEMA_VERSION + 1))
 
 
-@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
+@pytest.mark.parametrize("version", range(1, FIRST_VERSION))
+async def test_a_file_of_protocol_1_is_refused_and_stays_as_it_is(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "server.db"
+    made(path, version)
+    before = path.read_bytes()
+    with pytest.raises(OldData) as caught:
+        await open_store(path)
+    assert (caught.value.exit_code, caught.value.code) == (2, "old_data")
+    assert "empty folder" in caught.value.fix
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["server.db"]
+
+
+@pytest.mark.parametrize("version", range(FIRST_VERSION, SCHEMA_VERSION + 1))
 async def test_a_file_of_each_former_version_ends_as_a_new_one_begins(tmp_path: Path, version: int) -> None:
     made(tmp_path / "former.db", version)
     await opened_once(tmp_path / "former.db")
@@ -105,7 +122,7 @@ async def test_a_column_that_a_step_adds_is_there_afterwards_with_what_was(
 
 async def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "server.db"
-    made(path, 1)
+    made(path, FIRST_VERSION)
     before = path.read_bytes()
     with_a_step(
         monkeypatch,

@@ -18,6 +18,7 @@ from grue.errors import (
     GrueError,
     NetworkError,
     NotRegistered,
+    OldAccount,
     OtherVersion,
     UsageError,
 )
@@ -205,7 +206,12 @@ class Doctor:
         return "it opens, and is whole"
 
     async def _account(self) -> str:
-        context = self._registered()
+        try:
+            context = self._client.context if self._client is not None else None
+        except OldAccount:
+            raise
+        except NotRegistered:
+            context = None
         if context is None:
             raise NotRegistered("(A registration may have been begun.)")
         self._url = context.account.server

@@ -22,6 +22,7 @@ from grue.errors import (
     NotAGrueServer,
     NotPermitted,
     NotRegistered,
+    OldAccount,
 )
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import hashed
@@ -138,7 +139,13 @@ def forget(db: Db) -> None:
 
 
 def _prepare(db: Db, server: str, server_public: bytes, number: str, random: Random) -> Registration:
-    known = get_meta(db, "account", Account)
+    try:
+        known = load_account(db)
+    except OldAccount:
+        forget(db)
+        known = None
+    except NotRegistered:
+        known = None
     if known is not None and known.id:
         raise AlreadyRegistered
     if known is not None and (known.server, known.number) == (server, number):
@@ -172,6 +179,7 @@ def _new_account(db: Db, server: str, server_public: bytes, number: str, random:
         device_list=sign_device_list(devices, identity),
         intro_mailbox=intro_mailbox,
         intro_read_key=random(32),
+        protocol=wire.PROTOCOL,
     )
 
 

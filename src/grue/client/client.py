@@ -33,13 +33,12 @@ from grue.client.lookup.directory import Directory, LookedUp
 from grue.client.lookup.own_record import OwnIdentity
 from grue.client.signing import signed
 from grue.client.store.engine import Db, Store
-from grue.client.store.entries import get_meta
 from grue.client.store.home import DATABASE, default_home, unlock
 from grue.client.transport.oblivious import open_transport
 from grue.client.transport.tables import count_exposure
 from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Endpoint, Transport, TransportFactory
-from grue.errors import GrueError, UsageError
+from grue.errors import GrueError, NotRegistered, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import ConversationState, Notice
 from grue.protocol.conversation.delivery import MessageState
@@ -135,9 +134,11 @@ class Client:
         store = await Store.open(self._home / DATABASE, key)
         self._opened.open(store)
         try:
-            account = await store.read(_registered)
-            if account is not None:
+            account = await store.read(load_account)
+            if account.id:
                 await self._assemble(account)
+        except NotRegistered as none:
+            self._opened.leave(type(none))
         except BaseException:
             self._opened.close()
             await store.close()
@@ -174,7 +175,10 @@ class Client:
         if relay or proxy:
             await self.account.set_transport(relay=relay, proxy=proxy)
         transport = await self._connect(server, b"")
-        return (await accounts.begin(self._opened.store, transport, server, number, self._random)).number
+        account = await accounts.begin(self._opened.store, transport, server, number, self._random)
+        # An account of an earlier protocol is gone now.
+        self._opened.leave()
+        return account.number
 
     async def verify(self, code: str) -> str:
         """Hand in the code from the SMS; returns the account's id.
@@ -423,11 +427,6 @@ class _Conversing:
 def open(home: str | Path | None = None, *, passphrase: str | None = None) -> Client:
     """A client of this home (default: `GRUE_HOME`), to be used with `async with`."""
     return Client(Path(home) if home is not None else None, passphrase=passphrase)
-
-
-def _registered(db: Db) -> Account | None:
-    account = get_meta(db, "account", Account)
-    return account if account is not None and account.id else None
 
 
 def _unshown(db: Db) -> bool:

@@ -10,10 +10,11 @@ from grue.client.store.engine import Db, Store
 from grue.client.store.entries import get_meta, put_meta
 from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Transport
-from grue.errors import NotRegistered
+from grue.errors import ForeignDatabase, NotRegistered, OldAccount
 from grue.protocol.conversation.contents import Transcript
 from grue.protocol.conversation.conversation import Tools
 from grue.protocol.conversation.first_contact import Me
+from grue.protocol.wire import PROTOCOL
 
 Clock = Callable[[], float]
 """Gives Unix seconds."""
@@ -41,6 +42,8 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     """The newest self-lookup, for contacts to check our number with."""
     intro_cursor: int = 0
     intro_incarnation: bytes = b""
+    protocol: int = 1
+    """The `wire.PROTOCOL` that its keys and conversations were made by; homes of protocol 1 do not say it."""
 
     def __repr__(self) -> str:
         return f"Account(verified={bool(self.id)})"
@@ -79,6 +82,7 @@ class Opened:
     def __init__(self) -> None:
         self._store: Store | None = None
         self._context: Context | None = None
+        self._why: type[NotRegistered] = NotRegistered
 
     @property
     def is_open(self) -> bool:
@@ -96,7 +100,7 @@ class Opened:
         """All that a registered client needs. Raises NotRegistered before `verify`, RuntimeError as `store`."""
         _ = self.store
         if self._context is None:
-            raise NotRegistered
+            raise self._why
         return self._context
 
     def open(self, store: Store) -> None:
@@ -107,9 +111,9 @@ class Opened:
         """There is an account, and its number is verified."""
         self._context = context
 
-    def leave(self) -> None:
-        """There is no account any more."""
-        self._context = None
+    def leave(self, why: type[NotRegistered] = NotRegistered) -> None:
+        """There is no account, or none any more; `ready` raises `why`."""
+        self._context, self._why = None, why
 
     def close(self) -> None:
         """The home is closed."""
@@ -117,10 +121,17 @@ class Opened:
 
 
 def load_account(db: Db) -> Account:
-    """The account, registered or waiting for its code. Raises NotRegistered when there is none."""
+    """The account, registered or waiting for its code.
+
+    Raises NotRegistered when there is none, OldAccount for one of an earlier protocol, ForeignDatabase of a later one.
+    """
     account = get_meta(db, "account", Account)
     if account is None:
         raise NotRegistered
+    if account.protocol < PROTOCOL:
+        raise OldAccount
+    if account.protocol > PROTOCOL:
+        raise ForeignDatabase(f"(Its account is of protocol {account.protocol}; this Grue speaks {PROTOCOL}.)")
     return account
 
 

@@ -146,19 +146,14 @@ TABLES: Final = (
 )
 """Every table and column there is; a test holds them against a real file."""
 
-STEPS: Final[Mapping[int, Sequence[str]]] = {
-    2: (
-        "CREATE TABLE token_spent (key BLOB NOT NULL, use BLOB NOT NULL, epoch INTEGER NOT NULL, PRIMARY KEY (key))",
-        "CREATE TABLE token_quota (phone_tag BLOB NOT NULL, week INTEGER NOT NULL, first INTEGER NOT NULL,"
-        " lookups INTEGER NOT NULL, posts INTEGER NOT NULL, PRIMARY KEY (phone_tag))",
-    ),
-    3: (
-        "CREATE TABLE blob (id BLOB NOT NULL, bucket INTEGER NOT NULL, expires_day INTEGER NOT NULL, PRIMARY KEY (id))",
-    ),
-}
+FIRST_VERSION: Final = 4
+"""The first version of protocol 2. No step leads here from versions 1 to 3, of a server of protocol 1: its accounts
+have to register anew. Raised together with `wire.PROTOCOL`; the steps begin again then."""
+
+STEPS: Final[Mapping[int, Sequence[str]]] = {}
 """By version: the SQL that makes it of the one before. A step never changes once a release has it."""
 
-SCHEMA_VERSION: Final = max(STEPS)
+SCHEMA_VERSION: Final = max(STEPS, default=FIRST_VERSION)
 """An older Grue refuses a newer file."""
 
 

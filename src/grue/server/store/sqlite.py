@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple, cast
 
 import apsw
 
-from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError, ServerBusy, UsageError
+from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError, OldData, ServerBusy, UsageError
 from grue.server.reporting import report
 from grue.server.store import schema, wal
 from grue.server.store.interface import LATER_WITHIN, MAX_QUEUED, Row, Tx, Value
@@ -379,19 +379,22 @@ async def _nothing(_tx: Tx) -> None:
 async def open_store(path: Path | None) -> SqliteStore:
     """Open the database, creating it when there is none. Call within the event loop that will use it.
 
-    Raises ForeignDatabase for a file that is not ours or is newer, CorruptDatabase for a damaged one, DiskFull;
-    the file is as it was then.
+    Raises ForeignDatabase for a file that is not ours or is newer, OldData for one of an earlier protocol,
+    CorruptDatabase for a damaged one, DiskFull; the file is as it was then.
     """
     try:
         if path is not None:
-            if _is_ours(path):
+            version = _version(path)
+            if not version:
+                _create(path)
+            elif version < schema.FIRST_VERSION:
+                raise OldData
+            else:
                 with suppress(DiskFull):
                     # What is there can be read all the same. The log grows then as it is written.
                     wal.make(path, PAGE_BYTES)
                 _check_whole(path)
                 _bring_up_to_date(path)
-            else:
-                _create(path)
         return SqliteStore(path)
     except (apsw.Error, OSError) as error:
         mapped = _mapped(error, path)
@@ -407,7 +410,7 @@ def opened_to_read(path: Path, *, served: bool) -> Iterator[apsw.Connection]:
     Raises UsageError when there is no database, or one that cannot be read without changing it; ForeignDatabase,
     CorruptDatabase, ServerBusy.
     """
-    if not _is_ours(path):
+    if not _version(path):
         raise UsageError("There is no server's database in that directory.")
     try:
         with closing(apsw.Connection(_uri(path, served), flags=_READ)) as connection:
@@ -435,15 +438,15 @@ def _uri(path: Path, served: bool) -> str:
     raise UsageError("The database lacks a part of its log. Start the server on it once, and stop it.")
 
 
-def _is_ours(path: Path) -> bool:
-    """False when there is no database yet. Reads the header itself: SQLite would already write."""
+def _version(path: Path) -> int:
+    """The schema's version; 0 when there is no database yet. Reads the header itself: SQLite would already write."""
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER.size)
     except FileNotFoundError:
-        return False
+        return 0
     if not header:
-        return False
+        return 0
     if len(header) < _HEADER.size:
         raise ForeignDatabase
     magic, version, application = _HEADER.unpack(header)
@@ -451,7 +454,7 @@ def _is_ours(path: Path) -> bool:
         raise ForeignDatabase
     if not 1 <= version <= schema.SCHEMA_VERSION:
         raise ForeignDatabase(f"(It has version {version}; this Grue knows 1 to {schema.SCHEMA_VERSION}.)")
-    return True
+    return int(version)
 
 
 def _create(path: Path) -> None:
