@@ -39,7 +39,7 @@ class Writer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of it.
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.write(websocket_request("/1/anonymous"))
+        self.transport.write(websocket_request("/2/anonymous"))
 
     def data_received(self, data: bytes) -> None:
         if not self.opened.done():

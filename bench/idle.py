@@ -31,7 +31,7 @@ class Device(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of it.
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.write(websocket_request("/1/stream"))
+        self.transport.write(websocket_request("/2/stream"))
 
     def data_received(self, data: bytes) -> None:
         if self._subscribe:

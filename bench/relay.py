@@ -27,7 +27,7 @@ async def echo(request):
     return web.Response(body=await request.read(), content_type="message/ohttp-res")
 async def main():
     app = web.Application()
-    app.router.add_post("/1/gateway", echo)
+    app.router.add_post("/2/gateway", echo)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -59,8 +59,8 @@ async def _medians(gateway: str, relay: str) -> tuple[float, float]:
     async with aiohttp.ClientSession() as session:
         for _ in range(WARM + REQUESTS):
             body = os.urandom(BODY)
-            straight.append(await _timed(session, f"{gateway}/1/gateway", body))
-            relayed.append(await _timed(session, f"{relay}/1/relay", body))
+            straight.append(await _timed(session, f"{gateway}/2/gateway", body))
+            relayed.append(await _timed(session, f"{relay}/2/relay", body))
     return statistics.median(straight[WARM:]), statistics.median(relayed[WARM:])
 
 

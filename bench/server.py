@@ -85,7 +85,7 @@ async def create_mailboxes(server: ServerProcess, boxes: list[Box]) -> None:
     keys = open_keys(server.data)
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"http://127.0.0.1:{server.port}/1/anonymous") as socket,
+        session.ws_connect(f"http://127.0.0.1:{server.port}/2/anonymous") as socket,
     ):
         for box in boxes:
             await socket.send_bytes(wire.encode(wire.Framed(0, wire.encode(paid(keys, box.creation())))))

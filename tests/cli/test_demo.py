@@ -69,7 +69,7 @@ def test_the_demo_ends_well_and_shows_what_is_promised_and_admitted(tmp_path: Pa
     live = list(load_events(keep / "server-live.jsonl"))
     anonymous = {read.event.address for read in messages(live) if isinstance(read.message, ANONYMOUS)}
     assert anonymous == {RELAYED}, "every anonymous request came by the relay"
-    sealed = [event for event in load_events(keep / "relay.jsonl") if event.up and event.where == "POST /1/relay"]
+    sealed = [event for event in load_events(keep / "relay.jsonl") if event.up and event.where == "POST /2/relay"]
     assert {len(event.data) - SEALING for event in sealed} <= set(REQUEST_SIZES)
     assert "| Numbers that were looked up |" in (keep / "who-learned-what.md").read_text()
     assert len(list(load_events(keep / "network.jsonl"))) > len(sealed)

@@ -108,7 +108,7 @@ async def way(path: Path) -> AsyncIterator[Way]:
         serving(keys=keys, directory=Directory(path, keys, clock), clock=clock) as server,
         aiohttp.ClientSession() as session,
         _site(http.application(server)) as url,
-        relaying(f"{url}/1/gateway", session) as relay,
+        relaying(f"{url}/2/gateway", session) as relay,
     ):
         all_of_it = Way(server, relay, url)
         yield all_of_it
@@ -119,8 +119,8 @@ async def way(path: Path) -> AsyncIterator[Way]:
 async def relaying(gateway: str, session: aiohttp.ClientSession) -> AsyncIterator[Relay]:
     relay = Relay(gateway, session)
     app = web.Application(client_max_size=2 * wire.MAX_REQUEST)
-    app.router.add_post("/1/relay", relay.posted)
-    app.router.add_get("/1/relay", relay.got)
+    app.router.add_post("/2/relay", relay.posted)
+    app.router.add_get("/2/relay", relay.got)
     async with _site(app) as relay.url:
         yield relay
 

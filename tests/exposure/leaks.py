@@ -212,7 +212,7 @@ def tag(world: ScannedWorld, number: str) -> bytes:
 
 
 def access_line(_world: ScannedWorld, _number: str) -> str:
-    return f'{ADDRESS_4} - - "POST /1/account HTTP/1.1" 200 48'
+    return f'{ADDRESS_4} - - "POST /2/account HTTP/1.1" 200 48'
 
 
 def iso(world: ScannedWorld, _number: str) -> str:

@@ -64,9 +64,9 @@ class TappedTransport(MemoryTransport):
 
     async def _ask(self, request: wire.Message, role: Role) -> bytes:
         """Bodies on the account's connection, frames on the anonymous socket."""
-        where = "WS /1/anonymous"
+        where = "WS /2/anonymous"
         if self._own or isinstance(request, ACCOUNT_REQUESTS):
-            where = "POST /1/anonymous" if self._own else "POST /1/account"
+            where = "POST /2/anonymous" if self._own else "POST /2/account"
         as_it_passes = _framed if where.startswith("WS") else bytes
         self._passed(True, where, as_it_passes(wire.encode(request)))
         answer = await super()._ask(request, role)
@@ -81,14 +81,14 @@ class TappedTransport(MemoryTransport):
             self._own = False
 
     async def file(self, path: str, start: int = 0, most: int | None = None) -> bytes:
-        where = f"GET /1/directory/{path}"
+        where = f"GET /2/directory/{path}"
         self._passed(True, where, b"")
         file = await super().file(path, start, most)
         self._passed(False, where, file)
         return file
 
     async def stream(self) -> Stream:
-        return TappedStream(self._tap, lambda up, data: self._passed(up, "WS /1/stream", data))
+        return TappedStream(self._tap, lambda up, data: self._passed(up, "WS /2/stream", data))
 
     async def intro_stream(self) -> Stream:
         return await self.stream()

@@ -28,18 +28,18 @@ M, KEY = os.urandom(32), os.urandom(32)
 
 def post(at: float, address: str, mailbox: bytes = M) -> Event:
     body = wire.encode(wire.Post(mailbox, KEY, os.urandom(16), bytes(1024)))
-    return Event(at, address, address, True, "POST /1/anonymous", body)
+    return Event(at, address, address, True, "POST /2/anonymous", body)
 
 
 def check_in(at: float, address: str, number: str) -> Event:
     body = wire.encode(wire.CheckIn(number, b""))
     signed = wire.Signed(os.urandom(16), KEY, b"", body, os.urandom(64))
-    return Event(at, address, f"{address} account", True, "POST /1/account", wire.encode(signed))
+    return Event(at, address, f"{address} account", True, "POST /2/account", wire.encode(signed))
 
 
 def fetch(at: float, address: str) -> Event:
     body = wire.encode(wire.Fetch(M, KEY, 0))
-    return Event(at, address, address, True, "POST /1/anonymous", body)
+    return Event(at, address, address, True, "POST /2/anonymous", body)
 
 
 NAMED = [check_in(1, A, ALICE), check_in(2, B, BOB)]
@@ -99,7 +99,7 @@ def test_what_the_relay_lacks_stays_without_an_address() -> None:
 
 
 def test_what_cannot_be_read_is_passed_over() -> None:
-    broken = Event(3.5, A, A, True, "POST /1/anonymous", b"\x99\x00")
+    broken = Event(3.5, A, A, True, "POST /2/anonymous", b"\x99\x00")
     assert texts(from_server([*NAMED, fetch(3, B), broken, post(4, A)])) == [(4, ALICE, BOB)]
 
 
@@ -181,7 +181,7 @@ def test_a_contact_knows_who_wrote_and_takes_a_receipt_for_nobodys_doing() -> No
 
 def test_a_gateway_that_looks_numbers_up_knows_who_is_written_to() -> None:
     body = wire.encode(wire.Claim(M))
-    claim = Event(3, RELAYED, "r", True, "POST /1/anonymous", body)
+    claim = Event(3, RELAYED, "r", True, "POST /2/anonymous", body)
     assert from_server([claim]) == [Sighting(3, Kind.LOOKUP, UNKNOWN, UNKNOWN)]
     assert from_server([claim], intros={M.hex(): BOB}) == [Sighting(3, Kind.LOOKUP, UNKNOWN, BOB)]
 
@@ -190,7 +190,7 @@ def test_a_token_issuer_knows_which_account_draws_and_when() -> None:
     account = os.urandom(16)
     body = wire.encode(wire.DrawTokens("post", 1, [os.urandom(32)] * wire.TOKEN_BATCH))
     signed = wire.encode(wire.Signed(account, KEY, b"", body, os.urandom(64)))
-    draws = [Event(at, A, A, True, "POST /1/account", signed) for at in (30, 30.1, 30.2)]
+    draws = [Event(at, A, A, True, "POST /2/account", signed) for at in (30, 30.1, 30.2)]
     assert from_server(draws, accounts={account.hex(): ALICE}) == [Sighting(30, Kind.ACTIVE, ALICE)]
 
 

@@ -320,7 +320,7 @@ async def person(world: ScannedWorld, url: str, number: str, relay: str = "") ->
 
 async def story(world: ScannedWorld, url: str) -> None:
     """Register, look up, write, attach, and receive by streams and by polls; one directly, one relayed."""
-    async with aiohttp.ClientSession() as session, relaying(f"{url}/1/gateway", session) as relay:
+    async with aiohttp.ClientSession() as session, relaying(f"{url}/2/gateway", session) as relay:
         alice = await person(world, url, ALICE, relay.url)
         bob = await person(world, url, BOB)
         for writes, reads, number in ((alice, bob, BOB), (bob, alice, ALICE)):
@@ -374,11 +374,11 @@ async def ask(client: str, port: int) -> None:
     """Everything that is served, and what makes a server complain."""
     connector = aiohttp.TCPConnector(local_addr=(client, 0))
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector) as session:
-        for path in ("/", "/1/hello", "/1/directory/head", "/nothing", "/1/directory/../../server.key"):
+        for path in ("/", "/2/hello", "/2/directory/head", "/nothing", "/2/directory/../../server.key"):
             await (await session.get(path)).read()
-        for path in ("/1/account", "/1/anonymous", "/1/nothing"):
+        for path in ("/2/account", "/2/anonymous", "/2/nothing"):
             await (await session.post(path, data=b"\xff" * 40)).read()
-        for path in ("/1/anonymous", "/1/stream"):
+        for path in ("/2/anonymous", "/2/stream"):
             try:
                 async with session.ws_connect(path) as socket:
                     await socket.send_bytes(b"\xff" * 40)

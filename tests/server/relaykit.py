@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 REQ, RES = "message/ohttp-req", "message/ohttp-res"
-PATH = "/1/relay"
+PATH = "/2/relay"
 
 Answer = Callable[[bytes], Awaitable[bytes]]
 

@@ -81,7 +81,7 @@ class Host:
     @asynccontextmanager
     async def served(self) -> AsyncIterator["Host"]:
         app = web.Application()
-        app.router.add_get("/1/directory/{path:.+}", self._file)
+        app.router.add_get("/2/directory/{path:.+}", self._file)
         async with listening(runner(app), ("127.0.0.1", 0), None) as address:
             self.url = f"http://{address}"
             yield self

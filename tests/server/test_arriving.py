@@ -40,7 +40,7 @@ class Site:
 
     @asynccontextmanager
     async def socket(
-        self, path: str = "/1/anonymous"
+        self, path: str = "/2/anonymous"
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """A WebSocket of which every byte is ours."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -89,7 +89,7 @@ async def until(holds: Any) -> None:
 
 # --- encoded bodies -------------------------------------------------------------------------------
 
-PATHS = ["/grue", "/1/account", "/1/anonymous", "/1/gateway", "/1/query", "/1/relay", "/2/anything", "/nowhere"]
+PATHS = ["/grue", "/2/account", "/2/anonymous", "/2/gateway", "/2/query", "/2/relay", "/1/anything", "/nowhere"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -124,7 +124,7 @@ async def test_a_frame_that_does_not_come_ends_its_socket(site: Site, monkeypatc
         frame(b"")[:1],
         frame(bytes(9), first=0x02) + frame(b"", first=0x89),
     ]
-    for path in ("/1/anonymous", "/1/stream"):
+    for path in ("/2/anonymous", "/2/stream"):
         for bytes_ in begun:
             async with site.socket(path) as (reader, writer):
                 writer.write(bytes_)

@@ -32,7 +32,7 @@ class Site:
         self.room = room
 
     async def anonymous(self, body: bytes | io.BytesIO) -> Any:
-        async with self.session.post(f"{self.url}/1/anonymous", data=body) as response:
+        async with self.session.post(f"{self.url}/2/anonymous", data=body) as response:
             assert response.status == 200
             return wire.ANONYMOUS_ANSWER.decode(await response.read())
 
@@ -80,7 +80,7 @@ async def test_a_request_and_its_answer(site: Site) -> None:
 @pytest.mark.parametrize("path", ["account", "anonymous"])
 async def test_bytes_that_are_no_request_are_refused_as_such(site: Site, path: str) -> None:
     for body in (b"", b"\xc1", os.urandom(100), wire.encode(wire.Done())):
-        async with site.session.post(f"{site.url}/1/{path}", data=body) as response:
+        async with site.session.post(f"{site.url}/2/{path}", data=body) as response:
             assert wire.ANONYMOUS_ANSWER.decode(await response.read()) == wire.Refusal("bad_request")
 
 
@@ -88,15 +88,22 @@ async def test_a_body_that_is_too_large_is_refused_and_not_read(site: Site) -> N
     assert await site.anonymous(io.BytesIO(bytes(2 * wire.MAX_REQUEST))) == wire.Refusal("too_large")
 
 
-@pytest.mark.parametrize("path", ["/2/account", "/2/stream", "/0/directory/head", "/17/anything/else"])
+@pytest.mark.parametrize("path", ["/1/account", "/1/stream", "/0/directory/head", "/17/anything/else"])
 async def test_another_version_of_the_protocol_is_told_apart(site: Site, path: str) -> None:
     async with site.session.get(site.url + path) as response:
         assert response.status == 426
         assert wire.ANONYMOUS_ANSWER.decode(await response.read()) == wire.Refusal("other_version")
 
 
+async def test_a_client_of_an_earlier_protocol_is_told_so_whatever_it_asks(site: Site) -> None:
+    assert wire.SERVER_HELLO.decode(await (await site.session.get(f"{site.url}/grue")).read()).protocols == [2]
+    asked = wire.encode(wire.RegisterStart("+447700900123", bytes(32)))
+    async with site.session.post(f"{site.url}/1/account", data=asked) as response:
+        assert (response.status, await response.read()) == (426, wire.encode(wire.Refusal("other_version")))
+
+
 async def test_a_path_that_is_not_ours_is_not_found(site: Site) -> None:
-    for path in ("/", "/1/else", "/admin"):
+    for path in ("/", "/2/else", "/admin"):
         async with site.session.get(site.url + path) as response:
             assert response.status == 404
 
@@ -118,7 +125,7 @@ async def raw(site: Site, request: bytes) -> bytes:
         b"GET /grue HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n",
         b"PUT /grue HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /1/stream HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /2/stream HTTP/1.1\r\nHost: x\r\n\r\n",
         b"\x16\x03\x01 nonsense\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20000 + b"\r\n\r\n",
     ],
@@ -155,7 +162,7 @@ async def test_a_fault_of_ours_outside_a_request_is_answered_and_logged_likewise
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.server.directory = None  # type: ignore[assignment]
-    async with site.session.get(f"{site.url}/1/directory/head") as response:
+    async with site.session.get(f"{site.url}/2/directory/head") as response:
         assert response.status == 500
         assert wire.ANONYMOUS_ANSWER.decode(await response.read()) == wire.Refusal("bug")
     assert "AttributeError at http.py:" in caplog.text
@@ -163,7 +170,11 @@ async def test_a_fault_of_ours_outside_a_request_is_answered_and_logged_likewise
 
 
 @pytest.mark.parametrize(
+<<<<<<< HEAD
     "path", ["metrics", "1/metrics", "stats", "status", "health/live", "debug", "debug/vars", "server-status", ""]
+=======
+    "path", ["metrics", "2/metrics", "stats", "status", "health", "debug", "debug/vars", "server-status", ""]
+>>>>>>> 0cd3c51 (house: paths of protocol 2)
 )
 async def test_no_path_answers_with_metrics(site: Site, path: str) -> None:
     async with site.session.get(f"{site.url}/{path}") as response:
@@ -176,7 +187,7 @@ async def test_no_path_answers_with_metrics(site: Site, path: str) -> None:
 async def test_a_directory_file_with_its_cache_rules(site: Site) -> None:
     for path, rule in [("head", http.HEAD_CACHE), ("1/manifest", http.IMMUTABLE_CACHE),
                        ("1/overlay/0", http.OVERLAY_CACHE)]:  # fmt: skip
-        async with site.session.get(f"{site.url}/1/directory/{path}") as response:
+        async with site.session.get(f"{site.url}/2/directory/{path}") as response:
             assert response.status == 200
             assert response.headers["Cache-Control"] == rule
             assert await response.read() == site.server.directory.file(path)
@@ -184,7 +195,7 @@ async def test_a_directory_file_with_its_cache_rules(site: Site) -> None:
 
 @pytest.mark.parametrize("path", ["else", "1/else", "9/base", "../server.key", "1/%2e%2e/%2e%2e/server.key", "1/"])
 async def test_a_directory_file_that_is_not_there(site: Site, path: str) -> None:
-    async with site.session.get(f"{site.url}/1/directory/{path}") as response:
+    async with site.session.get(f"{site.url}/2/directory/{path}") as response:
         assert response.status == 404
 
 
@@ -202,7 +213,7 @@ async def test_a_directory_file_that_is_not_there(site: Site, path: str) -> None
 async def test_a_broken_download_goes_on_where_it_was(site: Site, range_: str, status: int, part: slice | None) -> None:
     whole = site.server.directory.file("1/manifest")
     assert whole is not None
-    async with site.session.get(f"{site.url}/1/directory/1/manifest", headers={"Range": range_}) as response:
+    async with site.session.get(f"{site.url}/2/directory/1/manifest", headers={"Range": range_}) as response:
         assert response.status == status
         if part is not None:
             assert await response.read() == whole[part]
@@ -219,14 +230,14 @@ def ended_base(site: Site) -> tuple[str, bytes]:
     assert base is not None
     assert directory.manifest.epoch != epoch
     assert len(base) > 2 * http.PIECE
-    return f"{site.url}/1/directory/{epoch}/base", base
+    return f"{site.url}/2/directory/{epoch}/base", base
 
 
 async def test_files_of_several_pieces_arrive_whole(site: Site) -> None:
     ended, base = ended_base(site)
     epoch = site.server.directory.manifest.epoch
     present = site.server.directory.file(f"{epoch}/base")
-    for url, whole in ((ended, base), (f"{site.url}/1/directory/{epoch}/base", present)):
+    for url, whole in ((ended, base), (f"{site.url}/2/directory/{epoch}/base", present)):
         assert whole is not None
         for start in (0, 1, http.PIECE, len(whole) - 1):
             async with site.session.get(url, headers={"Range": f"bytes={start}-"} if start else {}) as response:
@@ -255,7 +266,7 @@ async def test_a_byte_of_an_ended_base_is_read_and_not_all_of_it(
 
 async def test_several_requests_are_in_flight_and_each_answer_has_its_number(site: Site) -> None:
     box = await Box.create(site.server)
-    async with site.socket("/1/anonymous") as socket:
+    async with site.socket("/2/anonymous") as socket:
         for n in range(100):
             await socket.send_bytes(wire.encode(wire.Framed(n, wire.encode(box.posting(bytes([n]) * 16)))))
         answers: dict[int, Any] = {}
@@ -276,7 +287,7 @@ async def test_an_answer_does_not_wait_for_an_earlier_request(site: Site) -> Non
         return await anonymous(body)
 
     site.server.anonymous = slow_then_fast  # type: ignore[method-assign]
-    async with site.socket("/1/anonymous") as socket:
+    async with site.socket("/2/anonymous") as socket:
         await socket.send_bytes(wire.encode(wire.Framed(1, b"slow")))
         await socket.send_bytes(wire.encode(wire.Framed(2, b"fast")))
         assert wire.FRAMED.decode(await socket.receive_bytes()).n == 2
@@ -285,20 +296,20 @@ async def test_an_answer_does_not_wait_for_an_earlier_request(site: Site) -> Non
 
 
 async def test_a_frame_that_is_none_ends_the_socket(site: Site) -> None:
-    async with site.socket("/1/anonymous") as socket:
+    async with site.socket("/2/anonymous") as socket:
         await socket.send_bytes(b"\xc1")
         assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 
 
 async def test_a_frame_that_is_too_large_ends_the_socket(site: Site) -> None:
-    async with site.socket("/1/anonymous") as socket:
+    async with site.socket("/2/anonymous") as socket:
         await socket.send_bytes(bytes(2 * wire.MAX_REQUEST))
         assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 
 
 async def test_a_client_that_hangs_up_mid_request_harms_nobody(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     box = await Box.create(site.server)
-    async with site.socket("/1/anonymous") as socket:
+    async with site.socket("/2/anonymous") as socket:
         for n in range(20):
             await socket.send_bytes(wire.encode(wire.Framed(n, wire.encode(box.posting()))))
         socket._response.connection.transport.abort()
@@ -344,7 +355,7 @@ async def test_answers_that_nobody_reads_are_held_within_one_bound_for_all_socke
     site.room.most_bytes = bound = 8 << 20
     answers = []
     async with contextlib.AsyncExitStack() as stack:
-        sockets = [await stack.enter_async_context(site.socket("/1/anonymous")) for _ in range(3)]
+        sockets = [await stack.enter_async_context(site.socket("/2/anonymous")) for _ in range(3)]
         for one in sockets:
             for n in range(http.MAX_IN_FLIGHT):
                 await one.send_bytes(wire.encode(wire.Framed(n, fetch)))
@@ -366,7 +377,7 @@ async def test_answers_to_posts_that_nobody_reads_are_held_within_the_same_bound
     together = Together(site.server, 30)
     site.room.most_bytes = bound = 8 << 20
     head = (
-        f"POST /1/anonymous HTTP/1.1\r\nHost: x\r\nContent-Length: {len(fetch)}\r\nConnection: close\r\n\r\n".encode()
+        f"POST /2/anonymous HTTP/1.1\r\nHost: x\r\nContent-Length: {len(fetch)}\r\nConnection: close\r\n\r\n".encode()
     )
     port = int(site.url.rpartition(":")[2])
     lines = [await asyncio.open_connection("127.0.0.1", port, limit=1024) for _ in range(30)]
@@ -389,7 +400,7 @@ async def test_what_there_is_no_room_for_is_refused_before_it_is_done_and_what_i
     posting = wire.encode(box.posting())
     site.room.most_bytes = len(posting) + ohttp_gateway.RESERVED - 1
     assert await site.anonymous(posting) == wire.Refusal("busy")
-    async with site.socket("/1/anonymous") as socket:
+    async with site.socket("/2/anonymous") as socket:
         await socket.send_bytes(wire.encode(wire.Framed(7, posting)))
         framed = wire.FRAMED.decode(await socket.receive_bytes())
         assert (framed.n, wire.ANONYMOUS_ANSWER.decode(framed.body)) == (7, wire.Refusal("busy"))
@@ -404,7 +415,7 @@ async def test_what_there_is_no_room_for_is_refused_before_it_is_done_and_what_i
 async def test_a_stream_over_a_socket(site: Site) -> None:
     box = await Box.create(site.server)
     await box.post(b"1" * 16)
-    async with site.socket("/1/stream") as socket:
+    async with site.socket("/2/stream") as socket:
         await socket.send_bytes(wire.encode(wire.Subscribe(box.id, box.read_key, 0)))
         assert isinstance(wire.STREAM_PUSH.decode(await socket.receive_bytes()), wire.Subscribed)
         assert wire.STREAM_PUSH.decode(await socket.receive_bytes()) == wire.Delivery(box.id, 1, b"1" * 16, BLOB)
@@ -418,7 +429,7 @@ async def test_a_stream_over_a_socket(site: Site) -> None:
 
 async def test_a_client_that_does_not_read_gets_everything_once_when_it_does(site: Site) -> None:
     box = await Box.create(site.server)
-    async with site.socket("/1/stream") as socket:
+    async with site.socket("/2/stream") as socket:
         await socket.send_bytes(wire.encode(wire.Subscribe(box.id, box.read_key, 0)))
         await socket.receive_bytes()
         for _ in range(10):
@@ -429,7 +440,7 @@ async def test_a_client_that_does_not_read_gets_everything_once_when_it_does(sit
 
 
 async def test_a_stream_ends_at_bytes_that_are_no_request(site: Site) -> None:
-    async with site.socket("/1/stream") as socket:
+    async with site.socket("/2/stream") as socket:
         await socket.send_bytes(b"\xc1")
         assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 
@@ -461,7 +472,7 @@ async def test_a_removed_reader_hears_of_it_on_its_socket(site: Site) -> None:
     slot = b"s" * 32
     box = await Box.create(site.server, [slot])
     second = await box.join(slot)
-    async with site.socket("/1/stream") as socket:
+    async with site.socket("/2/stream") as socket:
         await socket.send_bytes(wire.encode(wire.Subscribe(box.id, second, 0)))
         await socket.receive_bytes()
         await site.anonymous(wire.encode(wire.RemoveReader(box.id, second)))

@@ -108,14 +108,14 @@ async def test_files_come_in_parts(server: TestServer, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/1/directory/999/base?from=0", 404),
-        ("GET", "/1/directory/../server.key?from=0", 404),
-        ("GET", "/1/directory/head", 400),
-        ("GET", "/1/directory/head?from=-1", 400),
-        ("GET", "/1/anonymous", 400),
-        ("POST", "/1/directory/head?from=0", 400),
-        ("POST", "/1/account", 400),
-        ("POST", "/1/stream", 400),
+        ("GET", "/2/directory/999/base?from=0", 404),
+        ("GET", "/2/directory/../server.key?from=0", 404),
+        ("GET", "/2/directory/head", 400),
+        ("GET", "/2/directory/head?from=-1", 400),
+        ("GET", "/2/anonymous", 400),
+        ("POST", "/2/directory/head?from=0", 400),
+        ("POST", "/2/account", 400),
+        ("POST", "/2/stream", 400),
         ("POST", "/", 400),
     ],
 )

@@ -66,7 +66,7 @@ async def front() -> AsyncIterator[Front]:
 def forwarded(front: Front, body: bytes) -> bytes:
     """All that a gateway is sent of one request."""
     return (
-        f"POST /1/gateway HTTP/1.1\r\nHost: 127.0.0.1:{front.target.port}\r\nAccept-Encoding: identity\r\n"
+        f"POST /2/gateway HTTP/1.1\r\nHost: 127.0.0.1:{front.target.port}\r\nAccept-Encoding: identity\r\n"
         f"Content-Type: {REQ}\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
@@ -109,7 +109,7 @@ async def test_relay_05_two_clients_who_write_differently_look_alike(front: Fron
 async def test_relay_05_the_key_file_is_asked_for_with_nothing_of_a_client(front: Front) -> None:
     front.target.answer = always(http(b"keys", media_type=KEY_TYPE))
     await front.ask(request(method="GET", more=TELLTALES))
-    wanted = f"GET /1/gateway HTTP/1.1\r\nHost: 127.0.0.1:{front.target.port}\r\nAccept-Encoding: identity\r\n\r\n"
+    wanted = f"GET /2/gateway HTTP/1.1\r\nHost: 127.0.0.1:{front.target.port}\r\nAccept-Encoding: identity\r\n\r\n"
     assert front.target.requests == [wanted.encode()]
 
 
@@ -195,9 +195,9 @@ async def test_relay_02_a_body_that_grows_unannounced_is_cut(front: Front) -> No
 @pytest.mark.parametrize(
     "line",
     [
-        "GET /", "GET /grue", "GET /grue-relay", "GET /1/gateway", "POST /1/gateway", "POST /1/anonymous",
-        "GET /2/relay", "POST /1/relay/", "PUT /1/relay", "OPTIONS /1/relay", "DELETE /1/relay",
-        "GET /1/relay/../gateway", "HEAD /1/relay", "GET /.well-known/security.txt",
+        "GET /", "GET /grue", "GET /grue-relay", "GET /2/gateway", "POST /2/gateway", "POST /2/anonymous",
+        "GET /1/relay", "POST /2/relay/", "PUT /2/relay", "OPTIONS /2/relay", "DELETE /2/relay",
+        "GET /2/relay/../gateway", "HEAD /2/relay", "GET /.well-known/security.txt",
     ],
 )  # fmt: skip
 async def test_relay_03_everything_else_is_not_found(front: Front, line: str) -> None:
@@ -210,11 +210,11 @@ ODD = [
     GET,
     request(media_type="x/y"),
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"PUT /1/relay HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET /1/relay HTTP/9.9\r\n\r\n",
+    b"PUT /2/relay HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /2/relay HTTP/9.9\r\n\r\n",
     b"\x16\x03\x01 nonsense\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20000 + b"\r\n\r\n",
-    b"POST /1/relay HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+    b"POST /2/relay HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
 ]
 
 
@@ -274,7 +274,7 @@ async def test_relay_07_a_problem_of_the_gateways_comes_back_as_it_is(front: Fro
 async def test_relay_07_a_redirect_is_not_followed(front: Front) -> None:
     async with running(Target()) as elsewhere:
         for status in ("301 Moved", "302 Found", "307 Temporary", "308 Permanent"):
-            front.target.answer = always(http(status=status, more=f"Location: {elsewhere.url}/1/gateway\r\n"))
+            front.target.answer = always(http(status=status, more=f"Location: {elsewhere.url}/2/gateway\r\n"))
             for raw in (request(), GET):
                 assert (await front.ask(raw)).status == 502
         assert elsewhere.requests == []
@@ -542,4 +542,4 @@ def test_relay_12_another_target_than_a_servers_url_is_refused(to: str) -> None:
     "to", ["https://grue.example/", "https://grue.example/chat", "http://127.0.0.1:8443", "http://[::1]"]
 )
 def test_relay_12_the_gateway_is_under_the_servers_url(to: str) -> None:
-    assert str(Relay(to)._gateway._url) == f"{to.rstrip('/')}/1/gateway"
+    assert str(Relay(to)._gateway._url) == f"{to.rstrip('/')}/2/gateway"

@@ -441,7 +441,7 @@ def test_a_mirror_of_another_server_begins_anew(tmp_path: Path) -> None:
 async def test_replica_07_who_has_not_the_key_is_not_answered(site: Site) -> None:
     query = wire.Query(site.host.epoch, [site.host.query().query])
     assert await site.ask(query, ReplicaKey(site.host.keys.server_public, os.urandom(32))) == 401
-    async with site.session.post(f"{site.url}/1/query", data=wire.encode(query)) as response:
+    async with site.session.post(f"{site.url}/2/query", data=wire.encode(query)) as response:
         assert (response.status, await response.read()) == (401, b"")
 
 
@@ -449,7 +449,7 @@ async def test_replica_07_the_key_is_looked_at_before_anything_is_read(site: Sit
     host, _, port = site.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     # Not a byte of the body follows.
-    writer.write(b"POST /1/query HTTP/1.1\r\nHost: replica\r\nContent-Length: 1000000\r\n\r\n")
+    writer.write(b"POST /2/query HTTP/1.1\r\nHost: replica\r\nContent-Length: 1000000\r\n\r\n")
     assert b" 401 " in await reader.readline()
     writer.close()
 

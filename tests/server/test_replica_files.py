@@ -35,10 +35,10 @@ async def site(host: Host, tmp_path: Path) -> AsyncIterator[Site]:
 async def test_replica_10_what_never_changes_comes_from_here(site: Site) -> None:
     for name in ("manifest", "base", *PRIVATE_FILES):
         path = f"{site.host.epoch}/{name}"
-        async with site.session.get(f"{site.url}/1/directory/{path}") as response:
+        async with site.session.get(f"{site.url}/2/directory/{path}") as response:
             assert response.headers["Cache-Control"].endswith("immutable")
             assert await response.read() == site.host.directory.file(path)
-        async with site.session.get(f"{site.url}/1/directory/{path}", headers={"Range": "bytes=3-9"}) as response:
+        async with site.session.get(f"{site.url}/2/directory/{path}", headers={"Range": "bytes=3-9"}) as response:
             whole = site.host.directory.file(path)
             assert whole is not None
             assert (response.status, await response.read()) == (206, whole[3:10])
@@ -48,12 +48,12 @@ async def test_replica_10_what_never_changes_comes_from_here(site: Site) -> None
 async def test_replica_10_head_and_overlay_are_the_servers_as_they_are_now(site: Site) -> None:
     await site.host.directory.put(os.urandom(RECORD_BYTES))
     for path in ("head", f"{site.host.epoch}/overlay/1"):
-        async with site.session.get(f"{site.url}/1/directory/{path}") as response:
+        async with site.session.get(f"{site.url}/2/directory/{path}") as response:
             assert (response.status, await response.read()) == (200, site.host.directory.file(path))
     # And so is an epoch that is not here yet.
     site.host.directory.renew()
     path = f"{site.host.epoch}/hint"
-    async with site.session.get(f"{site.url}/1/directory/{path}", headers={"Range": "bytes=3-9"}) as response:
+    async with site.session.get(f"{site.url}/2/directory/{path}", headers={"Range": "bytes=3-9"}) as response:
         whole = site.host.directory.file(path)
         assert whole is not None
         assert (response.status, await response.read()) == (206, whole[3:10])
@@ -61,7 +61,7 @@ async def test_replica_10_head_and_overlay_are_the_servers_as_they_are_now(site:
 
 async def test_replica_10_nothing_of_who_asks_for_a_file_goes_to_the_server(site: Site) -> None:
     odd = {"User-Agent": "somebody", "Cookie": "who=me", "X-Forwarded-For": "192.0.2.7", "Accept-Language": "en"}
-    async with site.session.get(f"{site.url}/1/directory/head?who=me", headers=odd) as response:
+    async with site.session.get(f"{site.url}/2/directory/head?who=me", headers=odd) as response:
         assert response.status == 200
     ((path, headers),) = site.host.asked
     assert path == "head"
@@ -72,7 +72,7 @@ async def test_replica_10_nothing_of_who_asks_for_a_file_goes_to_the_server(site
     "path", ["7/packed", "1/packed", "../replica.lock", "%2e%2e/replica.lock", "1/../../replica.lock", "1/base/x", "x"]
 )
 async def test_replica_10_nothing_else_is_a_file(site: Site, path: str) -> None:
-    async with site.session.get(f"{site.url}/1/directory/{path}") as response:
+    async with site.session.get(f"{site.url}/2/directory/{path}") as response:
         assert response.status == 404
     assert site.host.asked == []
 
@@ -81,7 +81,7 @@ async def test_a_file_that_breaks_off_at_the_server_is_not_taken_for_whole(site:
     site.host.directory.renew()
     site.host.whole = False
     with pytest.raises(aiohttp.ClientPayloadError):
-        async with site.session.get(f"{site.url}/1/directory/{site.host.epoch}/base") as response:
+        async with site.session.get(f"{site.url}/2/directory/{site.host.epoch}/base") as response:
             await response.read()
 
 
@@ -90,7 +90,7 @@ async def test_replica_11_nothing_is_logged_or_printed(
 ) -> None:
     await test_replica.test_replica_08_other_epochs_lengths_and_messages_are_refused(site)
     await test_replica.test_replica_07_who_has_not_the_key_is_not_answered(site)
-    for path in ("/", "/1/anonymous", "/1/directory/head", "/1/query", "/grue"):
+    for path in ("/", "/2/anonymous", "/2/directory/head", "/2/query", "/grue"):
         async with site.session.get(site.url + path) as response:
             assert "Python" not in response.headers["Server"]
     assert capfd.readouterr() == ("", "")

@@ -51,7 +51,7 @@ async def standing(*says: Says) -> AsyncIterator[list[Fake]]:
         fakes = [Fake(one) for one in says]
         for fake in fakes:
             app = web.Application(client_max_size=2 * wire.MAX_REQUEST)
-            app.router.add_post("/1/query", fake.answer)
+            app.router.add_post("/2/query", fake.answer)
             fake.url = "http://" + await stack.enter_async_context(listening(runner(app), ("127.0.0.1", 0), None))
         yield fakes
 
@@ -173,7 +173,7 @@ def wrong_answers() -> dict[str, Says]:
         "endless": raw(bytes(replicas.MAX_ANSWER + 1)),
         "fault": status(500),
         "stranger": status(401),
-        "elsewhere": status(307, Location="http://127.0.0.1:1/1/query"),
+        "elsewhere": status(307, Location="http://127.0.0.1:1/2/query"),
         "busy": message(wire.Refusal(ServerBusy.code, 3)),
         "bad": message(wire.Refusal(BadRequest.code)),
         "odd": message(wire.Refusal("two words\n")),

@@ -72,7 +72,7 @@ async def relayed(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         url, straight = await stack.enter_async_context(recorded(world.server))
-        relay = await stack.enter_async_context(relaying(f"{url}/1/gateway", session))
+        relay = await stack.enter_async_context(relaying(f"{url}/2/gateway", session))
         seen = Seen(straight)
         _watch(world, seen, monkeypatch)
         relayed = Relayed(world, url, relay, seen)
@@ -133,10 +133,10 @@ async def test_nothing_anonymous_reaches_the_server_but_through_the_relay(relaye
     expected = {"Ack", "Claim", "CreateMailbox", "Evaluate", "ExchangeSlot", "Fetch", "GetBlob", "Post", "PostIntro"}
     assert expected | {"PutBlob"} <= kinds
     assert b"" in relayed.seen.relayed, "no file of the directory was fetched"
-    straight = [(path, body) for path, body in relayed.seen.straight if path != "/1/gateway"]
-    assert {path for path, _ in straight} == {"/grue", "/1/account", "/1/anonymous", "/1/stream"}
+    straight = [(path, body) for path, body in relayed.seen.straight if path != "/2/gateway"]
+    assert {path for path, _ in straight} == {"/grue", "/2/account", "/2/anonymous", "/2/stream"}
     for path, body in straight:
-        if path == "/1/anonymous":
+        if path == "/2/anonymous":
             request = wire.ANONYMOUS_REQUEST.decode(body)
             assert isinstance(request, (wire.Fetch, wire.Ack))
             assert request.mailbox in own
@@ -174,14 +174,14 @@ def _subject(request: Any) -> bytes:
 async def test_without_the_relay_nothing_is_asked_and_a_lookup_is_unknown(relayed: Relayed) -> None:
     alice, _ = [await relayed.person(number) for number in (ALICE, BOB)]
     await alice.send(BOB, "before")
-    before = len([path for path, _ in relayed.seen.straight if path != "/1/gateway"])
+    before = len([path for path, _ in relayed.seen.straight if path != "/2/gateway"])
     relayed.relay.post = always(502)
     (looked_up,) = await alice.lookup(NOBODY)
     assert looked_up.registered is None
     with pytest.raises(NetworkError):
         await alice.poll()
-    straight = [one for one in relayed.seen.straight if one[0] != "/1/gateway"][before:]
-    assert {path for path, _ in straight} <= {"/1/anonymous"}
+    straight = [one for one in relayed.seen.straight if one[0] != "/2/gateway"][before:]
+    assert {path for path, _ in straight} <= {"/2/anonymous"}
     own = alice.context.account.intro_mailbox
     asked = [wire.ANONYMOUS_REQUEST.decode(body) for _, body in straight]
     assert all(isinstance(request, wire.Fetch) and request.mailbox == own for request in asked)

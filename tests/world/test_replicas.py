@@ -31,7 +31,7 @@ class Balancer:
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=2 * wire.MAX_REQUEST)
-        app.router.add_post("/1/query", self._post)
+        app.router.add_post("/2/query", self._post)
         return app
 
     async def _post(self, request: web.Request) -> web.Response:
@@ -40,7 +40,7 @@ class Balancer:
         try:
             async with (
                 aiohttp.ClientSession() as session,
-                session.post(f"http://{self.replica}/1/query", data=body, headers=headers) as response,
+                session.post(f"http://{self.replica}/2/query", data=body, headers=headers) as response,
             ):
                 answer = await response.read()
         except aiohttp.ClientError:

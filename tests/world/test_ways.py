@@ -84,12 +84,12 @@ class RelayedWorld(World):
     @property
     def straight(self) -> list[Asked]:
         """What the server was asked on other connections than the relay's."""
-        return [asked for asked in self.front.asked if asked.path != "/1/gateway"]
+        return [asked for asked in self.front.asked if asked.path != "/2/gateway"]
 
     @property
     def sealed(self) -> list[bytes]:
         """What passed through the relay: it hands on what it is given, byte for byte."""
-        return [asked.body for asked in self.front.asked if asked.path == "/1/gateway" and asked.method == "POST"]
+        return [asked.body for asked in self.front.asked if asked.path == "/2/gateway" and asked.method == "POST"]
 
     async def open_relayed(self, name: str) -> Client:
         client = Client(self.path / name, passphrase=PASSPHRASE, transport=open_transport, clock=self.clock)
@@ -133,10 +133,10 @@ async def talked(world: RelayedWorld) -> tuple[Client, Client]:
 
 async def test_through_a_relay_the_server_is_asked_straight_for_the_accounts_own_only(world: RelayedWorld) -> None:
     alice, bob = await talked(world)
-    assert {asked.path for asked in world.straight} == {"/grue", "/1/account", "/1/anonymous"}
+    assert {asked.path for asked in world.straight} == {"/grue", "/2/account", "/2/anonymous"}
     own = {client.context.account.intro_mailbox for client in (alice, bob)}
     for asked in world.straight:
-        if asked.path == "/1/anonymous":
+        if asked.path == "/2/anonymous":
             request = wire.ANONYMOUS_REQUEST.decode(asked.body)
             assert isinstance(request, wire.Fetch | wire.Ack)
             assert request.mailbox in own

@@ -36,7 +36,7 @@ class Event(msgspec.Struct, frozen=True):
     up: bool
     """Towards the server."""
     where: str
-    """What was asked for, such as `POST /1/account`; for SMPP, `SMPP`."""
+    """What was asked for, such as `POST /2/account`; for SMPP, `SMPP`."""
     data: bytes
 
 

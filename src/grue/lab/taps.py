@@ -10,11 +10,11 @@ from typing import Final
 
 from grue.exposure.captures import RELAYED, Event
 from grue.exposure.records import Passed
-from grue.protocol import oblivious
+from grue.protocol import oblivious, wire
 
 ANONYMOUS: Final = f"POST {oblivious.ANONYMOUS_PATH}"
-ACCOUNT: Final = "POST /1/account"
-STREAM: Final = "WS /1/stream"
+ACCOUNT: Final = f"POST /{wire.PROTOCOL}/account"
+STREAM: Final = f"WS /{wire.PROTOCOL}/stream"
 
 SEALED_REQUEST: Final = 1143
 """Bytes that sealing adds to a request: the key's name, an encapsulated key, and a tag."""
