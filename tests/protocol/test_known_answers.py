@@ -8,6 +8,9 @@ the outputs anew.
 
 import hmac
 import json
+import re
+import shutil
+import subprocess
 import zlib
 from collections.abc import Callable
 from hashlib import sha256
@@ -338,6 +341,31 @@ def test_an_sms_of_another_secret_is_not_the_known_one() -> None:
     given = inputs("sms-open") | {"secret": bytes(32)}
     with pytest.raises(BadEnvelope):
         sms_open(**given)
+
+
+def new_enough_go() -> str | None:
+    """Go's own HPKE has X-Wing since 1.26."""
+    found = shutil.which("go")
+    said = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True, check=False) if found else None
+    version = re.match(r"go1\.(\d+)", said.stdout) if said else None
+    return found if version and int(version[1]) >= 26 else None
+
+
+@pytest.mark.whole
+def test_a_library_of_others_gives_the_same_answers() -> None:
+    """Go opens what is sealed to an account's secret, which it imports as it is, and derives the keys of MLS."""
+    go = new_enough_go()
+    if go is None:
+        pytest.skip("needs Go 1.26")
+    command = [go, "run", str(VECTORS.parent / "peer" / "main.go"), str(VECTORS)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said == [
+        f"{name} true"
+        for name in (
+            "x-wing-key-pair", "mls-derive-key-pair", "hpke-pq-derive-key-pair", "hpke-pq-open", "mls-hpke-open",
+            "sms-open",
+        )
+    ]  # fmt: skip
 
 
 def write() -> None:
