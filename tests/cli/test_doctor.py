@@ -12,6 +12,7 @@ import pytest
 from grue.client import health
 from grue.errors import CorruptDatabase, KeyChanged, StaleDirectory, Unreachable
 from grue.exposure.own import sights
+from grue.protocol.wire import PROTOCOL
 from tests.cli.play import Service, Stage
 
 pytestmark = pytest.mark.whole
@@ -81,6 +82,13 @@ def test_a_fault_is_found_where_it_is_and_says_what_to_do(
     wrong = {name: found["error"] for name, found in checks.items() if found["ok"] is False}
     assert (wrong, exit_code) == ({check: error}, code)
     assert checks[check]["fix"]
+
+
+def test_an_account_of_an_earlier_protocol_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grue.client.context.PROTOCOL", PROTOCOL + 1)
+    checks, exit_code = examined(stage)
+    assert (checks["account"]["error"], exit_code) == ("old_account", 2)
+    assert "grue register" in checks["account"]["fix"]
 
 
 def test_a_disk_that_is_nearly_full_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
