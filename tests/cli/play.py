@@ -276,7 +276,7 @@ class Stage:
 
 def _imposter(kind: str) -> type[BaseHTTPRequestHandler]:
     bodies = {
-        "later": wire.encode(wire.ServerHello([2, 3], bytes(32))),
+        "later": wire.encode(wire.ServerHello([wire.PROTOCOL + 1, wire.PROTOCOL + 2], bytes(32))),
         "website": b"<!doctype html><title>Hello</title>",
     }
 

@@ -96,7 +96,7 @@ async def test_another_version_of_the_protocol_is_told_apart(site: Site, path: s
 
 
 async def test_a_client_of_an_earlier_protocol_is_told_so_whatever_it_asks(site: Site) -> None:
-    assert wire.SERVER_HELLO.decode(await (await site.session.get(f"{site.url}/grue")).read()).protocols == [2]
+    assert wire.SERVER_HELLO.decode(await (await site.session.get(f"{site.url}/grue")).read()).protocols == [wire.PROTOCOL]
     asked = wire.encode(wire.RegisterStart("+447700900123", bytes(32)))
     async with site.session.post(f"{site.url}/1/account", data=asked) as response:
         assert (response.status, await response.read()) == (426, wire.encode(wire.Refusal("other_version")))
