@@ -96,7 +96,8 @@ async def test_another_version_of_the_protocol_is_told_apart(site: Site, path: s
 
 
 async def test_a_client_of_an_earlier_protocol_is_told_so_whatever_it_asks(site: Site) -> None:
-    assert wire.SERVER_HELLO.decode(await (await site.session.get(f"{site.url}/grue")).read()).protocols == [wire.PROTOCOL]
+    async with site.session.get(f"{site.url}/grue") as response:
+        assert wire.SERVER_HELLO.decode(await response.read()).protocols == [wire.PROTOCOL]
     asked = wire.encode(wire.RegisterStart("+447700900123", bytes(32)))
     async with site.session.post(f"{site.url}/1/account", data=asked) as response:
         assert (response.status, await response.read()) == (426, wire.encode(wire.Refusal("other_version")))
@@ -170,11 +171,7 @@ async def test_a_fault_of_ours_outside_a_request_is_answered_and_logged_likewise
 
 
 @pytest.mark.parametrize(
-<<<<<<< HEAD
-    "path", ["metrics", "1/metrics", "stats", "status", "health/live", "debug", "debug/vars", "server-status", ""]
-=======
-    "path", ["metrics", "2/metrics", "stats", "status", "health", "debug", "debug/vars", "server-status", ""]
->>>>>>> 0cd3c51 (house: paths of protocol 2)
+    "path", ["metrics", "2/metrics", "stats", "status", "health/live", "debug", "debug/vars", "server-status", ""]
 )
 async def test_no_path_answers_with_metrics(site: Site, path: str) -> None:
     async with site.session.get(f"{site.url}/{path}") as response:
