@@ -113,6 +113,7 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
         "oprf_finalize_one_us": "check and finish a single evaluation",
         "token_issue_us": "issue one token",
         "token_redeem_us": "check one token and mark it as spent on disk",
+        "takeover_per_restart": "numbers that one attacker takes over by guessing codes when a server has just started",
     },
     "The relay": {
         "relay_hop_ms": "what the relay adds to a request, on loopback",

@@ -172,13 +172,21 @@ class CodeExpired(Refused):
 class TooManyGuesses(Refused):
     code = "too_many_guesses"
     message = "Too many wrong codes for this number."
-    fix = "Wait, then run `grue register` again."
+    fix = "Run `grue register` again: the next SMS has a longer code, which is taken all the same."
 
 
 class TooManyCodes(Refused):
     code = "too_many_codes"
     message = "Too many codes were asked for this number."
     fix = "Wait before asking for another."
+
+
+class CodesUsedUp(Refused):
+    """The server's own bound on SMS with codes, in all or to numbers with the same beginning."""
+
+    code = "codes_used_up"
+    message = "The server has sent as many codes as its operator allows for now."
+    fix = "Wait as long as it says, then run `grue register` again."
 
 
 class NotPermitted(Refused):

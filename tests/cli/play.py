@@ -259,7 +259,7 @@ class Stage:
 
     def _codes(self, number: str) -> list[str]:
         texts = [str(line["text"]) for line in self.heard() if line.get("to") == number]
-        return [re.findall(r"\d{6}", text)[0] for text in texts if "Grue code" in text]
+        return [text.split()[0] for text in texts if "Grue code" in text]
 
     # --- servers that are none --------------------------------------------------------------------
 

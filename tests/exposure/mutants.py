@@ -150,7 +150,7 @@ MUTANTS: Final = [
     in_row(
         "the name that a number is counted under",
         lambda w, n: hmac.digest(server_key(w), b"grue counted v1\0" + n.encode(), "sha256")[:16],
-        "HMAC-sha256 under server.key, key 2",
+        surfaces.COUNTED,
     ),
     Mutant(
         "MAC of a code",

@@ -25,7 +25,8 @@ from grue.errors import CorruptDatabase
 from grue.exposure import swap
 from grue.exposure.scanner import surfaces
 from grue.exposure.scanner.rest import at_rest
-from grue.exposure.scanner.scan import ADDRESS, INSTANT, NUMBER, TAG, TEXT, Canary, Hit, Scanner, canary
+from grue.exposure.scanner.scan import ADDRESS, INSTANT, NUMBER, TEXT, Canary, Hit, Scanner, canary
+from grue.exposure.scanner.surfaces import TAG
 from grue.lab.fill import filled
 from grue.lab.scan import scan, secrets_of
 from grue.protocol.directory.record import derive

@@ -16,6 +16,7 @@ from grue.protocol import wire
 from grue.protocol.conversation.devices import device_list_hash, sign_device_list
 from grue.protocol.directory.record import Record, open_record
 from grue.protocol.registration import CODE_WINDOW
+from grue.server import chores
 from grue.server.accounts import codes, registration
 from grue.server.directory.directory import Directory, record_key
 from grue.server.keys.keys import Keys, open_keys
@@ -221,7 +222,7 @@ async def test_two_identities_at_once_leave_account_and_record_of_one(world: Wor
         await world.server.account_ask(two.start())
         second = world.phones.code()
         await asyncio.gather(world.server.account_ask(one.finish(first)), world.server.account_ask(two.finish(second)))
-        world.server.clock.now += codes.CODES_WITHIN
+        world.server.clock.now += codes.COUNTED_WINDOWS * CODE_WINDOW
         ((identity,),) = await world.rows("SELECT identity_pub FROM account")
         record = world.record()
         assert record is not None
@@ -281,21 +282,45 @@ async def test_registration_04_a_number_gets_few_codes_an_hour(world: World) -> 
     for _ in range(codes.MAX_CODES):
         assert isinstance(await world.server.account_ask(Person().start()), wire.CodeSent)
     refusal = await world.refused(Person().start())
-    assert (refusal.code, refusal.retry_after) == ("too_many_codes", codes.CODES_WITHIN)
+    assert (refusal.code, refusal.retry_after) == ("too_many_codes", codes.COUNTED_WINDOWS * CODE_WINDOW)
     assert len(world.phones.sent) == codes.MAX_CODES
 
 
-async def test_registration_04_a_locked_number_gets_no_code(world: World) -> None:
-    person = Person()
+async def test_registration_06_a_locked_number_is_registered_by_a_long_code(world: World) -> None:
+    person, mallory = Person(), Person()
     await world.server.account_ask(person.start())
+    owners = world.phones.code()
+    await world.server.account_ask(mallory.start())
     for n in range(codes.MAX_GUESSES):
         wrong = f"{(int(world.phones.code()) + 1 + n) % 10**6:06}"
-        assert (await world.refused(person.finish(wrong))).code in ("code_wrong", "code_expired")
-    right = await world.refused(person.finish(world.phones.code()))
-    assert (right.code, right.retry_after) == ("too_many_guesses", codes.FIRST_LOCK)
-    assert (await world.refused(person.start())).code == "too_many_guesses"
-    world.server.clock.now += codes.FIRST_LOCK
-    assert isinstance(await world.server.account_ask(person.start()), wire.CodeSent)
+        assert (await world.refused(mallory.finish(wrong))).code in ("code_wrong", "code_expired")
+    assert (await world.refused(person.finish(owners))).code == "too_many_guesses"
+    await world.server.account_ask(person.start())
+    written = world.phones.code()
+    assert [len(part) for part in written.split("-")] == [4, 4, 4]
+    assert isinstance(await world.server.account_ask(person.finish(written.replace("-", ""))), wire.Registered)
+
+
+async def test_registration_06_right_after_a_start_no_code_is_right_that_was_not_sent(world: World) -> None:
+    person, window = Person(), int(world.server.clock()) // CODE_WINDOW
+    for ago in (0, 1):
+        code = codes.make_code(world.keys, NUMBER, person.public, window - ago)
+        assert (await world.refused(person.finish(code))).code == "code_wrong"
+
+
+async def test_registration_04_who_is_over_a_cap_is_told_when_to_come_back(world: World) -> None:
+    world.server.registration._caps = codes.Caps(in_all=1, prefix=1)
+    await world.server.account_ask(Person(OTHER).start())
+    refusal = await world.refused(Person().start())
+    assert (refusal.code, refusal.retry_after) == ("codes_used_up", codes.COUNTED_WINDOWS * CODE_WINDOW)
+    assert len(world.phones.sent) == 1
+
+
+async def test_the_chores_remove_what_is_noted_of_codes(world: World) -> None:
+    await world.register(Person())
+    world.server.clock.now += codes.COUNTED_WINDOWS * CODE_WINDOW
+    await chores.sweep_codes(world.server)
+    assert [await world.rows(f"SELECT 1 FROM {table}") for table in ("code_sent", "code_count")] == [[], []]  # noqa: S608
 
 
 async def test_a_code_that_could_not_be_sent_costs_nothing(world: World) -> None:

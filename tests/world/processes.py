@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -143,7 +142,7 @@ class ProcessWorld:
 
     def _codes(self, number: str) -> list[str]:
         texts = [line["text"] for line in self.carrier.lines if line["to"] == number]
-        return [re.findall(r"\d{6}", text)[0] for text in texts if "Grue code" in text]
+        return [text.split()[0] for text in texts if "Grue code" in text]
 
 
 async def until(holds: Callable[[], object]) -> None:

@@ -120,7 +120,7 @@ async def _create(tx: Tx, members: list[Member], today: int) -> None:
                 discoverable=True,
                 week=today // 7,
                 today=today,
-                again_only=False,
+                typed=None,
             ),
         )
 

@@ -1,5 +1,6 @@
 """The scanner reads what a server keeps with the keys that the server has: no reader of its disk is stronger."""
 
+import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import OprfError, OprfKey
 from grue.errors import BadRequest, UsageError
-from grue.exposure.scanner.scan import TAG, Canary, Derive, Hit, Label, Scanner, Secrets, Together
+from grue.exposure.scanner.scan import Canary, Derive, Hit, Label, Scanner, Secrets, Together
 from grue.exposure.scanner.snapshot import opened, snapshot
-from grue.exposure.scanner.surfaces import Surface, of_directory, of_file, of_image, of_memory
+from grue.exposure.scanner.surfaces import ASKED, COUNTED, TAG, Surface, of_directory, of_file, of_image, of_memory
 from grue.protocol import wire
 from grue.protocol.directory.record import derive
 from grue.protocol.registration import CODE_WINDOW
-from grue.server.accounts.codes import code_input, counted_input
+from grue.server.accounts.codes import NAME_BYTES, code_input, counted_input, sent_input
 from grue.server.keys.keys import DIRECTORY, DIRECTORY_KEY, SERVER_KEY, Keys
 from grue.server.store.files import DATABASE
 
@@ -40,7 +41,8 @@ def secrets_of(data: Path, more: Mapping[str, bytes] | None = None, moments: Ite
     if not keys:
         raise UsageError(f"There is no key file in {data}.")
     derive = _deriving({name: key for name, key in keys.items() if name.startswith(DIRECTORY_KEY) or name in derived})
-    return Secrets(keys, derive, _labelling(data, derive, windows_of(moments)))
+    label = _labelling(data, derive, windows_of(moments))
+    return Secrets(keys, lambda text: derive(text) | _names(data, derive, text), label)
 
 
 def windows_of(moments: Iterable[float]) -> list[int]:
@@ -50,13 +52,19 @@ def windows_of(moments: Iterable[float]) -> list[int]:
 
 def _token_keys(data: Path) -> dict[str, bytes]:
     """The keys of tokens that the directory has published, by purpose and epoch."""
-    path = data / SERVER_KEY
-    seed = path.read_bytes().partition(b"\n")[2][KEY_BYTES:] if path.exists() else b""
-    if len(seed) != KEY_BYTES:
+    seed = _code_key(data)
+    if seed is None:
         return {}
     keys = Keys(Ed25519PrivateKey.generate(), seed, OprfKey.generate())
     published = [key for path in (data / DIRECTORY).glob("*/manifest") for key in _published(path)]
     return {f"{one.purpose} {one.epoch}": keys.token_key(one.purpose, one.epoch).to_bytes() for one in published}
+
+
+def _code_key(data: Path) -> bytes | None:
+    """The key that codes are made with, if it is there."""
+    path = data / SERVER_KEY
+    key = path.read_bytes().partition(b"\n")[2][KEY_BYTES:] if path.exists() else b""
+    return key if len(key) == KEY_BYTES else None
 
 
 def _published(manifest: Path) -> list[wire.TokenKey]:
@@ -66,20 +74,31 @@ def _published(manifest: Path) -> list[wire.TokenKey]:
     return []
 
 
+def _names(data: Path, derive: Derive, text: str) -> dict[str, bytes]:
+    """Under which names `server/accounts/codes.py` notes a number's codes."""
+    key = _code_key(data)
+    if key is None:
+        return {}
+    inputs = {COUNTED: counted_input(text)}
+    for identity in _identities(data, derive(text).get(TAG)):
+        inputs[ASKED] = sent_input(text, identity)
+    return {form: hmac.digest(key, one, "sha256")[:NAME_BYTES] for form, one in inputs.items()}
+
+
 def _labelling(data: Path, derive: Derive, windows: Sequence[int]) -> Label:
-    """What `server/accounts/codes.py` makes MACs of for a number: the name that it is counted under, and codes."""
+    """What `server/accounts/codes.py` makes MACs of for a number: names that codes are noted under, and codes."""
 
     def made(text: str) -> list[bytes]:
-        tag = derive(text).get(TAG)
-        identities = _identities(data, tag) if tag is not None and windows else []
-        return [counted_input(text), *(code_input(text, one, window) for one in identities for window in windows)]
+        identities = _identities(data, derive(text).get(TAG))
+        names = [counted_input(text), *(sent_input(text, one) for one in identities)]
+        return [*names, *(code_input(text, one, window) for one in identities for window in windows)]
 
     return made
 
 
-def _identities(data: Path, tag: bytes) -> list[bytes]:
+def _identities(data: Path, tag: bytes | None) -> list[bytes]:
     """The identity key of the account that has a number."""
-    if not (data / DATABASE).exists():
+    if tag is None or not (data / DATABASE).exists():
         return []
     with opened(snapshot(data / DATABASE)) as connection:
         rows = connection.execute("SELECT identity_pub FROM account WHERE phone_tag = ?", (tag,)).fetchall()

@@ -18,10 +18,13 @@ from grue.protocol.wire import Registered, RegisterFinish, RegisterStart, Server
 CODE_DIGITS: Final = 6
 """Digits: with five guesses a code is hit once in 100,000 registrations."""
 
+LONG_CODE_DIGITS: Final = 12
+"""Digits of a code for a number that is locked: nobody guesses it, so that it is taken in spite of the lock."""
+
 CODE_WINDOW: Final = 600
 """Seconds. A code holds in the window in which it was asked for and the next."""
 
-_CODE: Final = re.compile(rf"\d{{{CODE_DIGITS}}}", re.ASCII)
+_CODE: Final = re.compile(rf"\d{{{CODE_DIGITS}}}|\d{{{LONG_CODE_DIGITS}}}", re.ASCII)
 _BETWEEN: Final = re.compile(r"[\s-]+")
 
 
@@ -95,11 +98,11 @@ class Registration(Struct, frozen=True):
     def verify(self, code: str) -> tuple["Registration", RegisterFinish]:
         """Hand the code in, as it was typed: spaces and dashes do not matter.
 
-        REGISTRATION-01 it has six digits; anything else would only cost a guess. Raises CodeWrong.
+        REGISTRATION-01 it has six digits, or twelve; anything else would only cost a guess. Raises CodeWrong.
         """
         bare = _BETWEEN.sub("", code)
         if not _CODE.fullmatch(bare):
-            raise CodeWrong(f"A code has {CODE_DIGITS} digits.")
+            raise CodeWrong(f"A code has {CODE_DIGITS} digits, or {LONG_CODE_DIGITS}.")
         request = RegisterFinish(self.number, bare, self.device_list, self.intro_read_hash, self.discoverable)
         return self._after(RegistrationEvent.VERIFY), request
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from grue.errors import GrueError, NetworkError, Refused, TokenNeeded, TokenSpent
 from grue.protocol import wire
 from grue.server.accounts import keypackages, signed
+from grue.server.accounts.codes import DEFAULT_CAPS, Caps
 from grue.server.accounts.registration import Registration
 from grue.server.accounts.signed import Challenges
 from grue.server.context import Context
@@ -43,14 +44,16 @@ class Server:
         sms: SmsRole | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
+        caps: Caps = DEFAULT_CAPS,
     ) -> None:
+        """`caps` is how many codes go out an hour."""
         self.store = store
         self.keys = keys
         self.directory = directory
         self.blobs = blobs
         self.sms = sms
         self.context = Context(store, keys, clock, random)
-        self.registration = Registration(self.context, directory, sms)
+        self.registration = Registration(self.context, directory, sms, caps)
         self.challenges = Challenges(self.context)
         self.mailboxes = MailboxRole(self.context)
         self.streams = self.mailboxes.streams

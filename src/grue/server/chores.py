@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from grue.server.accounts import keypackages
+from grue.protocol.registration import CODE_WINDOW
+from grue.server.accounts import codes, keypackages
 from grue.server.app import Server
 from grue.server.conditions import LOOK_EVERY, Conditions
 from grue.server.directory.directory import TEND_EVERY
@@ -23,6 +24,7 @@ def done_for(server: Server, conditions: Conditions) -> Iterator[None]:
     chores = [
         asyncio.create_task(_every(LOOK_EVERY, conditions.look)),
         asyncio.create_task(_every(SWEEP_EVERY, lambda: sweep(server))),
+        asyncio.create_task(_every(CODE_WINDOW, lambda: sweep_codes(server))),
         asyncio.create_task(_every(TEND_EVERY, server.directory.tend)),
     ]
     try:
@@ -53,9 +55,16 @@ async def sweep(server: Server) -> None:
         await store.transact(mailboxes.forget_posted, first_byte, context.today)
         await store.transact(tokens.expire, first_byte, context.week, context.keys.token_generation)
     await store.transact(keypackages.expire, context.week)
+    await sweep_codes(server)
     await server.registration.expire()
     await blobs.expire(context, server.blobs)
     await store.tidy()
+
+
+async def sweep_codes(server: Server) -> None:
+    """Remove what is noted of codes once it counts no longer. Once in a window: no other rows live as short."""
+    context = server.context
+    await server.store.transact(codes.expire, int(context.clock()) // CODE_WINDOW, context.today)
 
 
 async def after_restore(server: Server) -> None:

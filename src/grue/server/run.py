@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from grue.server import chores
+from grue.server.accounts.codes import DEFAULT_CAPS, Caps
 from grue.server.app import Server
 from grue.server.clock import SteadyClock
 from grue.server.conditions import Conditions, Told
@@ -38,6 +39,7 @@ async def serve(
     sms_a_day: int = SMS_A_DAY,
     certificate: Path | None = None,
     told: Told = lambda _line: None,
+    caps: Caps = DEFAULT_CAPS,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Calls `ready` with HOST:PORT once requests are answered.
 
@@ -49,6 +51,7 @@ async def serve(
     sms_a_day       SMS that one number sends a day
     certificate     the file of the certificate that `tls` has, to say when it ends
     told            hears of what is wrong, and of what no longer is
+    caps            how many codes go out an hour
 
     Raises UsageError, ClockImplausible, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
     """
@@ -59,7 +62,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(data))
         server = await stack.enter_async_context(
-            _server(data, sms, directory_key, clock_is_right, blob_limit, replicas, make, sms_a_day)
+            _server(data, sms, directory_key, clock_is_right, blob_limit, replicas, make, sms_a_day, caps)
         )
         if restored:
             await chores.after_restore(server)
@@ -86,6 +89,7 @@ async def _server(
     replicas: Sequence[str] = (),
     make: Callable[..., Server] = Server,
     sms_a_day: int = SMS_A_DAY,
+    caps: Caps = DEFAULT_CAPS,
 ) -> AsyncIterator[Server]:
     """All parts of a server, in the order in which they need each other, and left in the opposite one."""
     gateway = open_gateway(sms_url) if sms_url is not None else None
@@ -97,7 +101,7 @@ async def _server(
         directory = Directory(data, keys, clock, clock_is_right=clock_is_right)
         try:
             blobs = Blobs(data / BLOBS, blob_limit)
-            server = make(store, keys=keys, directory=directory, blobs=blobs, sms=role, clock=clock)
+            server = make(store, keys=keys, directory=directory, blobs=blobs, sms=role, clock=clock, caps=caps)
             async with _replicas(server, data, keys, replicas), _sms(server, role):
                 yield server
         finally:

@@ -11,7 +11,7 @@ from grue.errors import GrueError
 from grue.server.accounts.registration import SMS_TEXT
 from grue.server.sms.gateway import Event, Inbound, Receipt, Sms
 
-_CODE: Final = re.compile(re.escape(SMS_TEXT).replace(re.escape("{code}"), r"(\d+)"))
+_CODE: Final = re.compile(re.escape(SMS_TEXT).replace(re.escape("{code}"), r"([\d-]+)"))
 
 
 @dataclass(eq=False, repr=False)

@@ -29,7 +29,7 @@ async def register(
 
 
 async def verify(
-    code: Annotated[str, HYPHENS, Parameter(help="The six digits from the SMS. `-`: from stdin.")],
+    code: Annotated[str, HYPHENS, Parameter(help="The digits from the SMS. `-`: from stdin.")],
     /,
     *,
     shell: Injected,

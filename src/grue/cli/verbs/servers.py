@@ -23,6 +23,9 @@ SMS_VARIABLE = "GRUE_SMS"
 SMS_A_DAY = 100
 """As `grue.server.sms.sms` has it."""
 
+CODES_AN_HOUR, CODES_AN_HOUR_PREFIX = 200, 20
+"""As `grue.server.accounts.codes` has them."""
+
 SERVER_ADDRESS = "127.0.0.1:8443"
 RELAY_ADDRESS = "127.0.0.1:8444"
 REPLICA_ADDRESS = "127.0.0.1:8445"
@@ -45,6 +48,10 @@ def serve(
     sms_a_day: Annotated[
         int, Parameter(help="SMS that one number sends a day, 0 for none; codes are none.")
     ] = SMS_A_DAY,
+    codes_an_hour: Annotated[int, Parameter(help="SMS with registration codes an hour, in all.")] = CODES_AN_HOUR,
+    codes_an_hour_prefix: Annotated[
+        int, Parameter(help="The same to numbers that begin with the same five digits.")
+    ] = CODES_AN_HOUR_PREFIX,
     directory_key: Annotated[Path | None, Parameter(help="The directory's key file, when not in DATA.")] = None,
     tls_cert: Annotated[Path | None, Parameter(help="Certificate chain (PEM), to serve https://.")] = None,
     tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM).")] = None,
@@ -68,12 +75,15 @@ def serve(
     What is wrong goes to stderr once: {"wrong": CODE, "message", "fix"}, and {"mended": CODE} when it no longer is. The
     codes are `sms_gateway`, `disk_full` and `certificate`; GET /health has those of now.
     """
+    from grue.server.accounts.codes import Caps
     from grue.server.run import run
 
     if blob_limit < 0:
         raise UsageError("--blob-limit takes GiB, 0 for no attachments.")
     if sms_a_day < 0:
         raise UsageError("--sms-a-day takes a number of SMS, 0 for none.")
+    if codes_an_hour < 0 or codes_an_hour_prefix < 0:
+        raise UsageError("--codes-an-hour and --codes-an-hour-prefix take a number of SMS, 0 for none.")
     tls = _tls(tls_cert, tls_key)
     scheme = "http" if tls is None else "https"
 
@@ -99,6 +109,7 @@ def serve(
         sms_a_day=sms_a_day,
         certificate=tls_cert,
         told=told,
+        caps=Caps(codes_an_hour, codes_an_hour_prefix),
     )
 
 

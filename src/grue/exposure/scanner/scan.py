@@ -2,7 +2,7 @@
 
 A canary is something that was given to the server and that nothing else has: a number, an address, a text, a moment.
 The scanner is given the server's keys, so it finds what is tagged under them too. It lets only the directory's tag of a
-number pass, and only in the places that docs/exposure.md lists.
+number pass, and the names under which codes are counted, and only in the places that docs/exposure.md lists.
 """
 
 import ipaddress
@@ -26,9 +26,6 @@ TEXT: Final = "text"
 INSTANT: Final = "instant"
 NAME: Final = "name"
 """Bytes that name an account or a mailbox: no leak by themselves, but two of them together may be."""
-
-TAG: Final = "the directory's tag"
-"""What the server keeps of a number on purpose: it says the number to whoever also holds the directory's key."""
 
 NEAR: Final = 256
 """Bytes within which two canaries stand together, where there are no rows."""
@@ -90,7 +87,7 @@ class Together(NamedTuple):
 
 
 Derive: TypeAlias = Callable[[str], dict[str, bytes]]
-"""What the directory's key makes of a text, each under its name; `TAG` among them."""
+"""What the server's keys make of a text, each under its name; `TAG`, `COUNTED` and `ASKED` among them."""
 
 Label: TypeAlias = Callable[[str], list[bytes]]
 """What the server makes MACs of for a text, with what it puts before and after it."""
@@ -210,8 +207,8 @@ class Scanner:
         found = list(self._search(surface.data))
         for mark, offset in found:
             part = surface.part(offset)
-            # The tag is let pass as the bytes that it is, where it belongs, and in no other dress.
-            if mark.canary.kind != NAME and not (part.holds_tag and mark.form == TAG):
+            # A tag is let pass as the bytes that it is, where it belongs, and in no other dress.
+            if mark.canary.kind != NAME and mark.form not in part.holds:
                 yield Hit(str(mark.canary), mark.form, part.kind or surface.kind, part.where)
         yield from self._pairs_in(surface, found)
         yield from self._values_in(surface)
@@ -236,7 +233,7 @@ class Scanner:
     def _pairs_in(self, surface: Surface, found: Sequence[_Found]) -> Iterator[Hit]:
         places: defaultdict[Canary, list[int]] = defaultdict(list)
         for mark, offset in found:
-            if not (mark.form == TAG and surface.part(offset).holds_tag):
+            if mark.form not in surface.part(offset).holds:
                 places[mark.canary].append(offset)
         for pair in self._pairs:
             if surface.rows or not pair.rows_only:

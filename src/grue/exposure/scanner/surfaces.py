@@ -39,8 +39,24 @@ FILE: Final = "file"
 MEMORY: Final = "live memory"
 IMAGE: Final = "file system image"
 
-TAG_COLUMNS: Final = frozenset({("account", "phone_tag"), ("token_quota", "phone_tag")})
-"""Where the directory's tag of a number is kept on purpose, besides the directory's public files."""
+TAG: Final = "the directory's tag"
+"""What the server keeps of a number on purpose: it says the number to whoever also holds the directory's key."""
+
+COUNTED: Final = "the name that codes are counted under"
+"""What the server keeps of a number that had a code, for an hour, or had wrong ones, for a week."""
+
+ASKED: Final = "the name that a code was sent under"
+"""What the server keeps of a number and the identity that asked for a code, for two windows."""
+
+KEPT: Final = {
+    ("account", "phone_tag"): TAG,
+    ("token_quota", "phone_tag"): TAG,
+    ("code_sent", "name"): ASKED,
+    ("code_sent", "number"): COUNTED,
+    ("code_count", "name"): COUNTED,
+    ("code_lock", "name"): COUNTED,
+}
+"""Where what is made of a number is kept on purpose, besides the tag in the directory's public files."""
 
 TAG_FILES: Final = re.compile(r"(^|/)directory/\d+/(base|overlay)$")
 """Records, each with its tag first."""
@@ -70,7 +86,8 @@ class Part(NamedTuple):
     where: str
     group: int
     """What is in one group belongs together: a row, a page."""
-    holds_tag: bool = False
+    holds: frozenset[str] = frozenset()
+    """What may stand here of what is made of a number."""
     kind: str | None = None
     """Another than the surface's."""
 
@@ -94,8 +111,13 @@ class Surface:
     def part(self, offset: int) -> Part:
         """What stands at an offset."""
         if not self.parts:
-            return Part(0, self.where, 0, self.tag_every is not None and offset % self.tag_every == 0, self.kind)
+            return Part(0, self.where, 0, self._holds(offset), self.kind)
         return self.parts[bisect_right(self.parts, offset, key=lambda part: part.start) - 1]
+
+    def _holds(self, offset: int) -> frozenset[str]:
+        if self.tag_every == 1:
+            return frozenset(KEPT.values())
+        return frozenset({TAG} if self.tag_every is not None and offset % self.tag_every == 0 else ())
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -126,7 +148,7 @@ def of_file(path: Path, name: str) -> Iterator[Surface]:
 
 
 def of_image(path: Path) -> Iterator[Surface]:
-    """A block device or its image: blocks have no names, so the tag that may stand in some is not told apart."""
+    """A block device or its image: blocks have no names, so what may stand in some is not told apart."""
     yield from _chunks(path, IMAGE, str(path), 1)
 
 
@@ -221,7 +243,7 @@ def _pages(name: str, length: int, page: int, owners: dict[int, str]) -> list[Pa
         number = at // page + 1
         owner = owners.get(number)
         where = f"{name}, page {number} of {owner}" if owner else f"{name}, free page {number}"
-        parts.append(Part(at, where, number, _keeps_tags(owner), DATABASE if owner else FREE_PAGE))
+        parts.append(Part(at, where, number, _kept_in(owner), DATABASE if owner else FREE_PAGE))
     return parts
 
 
@@ -230,12 +252,12 @@ def _frames(name: str, log: bytes, page: int, owners: dict[int, str]) -> list[Pa
     for at in range(WAL_HEADER, len(log), page + FRAME_HEADER):
         number = int.from_bytes(log[at : at + 4], "big")
         owner = owners.get(number)
-        parts.append(Part(at, f"{name}-wal, page {number} of {owner or 'nothing'}", at, _keeps_tags(owner), WAL))
+        parts.append(Part(at, f"{name}-wal, page {number} of {owner or 'nothing'}", at, _kept_in(owner), WAL))
     return parts
 
 
-def _keeps_tags(table: str | None) -> bool:
-    return any(table == keeper for keeper, _ in TAG_COLUMNS)
+def _kept_in(table: str | None) -> frozenset[str]:
+    return frozenset(form for (keeper, _), form in KEPT.items() if keeper == table)
 
 
 def _table(database: str, table: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Surface:
@@ -245,7 +267,8 @@ def _table(database: str, table: str, heads: Sequence[str], rows: Sequence[Seque
     values: list[tuple[int, object]] = []
     for number, row in enumerate(rows):
         for head, value in zip(heads, row, strict=False):
-            parts.append(Part(len(out), f"{database}, {table}.{head}", number, (table, head) in TAG_COLUMNS, ROW))
+            holds = frozenset({KEPT[table, head]} if (table, head) in KEPT else ())
+            parts.append(Part(len(out), f"{database}, {table}.{head}", number, holds, ROW))
             values.append((len(out), value))
             out += value if isinstance(value, bytes) else b"" if value is None else str(value).encode()
             out += b"\0\0\0\0"

@@ -19,9 +19,9 @@ from grue.errors import (
 from grue.protocol import numbers, wire
 from grue.protocol.conversation.devices import device_list_hash, verify_device_list
 from grue.protocol.directory.record import NONCE_BYTES, Record, RecordKey, open_record, seal
-from grue.protocol.registration import CODE_WINDOW
-from grue.server.accounts import keypackages
-from grue.server.accounts.codes import check_code, counted_for, make_code
+from grue.protocol.registration import CODE_DIGITS, CODE_WINDOW
+from grue.server.accounts import codes, keypackages
+from grue.server.accounts.codes import Caps, Typed
 from grue.server.context import Context
 from grue.server.directory.directory import Directory, record_key
 from grue.server.mailboxes import mailboxes
@@ -45,8 +45,9 @@ SMS_TEXT: Final = "{code} is your Grue code. Nobody from Grue will ask you for i
 class Registration:
     """The registration role of one server."""
 
-    def __init__(self, context: Context, directory: Directory, sms: SmsRole | None) -> None:
+    def __init__(self, context: Context, directory: Directory, sms: SmsRole | None, caps: Caps) -> None:
         self._context = context
+        self._caps = caps
         self._directory = directory
         self._sms = sms
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
@@ -56,20 +57,21 @@ class Registration:
         """Send a code to the number, if it may have one.
 
         REGISTRATION-03 the number is a person's, in E.164 (NotANumber).
-        REGISTRATION-04 there were fewer than `MAX_CODES` within an hour (TooManyCodes), and it is not locked
-        (TooManyGuesses). Raises also what `sms.send_code` raises.
+        REGISTRATION-04 there were few enough within an hour, for the number (TooManyCodes), for its beginning and in
+        all (CodesUsedUp). Raises also what `sms.send_code` raises.
         """
         if (refusal := _refuse_number(request.number)) is not None:
             return refusal
-        keys, now = self._context.keys, int(self._context.clock())
-        counted = counted_for(keys, request.number, now)
-        counted.check_lock(now)
-        counted.take_code(request.identity_public, now)
-        code = make_code(keys, request.number, request.identity_public, now // CODE_WINDOW)
+        keys, store, now = self._context.keys, self._context.store, int(self._context.clock())
+        names = codes.names_of(keys, request.number, request.identity_public)
+        window = now // CODE_WINDOW
+        # Before it goes: a code that somebody holds is never unknown here, not even after a crash.
+        digits = await store.transact(codes.take, names, self._caps, now)
+        code = codes.make_code(keys, request.number, request.identity_public, window, digits)
         try:
-            await sms.send_code(self._sms, request.number, SMS_TEXT.format(code=code))
+            await sms.send_code(self._sms, request.number, SMS_TEXT.format(code=_written(code)))
         except GrueError:
-            counted.give_back_code(request.identity_public, now)
+            await store.transact(codes.give_back, names, window)
             raise
         return wire.CodeSent(2 * CODE_WINDOW - now % CODE_WINDOW)
 
@@ -85,8 +87,9 @@ class Registration:
         devices = _verified(request.device_list)
         identity = devices.identity_public
         now = int(context.clock())
-        window = check_code(context.keys, request.number, identity, request.code, now)
-        counted = counted_for(context.keys, request.number, now)
+        typed = codes.read(context.keys, request.number, identity, request.code, now)
+        if not await context.store.transact(codes.check, typed, now // CODE_WINDOW, context.today):
+            raise CodeWrong
         key = record_key(context.keys, request.number)
         new = Creation(
             account=context.random(16),
@@ -99,11 +102,10 @@ class Registration:
             discoverable=request.discoverable,
             week=context.week,
             today=context.today,
-            again_only=counted.is_used(identity, window),
+            typed=typed,
         )
         async with self._one_at_a_time(key.tag):
             account = await context.store.transact(create, new)
-            counted.use(identity, window)
             await self._publish(key, devices, request.device_list, request.discoverable)
         return wire.Registered(account)
 
@@ -156,6 +158,11 @@ class Registration:
             await self._directory.put(seal(record, key, self._context.random(NONCE_BYTES)))
 
 
+def _written(code: str) -> str:
+    """As it is easily typed: a long code in groups of four."""
+    return "-".join(code[at : at + 4] for at in range(0, len(code), 4)) if len(code) > CODE_DIGITS else code
+
+
 def _refuse_number(number: str) -> wire.Refusal | None:
     """A refusal for what is no person's number in E.164; a mistyped number is no fault to be logged."""
     try:
@@ -196,8 +203,8 @@ class Creation(NamedTuple):
     discoverable: bool
     week: int
     today: int
-    again_only: bool
-    """The code has served already: it may find an account, but not make one."""
+    typed: Typed | None
+    """The code by which it is made, unless it is made up. One that has served may find an account, but not make one."""
 
 
 async def create(tx: Tx, new: Creation) -> bytes:
@@ -208,7 +215,8 @@ async def create(tx: Tx, new: Creation) -> bytes:
     device list is not older than the one stored (NotPermitted).
     """
     account = await _same_account(tx, new)
-    if account is None and new.again_only:
+    served = new.typed is not None and await codes.use(tx, new.typed)
+    if served and account is None:
         raise CodeWrong
     await _check_intro(tx, account or new.account, new.devices.intro_mailbox)
     if account is None:

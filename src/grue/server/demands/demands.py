@@ -24,8 +24,8 @@ LIVE: Final = (
     "From then on, by the same guess, who probably writes with whom: two clients that read one mailbox. Not what.",
     "Of clients that use a relay: one anonymous request at a time, with the relay's address and the time. Whose it is "
     "can be guessed from times, and is known only with what the relay's operator notes at the same moments.",
-    "Registration SMS: that a code was sent to the number, and when; and in memory, until a restart, how many codes "
-    "and wrong guesses there were.",
+    "Registration SMS: that a code was sent to the number, when, and to which address the answer went; and each wrong "
+    "code that is handed in.",
     "SMS through this server's gateway, out and in: both numbers, the time and the text. Its gateway and the carriers "
     "have the same, and keep it on their own terms.",
     "That lookups are made, how many at a time and, unless they come by a relay, from which address. Not of which "
@@ -80,7 +80,8 @@ CANNOT: Final = (
     ),
     Unanswerable(
         "When exactly was it used, or was something sent?",
-        "The database has no time finer than a day, and for the account none finer than a week.",
+        "The database has no time finer than a day, and for the account none finer than a week. Of registration codes "
+        "it has in which ten minutes they were sent, for an hour, and until when the number is locked.",
     ),
     Unanswerable(
         "Which tokens were its own, and what were they spent on?",
@@ -93,7 +94,8 @@ CANNOT: Final = (
     ),
     Unanswerable(
         "Which codes were sent to it?",
-        "A code is computed from the number, the time and a key, and is never stored.",
+        "A code is computed from the number, the time and a key, and is never stored; that one was sent is, for an "
+        "hour.",
     ),
     Unanswerable(
         "What is the name of its owner?",

@@ -25,6 +25,8 @@ from grue.errors import BadRecord, CorruptDatabase, UsageError, VerificationFail
 from grue.protocol.directory import directory
 from grue.protocol.directory.directory import UnverifiedManifest
 from grue.protocol.directory.record import NONCE_BYTES, RECORD_BYTES, TAG_BYTES, RecordKey, open_record
+from grue.protocol.registration import CODE_WINDOW
+from grue.server.accounts.codes import CODE_WINDOWS, COUNTED_WINDOWS, number_name
 from grue.server.accounts.keypackages import LAST_RESORT_WEEKS, PACKAGE_WEEKS
 from grue.server.accounts.registration import ACCOUNT_WEEKS
 from grue.server.demands.demands import CANNOT, LIVE, Unanswerable
@@ -114,7 +116,8 @@ def gather(
     key = record_key(keys, number)
     records = list(_records(data / DIRECTORY, keys, key))
     with opened_to_read(data / DATABASE, served=served) as connection:
-        search = _Search(connection, key.tag, [name for record in records for name in record.keys])
+        names = [name for record in records for name in record.keys]
+        search = _Search(connection, key.tag, [number_name(keys, number), *names])
         found = search.run()
     registered = any(row.table.name == "account" and key.tag in row.values for row in found)
     held = [_described(search, row) for row in found]
@@ -318,16 +321,21 @@ def shown(value: Value) -> str | int | float | None:
 
 
 def _date(name: str, value: Value) -> str | None:
-    """Days and weeks count from 1 January 1970; such a week begins on a Thursday."""
+    """Days, weeks and windows of ten minutes count from 1 January 1970; such a week begins on a Thursday."""
     unit = name.rpartition("_")[2]
-    if unit not in ("day", "week") or not isinstance(value, int):
+    if unit not in ("window", "day", "week") or not isinstance(value, int):
         return None
+    if unit == "window":
+        return _minutes(value)
     return _span(value, value) if unit == "day" else _span(value * 7, value * 7 + 6)
 
 
 def _meaning(table: str, name: str, row: dict[str, Value]) -> str | None:
     """What a date of expiry gives away: the day or week from which it was counted."""
     value = row[name]
+    if name == "expires_window" and isinstance(value, int) and table in _WINDOWS:
+        minutes = _minutes(value - _WINDOWS[table])
+        return None if minutes is None else f"sent in the ten minutes from {minutes}"
     if name not in ("expires_day", "expires_week") or not isinstance(value, int):
         return None
     if table in ("account", "device"):
@@ -340,6 +348,18 @@ def _meaning(table: str, name: str, row: dict[str, Value]) -> str | None:
     if table == "mailbox":
         return _since("last used", value - MAILBOX_DAYS - MAILBOX_STEP, MAILBOX_STEP)
     return None
+
+
+_WINDOWS: Final = {"code_sent": CODE_WINDOWS, "code_count": COUNTED_WINDOWS}
+"""Windows that a row of a table lives."""
+
+
+def _minutes(window: int) -> str | None:
+    """When a window begins; None for what no calendar has."""
+    try:
+        return datetime.fromtimestamp(window * CODE_WINDOW, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _since(what: str, first: int, more: int) -> str | None:

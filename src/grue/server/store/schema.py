@@ -134,6 +134,47 @@ TABLES: Final = (
         ("phone_tag",),
     ),
     Table(
+        "code_sent",
+        (
+            Column(
+                "name",
+                "BLOB NOT NULL",
+                "the phone number and the identity key that asked, to whoever holds the server's key and tries both",
+            ),
+            Column("expires_window", "INTEGER NOT NULL", "the ten minutes in which the SMS was sent, for two of them"),
+            Column("number", "BLOB NOT NULL", "the phone number, to whoever holds the server's key and tries all"),
+            Column("digits", "INTEGER NOT NULL", "whether the number was locked then: its code was longer"),
+            Column("times", "INTEGER NOT NULL", "how many SMS it was sent in"),
+            Column("guesses", "INTEGER NOT NULL", "how many wrong codes were handed in for it"),
+            Column("used", "INTEGER NOT NULL", "whether the code served, so that it serves once"),
+        ),
+        ("name", "expires_window"),
+    ),
+    Table(
+        "code_count",
+        (
+            Column(
+                "name",
+                "BLOB NOT NULL",
+                "a phone number, or the first digits of some, to whoever holds the server's key and tries all",
+            ),
+            Column("expires_window", "INTEGER NOT NULL", "the ten minutes in which codes were sent, for an hour"),
+            Column("codes", "INTEGER NOT NULL", "how many codes were sent there then"),
+        ),
+        ("name", "expires_window"),
+    ),
+    Table(
+        "code_lock",
+        (
+            Column("name", "BLOB NOT NULL", "the phone number, to whoever holds the server's key and tries all"),
+            Column("guesses", "INTEGER NOT NULL", "how many wrong codes were handed in for it since its last lock"),
+            Column("locks", "INTEGER NOT NULL", "how often it was locked in a row"),
+            Column("until_window", "INTEGER NOT NULL", "until when it is locked, to ten minutes"),
+            Column("expires_day", "INTEGER NOT NULL", "the day of the last wrong code, for a week"),
+        ),
+        ("name",),
+    ),
+    Table(
         "posted",
         (
             Column("key", "BLOB NOT NULL", "nothing, to who does not know mailbox and envelope id: their hash"),
@@ -150,7 +191,17 @@ FIRST_VERSION: Final = 4
 """The first version of protocol 2. No step leads here from versions 1 to 3, of a server of protocol 1: its accounts
 have to register anew. Raised together with `wire.PROTOCOL`; the steps begin again then."""
 
-STEPS: Final[Mapping[int, Sequence[str]]] = {}
+STEPS: Final[Mapping[int, Sequence[str]]] = {
+    5: (
+        "CREATE TABLE code_sent (name BLOB NOT NULL, expires_window INTEGER NOT NULL, number BLOB NOT NULL,"
+        " digits INTEGER NOT NULL, times INTEGER NOT NULL, guesses INTEGER NOT NULL, used INTEGER NOT NULL,"
+        " PRIMARY KEY (name, expires_window))",
+        "CREATE TABLE code_count (name BLOB NOT NULL, expires_window INTEGER NOT NULL, codes INTEGER NOT NULL,"
+        " PRIMARY KEY (name, expires_window))",
+        "CREATE TABLE code_lock (name BLOB NOT NULL, guesses INTEGER NOT NULL, locks INTEGER NOT NULL,"
+        " until_window INTEGER NOT NULL, expires_day INTEGER NOT NULL, PRIMARY KEY (name))",
+    ),
+}
 """By version: the SQL that makes it of the one before. A step never changes once a release has it."""
 
 SCHEMA_VERSION: Final = max(STEPS, default=FIRST_VERSION)
