@@ -89,6 +89,18 @@ def test_the_tag_may_stand_in_no_other_column(data: Path, table: str, column: st
     assert (surfaces.ROW, f"server.db, {table}.{column}") in {(hit.surface, hit.where) for hit in found(data)}
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "hits"),
+    [("code_sent", "number", 0), ("code_count", "name", 0), ("code_lock", "name", 0), ("code_sent", "name", 1)],
+)
+def test_the_name_that_codes_are_counted_under_may_stand_in_its_columns(
+    data: Path, table: str, column: str, hits: int
+) -> None:
+    (data / "server.key").write_bytes(b"magic\n" + bytes(range(64)))
+    database(data / "server.db", table, column, secrets_of(data).derive(ALICE)[surfaces.COUNTED])
+    assert len({hit.form for hit in found(data) if hit.surface == surfaces.ROW}) == hits
+
+
 def test_in_its_column_it_stands_as_the_bytes_that_it_is(data: Path) -> None:
     database(data / "server.db", "account", "phone_tag", tag(data).hex())
     assert {hit.surface for hit in found(data)} == {surfaces.ROW, surfaces.DATABASE}

@@ -13,6 +13,7 @@ import apsw
 import pytest
 
 from grue.errors import CorruptDatabase, ForeignDatabase, UsageError
+from grue.server.accounts.codes import number_name
 from grue.server.demands.subpoena import NOT_DESCRIBED, Answer, gather
 from grue.server.directory.directory import record_key
 from grue.server.keys.keys import open_keys
@@ -105,6 +106,18 @@ async def test_everything_of_an_account_is_listed_with_what_each_column_says(dat
         data, "SELECT count(*) FROM key_package WHERE device_pub = ?", bytes.fromhex(of_account(data, ALICE)[4])
     )
     assert len(rows(answer, "key_package")) == counted[0][0]
+
+
+async def test_what_is_noted_of_a_numbers_codes_is_listed_registered_or_not(data: Path) -> None:
+    for number in (ALICE, NOBODY):
+        name = number_name(open_keys(data), number)
+        sql(data, "INSERT INTO code_lock VALUES (?, 2, 0, 0, 30000)", name)
+        sql(data, "INSERT INTO code_sent VALUES (?, 3100000, ?, 6, 1, 2, 0)", os.urandom(16), name)
+        answer = gather(data, number)
+        assert tables(answer) >= {"code_sent", "code_lock"}
+        (sent,) = [row for row in answer.held if row.table == "code_sent" and row.columns[1].value == 3_100_000]
+        assert sent.columns[1].means == "sent in the ten minutes from 2028-12-09 18:20 UTC"
+        assert all(column.says != NOT_DESCRIBED for row in answer.held for column in row.columns)
 
 
 async def test_the_directorys_record_is_listed_and_opened(data: Path) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
+import apsw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import OprfError, OprfKey
@@ -100,9 +101,11 @@ def _identities(data: Path, tag: bytes | None) -> list[bytes]:
     """The identity key of the account that has a number."""
     if tag is None or not (data / DATABASE).exists():
         return []
-    with opened(snapshot(data / DATABASE)) as connection:
+    # A table with that name may be of another's making.
+    with opened(snapshot(data / DATABASE)) as connection, suppress(apsw.SQLError):
         rows = connection.execute("SELECT identity_pub FROM account WHERE phone_tag = ?", (tag,)).fetchall()
-    return [cast("bytes", row[0]) for row in rows]
+        return [cast("bytes", row[0]) for row in rows]
+    return []
 
 
 def _keys_in(name: str, body: bytes) -> dict[str, bytes]:
