@@ -42,8 +42,8 @@ def secrets_of(data: Path, more: Mapping[str, bytes] | None = None, moments: Ite
     if not keys:
         raise UsageError(f"There is no key file in {data}.")
     derive = _deriving({name: key for name, key in keys.items() if name.startswith(DIRECTORY_KEY) or name in derived})
-    label = _labelling(data, derive, windows_of(moments))
-    return Secrets(keys, lambda text: derive(text) | _names(data, derive, text), label)
+    label, code_key = _labelling(data, derive, windows_of(moments)), _code_key(data)
+    return Secrets(keys, lambda text: derive(text) | _names(data, code_key, derive, text), label)
 
 
 def windows_of(moments: Iterable[float]) -> list[int]:
@@ -75,9 +75,8 @@ def _published(manifest: Path) -> list[wire.TokenKey]:
     return []
 
 
-def _names(data: Path, derive: Derive, text: str) -> dict[str, bytes]:
-    """Under which names `server/accounts/codes.py` notes a number's codes."""
-    key = _code_key(data)
+def _names(data: Path, key: bytes | None, derive: Derive, text: str) -> dict[str, bytes]:
+    """Under which names `server/accounts/codes.py` notes a number's codes, if its key is there."""
     if key is None:
         return {}
     inputs = {COUNTED: counted_input(text)}

@@ -11,6 +11,7 @@ from typing import Final, Self
 from grue.client.client import Client
 from grue.client.store.home import make_key
 from grue.client.transport.transport import Transport
+from grue.server.accounts.codes import Caps
 from grue.server.app import Server
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import open_keys
@@ -23,6 +24,9 @@ from grue.testing.carrier import Carrier
 from grue.testing.network import MemoryTransport, Network
 
 PASSPHRASE: Final = "correct horse battery staple"  # noqa: S105 -- of homes that last seconds
+
+NO_CAPS: Final = Caps(in_all=1_000_000, prefix=1_000_000)
+"""Codes an hour: in a world everybody may come at once, with numbers that begin alike."""
 
 BEGUN: Final = 1_800_000_000.0
 """Unix seconds at which a world begins, unless it is told otherwise: in January 2027."""
@@ -96,7 +100,9 @@ class World:
         self._role = SmsRole(self.carrier)
         directory = Directory(self.data, keys, self.clock)
         blobs = Blobs(self.data / BLOBS)
-        self.server = Server(store, keys=keys, directory=directory, blobs=blobs, sms=self._role, clock=self.clock)
+        self.server = Server(
+            store, keys=keys, directory=directory, blobs=blobs, sms=self._role, clock=self.clock, caps=NO_CAPS
+        )
         self.network.server = self.server
         await self._role.start(self.server.context, self.server.mailboxes)
 
