@@ -169,6 +169,20 @@ class CodeExpired(Refused):
     fix = "Run `grue register` again for a new one."
 
 
+class NumberHeld(Refused):
+    """The number was proved to be one's own, and another device still uses it."""
+
+    code = "held"
+    message = "Another device still uses this number, so it is held for it."
+    fix = "Type `grue account release` there; or wait, and then run `grue register` and `grue verify` once more."
+
+
+class NoClaim(Refused):
+    code = "no_claim"
+    message = "Nobody claims this number now, or you objected before."
+    fix = "There is nothing to do: a claim to which you objected is held for a week more."
+
+
 class TooManyGuesses(Refused):
     code = "too_many_guesses"
     message = "Too many wrong codes for this number."

@@ -367,7 +367,7 @@ async def mailbox_named_after(world: ScannedWorld, number: str) -> None:
 def account_named_after(world: ScannedWorld, patch: pytest.MonkeyPatch) -> None:
     finish = Registration.finish
 
-    async def telling(role: Registration, request: wire.RegisterFinish) -> wire.Registered | wire.Refusal:
+    async def telling(role: Registration, request: wire.RegisterFinish) -> wire.Registered | wire.Held | wire.Refusal:
         context = world.server.context
         random = context.random
         context.random = lambda length: request.number.encode().ljust(16, b"=") if length == 16 else random(length)

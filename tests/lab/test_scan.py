@@ -75,7 +75,7 @@ def database(path: Path, table: str, column: str, value: object) -> None:
 # --- the one tag that may be there ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("table", ["account", "token_quota"])
+@pytest.mark.parametrize("table", ["account", "token_quota", "claim"])
 def test_the_tag_may_stand_in_its_columns(data: Path, table: str) -> None:
     database(data / "server.db", table, "phone_tag", tag(data))
     assert found(data) == []

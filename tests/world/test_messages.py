@@ -22,7 +22,7 @@ from grue.errors import (
 from grue.protocol import wire
 from grue.protocol.conversation.contents import MAX_TEXT
 from grue.testing import World
-from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take, taken_over
 
 pytestmark = pytest.mark.tiers
 
@@ -317,8 +317,8 @@ async def test_an_sms_whose_answer_was_lost_is_unknown_and_goes_once(world: Worl
 async def test_conversation_11_a_contact_with_a_new_key_is_not_written_to_until_it_is_accepted(
     world: World,
 ) -> None:
-    alice, _bob = await acquainted(world)
-    new_bob = await world.person(BOB, "bob's new telephone")
+    alice, bob = await acquainted(world)
+    new_bob = await taken_over(world, BOB, bob, "bob's new telephone")
     await alice.lookup(BOB)
     with pytest.raises(KeyChanged):
         await alice.send(BOB, "is it you?")
@@ -327,8 +327,8 @@ async def test_conversation_11_a_contact_with_a_new_key_is_not_written_to_until_
 
 
 async def test_a_known_number_with_a_new_key_writes_as_somebody_unverified(world: World) -> None:
-    alice, _bob = await acquainted(world)
-    new_bob = await world.person(BOB, "bob's new telephone")
+    alice, bob = await acquainted(world)
+    new_bob = await taken_over(world, BOB, bob, "bob's new telephone")
     await new_bob.send(ALICE, "it is me")
     await alice.poll()
     (message,) = await alice.unshown()

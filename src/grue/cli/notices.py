@@ -16,6 +16,10 @@ NOTICES: Final[Mapping[Notice, str]] = {
     Notice.NUMBER_MISSING: (
         "The directory does not list your number any more, so nobody new reaches you here. `grue doctor` tells more."
     ),
+    Notice.NUMBER_CLAIMED: (
+        "Somebody who receives your SMS wants your number on another device, and gets it in a week. If that is you: "
+        "`grue account release`. If not: `grue account object`, and ask your carrier who receives your SMS."
+    ),
     Notice.SPLIT: (
         "The server has shown you and this contact two directories that cannot both be true. No number is looked up "
         "until you say so; `grue heads` has the proof."

@@ -2,12 +2,14 @@
 
 import os
 from contextlib import suppress
+from datetime import date
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from grue._core import MlsSession
+from grue.client import chats
 from grue.client.context import Account, Context, Random, load_account, save_account
 from grue.client.lookup import directory, own_record
 from grue.client.people.tables import know_nothing
@@ -22,14 +24,17 @@ from grue.errors import (
     NotAGrueServer,
     NotPermitted,
     NotRegistered,
+    NumberHeld,
     OldAccount,
 )
 from grue.protocol import wire
-from grue.protocol.conversation.conversation import hashed
+from grue.protocol.conversation.conversation import Notice, hashed
 from grue.protocol.conversation.devices import credential, sign_device_list
 from grue.protocol.directory.lookup import ANSWERED, Found
 from grue.protocol.registration import Registration, RegistrationState, check_server
 from grue.protocol.sms.smsseal import SECRET_BYTES, public_of
+
+EPOCH: Final = date(1970, 1, 1).toordinal()
 
 KEY_PACKAGES: Final = 20
 """Key packages at the server: new people in one offline stretch. After them the last resort serves, and less secretly:
@@ -63,12 +68,22 @@ async def finish(store: Store, transport: Transport, code: str) -> Account:
     await store.transact(_save_registration, verifying)
     try:
         answer = await transport.account(request)
+        if isinstance(answer, wire.Held):
+            await store.transact(_save_registration, verifying.held())
+            raise held_until(answer.until_day)
         if not isinstance(answer, wire.Registered):
             raise NotAGrueServer
+    except NumberHeld:
+        raise
     except GrueError as error:
         await store.transact(_save_registration, verifying.failed(error))
         raise
     return await store.transact(_registered, verifying.registered(answer))
+
+
+def held_until(day: int) -> NumberHeld:
+    """What is said to who claims a number that is held until a day since 1970."""
+    return NumberHeld(f"From {date.fromordinal(EPOCH + day).isoformat()} on it can be yours.")
 
 
 async def keep_reachable(context: Context) -> None:
@@ -94,6 +109,7 @@ async def _look_self_up_anyway(context: Context) -> None:
 async def _fill_up(context: Context) -> None:
     """Upload the key packages and draw the tokens that are missing."""
     left = await signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)
+    await context.store.transact(_note_claim, context.account, left.claimed_until)
     if left.left < KEY_PACKAGES:
         # Whatever is missing, so that what is left does not tell for long who was written to.
         request = await context.store.transact(_make_packages, context.account, left.left)
@@ -126,7 +142,7 @@ def forget(db: Db) -> None:
 
     So does nothing that is true of this server's directory alone: another server's has another key.
     """
-    for key in ("account", "registration", "tended", "checked_in"):
+    for key in ("account", "registration", "tended", "checked_in", "claimed"):
         drop_meta(db, key)
     directory.forget(db)
     own_record.forget(db)
@@ -201,6 +217,14 @@ def _registered(db: Db, registration: Registration) -> Account:
     save_account(db, account)
     _save_registration(db, registration)
     return account
+
+
+def _note_claim(db: Db, account: Account, until_day: int) -> None:
+    """Tell the user once of each claim of the own number, and of each new day."""
+    if (get_meta(db, "claimed", int) or 0) != until_day:
+        put_meta(db, "claimed", until_day)
+        if until_day:
+            chats.notify(db, chats.bind(db, account.number, account.identity_public).id, [Notice.NUMBER_CLAIMED])
 
 
 def _make_packages(db: Db, account: Account, left: int) -> wire.UploadKeyPackages:

@@ -28,11 +28,18 @@ _CODE: Final = re.compile(rf"\d{{{CODE_DIGITS}}}|\d{{{LONG_CODE_DIGITS}}}", re.A
 _BETWEEN: Final = re.compile(r"[\s-]+")
 
 
+HOLD_DAYS: Final = 7
+"""Days in which a number that its old device still uses is not given to somebody else with its SMS: long enough that
+the owner hears of it and can have a stolen SIM blocked, short enough for who lost the telephone."""
+
+
 class RegistrationState(StrEnum):
     IDLE = "idle"
     ASKING = "asking"
     CODE_SENT = "code_sent"
     VERIFYING = "verifying"
+    HELD = "held"
+    """The number was proved to be ours, and another device still uses it: it is proved again when the hold is over."""
     REGISTERED = "registered"
 
 
@@ -42,6 +49,7 @@ class RegistrationEvent(StrEnum):
     VERIFY = "verify"
     ACCEPTED = "accepted"
     CODE_EXPIRED = "code_expired"
+    HELD = "held"
     REFUSED = "refused"
     LOST = "lost"
 
@@ -65,10 +73,49 @@ TABLE: Final[Table[RegistrationState, RegistrationEvent]] = {
         RegistrationEvent.VERIFY: RegistrationState.VERIFYING,
         RegistrationEvent.ACCEPTED: RegistrationState.REGISTERED,
         RegistrationEvent.CODE_EXPIRED: RegistrationState.IDLE,
+        RegistrationEvent.HELD: RegistrationState.HELD,
         RegistrationEvent.REFUSED: RegistrationState.CODE_SENT,
         RegistrationEvent.LOST: RegistrationState.CODE_SENT,
     },
+    RegistrationState.HELD: {
+        RegistrationEvent.ASK: RegistrationState.ASKING,
+        # With the same code, where the old device let go at once.
+        RegistrationEvent.VERIFY: RegistrationState.VERIFYING,
+    },
     RegistrationState.REGISTERED: {},
+}
+
+
+class ClaimState(StrEnum):
+    """Of a claim of a number, at the server."""
+
+    HELD = "held"
+    OBJECTED = "objected"
+    OPEN = "open"
+    TAKEN = "taken"
+
+
+class ClaimEvent(StrEnum):
+    PROVED = "proved"
+    RELEASED = "released"
+    OBJECTED = "objected"
+    WAITED = "waited"
+
+
+CLAIMS: Final[Table[ClaimState, ClaimEvent]] = {
+    ClaimState.HELD: {
+        ClaimEvent.PROVED: ClaimState.HELD,
+        ClaimEvent.RELEASED: ClaimState.OPEN,
+        ClaimEvent.OBJECTED: ClaimState.OBJECTED,
+        ClaimEvent.WAITED: ClaimState.OPEN,
+    },
+    ClaimState.OBJECTED: {
+        ClaimEvent.PROVED: ClaimState.OBJECTED,
+        ClaimEvent.RELEASED: ClaimState.OPEN,
+        ClaimEvent.WAITED: ClaimState.OPEN,
+    },
+    ClaimState.OPEN: {ClaimEvent.PROVED: ClaimState.TAKEN},
+    ClaimState.TAKEN: {},
 }
 
 
@@ -108,6 +155,10 @@ class Registration(Struct, frozen=True):
 
     def registered(self, answer: Registered) -> "Registration":
         return replace(self._after(RegistrationEvent.ACCEPTED), account=answer.account)
+
+    def held(self) -> "Registration":
+        """It was proved, and the number is still another device's."""
+        return self._after(RegistrationEvent.HELD)
 
     def failed(self, error: GrueError) -> "Registration":
         """The request was refused, or its answer did not come; a lost answer leaves everything possible."""

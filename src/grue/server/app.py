@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from grue.errors import GrueError, NetworkError, Refused, TokenNeeded, TokenSpent
 from grue.protocol import wire
-from grue.server.accounts import keypackages, signed
+from grue.server.accounts import claims, keypackages, signed
 from grue.server.accounts.codes import DEFAULT_CAPS, Caps
 from grue.server.accounts.registration import Registration
 from grue.server.accounts.signed import Challenges
@@ -103,7 +103,11 @@ class Server:
                 left = await self.store.transact(keypackages.upload, inner, device, self.context.week)
                 return wire.KeyPackageCount(left)
             case wire.CountKeyPackages():
-                return wire.KeyPackageCount(await self.store.read(keypackages.count, device, self.context.week))
+                left = await self.store.read(keypackages.count, device, self.context.week)
+                return wire.KeyPackageCount(left, await self.store.read(claims.held_until, account, self.context.today))
+            case wire.AnswerClaims() as inner:
+                await self.store.transact(claims.answer, account, inner.release, self.context.today)
+                return wire.Done()
             case wire.CheckIn() as inner:
                 return await self.registration.check_in(account, inner)
             case wire.DeleteAccount():

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from grue.protocol.registration import CODE_WINDOW
-from grue.server.accounts import codes, keypackages
+from grue.server.accounts import claims, codes, keypackages
 from grue.server.app import Server
 from grue.server.conditions import LOOK_EVERY, Conditions
 from grue.server.directory.directory import TEND_EVERY
@@ -56,6 +56,7 @@ async def sweep(server: Server) -> None:
         await store.transact(tokens.expire, first_byte, context.week, context.keys.token_generation)
     await store.transact(keypackages.expire, context.week)
     await sweep_codes(server)
+    await store.transact(claims.expire, context.today)
     await server.registration.expire()
     await blobs.expire(context, server.blobs)
     await store.tidy()

@@ -14,6 +14,7 @@ app: Final = App(name="grue", help=_HELP, version_flags=[], group_commands=Group
 VERBS: Final = {
     "register": ("account", "Have a code sent to your number by SMS; `verify` takes it."),
     "verify": ("account", "Hand in the code from the SMS; after that the number is registered here."),
+    "account": ("account", "Say what becomes of your number when somebody wants it on another device."),
     "lookup": ("lookups", "Say for each number whether a message would go encrypted or as SMS."),
     "contacts": ("contacts", "List the address book; import one, look it up, or forget it."),
     "send": ("messages", "Send one message: encrypted to whoever is on Grue, as SMS to nobody without `--sms`."),
@@ -46,6 +47,7 @@ VERBS: Final = {
 """Where each verb is, and what it does: said here as well, so that `grue --help` need not import them all."""
 
 APPS: Final = {
+    "account": "account_app",
     "contacts": "contacts_app",
     "carrier": "carrier_app",
     "directory": "directory_app",
@@ -54,7 +56,7 @@ APPS: Final = {
 
 GROUPS: Final = {
     "You and others": ("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save"),
-    "What goes on": ("exposure", "transport", "heads", "doctor"),
+    "What goes on": ("account", "exposure", "transport", "heads", "doctor"),
     "Operate": ("serve", "replica", "relay", "directory", "subpoena"),
     "Try everything on this machine": ("demo", "carrier", "lab"),
 }

@@ -1,8 +1,8 @@
 """`register` and `verify`: register a number of one's own, and verify it by a code that comes as SMS."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from grue.cli.opening import opened, typed
 from grue.cli.parameters import HYPHENS, Injected
@@ -40,6 +40,27 @@ async def verify(
             account = await client.verify(typed(code))
             number = client.number
     shell.result({"number": number, "account": account}, lambda: _registered(number))
+
+
+account_app: Final = App(
+    name="account", help="Say what becomes of your number when somebody wants it on another device."
+)
+
+
+@account_app.command
+async def release(*, shell: Injected) -> None:
+    """Let go of your number: whoever proved to receive its SMS has it when they type `verify` again."""
+    async with opened(shell) as client:
+        await client.account.release()
+    shell.result({"released": True}, lambda: "Your number goes to the other device, by its next `grue verify`.")
+
+
+@account_app.command(name="object")
+async def object_(*, shell: Injected) -> None:
+    """Object to whoever wants your number: their week begins anew. You can do so once."""
+    async with opened(shell) as client:
+        await client.account.object()
+    shell.result({"objected": True}, lambda: "The week begins anew, once. Ask your carrier who receives your SMS.")
 
 
 def _code_sent(number: str) -> "Text":

@@ -25,6 +25,14 @@ class OwnAccount:
         await context.store.transact(account.forget)
         self._opened.leave()
 
+    async def release(self) -> None:
+        """Let whoever proved to receive this number's SMS have it at once. Raises NoClaim when nobody did."""
+        await signed(self._opened.ready, wire.AnswerClaims(True), wire.Done)
+
+    async def object(self) -> None:
+        """Have the week begin anew for whoever wants this number, once. Raises NoClaim."""
+        await signed(self._opened.ready, wire.AnswerClaims(False), wire.Done)
+
     async def server_hello(self) -> wire.ServerHello:
         """Ask the server what it is, and who carries its SMS. Raises NetworkError, NotAGrueServer, ..."""
         return await self._opened.ready.transport.hello()

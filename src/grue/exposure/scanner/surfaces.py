@@ -51,6 +51,7 @@ ASKED: Final = "the name that a code was sent under"
 KEPT: Final = {
     ("account", "phone_tag"): TAG,
     ("token_quota", "phone_tag"): TAG,
+    ("claim", "phone_tag"): TAG,
     ("code_sent", "name"): ASKED,
     ("code_sent", "number"): COUNTED,
     ("code_count", "name"): COUNTED,

@@ -198,6 +198,8 @@ class Notice(StrEnum):
     """The directory lists another account under our own number."""
     NUMBER_MISSING = "number_missing"
     """The directory listed our number, and does so no more."""
+    NUMBER_CLAIMED = "number_claimed"
+    """Somebody with our number's SMS wants it on another device, and gets it in a week."""
     SPLIT = "split"
     """The server showed us and this contact two directories that cannot both be true."""
     GAP = "gap"

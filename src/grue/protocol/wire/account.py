@@ -50,6 +50,19 @@ class Registered(Message, tag=13):
     account: Annotated[Id, SERVER]
 
 
+class Held(Message, tag=15):
+    """The number is proved, and its old device still uses it: prove it again on this day, or when that lets go."""
+
+    until_day: Annotated[Count, SERVER]
+    """Days since 1970."""
+
+
+class AnswerClaims(Message, tag=16):
+    """Let whoever claims this account's number have it at once, or object: once to each claim."""
+
+    release: Annotated[bool, SERVER]
+
+
 class Signed(Message, tag=14):
     """An account's request, signed by one of its devices over the server's challenge."""
 
@@ -80,6 +93,8 @@ class CountKeyPackages(Message, tag=21):
 
 class KeyPackageCount(Message, tag=22):
     left: Annotated[Count, SERVER]
+    claimed_until: Annotated[Count, SERVER] = 0
+    """The day on which somebody else can take this account's number; 0 when nobody claims it."""
 
 
 class CheckIn(Message, tag=23):
@@ -141,8 +156,10 @@ class Drawn(Message, tag=48):
 
 
 AccountRequest = RegisterStart | RegisterFinish | Signed
-SignedRequest = UploadKeyPackages | CountKeyPackages | CheckIn | DeleteAccount | SendSms | AskSms | DrawTokens
-AccountAnswer = CodeSent | Registered | KeyPackageCount | SmsState | SmsStates | Drawn | Done | Refusal
+SignedRequest = (
+    UploadKeyPackages | CountKeyPackages | CheckIn | DeleteAccount | SendSms | AskSms | DrawTokens | AnswerClaims
+)
+AccountAnswer = CodeSent | Registered | Held | KeyPackageCount | SmsState | SmsStates | Drawn | Done | Refusal
 
 ACCOUNT_REQUEST: Final = Codec[AccountRequest](AccountRequest)
 SIGNED_REQUEST: Final = Codec[SignedRequest](SignedRequest)

@@ -20,7 +20,7 @@ from grue.protocol import numbers, wire
 from grue.protocol.conversation.devices import device_list_hash, verify_device_list
 from grue.protocol.directory.record import NONCE_BYTES, Record, RecordKey, open_record, seal
 from grue.protocol.registration import CODE_DIGITS, CODE_WINDOW
-from grue.server.accounts import codes, keypackages
+from grue.server.accounts import claims, codes, keypackages
 from grue.server.accounts.codes import Caps, Typed
 from grue.server.context import Context
 from grue.server.directory.directory import Directory, record_key
@@ -75,7 +75,7 @@ class Registration:
             raise
         return wire.CodeSent(2 * CODE_WINDOW - now % CODE_WINDOW)
 
-    async def finish(self, request: wire.RegisterFinish) -> wire.Registered | wire.Refusal:
+    async def finish(self, request: wire.RegisterFinish) -> wire.Registered | wire.Held | wire.Refusal:
         """Create the account, or find the same identity's again; its record is in the directory on return.
 
         REGISTRATION-03, and -06 for the code. REGISTRATION-05 the device list is signed by its identity key
@@ -106,6 +106,8 @@ class Registration:
         )
         async with self._one_at_a_time(key.tag):
             account = await context.store.transact(create, new)
+            if isinstance(account, Until):
+                return wire.Held(account.day)
             await self._publish(key, devices, request.device_list, request.discoverable)
         return wire.Registered(account)
 
@@ -207,16 +209,32 @@ class Creation(NamedTuple):
     """The code by which it is made, unless it is made up. One that has served may find an account, but not make one."""
 
 
-async def create(tx: Tx, new: Creation) -> bytes:
+class Until(NamedTuple):
+    """A claim is held until this day."""
+
+    day: int
+
+
+async def create(tx: Tx, new: Creation) -> "bytes | Until":
     """Create an account with its devices and its intro mailbox; returns its id, an earlier one if it is the same.
 
-    REGISTRATION-07 another identity's account under this number is removed: the code shows whose the number is now.
+    REGISTRATION-07 another identity's account under this number is removed, the code shows whose the number is now; but
+    while a device of it is active the claim is held, and a second proof after `HOLD_DAYS` or a release ends the hold.
     REGISTRATION-08 the intro mailbox and the devices are no other account's (MailboxConflict, NotPermitted), and the
     device list is not older than the one stored (NotPermitted).
     """
     account = await _same_account(tx, new)
     served = new.typed is not None and await codes.use(tx, new.typed)
-    if served and account is None:
+    if account is None and new.typed is not None and await _is_active(tx, new.tag, new.week):
+        try:
+            day = await claims.claim(
+                tx, new.tag, new.devices.identity_public, new.signed_list, new.today, may_begin=not served
+            )
+        except NotPermitted:
+            raise CodeWrong from None
+        if day is not None:
+            return Until(day)
+    elif served and account is None:
         raise CodeWrong
     await _check_intro(tx, account or new.account, new.devices.intro_mailbox)
     if account is None:
@@ -237,6 +255,15 @@ def intro_begin(random: Callable[[int], bytes]) -> int:
 async def _same_account(tx: Tx, new: Creation) -> bytes | None:
     row = await tx.row("SELECT account, identity_pub FROM account WHERE phone_tag = $1", new.tag)
     return cast("bytes", row[0]) if row is not None and row[1] == new.devices.identity_public else None
+
+
+async def _is_active(tx: Tx, tag: bytes, week: int) -> bool:
+    """Whether the account under a number checked in or drew tokens this week or last."""
+    checked_in = "SELECT 1 FROM account WHERE phone_tag = $1 AND expires_week >= $2"
+    if await tx.row(checked_in, tag, week - 1 + ACCOUNT_WEEKS) is not None:
+        return True
+    drew = "SELECT 1 FROM account JOIN token_quota USING (phone_tag) WHERE phone_tag = $1 AND week >= $2"
+    return await tx.row(drew, tag, week - 1) is not None
 
 
 async def _check_intro(tx: Tx, account: bytes, intro_mailbox: bytes) -> None:
@@ -321,9 +348,10 @@ async def _check_unused(tx: Tx, device: bytes) -> None:
 
 
 async def _delete(tx: Tx, account: bytes) -> None:
-    row = await tx.row("SELECT intro_mailbox FROM account WHERE account = $1", account)
+    row = await tx.row("SELECT intro_mailbox, phone_tag FROM account WHERE account = $1", account)
     if row is None:
         return
+    await claims.forget(tx, cast("bytes", row[1]))
     await _set_devices(tx, account, [], 0)
     await mailboxes.delete(tx, cast("bytes", row[0]))
     await tx.run("DELETE FROM account WHERE account = $1", account)

@@ -175,6 +175,17 @@ TABLES: Final = (
         ("name",),
     ),
     Table(
+        "claim",
+        (
+            Column("phone_tag", "BLOB NOT NULL", "the phone number, to whoever also holds the directory's key"),
+            Column("identity_pub", "BLOB NOT NULL", "who wants the number besides the account that has it"),
+            Column("device_list", "BLOB NOT NULL", "their devices, and their keys"),
+            Column("until_day", "INTEGER NOT NULL", "the day a week after the claim, or after the objection to it"),
+            Column("objected", "INTEGER NOT NULL", "whether the account that has the number objected"),
+        ),
+        ("phone_tag", "identity_pub"),
+    ),
+    Table(
         "posted",
         (
             Column("key", "BLOB NOT NULL", "nothing, to who does not know mailbox and envelope id: their hash"),
@@ -200,6 +211,10 @@ STEPS: Final[Mapping[int, Sequence[str]]] = {
         " PRIMARY KEY (name, expires_window))",
         "CREATE TABLE code_lock (name BLOB NOT NULL, guesses INTEGER NOT NULL, locks INTEGER NOT NULL,"
         " until_window INTEGER NOT NULL, expires_day INTEGER NOT NULL, PRIMARY KEY (name))",
+    ),
+    6: (
+        "CREATE TABLE claim (phone_tag BLOB NOT NULL, identity_pub BLOB NOT NULL, device_list BLOB NOT NULL,"
+        " until_day INTEGER NOT NULL, objected INTEGER NOT NULL, PRIMARY KEY (phone_tag, identity_pub))",
     ),
 }
 """By version: the SQL that makes it of the one before. A step never changes once a release has it."""
