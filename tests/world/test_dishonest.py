@@ -1,12 +1,14 @@
 """What a dishonest server, or a stranger with a write key, can try, and what becomes of it."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
 
+from grue.client.account import KEY_PACKAGES
 from grue.client.client import Client
-from grue.client.conversations.tables import reading_conversations
+from grue.client.conversations.tables import conversation_by_id, reading_conversations
 from grue.errors import (
     BadDirectory,
     BadKeyPackage,
@@ -22,6 +24,7 @@ from grue.errors import (
     VerificationFailed,
 )
 from grue.protocol import wire
+from grue.protocol.conversation.conversation import Conversation, ConversationState
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, NOBODY, take
 from tests.world.test_messages import acquainted
@@ -290,6 +293,59 @@ async def test_an_sms_that_the_server_did_not_seal_is_passed_over(world: World) 
     blob = seal_sms(public_of(account.sms_secret), forged, Ed25519PrivateKey.generate().sign)
     await alice.context.tokens.ask(wire.PostIntro(account.intro_mailbox, b"f" * 16, blob))
     assert await take(alice) == []
+
+
+async def test_conversation_14_the_first_welcome_played_again_does_not_rewind_a_conversation(world: World) -> None:
+    alice, bob, welcome = await acquainted_by_the_last_resort(world)
+    await world.pass_days(7.1)
+    await alice.send(BOB, "and a commit")
+    assert await take(bob) == ["and a commit"]
+    ((before, _),) = await bob.context.store.read(reading_conversations)
+    world.network.change = make_lost(before.log.mailbox)
+    await bob.poll()
+    world.network.change = lambda _request, answer: answer
+    assert (await conversation(bob, before.id)).state is ConversationState.LOST
+    await alice.context.tokens.ask(wire.PostIntro(bob.context.account.intro_mailbox, b"again" + bytes(11), welcome))
+    await bob.poll()
+    after = await conversation(bob, before.id)
+    assert (after.state, after.epoch_keys) == (ConversationState.LOST, before.epoch_keys)
+    await bob.send(ALICE, "in another one")
+    assert await take(alice) == ["in another one"]
+    await alice.send(BOB, "which both use")
+    assert await take(bob) == ["which both use"]
+
+
+async def acquainted_by_the_last_resort(world: World) -> tuple[Client, Client, bytes]:
+    """Alice, Bob, and the blob of her first Welcome, to the last resort, since all other key packages are taken."""
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    for _ in range(KEY_PACKAGES):
+        await alice.context.tokens.ask(wire.Claim(bob.context.account.intro_mailbox))
+    await alice.send(BOB, "hello")
+    assert await take(bob) == ["hello"]
+    await bob.send(ALICE, "hello yourself")
+    assert await take(alice) == ["hello yourself"]
+    await bob.poll()
+    (welcome,) = [request.blob for request in world.network.seen if isinstance(request, wire.PostIntro)]
+    return alice, bob, welcome
+
+
+def make_lost(mailbox: bytes) -> Callable[[wire.Message, wire.Message], wire.Message]:
+    """A server that withholds part of a log and shows what nobody can open after it."""
+
+    def change(request: wire.Message, answer: wire.Message) -> wire.Message:
+        if isinstance(request, wire.Fetch) and isinstance(answer, wire.Fetched) and request.mailbox == mailbox:
+            at = request.after + 5
+            junk = wire.Delivery(mailbox, at, b"j" * 16, bytes(1024))
+            return replace(answer, envelopes=[junk], head=at)
+        return answer
+
+    return change
+
+
+async def conversation(client: Client, group: bytes) -> Conversation:
+    found = await client.context.store.read(conversation_by_id, group)
+    assert found is not None
+    return found[0]
 
 
 async def forget_directory(client: Client) -> None:

@@ -32,6 +32,10 @@ SUPERSEDED_FOR_MS: Final = 30 * 24 * 3600 * 1000
 """How long the other of two groups for one pair is still read: as long as an envelope lives."""
 
 
+KEY_PACKAGES: Final = b"k"
+"""Prefix of a session's entries that are own key packages; the reference follows. One that was used is deleted."""
+
+
 class ConversationState(StrEnum):
     STARTED = "founded"
     """Ours, and not with the other side yet."""
@@ -120,6 +124,13 @@ class PendingCommit(Struct, array_like=True, frozen=True):
     newcomer: Newcomer | None = None
 
 
+class Asked(Struct, array_like=True, frozen=True):
+    """The key package of an own resync request: the only one that a lost group is joined anew by."""
+
+    reference: bytes
+    package: bytes
+
+
 class Conversation(Struct, array_like=True, frozen=True):
     """What a client stores of one conversation, beside the MLS entries. Holds secrets: never printed."""
 
@@ -144,6 +155,8 @@ class Conversation(Struct, array_like=True, frozen=True):
     """The other side has said something in this conversation."""
     gap: bool = False
     """Part of the log was never seen, and nothing has been opened since."""
+    asked: Asked | None = None
+    """Of the resync that was asked for, while it is lost; every request of one loss has the same."""
 
     def __repr__(self) -> str:
         return f"Conversation(state={self.state.value}, cursor={self.log.cursor})"

@@ -24,6 +24,7 @@ from grue.protocol.conversation.contents import (
 )
 from grue.protocol.conversation.conversation import (
     GIVEN_UP,
+    KEY_PACKAGES,
     SENDING,
     TABLE,
     Conversation,
@@ -155,12 +156,14 @@ def invited(
 
     CONVERSATION-03 exactly two accounts, ours and one other. CONVERSATION-04 every leaf is on its account's signed
     device list, and that is not older than one seen before. CONVERSATION-07 a group that we are in is joined anew only
-    while it is lost, and only by the account that it is with.
+    while it is lost, and only by the account that it is with. CONVERSATION-14 then the Welcome is to the key package of
+    our own resync request, and leads into a later epoch than the one that was lost.
     Raises BadKeyPackage, BadEnvelope or an MlsError; the session's changes are void then.
     """
     old = known(_group_of(payload))
     if old is not None and old.state is not ConversationState.LOST:
         raise BadEnvelope("(a group that we are in)")
+    lost_in = session.epoch(old.id) if old is not None else -1
     if old is not None:
         session.delete(old.id)
     invitation, sender, own_leaf = _join(session, payload)
@@ -170,6 +173,8 @@ def invited(
         raise BadKeyPackage("(an older device list)")
     if old is not None and old.peer != devices.identity_public:
         raise BadKeyPackage("(somebody else's conversation)")
+    if old is not None:
+        _check_not_rewound(session, old, lost_in)
     conversation = _requested(session, group, own_leaf, invitation, devices, tools)
     if old is not None:
         conversation = replace(conversation, state=old.state, heard=old.heard)
@@ -320,6 +325,17 @@ def _join(session: MlsSession, payload: IntroWelcome) -> tuple[Invitation, int, 
         raise BadEnvelope("(an invitation to another group)")
     session.accept_welcome(staged)
     return *_open_invitation(session, staged.group_id, payload.invitation), staged.own_leaf
+
+
+def _check_not_rewound(session: MlsSession, old: Conversation, lost_in: int) -> None:
+    """CONVERSATION-14 a Welcome that anybody kept, such as the first one, does not lead back: it was to another key
+    package. Raises BadKeyPackage, BadEnvelope.
+    """
+    asked = None if old.asked is None else KEY_PACKAGES + old.asked.reference
+    if asked is None or session.changes().get(asked, b"") is not None:
+        raise BadKeyPackage("(not the key package that we have asked by)")
+    if session.epoch(old.id) <= lost_in:
+        raise BadEnvelope("(an epoch that has passed)")
 
 
 def _at_once(other: Conversation, result: Invited) -> bool:

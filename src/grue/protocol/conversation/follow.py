@@ -28,8 +28,10 @@ from grue.errors import BadEnvelope, BadRequest, GrueError, NotPermitted
 from grue.protocol.conversation import envelope
 from grue.protocol.conversation.contents import APPLICATION, Receipt, ResyncRequest, Text
 from grue.protocol.conversation.conversation import (
+    KEY_PACKAGES,
     READING,
     TABLE,
+    Asked,
     Conversation,
     ConversationEvent,
     ConversationState,
@@ -279,11 +281,21 @@ def refused_commit(session: MlsSession, conversation: Conversation) -> Step:
 
 
 def ask_resync(session: MlsSession, conversation: Conversation, me: Me, tools: Tools) -> Step:
-    """Ask, in the epoch that we are still in, to be removed and added again. Needs b"s", b"k", b"g"."""
+    """Ask, in the epoch that we are still in, to be removed and added again. Needs b"s", b"k", b"g".
+
+    Asking again names the same key package, so that the answer to any of the requests can be used.
+    """
+    asked = conversation.asked or _package_to_ask_by(session, me)
+    request = ResyncRequest(conversation.lost_commit, asked.package, me.intro_mailbox)
+    asking = replace(conversation, since=tools.now_ms, asked=asked)
+    return Step(asking, [post(session, conversation, request, Purpose.RESYNC, tools)])
+
+
+def _package_to_ask_by(session: MlsSession, me: Me) -> Asked:
+    before = session.changes().keys()
     package = session.key_package(me.credential, last_resort=False)
-    request = ResyncRequest(conversation.lost_commit, package, me.intro_mailbox)
-    asked = replace(conversation, since=tools.now_ms)
-    return Step(asked, [post(session, conversation, request, Purpose.RESYNC, tools)])
+    (entry,) = (key for key in session.changes().keys() - before if key.startswith(KEY_PACKAGES))
+    return Asked(entry.removeprefix(KEY_PACKAGES), package)
 
 
 def ask_due(conversation: Conversation, now_ms: int) -> bool:
@@ -294,7 +306,7 @@ def ask_due(conversation: Conversation, now_ms: int) -> bool:
 
 def give_up_mailbox(conversation: Conversation) -> Conversation:
     """The mailbox is gone, or does not know us: the next message starts another conversation."""
-    return replace(become_if(conversation, ConversationEvent.LOST_TRACK), lost_commit=b"")
+    return replace(become_if(conversation, ConversationEvent.LOST_TRACK), lost_commit=b"", asked=None)
 
 
 def start_again(conversation: Conversation, incarnation: bytes) -> Conversation:
@@ -304,7 +316,7 @@ def start_again(conversation: Conversation, incarnation: bytes) -> Conversation:
 
 def _lose(step: Step, commit: bytes) -> None:
     step.notices.append(Notice.LOST)
-    step.conversation = replace(become(step.conversation, ConversationEvent.LOST_TRACK), lost_commit=commit)
+    step.conversation = replace(become(step.conversation, ConversationEvent.LOST_TRACK), lost_commit=commit, asked=None)
 
 
 def _notice_gap(step: Step, delivery: Delivery) -> None:
