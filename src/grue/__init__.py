@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from grue.client.api.contacts import Contacts
     from grue.client.api.directory import DirectoryCopy
     from grue.client.api.exposure import Exposure
+    from grue.client.api.requests import Requests
     from grue.client.client import ChatInfo, Client, Message, open
     from grue.client.conversations.messenger import Sent
+    from grue.client.conversations.requests import Request
     from grue.client.lookup.asyoutype import AsYouType, Shown
     from grue.client.lookup.directory import LookedUp
     from grue.client.people.contacts import Imported
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         BadRequest,
         BadToken,
         BlobConflict,
+        Blocked,
         CodeExpired,
         CodesUsedUp,
         CodeWrong,
@@ -113,6 +116,7 @@ __all__ = [
     "BadRequest",
     "BadToken",
     "BlobConflict",
+    "Blocked",
     "ChatInfo",
     "Client",
     "CodeExpired",
@@ -161,6 +165,8 @@ __all__ = [
     "ProxyUnreachable",
     "Refused",
     "RelayUnreachable",
+    "Request",
+    "Requests",
     "Route",
     "RouteUnknown",
     "Sent",
@@ -198,6 +204,8 @@ _HOMES = {
     "Contacts": "grue.client.api.contacts",
     "DirectoryCopy": "grue.client.api.directory",
     "Exposure": "grue.client.api.exposure",
+    "Request": "grue.client.conversations.requests",
+    "Requests": "grue.client.api.requests",
     "Contact": "grue.client.people.tables",
     "Imported": "grue.client.people.contacts",
     "Synced": "grue.client.people.contactsync",

@@ -157,6 +157,12 @@ class EncryptedContact(Refused):
     fix = "Ask them whether they have left Grue."
 
 
+class Blocked(Refused):
+    code = "blocked"
+    message = "You have blocked them, so nothing is sent to them either."
+    fix = "`grue unblock` takes it back."
+
+
 class CodeWrong(Refused):
     code = "code_wrong"
     message = "That is not the code that was sent for this registration."

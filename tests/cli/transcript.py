@@ -26,6 +26,7 @@ VARIABLE = {"<hex>": r"[0-9a-f]{8,}", "<n>": r"\d[\d.]*", "<time>": r"\d\d:\d\d"
 
 SPELLED = [
     (re.compile(r"\b[0-9a-f]{32}\b"), "<hex>"),
+    (re.compile(r'(?<="since": )[\d.]+'), "<n>"),
     (re.compile(r'(?<="ms": )[\d.]+|(?<="sent": )[\d.]+|(?<=bytes_down": )\d+|(?<=bytes_up": )\d+'), "<n>"),
     (re.compile(r"^\d\d:\d\d(?=  )"), "<time>"),
     # A receipt may come before or after the answer.

@@ -304,10 +304,13 @@ async def test_mailbox_06_one_slot_cannot_be_exchanged_for_the_hash_of_another(s
     await box.join(b"t" * 32)
 
 
-async def test_a_slot_neither_reads_nor_acknowledges(server: TestServer) -> None:
+async def test_a_slot_looks_and_does_not_acknowledge(server: TestServer) -> None:
     box = await Box.create(server, [SLOT])
     await box.post()
-    assert await server.code(wire.Fetch(box.id, SLOT, 0)) == "not_permitted"
+    looked = await server.ask(wire.Fetch(box.id, SLOT, 0))
+    assert isinstance(looked, wire.Fetched)
+    assert [delivery.seq for delivery in looked.envelopes] == [1]
+    assert await server.code(wire.Fetch(box.id, b"x" * 32, 0)) == "not_permitted"
     assert await server.code(wire.Ack(box.id, SLOT, 1)) == "not_permitted"
     await box.ack(1)
     assert await box.seqs() == [1], "kept for whoever comes by the slot"

@@ -24,5 +24,6 @@ NOTICES: Final[Mapping[Notice, str]] = {
         "The server has shown you and this contact two directories that cannot both be true. No number is looked up "
         "until you say so; `grue heads` has the proof."
     ),
+    Notice.TURNED_AWAY: "So many people you do not know wrote that requests gave way. `grue requests` says how many.",
     Notice.GAP: "Part of what the other side sent was never seen: it expired, or the server kept it back.",
 }

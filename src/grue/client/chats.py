@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from grue.client.store.engine import Db, Row, as_bytes, as_int, as_str
+from grue.errors import NoSuchChat
 from grue.protocol.conversation.conversation import Notice
+from grue.protocol.numbers import parse, region_of
 
 CHAT_PREFIX: Final = "chat:"
 """Names a chat by its id: the only way to a chat whose number is not verified."""
+
+
+SMS_PREFIX: Final = "sms:"
+"""Before an SMS sender that is a name and no number."""
+
+ME: Final = "me"
+"""Send to this to keep a note for oneself."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,20 @@ def of_claim(db: Db, number: str) -> Chat | None:
 
 def by_id(db: Db, chat: int) -> Chat | None:
     return _chat(db.row(_CHAT + "WHERE id = ?", chat))
+
+
+def named(db: Db, name: str, own_number: str) -> Chat:
+    """The chat of a number, of `me`, `chat:ID` or `sms:SENDER`. Raises NoSuchChat, NotANumber."""
+    if name.startswith(CHAT_PREFIX):
+        digits = name.removeprefix(CHAT_PREFIX)
+        chat = by_id(db, int(digits)) if digits.isdecimal() and len(digits) < 18 else None
+    elif name.startswith(SMS_PREFIX):
+        chat = of_number(db, name)
+    else:
+        chat = of_number(db, own_number if name == ME else parse(name, region_of(own_number)))
+    if chat is None:
+        raise NoSuchChat
+    return chat
 
 
 def all_chats(db: Db) -> list[Chat]:

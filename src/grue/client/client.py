@@ -21,11 +21,12 @@ from grue.client.api.account import OwnAccount
 from grue.client.api.contacts import Contacts
 from grue.client.api.directory import DirectoryCopy
 from grue.client.api.exposure import Exposure
+from grue.client.api.requests import Requests
 from grue.client.chats import Chat
 from grue.client.context import Account, Clock, Context, Opened, Random, load_account
 from grue.client.conversations import attachments, tables
 from grue.client.conversations.inbox import Inbox
-from grue.client.conversations.messenger import Messenger, Sent, chat_named
+from grue.client.conversations.messenger import Messenger, Sent
 from grue.client.conversations.outbox import Outbox
 from grue.client.conversations.receiver import Receiver
 from grue.client.conversations.tables import StoredMessage
@@ -38,7 +39,7 @@ from grue.client.transport.oblivious import open_transport
 from grue.client.transport.tables import count_exposure
 from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Endpoint, Transport, TransportFactory
-from grue.errors import GrueError, NotRegistered, UsageError
+from grue.errors import GrueError, LimitReached, NetworkError, NotRegistered, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import ConversationState, Notice
 from grue.protocol.conversation.delivery import MessageState
@@ -48,6 +49,10 @@ from grue.protocol.urls import check_url
 
 LOOK_AGAIN_SECONDS: Final = 0.5
 """How often a receiver looks whether another process of this home has stored something."""
+
+
+NOT_AGREED: Final = frozenset({ConversationState.REQUESTED, ConversationState.DECLINED, ConversationState.GONE})
+"""Of somebody who has no other conversations with us, we have accepted nothing."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,7 @@ class Client:
         self.account = OwnAccount(self._opened)
         self.contacts = Contacts(self._opened)
         self.directory = DirectoryCopy(self._opened, clock)
+        self.requests = Requests(self._opened, self._go_out)
         self.exposure = Exposure(self._opened, self._note_exposure)
 
     async def __aenter__(self) -> Self:
@@ -362,6 +368,14 @@ class Client:
         assert self._conversing is not None
         return self._conversing
 
+    async def _go_out(self) -> None:
+        """Send what is queued, if the server answers."""
+        with suppress(NetworkError, LimitReached):
+            await self._parts.outbox.flush()
+        if self._receiver is not None:
+            self._receiver.wake()
+            self._receiver.nudge()
+
     async def _note_exposure(self) -> None:
         """Store what the transport has counted since the last time."""
         store = self._opened.store
@@ -452,7 +466,12 @@ def _remaining(idle: float | None, idle_since: float) -> float:
 
 def _is_request(db: Db, chat: Chat) -> bool:
     states = {conversation.state for conversation in tables.conversations_of(db, chat.id)}
-    return states == {ConversationState.REQUESTED}
+    return ConversationState.REQUESTED in states and states <= NOT_AGREED
+
+
+def _is_turned_down(db: Db, chat: Chat) -> bool:
+    states = {conversation.state for conversation in tables.conversations_of(db, chat.id)}
+    return ConversationState.DECLINED in states and states <= NOT_AGREED - {ConversationState.REQUESTED}
 
 
 def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
@@ -481,7 +500,7 @@ def _last(db: Db, message: StoredMessage) -> str:
 
 
 def _chats(db: Db) -> list[ChatInfo]:
-    return [_chat_info(db, chat) for chat in chats.all_chats(db)]
+    return [_chat_info(db, chat) for chat in chats.all_chats(db) if not _is_turned_down(db, chat)]
 
 
 def _chat_info(db: Db, chat: Chat) -> ChatInfo:
@@ -497,5 +516,5 @@ def _chat_info(db: Db, chat: Chat) -> ChatInfo:
 
 
 def _history(db: Db, own: str, name: str) -> list[Message]:
-    chat = chat_named(db, name, own)
+    chat = chats.named(db, name, own)
     return [_public(db, own, message, chat) for message in tables.history(db, chat.id)]

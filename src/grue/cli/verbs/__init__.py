@@ -21,6 +21,11 @@ VERBS: Final = {
     "receive": ("messages", "Show what has arrived, each message once."),
     "chats": ("messages", "List the chats in this home, the latest first."),
     "show": ("messages", "Show all messages of a chat, oldest first."),
+    "requests": ("requests", "List who has written to you and was not accepted yet."),
+    "accept": ("requests", "Accept a request, as an answer does."),
+    "decline": ("requests", "Turn a request down, without its sender being told."),
+    "block": ("requests", "Hear nothing of somebody any more, without their being told."),
+    "unblock": ("requests", "Hear somebody again."),
     "save": ("messages", "Download the file that came with a message, and check that it is what was sent."),
     "transport": ("transports", "Say how this home reaches its server, and who sees what by it; or change it."),
     "heads": ("heads", "Say which state of the directory this home holds, and whether contacts were shown the same."),
@@ -57,6 +62,8 @@ APPS: Final = {
 GROUPS: Final = {
     "You and others": ("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save"),
     "What goes on": ("account", "exposure", "transport", "heads", "doctor"),
+    "Who may write to you": ("requests", "accept", "decline", "block", "unblock"),
+    "What goes on": ("exposure", "transport", "heads", "doctor"),
     "Operate": ("serve", "replica", "relay", "directory", "subpoena"),
     "Try everything on this machine": ("demo", "carrier", "lab"),
 }

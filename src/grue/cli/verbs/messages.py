@@ -198,7 +198,12 @@ async def show(
 ) -> None:
     """Show all messages of a chat, oldest first."""
     async with opened(shell) as client:
-        messages = await client.history(typed(chat))
+        messages = await client.history(named := typed(chat))
+        if any(message.request for message in messages):
+            # What they have said since waits at the server: nobody is told that it is looked at.
+            with suppress(NetworkError), shell.waiting("Looking ..."):
+                await client.requests.look()
+            messages = await client.history(named)
     for message in messages:
         shell.result(message_fields(message), lambda message=message: _words().message(message))  # type: ignore[misc]
 

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from grue._core import MlsError, MlsSession
 from grue.client import chats
-from grue.client.chats import Chat
+from grue.client.chats import SMS_PREFIX, Chat
 from grue.client.context import Context, load_account, save_account
-from grue.client.conversations import steps, tables
+from grue.client.conversations import requests, steps, tables
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup.tables import told_head
 from grue.client.store.engine import Db
@@ -48,9 +48,6 @@ log: Final = logging.getLogger("grue.client")
 
 FRESH_SECONDS: Final = 60.0
 """How long a log counts as read to its head: before more is written, what came is read, own commits most of all."""
-
-MAX_REQUESTS: Final = 1000
-"""Message requests that wait at once; more are passed over, since anybody can send them."""
 
 
 class Inbox:
@@ -82,7 +79,7 @@ class Inbox:
 
     async def ask_again(self) -> bool:
         """Queue another request for each resync that nobody has answered."""
-        lost = await self._context.store.read(tables.conversations_in, {ConversationState.LOST})
+        lost = await self._context.store.read(tables.heard_conversations, {ConversationState.LOST})
         due = [conversation for conversation, _ in lost if ask_due(conversation, self._context.now_ms)]
         for conversation in due:
             await self._context.store.transact(self._ask_resync, conversation.id)
@@ -117,7 +114,7 @@ class Inbox:
 
     async def catch_up(self, chat: int) -> None:
         """Read a chat's conversations to their heads, unless that was done a moment ago. Raises NetworkError."""
-        for conversation in await self._context.store.read(tables.conversations_of, chat):
+        for conversation in await self._context.store.read(tables.readable_of, chat):
             if not self.is_fresh(conversation.log.mailbox):
                 await self._catch_up(conversation)
 
@@ -249,7 +246,10 @@ class Inbox:
         sms = open_sms(account.sms_secret, account.server_public, account.number, payload.sealed)
         is_number = sms.sender.startswith("+") and sms.sender[1:].isdecimal()
         # A sender that is a name must not be taken for one of our own names, such as `me` or `chat:1`.
-        chat = chats.for_number(db, sms.sender if is_number else f"sms:{sms.sender}")
+        sender = sms.sender if is_number else SMS_PREFIX + sms.sender
+        if tables.blocked_as(db, sender) is not None:
+            return
+        chat = chats.for_number(db, sender)
         message = sha256(payload.sealed).digest()[:16]
         tables.add_incoming(db, chat.id, b"", message, sms.text, Route.SMS, sms.received)
 
@@ -270,11 +270,11 @@ class Inbox:
     def _welcome(self, db: Db, current: Current | None, payload: IntroWelcome) -> None:
         session, result = self._invited(db, payload)
         chat = self._chat(db, current, result)
+        if requests.is_blocked(db, chat, result):
+            self._turned_down(db, chat, result, session)
+            return
         same = tables.conversations_of(db, chat.id)
         step, left = settle(result, same, self._context.tools)
-        requested = step.conversation.state is ConversationState.REQUESTED
-        if requested and tables.count_conversations(db, ConversationState.REQUESTED) >= MAX_REQUESTS:
-            raise Refused("(too many requests wait)")
         chats.mark_encrypted(db, chat.id, result.device_list.version)
         for old in left:
             tables.save_conversation(db, old, chat.id)
@@ -283,6 +283,17 @@ class Inbox:
                 steps.intend_again(db, old.id, chat.id)
         steps.save(self._context, db, chat.id, step, session)
         self._heard(db, chat.id, step)
+        if step.conversation.state is ConversationState.REQUESTED:
+            requests.came(db, self._context, chat)
+
+    def _turned_down(self, db: Db, chat: Chat, result: Invited, session: MlsSession) -> None:
+        """Who is blocked has written: it is kept like any request, and put before nobody."""
+        if result.again is not None:
+            raise Refused("(blocked)")
+        step = Step(requests.turn_down(result.step.conversation), incoming=result.step.incoming)
+        steps.save(self._context, db, chat.id, step, session)
+        tables.show_no_more(db, chat.id)
+        requests.tidy(db, self._context)
 
     def _heard(self, db: Db, chat: int, step: Step) -> None:
         """What the others were shown of the directory."""
@@ -338,6 +349,8 @@ class Inbox:
         if found is None or found[0].state not in READING:
             return None
         conversation, chat = found
+        if chat in tables.blocked_chats(db):
+            return None
         known = conversation.log.incarnation
         if known and known != incarnation:
             return self._begin_anew(db, chat, conversation, incarnation)

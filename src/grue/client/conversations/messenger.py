@@ -12,7 +12,7 @@ from typing import Final
 
 from grue._core import MlsSession
 from grue.client import chats
-from grue.client.chats import CHAT_PREFIX, Chat
+from grue.client.chats import CHAT_PREFIX, ME, Chat
 from grue.client.context import Context
 from grue.client.conversations import steps, tables
 from grue.client.conversations.inbox import Inbox
@@ -23,6 +23,7 @@ from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
 from grue.errors import (
     BadRequest,
+    Blocked,
     EncryptedContact,
     ForkedLog,
     GrueError,
@@ -64,9 +65,6 @@ from grue.protocol.conversation.first_contact import Peer, accept_all, check_cla
 from grue.protocol.directory.lookup import Found
 from grue.protocol.directory.record import Record
 from grue.protocol.numbers import parse, region_of
-
-ME: Final = "me"
-"""Send to this to keep a note for oneself."""
 
 NO_FILE_BY_SMS: Final = "This number is not on Grue, and an SMS carries no file."
 
@@ -141,7 +139,7 @@ class Messenger:
             raise UsageError("A note to yourself carries no file.")
         target = self._target(to)
         if target.startswith(CHAT_PREFIX):
-            await self._context.store.read(chat_named, target, "")
+            await self._context.store.read(chats.named, target, "")
         elif not await self._context.store.read(chats.encrypted_before, target):
             looked_up = await self._look_up(target)
             if not isinstance(looked_up.result, Found):
@@ -158,7 +156,8 @@ class Messenger:
         CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged).
         CONVERSATION-12 no two histories were seen (ForkedLog): nothing is sent before the user says so.
         """
-        chat = chat_named(db, target, "") if target.startswith(CHAT_PREFIX) else chats.of_number(db, target)
+        chat = chats.named(db, target, "") if target.startswith(CHAT_PREFIX) else chats.of_number(db, target)
+        _check_not_blocked(db, chat)
         if chat is None or not chat.identity:
             return None
         record = record_before(db, chat.number)
@@ -306,7 +305,7 @@ class Messenger:
 
     async def _to_unverified(self, name: str, said: Said, accept_key: bool) -> Sent:
         """A chat that is no conversation any more: a new one with the same identity, or nothing. Never SMS."""
-        chat = await self._context.store.read(chat_named, name, "")
+        chat = await self._context.store.read(chats.named, name, "")
         if not chat.identity or accept_key:
             raise NotPermitted("(write to the number itself)")
         message = await self._context.store.transact(self._keep_own, chat.id, said)
@@ -332,6 +331,7 @@ class Messenger:
         if chat and chat.identity not in (b"", record.identity_public) and not accept_key:
             raise KeyChanged
         chat = chats.bind(db, number, record.identity_public)
+        _check_not_blocked(db, chat)
         return self._keep_own(db, chat.id, said), chat.id
 
     # --- SMS and notes ----------------------------------------------------------------------------
@@ -361,6 +361,7 @@ class Messenger:
             # Since it was looked up, another process has heard from them.
             raise EncryptedContact
         chat, message = chats.for_number(db, number), self._context.random(16)
+        _check_not_blocked(db, chat)
         own = self._context.account.identity_public
         tables.add_own(db, chat.id, own, message, text, Route.SMS, self._context.now_ms, MessageState.SUBMITTING)
         return message
@@ -391,17 +392,10 @@ class Messenger:
         tables.add_own(db, chat.id, own.identity_public, message, text, Route.ENCRYPTED, self._context.now_ms, state)
 
 
-def chat_named(db: Db, name: str, own_number: str) -> Chat:
-    """The chat of a number, of `me`, or `chat:ID`. Raises NoSuchChat, NotANumber."""
-    if name.startswith(CHAT_PREFIX):
-        digits = name.removeprefix(CHAT_PREFIX)
-        chat = chats.by_id(db, int(digits)) if digits.isdecimal() and len(digits) < 18 else None
-    else:
-        number = own_number if name == ME else parse(name, region_of(own_number))
-        chat = chats.of_number(db, number)
-    if chat is None:
-        raise NoSuchChat
-    return chat
+def _check_not_blocked(db: Db, chat: Chat | None) -> None:
+    """Raises Blocked."""
+    if chat is not None and tables.blocked_as(db, chat.number, chat.identity.hex()) is not None:
+        raise Blocked
 
 
 def _give_up(db: Db, message: bytes) -> None:

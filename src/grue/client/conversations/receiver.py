@@ -144,7 +144,7 @@ class Receiver:
             await self._outbox.flush()
             if self._outbox.opened and self._streams:
                 self._outbox.opened = False
-                self._nudge()
+                self.nudge()
             await self._to_send.wait()
 
     async def _confirm(self) -> None:
@@ -162,7 +162,7 @@ class Receiver:
             if (now := await self._context.store.version()) != seen:
                 seen = now
                 self.wake()
-                self._nudge()
+                self.nudge()
                 before, written = written, await self._context.store.read(tables.last_written)
                 if written is not None and written != before:
                     await self.opened(written.chat)
@@ -212,8 +212,10 @@ class Receiver:
         await self._subscribe(pushes, subscribed)
         while True:
             for mailbox, deliveries in await pushes.batch():
-                if mailbox in subscribed:
-                    await self._read(pushes, mailbox, subscribed[mailbox], deliveries)
+                if mailbox in subscribed and not await self._read(pushes, mailbox, subscribed[mailbox], deliveries):
+                    # Of whoever is blocked now, and read again, from where it was, should that end.
+                    del subscribed[mailbox]
+                    self._followed.pop(mailbox, None)
             await self._refused(pushes, subscribed)
             if pushes.take_nudge():
                 await self._subscribe(pushes, subscribed)
@@ -238,20 +240,23 @@ class Receiver:
             self._wanted += 1
             self._tasks.append(asyncio.create_task(self._again(self._conversations)))
 
-    def _nudge(self) -> None:
+    def nudge(self) -> None:
+        """There may be a conversation to read that was not read before."""
         for pushes in self._streams:
             pushes.nudge()
 
-    async def _read(self, pushes: "Pushes", mailbox: bytes, read_key: bytes, deliveries: list[wire.Delivery]) -> None:
+    async def _read(self, pushes: "Pushes", mailbox: bytes, read_key: bytes, deliveries: list[wire.Delivery]) -> bool:
+        """Store what was pushed, and acknowledge it; False when this mailbox is not read any more."""
         incarnation = pushes.incarnations.get(mailbox, b"")
         after = await self._inbox.conversation(mailbox, incarnation, deliveries, acknowledge=False)
         if after is None:
-            return
+            return False
         self._inbox.fresh(mailbox)
         self._stored()
         # From the start, when the store was restored from a backup.
         again = wire.Ack if after.log.cursor else wire.Subscribe
         await pushes.stream.send(again(mailbox, read_key, after.log.cursor))
+        return True
 
     async def _refused(self, pushes: "Pushes", subscribed: dict[bytes, bytes]) -> None:
         """A mailbox that is gone is given up. One that another process is only making, or that the server could not

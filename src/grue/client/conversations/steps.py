@@ -19,7 +19,7 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
     for outgoing in step.outgoing:
         tables.enqueue(db, conversation.id, outgoing, context.now_ms)
     for incoming in step.incoming:
-        _save_incoming(db, chat, context.account.identity_public, incoming, conversation.id)
+        save_incoming(db, chat, context.account.identity_public, incoming, conversation.id)
     if step.hashes:
         tables.keep_hashes(db, conversation.id, step.hashes)
     if step.read_by_peer is not None:
@@ -31,7 +31,8 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
         save_mls(db, session.changes())
 
 
-def _save_incoming(db: Db, chat: int, own_identity: bytes, incoming: Incoming, conversation: bytes) -> None:
+def save_incoming(db: Db, chat: int, own_identity: bytes, incoming: Incoming, conversation: bytes) -> None:
+    """Store a text that came, or that another device of ours said; once, however often it comes."""
     text = incoming.text
     if incoming.sender == own_identity:
         # Another device of ours said it.

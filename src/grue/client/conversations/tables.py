@@ -101,19 +101,56 @@ def conversations_in(db: Db, states: Iterable[ConversationState]) -> list[tuple[
     return [cast("tuple[Conversation, int]", _conversation(row)) for row in rows if row[2] in wanted]
 
 
-def count_conversations(db: Db, state: ConversationState) -> int:
-    row = db.row("SELECT count(*) FROM conversation WHERE state = ?", state.value)
-    return as_int(row[0]) if row is not None else 0
-
-
 def reading_conversations(db: Db) -> list[tuple[Conversation, int]]:
-    return conversations_in(db, READING)
+    """Those that are read."""
+    return heard_conversations(db, READING)
+
+
+def heard_conversations(db: Db, states: Iterable[ConversationState]) -> list[tuple[Conversation, int]]:
+    """As `conversations_in`, without those of whoever is blocked: nothing of them is read, acknowledged or answered."""
+    blocked = blocked_chats(db)
+    return [(conversation, chat) for conversation, chat in conversations_in(db, states) if chat not in blocked]
+
+
+def readable_of(db: Db, chat: int) -> list[Conversation]:
+    """As `conversations_of`; none of whoever is blocked."""
+    return [] if chat in blocked_chats(db) else conversations_of(db, chat)
 
 
 def _conversation(row: Row | None) -> tuple[Conversation, int] | None:
     if row is None:
         return None
     return msgspec.msgpack.decode(as_bytes(row[0]), type=Conversation), as_int(row[1])
+
+
+# --- who is blocked -------------------------------------------------------------------------------
+
+
+def block(db: Db, who: str, name: str) -> None:
+    """`who` is a number, an SMS sender or an identity in hexadecimal; `name` is shared by all that belong together."""
+    db.execute("INSERT OR IGNORE INTO blocked VALUES (?, ?)", who, name)
+
+
+def unblock(db: Db, name: str) -> bool:
+    """False when nothing was blocked under this name."""
+    return db.execute("DELETE FROM blocked WHERE name = ?", name) > 0
+
+
+def blocked_as(db: Db, *who: str) -> str | None:
+    """The name under which one of these is blocked."""
+    rows = (db.row("SELECT name FROM blocked WHERE who = ?", one) for one in who if one)
+    return next((as_str(row[0]) for row in rows if row is not None), None)
+
+
+def blocked_names(db: Db) -> list[str]:
+    """Who is blocked, each once, by the name that they were blocked under."""
+    return [as_str(name) for (name,) in db.rows("SELECT DISTINCT name FROM blocked ORDER BY name")]
+
+
+def blocked_chats(db: Db) -> set[int]:
+    """The chats of whoever is blocked."""
+    rows = db.rows("SELECT chat.id FROM chat JOIN blocked ON who = number OR who = lower(hex(identity))")
+    return {as_int(chat) for (chat,) in rows}
 
 
 # --- the outbox -----------------------------------------------------------------------------------
@@ -271,6 +308,11 @@ def take_unshown(db: Db) -> tuple[StoredMessage, Chat] | None:
     db.execute("UPDATE message SET shown = 1 WHERE n = ?", row[0])
     message = _message(cast("Row", db.row(_MESSAGE + "WHERE n = ?", row[0])))
     return message, cast("Chat", chats.by_id(db, message.chat))
+
+
+def show_no_more(db: Db, chat: int) -> None:
+    """What came of this chat stays in its history, and is not put before anybody."""
+    db.execute("UPDATE message SET shown = 1 WHERE chat = ? AND incoming = 1", chat)
 
 
 def unshow(db: Db, n: int) -> None:

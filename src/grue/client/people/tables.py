@@ -30,6 +30,11 @@ def count(db: Db) -> int:
     return cast("int", row[0]) if row is not None else 0
 
 
+def is_contact(db: Db, number: str) -> bool:
+    """Whether the address book has this number."""
+    return db.row("SELECT 1 FROM contact WHERE number = ?", number) is not None
+
+
 def everybody(db: Db) -> list[Contact]:
     """All contacts by name, and those without one by number, last."""
     return [_contact(row) for row in db.rows(f"{_SELECT} ORDER BY name = '', name COLLATE NOCASE, number")]

@@ -243,6 +243,22 @@ def _name_kinds(connection: apsw.Connection) -> None:
                 connection.execute("UPDATE outbox SET kind = ? WHERE n = ?", (kind, n))
 
 
+SINCE_9: Final = """
+-- Who is not heard any more: a number, an SMS sender (sms: and its name), or an identity key in hexadecimal.
+CREATE TABLE blocked (
+    who TEXT PRIMARY KEY,
+    name TEXT NOT NULL                      -- under which it was blocked, with what else is the same person's
+) WITHOUT ROWID;
+
+-- Resyncs that were answered, to be few of each peer.
+CREATE TABLE readmitted (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    peer BLOB NOT NULL,                     -- identity key
+    time INTEGER NOT NULL                   -- Unix milliseconds
+);
+"""
+"""What a home of version 8 lacks."""
+
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
     (SINCE_2,),
     (SINCE_3,),
@@ -251,6 +267,7 @@ STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = 
     (SINCE_6,),
     (SINCE_7,),
     (SINCE_8, _name_kinds),
+    (SINCE_9,),
 )
 """Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 

@@ -41,6 +41,8 @@ class ConversationState(StrEnum):
     """Ours, and not with the other side yet."""
     REQUESTED = "requested"
     """Theirs, and not accepted yet: nothing is read, acknowledged or sent."""
+    DECLINED = "declined"
+    """Theirs, and turned down, blocked, or of a flood: to its sender and the server it is one that still waits."""
     ACTIVE = "active"
     LOST = "lost"
     """A commit could not be followed, or the mailbox is gone: nothing is read or sent until a resync or a new one."""
@@ -56,6 +58,7 @@ class ConversationState(StrEnum):
 class ConversationEvent(StrEnum):
     POSTED = "posted"
     ACCEPTED = "accepted"
+    DECLINED = "declined"
     LOST_TRACK = "lost_track"
     WENT_BACK = "went_back"
     REJOINED = "rejoined"
@@ -74,6 +77,11 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
     },
     ConversationState.REQUESTED: {
         ConversationEvent.ACCEPTED: ConversationState.ACTIVE,
+        ConversationEvent.DECLINED: ConversationState.DECLINED,
+    },
+    ConversationState.DECLINED: {
+        ConversationEvent.ACCEPTED: ConversationState.ACTIVE,
+        ConversationEvent.EXPIRED: ConversationState.GONE,
     },
     ConversationState.ACTIVE: {
         ConversationEvent.LOST_TRACK: ConversationState.LOST,
@@ -217,6 +225,8 @@ class Notice(StrEnum):
     """The server showed us and this contact two directories that cannot both be true."""
     GAP = "gap"
     """Part of what the other side sent was never seen: it expired, or the server withheld it."""
+    TURNED_AWAY = "turned_away"
+    """So many requests came that the oldest gave way."""
 
 
 @dataclass

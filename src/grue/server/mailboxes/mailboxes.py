@@ -288,12 +288,15 @@ async def exchange(tx: Tx, request: wire.ExchangeSlot) -> int:
     return cast("int", row[0])
 
 
-async def page(tx: Tx, mailbox: bytes, read_hash: bytes, after: int, limit: int) -> Page:
-    """What follows `after`, in order. Raises NoSuchMailbox, NotPermitted (MAILBOX-07)."""
+async def page(tx: Tx, mailbox: bytes, read_hash: bytes, after: int, limit: int, slots: bool = False) -> Page:
+    """What follows `after`, in order. Raises NoSuchMailbox, NotPermitted (MAILBOX-07).
+
+    slots  whether a slot's secret will do, for who looks and never acknowledges
+    """
     row = await tx.row(
         "SELECT incarnation, seq, expires_day FROM mailbox WHERE mailbox = $1 AND EXISTS"
-        " (SELECT 1 FROM reader WHERE mailbox = $1 AND read_hash = $2 AND slot = 0)",
-        mailbox, read_hash,
+        " (SELECT 1 FROM reader WHERE mailbox = $1 AND read_hash = $2 AND slot <= $3)",
+        mailbox, read_hash, int(slots),
     )  # fmt: skip
     if row is None:
         await _check_exists(tx, mailbox)

@@ -48,9 +48,11 @@ class MailboxRole:
             self.streams.published(wire.Delivery(request.mailbox, seq, request.envelope, request.blob))
         return wire.Posted(seq)
 
-    async def page(self, mailbox: bytes, read_hash: bytes, after: int, limit: int) -> mailboxes.Page:
-        """A reader's view of its mailbox, which also shows that the mailbox is in use."""
-        page = await self._store.read(mailboxes.page, mailbox, read_hash, after, limit)
+    async def page(
+        self, mailbox: bytes, read_hash: bytes, after: int, limit: int, slots: bool = False
+    ) -> mailboxes.Page:
+        """A reader's view of its mailbox, which also shows that the mailbox is in use. As `mailboxes.page`."""
+        page = await self._store.read(mailboxes.page, mailbox, read_hash, after, limit, slots)
         if page.expires_day < mailboxes.mailbox_expiry(self._context.today):
             self._store.later(mailboxes.keep, mailbox, self._context.today)
         return page
@@ -73,13 +75,13 @@ class MailboxRole:
     async def fetch(self, request: wire.Fetch) -> wire.Fetched:
         """What waits after a seq; when nothing does, what comes within the time that the request may wait."""
         read_hash = key_hash(request.read_key)
-        page = await self.page(request.mailbox, read_hash, request.after, request.limit)
+        page = await self.page(request.mailbox, read_hash, request.after, request.limit, True)
         if request.wait and not page.envelopes:
             with self.streams.watching(request.mailbox) as something:
                 # Again, for what came in between.
-                page = await self.page(request.mailbox, read_hash, request.after, request.limit)
+                page = await self.page(request.mailbox, read_hash, request.after, request.limit, True)
                 if not page.envelopes and await something(request.wait):
-                    page = await self.page(request.mailbox, read_hash, request.after, request.limit)
+                    page = await self.page(request.mailbox, read_hash, request.after, request.limit, True)
         return wire.Fetched(page.incarnation, page.head, page.envelopes)
 
     async def remove_reader(self, request: wire.RemoveReader) -> wire.Done:

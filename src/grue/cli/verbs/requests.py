@@ -1,0 +1,100 @@
+"""`requests`, `accept`, `decline`, `block` and `unblock`: decide who may write here."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from grue.cli.opening import opened, typed
+from grue.cli.parameters import FLAG, HYPHENS, Injected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+    from rich.text import Text
+
+    from grue.client.conversations.requests import Request
+
+FROM: Final = "A number, or a name that `requests` or `chats` lists. `-`: from stdin."
+
+
+async def requests(
+    *,
+    blocked: Annotated[bool, FLAG, Parameter(help="List who is blocked instead.")] = False,
+    shell: Injected,
+) -> None:
+    """List who has written and was not accepted. They are told of nothing, whatever you decide, until you accept."""
+    async with opened(shell) as client:
+        if blocked:
+            for name in await client.requests.blocked():
+                shell.result({"blocked": name}, name)
+            return
+        with shell.waiting("Looking ..."):
+            listed = await client.requests.list()
+        away = await client.requests.turned_away()
+    if shell.as_json:
+        for one in listed:
+            shell.emit(
+                {
+                    "chat": one.chat,
+                    "claimed": one.claimed or None,
+                    "messages": one.messages,
+                    "text": one.text,
+                    "since": one.since,
+                }
+            )
+    shell.say(lambda: _table(listed))
+    if away:
+        told = "1 request" if away == 1 else f"{away} requests"
+        shell.warn({"turned_away": away}, f"{told} gave way to newer ones. What they said is in `grue receive`.")
+
+
+async def accept(chat: Annotated[str, HYPHENS, Parameter(help=FROM)], /, *, shell: Injected) -> None:
+    """Accept a request, as an answer does: from then on the sender sees what was read."""
+    async with opened(shell) as client:
+        with shell.waiting("Accepting ..."):
+            name = await client.requests.accept(typed(chat))
+    shell.result({"accepted": name}, f"{name} may write to you. What came meanwhile is in `grue receive`.")
+
+
+async def decline(chat: Annotated[str, HYPHENS, Parameter(help=FROM)], /, *, shell: Injected) -> None:
+    """Turn a request down, without its sender being told. They may ask again; `block` ends that."""
+    async with opened(shell) as client:
+        name = await client.requests.decline(typed(chat))
+    shell.result({"declined": name}, f"{name} was turned down, and is not told.")
+
+
+async def block(
+    who: Annotated[str, HYPHENS, Parameter(help=f"{FROM} Or an SMS sender.")], /, *, shell: Injected
+) -> None:
+    """Hear nothing of somebody any more, neither encrypted nor by SMS, without their being told."""
+    async with opened(shell) as client:
+        name = await client.requests.block(typed(who))
+    shell.result({"blocked": name}, f"{name} is blocked, and is not told. `grue unblock` takes it back.")
+
+
+async def unblock(
+    who: Annotated[str, HYPHENS, Parameter(help="As `requests --blocked` lists them.")], /, *, shell: Injected
+) -> None:
+    """Hear somebody again; of what they wrote meanwhile, what still waits at the server comes."""
+    async with opened(shell) as client:
+        name = await client.requests.unblock(typed(who))
+    shell.result({"unblocked": name}, f"{name} is heard again.")
+
+
+def _table(listed: "Sequence[Request]") -> "Table | Text":
+    from rich.table import Table
+    from rich.text import Text
+
+    from grue.cli.shell import safe
+
+    if not listed:
+        return Text("No requests.")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for head in ("from", "messages", "first"):
+        table.add_column(head, no_wrap=head != "first", justify="right" if head == "messages" else "left")
+    for one in listed:
+        name = f"{one.chat} (claims {one.claimed})" if one.claimed else one.chat
+        first = safe(one.text).replace("\n", " ")[:200]
+        table.add_row(Text(safe(name), style="bold"), str(one.messages), Text(first))
+    return table

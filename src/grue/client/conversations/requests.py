@@ -1,0 +1,293 @@
+"""Who may write here: requests wait, are looked at, accepted or declined, and people are blocked.
+
+To its sender and to the server a request that was declined, was blocked or gave way is one that still waits: nothing
+is acknowledged or answered, and whoever looks at requests looks at those as well.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
+
+from grue._core import MlsSession
+from grue.client import chats
+from grue.client.chats import CHAT_PREFIX, SMS_PREFIX, Chat
+from grue.client.context import Context
+from grue.client.conversations import steps, tables
+from grue.client.people.tables import is_contact
+from grue.client.store.engine import Db
+from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
+from grue.errors import NoSuchMailbox, NotAGrueServer, NotPermitted, UsageError
+from grue.protocol import wire
+from grue.protocol.conversation.conversation import (
+    SENDING,
+    TABLE,
+    Conversation,
+    ConversationEvent,
+    ConversationState,
+    Notice,
+    become,
+    supersede,
+)
+from grue.protocol.conversation.delivery import MessageEvent
+from grue.protocol.conversation.first_contact import AGREED, Invited, accept_all
+from grue.protocol.conversation.follow import Follower
+from grue.protocol.conversation.mailbox import exchanged
+from grue.protocol.numbers import parse, region_of
+
+MAX_REQUESTS: Final = 1000
+"""Requests that wait at once, and declined ones that are remembered: nobody reads more, and each takes some 20 KiB."""
+
+MAX_REQUESTS_EACH: Final = 3
+"""Requests of one identity that wait at once: who lost their own state founds another, and does so rarely."""
+
+LOOKED_AT: Final = 32
+"""Requests, the newest, of which later texts are fetched when somebody looks: a fetch for each."""
+
+LOOK_TEXTS: Final = 32
+"""Envelopes of one request that are looked at."""
+
+LOOK_MS: Final = 30 * 24 * 3600 * 1000
+"""How long a request is looked at: as long as an envelope lives."""
+
+_TURNED_AWAY: Final = "turned_away"
+
+_INTRODUCED: Final = frozenset({ConversationState.REQUESTED, ConversationState.DECLINED})
+
+
+@dataclass(frozen=True)
+class Request:
+    """Somebody we have not accepted, and what they have written so far."""
+
+    chat: str
+    """What to accept, decline, block or answer: the number when it is verified, else the chat's name."""
+    claimed: str
+    """The number that an unverified sender claims; empty for a verified one."""
+    messages: int
+    text: str
+    """The first one's."""
+    since: float
+    """Unix seconds at which it came here."""
+
+
+# --- coming in ------------------------------------------------------------------------------------
+
+
+def came(db: Db, context: Context, chat: Chat) -> None:
+    """A request was stored: of too many the oldest give way, and a notice says so once."""
+    own = [c for c in tables.conversations_of(db, chat.id) if c.state is ConversationState.REQUESTED]
+    away = [(c, chat.id) for c in _oldest_first(own)[:-MAX_REQUESTS_EACH]]
+    waiting = tables.conversations_in(db, {ConversationState.REQUESTED})
+    if len(waiting) > MAX_REQUESTS:
+        order = sorted(waiting, key=lambda found: (_is_known(db, found[1]), found[0].since, found[0].id))
+        away = order[: len(waiting) - MAX_REQUESTS]
+    if away:
+        _decline(db, away)
+        _tell_turned_away(db, context, len(away))
+        tidy(db, context)
+
+
+def is_blocked(db: Db, chat: Chat, invited: Invited) -> bool:
+    """Whether who invites is blocked, by identity or by a number. Remembers the identity of a blocked number."""
+    identity = invited.device_list.identity_public.hex()
+    name = tables.blocked_as(db, identity, invited.number, chat.number)
+    if name is None:
+        return False
+    # And not the number: anybody may claim one.
+    tables.block(db, identity, name)
+    return True
+
+
+def turn_down(conversation: Conversation) -> Conversation:
+    """The request as one that is never answered."""
+    return become(conversation, ConversationEvent.DECLINED)
+
+
+def tidy(db: Db, context: Context) -> None:
+    """Forget the keys of declined requests that nobody looks at any more, and of too many the oldest."""
+    declined = _oldest_first([c for c, _ in tables.conversations_in(db, {ConversationState.DECLINED})])
+    late = [c for c in declined if context.now_ms - c.since > LOOK_MS]
+    for conversation in {c.id: c for c in (*late, *declined[:-MAX_REQUESTS])}.values():
+        found = tables.conversation_by_id(db, conversation.id)
+        assert found is not None
+        # The row stays, so that the same Welcome makes no request again.
+        tables.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), found[1])
+        session = MlsSession(mls_entries(db, group_prefix(conversation.id)))
+        session.delete(conversation.id)
+        save_mls(db, session.changes())
+
+
+def _is_known(db: Db, chat: int) -> tuple[bool, bool]:
+    """Who is in the address book gives way last, and whose number is verified after others."""
+    found = chats.by_id(db, chat)
+    number = "" if found is None else found.number
+    return bool(number) and is_contact(db, number), bool(number)
+
+
+def _tell_turned_away(db: Db, context: Context, count: int) -> None:
+    before = get_meta(db, _TURNED_AWAY, int) or 0
+    put_meta(db, _TURNED_AWAY, before + count)
+    if not before:
+        account = context.account
+        chats.notify(db, chats.bind(db, account.number, account.identity_public).id, [Notice.TURNED_AWAY])
+
+
+def _decline(db: Db, requests: Sequence[tuple[Conversation, int]]) -> None:
+    for conversation, chat in requests:
+        tables.save_conversation(db, turn_down(conversation), chat)
+
+
+def _oldest_first(conversations: Sequence[Conversation]) -> list[Conversation]:
+    return sorted(conversations, key=lambda c: (c.since, c.id))
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+async def look(context: Context) -> None:
+    """Fetch what the newest requests hold by now, and acknowledge nothing. Raises NetworkError.
+
+    Declined ones are fetched just the same, so that the server cannot tell; what came of them is thrown away.
+    """
+    for conversation in await context.store.read(_introduced, context.now_ms):
+        log = conversation.log
+        with suppress(NoSuchMailbox, NotPermitted):
+            answer = await context.tokens.ask(wire.Fetch(log.mailbox, conversation.slot_secret, log.cursor, LOOK_TEXTS))
+            if not isinstance(answer, wire.Fetched):
+                raise NotAGrueServer
+            await context.store.transact(_seen, context, conversation.id, answer.envelopes)
+
+
+def _introduced(db: Db, now_ms: int) -> list[Conversation]:
+    found = [c for c, _ in tables.conversations_in(db, _INTRODUCED) if now_ms - c.since <= LOOK_MS]
+    return _oldest_first(found)[-LOOKED_AT:]
+
+
+def _seen(db: Db, context: Context, conversation_id: bytes, deliveries: Sequence[wire.Delivery]) -> None:
+    """Store the texts, and nothing of the state that opened them: accepted, the log is read from its beginning."""
+    found = tables.conversation_by_id(db, conversation_id)
+    if found is None or found[0].state is not ConversationState.REQUESTED:
+        return
+    conversation, chat = found
+    follower = Follower(
+        entries=mls_entries(db, b"s", group_prefix(conversation.id)),
+        me=context.account.me,
+        tools=context.tools,
+        posted=lambda _envelope: None,
+        ours=lambda _digest: False,
+        hash_at=lambda _seq: None,
+    )
+    reading = become(conversation, ConversationEvent.ACCEPTED)
+    step, _ = follower.follow(replace(reading, log=exchanged(reading.log, reading.log.cursor)), deliveries)
+    for incoming in step.incoming:
+        steps.save_incoming(db, chat, context.account.identity_public, incoming, conversation.id)
+
+
+# --- what a person decides ------------------------------------------------------------------------
+
+
+def waiting(db: Db) -> list[Request]:
+    """The requests that wait, one for each chat, the newest first."""
+    found: dict[int, int] = {}
+    for conversation, chat in tables.conversations_in(db, {ConversationState.REQUESTED}):
+        found[chat] = max(found.get(chat, 0), conversation.since)
+    newest_first = sorted(found, key=lambda chat: -found[chat])
+    listed = [_request(db, chats.by_id(db, chat), found[chat]) for chat in newest_first]
+    return [request for request in listed if request is not None]
+
+
+def turned_away(db: Db) -> int:
+    """How many requests gave way since this was last asked."""
+    count = get_meta(db, _TURNED_AWAY, int) or 0
+    if count:
+        drop_meta(db, _TURNED_AWAY)
+    return count
+
+
+def accept(db: Db, context: Context, name: str) -> str:
+    """Accept what waits of a chat, or was declined; returns the chat's name. Raises UsageError, NoSuchChat."""
+    chat = chats.named(db, name, context.account.number)
+    if tables.blocked_as(db, chat.number, chat.identity.hex()) is not None:
+        raise UsageError("This one is blocked; `grue unblock` comes first.")
+    conversations = tables.conversations_of(db, chat.id)
+    waiting = [c for c in conversations if c.state is ConversationState.REQUESTED]
+    chosen = waiting or [c for c in conversations if c.state is ConversationState.DECLINED]
+    if not chosen:
+        raise UsageError("No request of that name waits here.")
+    for conversation in conversations:
+        if conversation.state in SENDING and ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
+            # They have founded another since: that one is in use.
+            tables.save_conversation(db, supersede(conversation, context.tools), chat.id)
+    for step in accept_all(chosen, context.tools):
+        steps.save(context, db, chat.id, step)
+    chats.mark_encrypted(db, chat.id, by_us=True)
+    return chat.name
+
+
+def decline(db: Db, context: Context, name: str) -> str:
+    """Turn down what waits of a chat; returns the chat's name. Raises UsageError, NoSuchChat."""
+    chat = chats.named(db, name, context.account.number)
+    if not _turn_down_all(db, chat):
+        raise UsageError("No request of that name waits here.")
+    return chat.name
+
+
+def block(db: Db, context: Context, name: str) -> str:
+    """Hear nothing of somebody any more, under whatever identity or number they have; returns who.
+
+    Raises UsageError, NoSuchChat, NotANumber.
+    """
+    chat = _chat_or_none(db, name, context.account.number)
+    blocked = chat.name if chat is not None else _bare(name, context.account.number)
+    own = (context.account.number, context.account.identity_public.hex())
+    who = [blocked] if chat is None else [chat.number, chat.identity.hex()]
+    if any(one in own for one in who):
+        raise UsageError("That is yourself.")
+    for one in filter(None, who):
+        tables.block(db, one, blocked)
+    if chat is not None:
+        _turn_down_all(db, chat)
+        for message, _ in tables.intended(db, chat.id):
+            if tables.take_intent(db, message):
+                steps.fire(db, message, MessageEvent.REFUSED)
+    return blocked
+
+
+def unblock(db: Db, context: Context, name: str) -> str:
+    """Hear somebody again; what they wrote meanwhile comes as far as it still waits. Returns who. Raises UsageError."""
+    chat = _chat_or_none(db, name, context.account.number)
+    blocked = chat.name if chat is not None else _bare(name, context.account.number)
+    known = tables.blocked_as(db, *((chat.number, chat.identity.hex()) if chat is not None else (blocked,)))
+    if known is None or not tables.unblock(db, known):
+        raise UsageError("Nobody of that name is blocked here.")
+    if chat is not None and any(c.state in AGREED for c in tables.conversations_of(db, chat.id)):
+        with suppress(UsageError):
+            accept(db, context, chat.name)
+    return blocked
+
+
+def _turn_down_all(db: Db, chat: Chat) -> bool:
+    requests = [c for c in tables.conversations_of(db, chat.id) if c.state is ConversationState.REQUESTED]
+    _decline(db, [(c, chat.id) for c in requests])
+    tables.show_no_more(db, chat.id)
+    return bool(requests)
+
+
+def _chat_or_none(db: Db, name: str, own_number: str) -> Chat | None:
+    if name.startswith((CHAT_PREFIX, SMS_PREFIX)):
+        return chats.named(db, name, own_number)
+    return chats.of_number(db, _bare(name, own_number))
+
+
+def _bare(name: str, own_number: str) -> str:
+    return name if name.startswith(SMS_PREFIX) else parse(name, region_of(own_number))
+
+
+def _request(db: Db, chat: Chat | None, since: int) -> Request | None:
+    messages = [] if chat is None else [m for m in tables.history(db, chat.id) if m.incoming]
+    if chat is None:
+        return None
+    claimed = "" if chat.number else chat.claimed
+    return Request(chat.name, claimed, len(messages), messages[0].text if messages else "", since / 1000)
