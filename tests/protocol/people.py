@@ -54,6 +54,7 @@ class Device:
         self.hashes: dict[int, bytes] = {}
         self.incoming: list[Incoming] = []
         self.steps: list[Step] = []
+        self.readmitted: dict[bytes, list[int]] = {}
 
     def session(self) -> MlsSession:
         return MlsSession(self.entries)
@@ -79,6 +80,8 @@ class Device:
         self.posted |= {outgoing.envelope: outgoing.purpose for outgoing in step.outgoing}
         self.digests |= {outgoing.digest for outgoing in step.outgoing if outgoing.digest}
         self.hashes |= step.hashes
+        for identity in step.readmitted:
+            self.readmitted.setdefault(identity, []).append(TOOLS.now_ms)
         self.incoming += step.incoming
         self.steps.append(step)
         return step.outgoing
@@ -109,7 +112,10 @@ class Device:
 
     def follow(self, deliveries: Sequence[wire.Delivery]) -> list[Outgoing]:
         digests = self.digests.__contains__
-        follower = Follower(self.entries, self.me, TOOLS, self.posted.get, digests, self.hashes.get)
+        readmitted = self.readmitted.get
+        follower = Follower(
+            self.entries, self.me, TOOLS, self.posted.get, digests, self.hashes.get, lambda who: readmitted(who, [])
+        )
         step, changes = follower.follow(self.conversation, deliveries)
         self.keep_changes(changes)
         return self.apply(step)

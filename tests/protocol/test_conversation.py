@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
-from grue._core import MlsError, MlsSession
-from grue.errors import BadEnvelope, BadKeyPackage, NotPermitted, TooLarge
+from grue._core import MlsSession
+from grue.errors import NotPermitted, TooLarge
 from grue.protocol import wire
 from grue.protocol.conversation import envelope
 from grue.protocol.conversation.contents import MAX_TEXT, Receipt, ResyncRequest, Text
 from grue.protocol.conversation.conversation import (
     KEPT_EPOCH_KEYS,
-    Asked,
     ConversationEvent,
     ConversationState,
     Notice,
@@ -35,7 +34,7 @@ from grue.protocol.conversation.conversation import (
 from grue.protocol.conversation.follow import refused_commit
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, ReaderState, delivered, empty_log, met
 from tests.often import LONGER
-from tests.protocol.people import TOOLS, Device, Mailbox, Person, acquainted, exchange
+from tests.protocol.people import TOOLS, Device, Person, acquainted, exchange
 
 
 def test_texts_arrive_in_order_and_once() -> None:
@@ -161,7 +160,7 @@ def test_conversation_06_an_account_may_remove_its_own_device() -> None:
 # --- losing track ---------------------------------------------------------------------------------
 
 
-def _forget_path_secrets(device: Device) -> None:
+def forget_path_secrets(device: Device) -> None:
     prefix = b"g" + device.conversation.id + b"h"
     for key in [key for key in device.entries if key.startswith(prefix)]:
         del device.entries[key]
@@ -169,7 +168,7 @@ def _forget_path_secrets(device: Device) -> None:
 
 def test_who_cannot_follow_a_commit_is_lost_and_comes_back_by_a_resync() -> None:
     alice, bob, mailbox = acquainted()
-    _forget_path_secrets(bob.device)
+    forget_path_secrets(bob.device)
     mailbox.take(alice.device.say("before"))
     mailbox.take(alice.device.update())
     mailbox.take(alice.device.say("after"))
@@ -193,67 +192,6 @@ def test_who_cannot_follow_a_commit_is_lost_and_comes_back_by_a_resync() -> None
     exchange(mailbox, alice.device, bob.device)
     assert bob.device.texts[-1] == "welcome back"
     assert bob.device.conversation.log.hash == alice.device.conversation.log.hash
-
-
-def _lost_and_readmitted(drop_first: bool = False) -> tuple[Person, Person, Mailbox, bytes]:
-    """Bob has lost track, asked, and was readmitted by Alice; the last is the Welcome that he has to come back by."""
-    alice, bob, mailbox = acquainted()
-    _forget_path_secrets(bob.device)
-    mailbox.take(alice.device.update())
-    exchange(mailbox, alice.device)
-    bob.device.follow(mailbox.after(bob.device))
-    mailbox.take(bob.device.ask_resync())
-    exchange(mailbox, alice.device)
-    if drop_first:
-        mailbox.take(bob.device.ask_resync())
-        exchange(mailbox, alice.device)
-    return alice, bob, mailbox, _welcomes(alice, bob)[-1]
-
-
-def _welcomes(alice: Person, bob: Person) -> list[bytes]:
-    return [
-        o.request.blob
-        for step in alice.device.steps
-        for o in step.outgoing
-        if isinstance(o.request, wire.PostIntro) and o.request.mailbox == bob.intro
-    ]
-
-
-def test_conversation_14_no_welcome_but_the_answer_to_the_own_request_leads_back_into_a_lost_group() -> None:
-    alice, bob, _, welcome = _lost_and_readmitted()
-    lost = bob.device.conversation
-    # The same Welcome, when it was to a package that was made for something else.
-    for asked in (None, Asked(os.urandom(len(lost.asked.reference)) if lost.asked else b"", b"")):
-        entries = dict(bob.device.entries)
-        with pytest.raises(BadKeyPackage):
-            bob.device.invited(welcome, [replace(lost, asked=asked)])
-        bob.device.entries = entries
-    # Lost again later, the Welcome of the first time is of no use, and a new request names another package.
-    bob.device.invited(welcome, [lost])
-    again = replace(become(lost, ConversationEvent.REJOINED), asked=None)
-    with pytest.raises((MlsError, BadKeyPackage)):
-        bob.device.invited(welcome, [become(again, ConversationEvent.LOST_TRACK)])
-    assert alice.public == lost.peer
-
-
-def test_conversation_14_an_epoch_that_is_not_later_is_not_joined() -> None:
-    _, bob, _, welcome = _lost_and_readmitted()
-    lost, entries = bob.device.conversation, dict(bob.device.entries)
-    bob.device.invited(welcome, [lost])
-    later = {key: value for key, value in bob.device.entries.items() if key.startswith(b"g")}
-    bob.device.entries = {**entries, **later}
-    with pytest.raises(BadEnvelope):
-        bob.device.invited(welcome, [lost])
-
-
-def test_a_second_request_names_the_same_key_package_and_either_answer_will_do() -> None:
-    alice, bob, mailbox, welcome = _lost_and_readmitted(drop_first=True)
-    assert bob.device.invited(welcome, [bob.device.conversation]).again
-    bob.device.accept()
-    assert bob.device.conversation.asked is None
-    mailbox.take(alice.device.say("welcome back"))
-    exchange(mailbox, alice.device, bob.device)
-    assert bob.device.texts[-1] == "welcome back"
 
 
 def test_an_own_message_that_we_do_not_know_means_that_our_state_went_back() -> None:

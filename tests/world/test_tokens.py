@@ -4,15 +4,20 @@ import os
 
 import pytest
 
+from grue._core import MlsSession
 from grue.client.client import Client
-from grue.client.conversations import tables
+from grue.client.conversations import steps, tables
+from grue.client.store.engine import Db
+from grue.client.store.entries import group_prefix, mls_entries
 from grue.errors import LimitReached, TokenNeeded
 from grue.protocol import wire
-from grue.protocol.conversation.conversation import UPDATE_AFTER_MS
+from grue.protocol.conversation.contents import ResyncRequest
+from grue.protocol.conversation.conversation import UPDATE_AFTER_MS, ConversationState, Outgoing, Purpose, Step, post
+from grue.protocol.conversation.follow import READMISSIONS_A_DAY
 from grue.server.mailboxes import mailboxes
 from grue.server.tokens import tokens
 from grue.testing import World
-from tests.world.memory import ALICE, BOB, NOBODY, take
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
 from tests.world.test_faults import forget_private_keys
 from tests.world.test_messages import acquainted
 
@@ -115,3 +120,83 @@ async def test_a_home_from_a_backup_passes_over_the_tokens_that_it_has_spent_bef
     await alice.context.store.transact(lambda db: db.execute("INSERT INTO token VALUES (?, ?, ?, ?)", *gone))
     (looked_up,) = await alice.lookup(BOB)
     assert (looked_up.route.value, looked_up.error) == ("sms", None)
+
+
+# --- what a contact may cost ----------------------------------------------------------------------
+
+
+async def ask_readmission(client: Client, intro: bytes) -> None:
+    """Post a resync request, needed or not, that names this intro mailbox."""
+
+    def asked(db: Db) -> wire.Post:
+        ((conversation, chat),) = tables.conversations_in(db, {ConversationState.ACTIVE, ConversationState.LOST})
+        session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
+        package = session.key_package(client.context.account.credential, last_resort=False)
+        request = ResyncRequest(os.urandom(16), package, intro)
+        outgoing = post(session, conversation, request, Purpose.RESYNC, client.context.tools)
+        steps.save(client.context, db, chat, Step(conversation, [outgoing]), session)
+        tables.drop_queued(db, conversation.id)
+        assert isinstance(outgoing.request, wire.Post)
+        return outgoing.request
+
+    await client.context.tokens.ask(await client.context.store.transact(asked))
+
+
+async def test_conversation_16_a_contact_costs_no_more_tokens_than_its_budget(world: World) -> None:
+    alice, bob = await acquainted(world)
+    intro = bob.context.account.intro_mailbox
+    begun = len(world.network.seen)
+    for _ in range(12):
+        await ask_readmission(bob, intro)
+        await alice.poll()
+        await alice.poll()
+        await bob.poll()
+        await world.pass_days(11 / 24 / 60)
+    paid = [request for request in world.network.seen[begun:] if isinstance(request, wire.PostIntro)]
+    assert len(paid) == READMISSIONS_A_DAY
+    await world.pass_days(1)
+    begun = len(world.network.seen)
+    await ask_readmission(bob, intro)
+    for _ in range(2):
+        await alice.poll()
+    assert "PostIntro" in world.network.requests()[begun:]
+
+
+async def test_conversation_15_a_contact_cannot_have_a_welcome_sent_to_somebody_else(world: World) -> None:
+    alice, bob = await acquainted(world)
+    carol = await world.person(CAROL)
+    begun = len(world.network.seen)
+    await ask_readmission(bob, carol.context.account.intro_mailbox)
+    for _ in range(2):
+        await alice.poll()
+    assert "PostIntro" not in world.network.requests()[begun:]
+
+
+async def without_tokens(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This account has drawn all that it may, and spent it."""
+    monkeypatch.setattr(tokens, "WEEKLY_POSTS", 0)
+    await client.context.store.transact(lambda db: db.execute("DELETE FROM token WHERE purpose = 'post'"))
+
+
+async def test_with_the_tokens_gone_what_arrives_is_fetched_and_other_friends_are_written_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = await acquainted(world)
+    await alice.context.store.transact(queue_introduction, alice)
+    await without_tokens(alice, monkeypatch)
+    await bob.send(ALICE, "are you there?")
+    assert await take(alice) == ["are you there?"]
+    sent = await alice.send(BOB, "yes")
+    assert sent.state.value == "sent"
+    assert await take(bob) == ["yes"]
+    # What the limit keeps back goes out once it may.
+    assert [one.purpose for one in await alice.context.store.read(tables.queued)] == [Purpose.INTRODUCE]
+    monkeypatch.undo()
+    await alice.poll()
+    assert await alice.context.store.read(tables.queued) == []
+
+
+def queue_introduction(db: Db, alice: Client) -> None:
+    """Something that costs a token waits in a lane of its own."""
+    intro = wire.PostIntro(alice.context.account.intro_mailbox, os.urandom(16), os.urandom(1024))
+    tables.enqueue(db, b"another conversation".ljust(32), Outgoing(Purpose.INTRODUCE, intro), 0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROUTES: Final = {Route.ENCRYPTED: ("encrypted", "blue"), Route.SMS: ("SMS", "green"), Route.UNKNOWN: ("?", "yellow")}
 
 STATES: Final = {
-    MessageState.QUEUED: "kept here; it goes out when the server can be reached",
+    MessageState.QUEUED: "kept here; it goes out when the server takes it",
     MessageState.SENT: "the server has it on disk",
     MessageState.DELIVERED: "delivered",
     MessageState.REFUSED: "refused by the server; it was not delivered",

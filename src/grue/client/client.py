@@ -39,7 +39,7 @@ from grue.client.transport.oblivious import open_transport
 from grue.client.transport.tables import count_exposure
 from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Endpoint, Transport, TransportFactory
-from grue.errors import GrueError, LimitReached, NetworkError, NotRegistered, UsageError
+from grue.errors import GrueError, LimitReached, NetworkError, NotRegistered, Refused, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import ConversationState, Notice
 from grue.protocol.conversation.delivery import MessageState
@@ -370,7 +370,7 @@ class Client:
 
     async def _go_out(self) -> None:
         """Send what is queued, if the server answers."""
-        with suppress(NetworkError, LimitReached):
+        with suppress(NetworkError, Refused):
             await self._parts.outbox.flush()
         if self._receiver is not None:
             self._receiver.wake()

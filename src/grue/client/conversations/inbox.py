@@ -362,6 +362,7 @@ class Inbox:
             posted=lambda envelope: tables.posted_purpose(db, envelope),
             ours=lambda digest: tables.is_ours(db, digest),
             hash_at=lambda seq: tables.hash_at(db, conversation.id, seq),
+            readmitted=lambda identity: tables.readmitted(db, identity),
         )
         step, changes = follower.follow(conversation, deliveries)
         if any(incoming.sender == conversation.peer for incoming in step.incoming):

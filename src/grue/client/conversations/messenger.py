@@ -206,12 +206,17 @@ class Messenger:
         """Carry out this intent after earlier ones of its chat, and send; without a network it stays queued."""
         with suppress(NetworkError):
             for earlier, _ in await self._context.store.read(tables.intended, chat):
-                await self._carry_out(earlier, chat)
+                try:
+                    await self._carry_out(earlier, chat)
+                except (Refused, VerificationFailed):
+                    # Of an earlier one its own sender was told; this one may go all the same.
+                    if earlier == message:
+                        raise
         return await self._flushed(message)
 
     async def _flushed(self, message: bytes) -> Sent:
-        """Send what is queued, and say what became of this message."""
-        with suppress(NetworkError):
+        """Send what is queued, and say what became of this message: kept is `queued`, whatever fails of others."""
+        with suppress(NetworkError, Refused):
             await self._outbox.flush()
         state = await self._context.store.read(tables.message_state, message)
         if state is MessageState.REFUSED:

@@ -58,7 +58,10 @@ class Outbox:
         """A mailbox can be read now that could not before."""
 
     async def flush(self) -> None:
-        """Send everything that can go now. Raises NetworkError when the server does not answer; the rest is kept."""
+        """Send everything that can go now. Raises NetworkError when the server does not answer; the rest is kept.
+
+        What a limit keeps back stays as well, without holding up other lanes: that is raised for nobody.
+        """
         async with self._one_flush:
             held: set[bytes] = set()
             open_lanes: set[bytes] = set()
@@ -169,5 +172,5 @@ def _ready(waiting: Sequence[Queued], held: set[bytes], open_lanes: set[bytes]) 
 def _raise_other(outcomes: Sequence[Outcome]) -> None:
     """Raise what says nothing about the requests: no answer, or a trouble of the server's own."""
     for outcome in outcomes:
-        if isinstance(outcome, GrueError) and not isinstance(outcome, (*VERDICTS, MailboxFull)):
+        if isinstance(outcome, GrueError) and not isinstance(outcome, (*VERDICTS, MailboxFull, LimitReached)):
             raise outcome

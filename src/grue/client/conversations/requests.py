@@ -178,6 +178,7 @@ def _seen(db: Db, context: Context, conversation_id: bytes, deliveries: Sequence
         posted=lambda _envelope: None,
         ours=lambda _digest: False,
         hash_at=lambda _seq: None,
+        readmitted=lambda _identity: (),
     )
     reading = become(conversation, ConversationEvent.ACCEPTED)
     step, _ = follower.follow(replace(reading, log=exchanged(reading.log, reading.log.cursor)), deliveries)

@@ -22,6 +22,8 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
         save_incoming(db, chat, context.account.identity_public, incoming, conversation.id)
     if step.hashes:
         tables.keep_hashes(db, conversation.id, step.hashes)
+    for identity in step.readmitted:
+        tables.note_readmitted(db, identity, context.now_ms)
     if step.read_by_peer is not None:
         read_by_peer(db, conversation.id, step.read_by_peer)
     if step.resend:

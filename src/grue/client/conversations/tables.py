@@ -221,6 +221,17 @@ def forget_old(db: Db, now_ms: int) -> None:
     day = now_ms // DAY_MS
     db.execute("DELETE FROM posted WHERE day < ?", day - POSTED_DAYS)
     db.execute("DELETE FROM seen WHERE day < ?", day - SEEN_DAYS)
+    db.execute("DELETE FROM readmitted WHERE time < ?", now_ms - DAY_MS)
+
+
+def note_readmitted(db: Db, identity: bytes, now_ms: int) -> None:
+    """A device of this account was readmitted."""
+    db.execute("INSERT INTO readmitted (peer, time) VALUES (?, ?)", identity, now_ms)
+
+
+def readmitted(db: Db, identity: bytes) -> list[int]:
+    """When devices of this account were readmitted, for a day or more: Unix milliseconds."""
+    return [as_int(time) for (time,) in db.rows("SELECT time FROM readmitted WHERE peer = ?", identity)]
 
 
 def keep_hashes(db: Db, conversation: bytes, hashes: dict[int, bytes]) -> None:

@@ -165,6 +165,8 @@ class Conversation(Struct, array_like=True, frozen=True):
     """Part of the log was never seen, and nothing has been opened since."""
     asked: Asked | None = None
     """Of the resync that was asked for, while it is lost; every request of one loss has the same."""
+    peer_intro: bytes = b""
+    """The intro mailbox on the other account's device list; empty in a home of before it was kept."""
 
     def __repr__(self) -> str:
         return f"Conversation(state={self.state.value}, cursor={self.log.cursor})"
@@ -247,6 +249,8 @@ class Step:
     """Heads of the directory that others were shown, as their messages say; nothing is checked yet."""
     resend: bool = False
     """Own texts that nobody has confirmed go out again, under their ids: not everybody can have read them."""
+    readmitted: list[bytes] = field(default_factory=list)
+    """Accounts a device of which was readmitted, to be counted."""
 
 
 @dataclass(frozen=True)

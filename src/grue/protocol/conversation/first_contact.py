@@ -132,7 +132,7 @@ def start_conversation(
     session.accepted(group)
     if commit.welcome is None:
         raise BadKeyPackage("(nobody to invite)")
-    conversation = _started(session, group, peer.devices.identity_public, tools)
+    conversation = _started(session, group, peer.devices, tools)
     slots = _slots(session, group, tools)
     invitation = _invitation(conversation, me, slots, text, replaces)
     blob = _intro_blob(session, group, commit.welcome, invitation)
@@ -258,18 +258,19 @@ def _check_package(package: bytes, identity_public: bytes, device_public: bytes)
         raise BadKeyPackage
 
 
-def _started(session: MlsSession, group: bytes, peer: bytes, tools: Tools) -> Conversation:
+def _started(session: MlsSession, group: bytes, peer: DeviceList, tools: Tools) -> Conversation:
     address = session.exporter(group, ADDRESS_LABEL, b"", 64)
     return Conversation(
         id=group,
         state=ConversationState.STARTED,
-        peer=peer,
+        peer=peer.identity_public,
         write_key=address[32:],
         read_key=tools.random(32),
         slot_secret=b"",
         log=empty_log(address[:32], ReaderState.READING),
         epoch_keys=[epoch_key(session, group)],
         since=tools.now_ms,
+        peer_intro=peer.intro_mailbox,
     )
 
 
@@ -386,5 +387,6 @@ def _requested(
         log=Log(invitation.mailbox, ReaderState.SLOT, invitation.start_seq, invitation.log_hash),
         epoch_keys=[],
         since=tools.now_ms,
+        peer_intro=devices.intro_mailbox,
     )
     return with_epoch_key(conversation, epoch_key(session, group))

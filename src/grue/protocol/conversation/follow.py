@@ -62,6 +62,12 @@ Changes = dict[bytes, bytes | None]
 ASK_AGAIN_MS: Final = 10 * 60 * 1000
 """After this a resync is asked for again: the other side may have been away, or busy with a commit of its own."""
 
+READMISSIONS_A_DAY: Final = 3
+"""Resyncs of one account that are answered: each costs a commit, a Welcome and a `post` token. Who loses track more
+often has lost more than that, and founds another conversation with the next message."""
+
+DAY_MS: Final = 24 * 3600 * 1000
+
 MAX_BEATEN: Final = 8
 """Own beaten commits that may still be on their way: more than can be in flight."""
 
@@ -76,6 +82,7 @@ class Follower:
     posted   what one of our own envelopes was for; None for an id that is not ours
     ours     whether we have sent an MLS message with this SHA-256
     hash_at  the log's hash after a seq, as far back as it is kept
+    readmitted  when devices of an account were readmitted, as far as it may matter: Unix milliseconds
     """
 
     entries: Entries
@@ -84,6 +91,7 @@ class Follower:
     posted: Callable[[bytes], Purpose | None]
     ours: Callable[[bytes], bool]
     hash_at: Callable[[int], bytes | None]
+    readmitted: Callable[[bytes], Sequence[int]]
 
     def follow(self, conversation: Conversation, deliveries: Sequence[Delivery]) -> tuple[Step, Changes]:
         """Read envelopes in order of seq. Costs one load of the group and about 0.2 ms an envelope.
@@ -255,7 +263,9 @@ class Follower:
     def _readmit(self, session: MlsSession, step: Step, opened: MlsApplication, request: ResyncRequest) -> None:
         """Remove a member that lost track and add it again, in one commit, at the head of the log.
 
-        CONVERSATION-10 the key package is the asking member's own. One at a time: a request that comes while another
+        CONVERSATION-10 the key package is the asking member's own. CONVERSATION-15 the Welcome goes to the intro
+        mailbox on its account's device list. CONVERSATION-16 one within `ASK_AGAIN_MS` of another that was answered is
+        not, and no more than `READMISSIONS_A_DAY` of one account are. One at a time: a request that comes while another
         commit of ours is pending is left, and whoever is lost asks again after `ASK_AGAIN_MS`.
         """
         conversation = step.conversation
@@ -265,13 +275,29 @@ class Follower:
         if asking is None or newcomer.signature_key != asking.signature_key or newcomer.credential != asking.credential:
             step.skipped += 1
             return
+        account = identity_of(asking.credential)
+        own = account == self.me.identity_public
+        listed = (self.me.intro_mailbox if own else conversation.peer_intro) or request.intro_mailbox
+        if request.intro_mailbox != listed or not self._may_readmit(step, account):
+            step.skipped += 1
+            return
         if conversation.pending is not None or conversation.state is not ConversationState.ACTIVE:
             return
+        step.readmitted.append(account)
         secret, envelope_id = self.tools.random(32), self.tools.random(16)
         commit = session.commit(conversation.id, [request.key_package], [asking.leaf], b"")
         step.outgoing.append(seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id, slots=[secret]))
         welcome = Newcomer(request.intro_mailbox, commit.welcome or b"", secret, newcomer.signature_key)
-        step.conversation = replace(conversation, pending=PendingCommit(envelope_id, welcome))
+        # A home of before it was kept learns the intro mailbox here; it names no other later.
+        known = conversation.peer_intro if own else listed
+        step.conversation = replace(conversation, pending=PendingCommit(envelope_id, welcome), peer_intro=known)
+
+    def _may_readmit(self, step: Step, account: bytes) -> bool:
+        if account in step.readmitted:
+            return False
+        ages = [self.tools.now_ms - time for time in self.readmitted(account)]
+        lately = [age for age in ages if 0 <= age < DAY_MS]
+        return len(lately) < READMISSIONS_A_DAY and all(age >= ASK_AGAIN_MS for age in lately)
 
 
 def refused_commit(session: MlsSession, conversation: Conversation) -> Step:
