@@ -91,6 +91,12 @@ class NoSuchChat(UsageError):
     fix = "`grue chats` lists them."
 
 
+class NoSuchHome(UsageError):
+    code = "no_such_home"
+    message = "There is no home in that folder."
+    fix = "`grue register` makes one there; a program opens a new one with `create=True`."
+
+
 class WrongPassphrase(UsageError):
     code = "wrong_key"
     message = "The passphrase does not open this home."

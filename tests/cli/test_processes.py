@@ -192,11 +192,12 @@ def test_ctrl_c_leaves_no_trace_behind(stage: Stage) -> None:
         assert (process.wait(PATIENCE), process.stderr.read()) == (130, "")
 
 
-def test_a_message_that_could_not_be_printed_is_shown_the_next_time(stage: Stage) -> None:
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_a_message_that_could_not_be_printed_is_shown_the_next_time(stage: Stage, options: list[str]) -> None:
     ok(stage, "alice", "send", BOB, "into a broken pipe")
     reading, writing = os.pipe()
     os.close(reading)
-    process = start(stage, "bob", "--json", "receive", stdout=writing, stderr=subprocess.PIPE)
+    process = start(stage, "bob", *options, "receive", stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert process.stderr is not None
     with process.stderr:

@@ -8,12 +8,14 @@ from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grue.client.client import Client
-from grue.testing.world import PASSPHRASE
-from tests.world.memory import ALICE, BOB, CAROL
+from grue.protocol.conversation.contents import MAX_TEXT
+from grue.testing.world import PASSPHRASE, World
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY
 from tests.world.processes import ProcessWorld, eventually
 
 pytestmark = pytest.mark.whole
@@ -45,6 +47,32 @@ async def test_the_bots_of_the_readme_and_of_the_examples_answer(tmp_path: Path)
             await alice.send(to, "and again")
             assert await eventually(alice, ["You wrote: and again"]) == ["You wrote: and again"]
     await world.close()
+
+
+async def test_nobody_who_writes_can_end_a_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an SMS, by an answer that does not fit, or by leaving at once: the next one is answered all the same."""
+    for at, code in enumerate((bot(), EXAMPLE.read_text())):
+        async with World(tmp_path / str(at)) as world:
+            alice, carol, me = await world.person(ALICE), await world.person(CAROL), await world.person(BOB)
+            monkeypatch.setattr("grue.open", lambda me=me: me)
+            names: dict[str, Any] = {"__name__": "of a test"}
+            exec(code.replace("\nasyncio.run(main())\n", "\n"), names)  # noqa: S102 -- as it stands in the README
+            await me.close()
+            answering = asyncio.create_task(names["main"]())
+            for sender in (NOBODY, "A Bank"):
+                await world.carrier.inject(sender, BOB, "an SMS")
+            await alice.send(BOB, "hello")
+            received = alice.receive()
+            assert (await anext(received)).text == "You wrote: hello"
+            await alice.send(BOB, "x" * MAX_TEXT)
+            await carol.send(BOB, "and gone")
+            await carol.account.delete()
+            await alice.send(BOB, "still there?")
+            assert (await anext(received)).text == "You wrote: still there?"
+            assert world.texts(NOBODY) == []
+            assert not answering.done()
+            answering.cancel()
+            await asyncio.wait({answering})
 
 
 @asynccontextmanager

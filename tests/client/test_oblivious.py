@@ -502,7 +502,7 @@ async def test_another_try_to_register_goes_the_way_that_it_is_told(tmp_path: Pa
         ways.append(endpoint.settings.proxy)
         return open_transport(endpoint)
 
-    async with Client(tmp_path / "home", passphrase="of a test", transport=transport) as client:
+    async with Client(tmp_path / "home", passphrase="of a test", create=True, transport=transport) as client:
         for proxy in ("", "socks5://127.0.0.1:1"):
             with pytest.raises(ProxyUnreachable if proxy else Unreachable):
                 await client.register("+447700900001", "http://127.0.0.1:1", proxy=proxy)

@@ -321,6 +321,7 @@ async def person(world: ScannedWorld, url: str, number: str, relay: str = "") ->
     client = Client(
         world.path / number,
         passphrase=PASSPHRASE,
+        create=True,
         transport=lambda endpoint: open_transport(endpoint) if not relay else ObliviousTransport(endpoint, world.clock),
         clock=world.clock,
     )

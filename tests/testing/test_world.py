@@ -147,6 +147,16 @@ async def test_registering_is_tested_step_by_step(tmp_path: Path) -> None:
         await alice.verify(code)
 
 
+async def test_a_mistyped_home_is_not_made_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(grue.NoSuchHome):
+        await grue.open(tmp_path / "mistyped", passphrase="of a test").__aenter__()
+    assert not (tmp_path / "mistyped").exists()
+    async with grue.open(tmp_path / "new", passphrase="of a test", create=True) as client:
+        assert await client.chats() == []
+    async with grue.open(tmp_path / "new", passphrase="of a test"):
+        pass
+
+
 async def test_a_home_opens_again_in_another_world(tmp_path: Path) -> None:
     """A server's data and homes are files: a test may keep them as what others begin with."""
     async with World(tmp_path) as world:

@@ -110,7 +110,7 @@ class ProcessWorld:
         assert await self.carrier.stop() == 0
 
     async def open(self, name: str) -> Client:
-        client = Client(self.path / name, passphrase=PASSPHRASE)
+        client = Client(self.path / name, passphrase=PASSPHRASE, create=True)
         await client.__aenter__()
         self._clients.append(client)
         return client

@@ -61,6 +61,14 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
     "contacts.import_file": lambda client: client.contacts.import_file(io.BytesIO(b"Name,Phone\n")),
     "contacts.sync": lambda client: client.contacts.sync(),
     "contacts.forget": lambda client: client.contacts.forget(BOB),
+    "requests.look": lambda client: client.requests.look(),
+    "requests.turned_away": lambda client: client.requests.turned_away(),
+    "requests.accept": lambda client: client.requests.accept(BOB),
+    "requests.decline": lambda client: client.requests.decline(BOB),
+    "requests.block": lambda client: client.requests.block(BOB),
+    "requests.unblock": lambda client: client.requests.unblock(BOB),
+    "requests.blocked": lambda client: client.requests.blocked(),
+    "requests.list": lambda client: client.requests.list(),
     "directory.fetched": _property("directory.fetched"),
     "directory.heads": lambda client: client.directory.heads(),
     "directory.start_over": lambda client: client.directory.start_over(),
@@ -130,7 +138,7 @@ async def test_after_leaving_there_is_no_account(world: World) -> None:
 
 
 async def test_a_client_that_is_not_open_says_how_to_open_it(tmp_path: Path) -> None:
-    client = Client(tmp_path / "home", passphrase="none")
+    client = Client(tmp_path / "home", passphrase="none", create=True)
     for call in (NEED_AN_ACCOUNT | NEED_A_HOME | MAKE_ONE).values():
         with pytest.raises(RuntimeError, match="async with grue"):
             await call(client)

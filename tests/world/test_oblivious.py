@@ -56,6 +56,7 @@ class Relayed:
         client = Client(
             self.world.path / number,
             passphrase=PASSPHRASE,
+            create=True,
             transport=lambda endpoint: ObliviousTransport(endpoint, self.world.clock),
             clock=self.world.clock,
         )

@@ -92,7 +92,9 @@ class RelayedWorld(World):
         return [asked.body for asked in self.front.asked if asked.path == "/2/gateway" and asked.method == "POST"]
 
     async def open_relayed(self, name: str) -> Client:
-        client = Client(self.path / name, passphrase=PASSPHRASE, transport=open_transport, clock=self.clock)
+        client = Client(
+            self.path / name, passphrase=PASSPHRASE, create=True, transport=open_transport, clock=self.clock
+        )
         await client.__aenter__()
         self._clients.append(client)
         return client

@@ -21,11 +21,12 @@ async def opened(shell: Shell, *, new: bool = False) -> "AsyncIterator[Client]":
     Without a keyring and GRUE_PASSPHRASE a person at a terminal is asked. Raises NotRegistered, NoPassphrase,
     WrongPassphrase, ForeignDatabase, CorruptDatabase.
     """
+    from grue.client.store.home import is_home
+
     home = home_of(shell)
     if home.exists() and not home.is_dir():
         raise UsageError("What GRUE_HOME or --home names is not a folder.")
-    # A database whose key.json was lost is a home all the same: opening it says what to restore.
-    exists = any((home / name).exists() for name in ("key.json", "grue.db"))
+    exists = is_home(home)
     if not exists and not new:
         raise NotRegistered
     client = await entered(home, exists=exists)
@@ -40,11 +41,11 @@ async def entered(home: Path, *, exists: bool) -> "Client":
     from grue.client.client import Client
 
     try:
-        return await Client(home).__aenter__()
+        return await Client(home, create=not exists).__aenter__()
     except NoPassphrase:
         if not sys.stdin.isatty():
             raise
-        return await Client(home, passphrase=_asked(new=not exists)).__aenter__()
+        return await Client(home, passphrase=_asked(new=not exists), create=not exists).__aenter__()
 
 
 def going_on(what: str, client: "Client") -> str:

@@ -191,10 +191,15 @@ def _made(words: Human) -> "RenderableType":
 def _console(stream: Any) -> "Console":
     from rich.console import Console
 
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            # By itself it would end the program with 1, as a fault of ours does.
+            raise BrokenPipeError
+
     if hasattr(stream, "reconfigure"):
         # A terminal that cannot show a character shows a question mark, instead of ending the program.
         stream.reconfigure(errors="replace")
-    return Console(file=stream, soft_wrap=not stream.isatty())
+    return Piped(file=stream, soft_wrap=not stream.isatty())
 
 
 def spoken(error: GrueError) -> str:

@@ -2,7 +2,7 @@
 
 async with grue.open() as me:
     async for message in me.receive():
-        await me.send(message.chat, f"You wrote: {message.text}")
+        print(message.chat, message.text)
 """
 
 import asyncio
@@ -34,12 +34,12 @@ from grue.client.lookup.directory import Directory, LookedUp
 from grue.client.lookup.own_record import OwnIdentity
 from grue.client.signing import signed
 from grue.client.store.engine import Db, Store
-from grue.client.store.home import DATABASE, default_home, unlock
+from grue.client.store.home import DATABASE, default_home, is_home, unlock
 from grue.client.transport.oblivious import open_transport
 from grue.client.transport.tables import count_exposure
 from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Endpoint, Transport, TransportFactory
-from grue.errors import GrueError, LimitReached, NetworkError, NotRegistered, Refused, UsageError
+from grue.errors import GrueError, NetworkError, NoSuchHome, NotRegistered, Refused, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import ConversationState, Notice
 from grue.protocol.conversation.delivery import MessageState
@@ -111,6 +111,7 @@ class Client:
         home: Path | None = None,
         *,
         passphrase: str | None = None,
+        create: bool = False,
         transport: TransportFactory = open_transport,
         clock: Clock = time.time,
         random: Random = os.urandom,
@@ -118,7 +119,9 @@ class Client:
         """
         home        its folder; None: `GRUE_HOME`, or the platform's usual place
         passphrase  None: `GRUE_PASSPHRASE`, or a key in the system's keyring
+        create      a home that is not there is made, for `register`; else a mistyped one raises NoSuchHome
         """
+        self._create = create
         self._home = home or default_home()
         self._passphrase = passphrase
         self._factory = transport
@@ -136,6 +139,8 @@ class Client:
         self.exposure = Exposure(self._opened, self._note_exposure)
 
     async def __aenter__(self) -> Self:
+        if not self._create and not is_home(self._home):
+            raise NoSuchHome
         key = await asyncio.to_thread(unlock, self._home, self._passphrase)
         store = await Store.open(self._home / DATABASE, key)
         self._opened.open(store)
@@ -236,6 +241,8 @@ class Client:
         file        goes along sealed, up to 100 MiB; where its upload breaks off, the same call again goes on with it
         sms         the sender agrees to SMS, should the number be proved not to be on Grue
         accept_key  the sender has checked with the contact, and goes on with a new key or after a fork
+        What is stored goes out, though the caller was cancelled since, as by a time-out: `history` shows it, and who
+        sends it again sends it twice. Cancelled before, nothing is stored or sent; of an SMS that is not certain.
         Raises ConsentNeeded and other Refused, NetworkError (nothing was stored), VerificationFailed, UsageError.
         """
         messenger, attachment = self._parts.messenger, None
@@ -438,9 +445,12 @@ class _Conversing:
     messenger: Messenger
 
 
-def open(home: str | Path | None = None, *, passphrase: str | None = None) -> Client:
-    """A client of this home (default: `GRUE_HOME`), to be used with `async with`."""
-    return Client(Path(home) if home is not None else None, passphrase=passphrase)
+def open(home: str | Path | None = None, *, passphrase: str | None = None, create: bool = False) -> Client:
+    """A client of this home (default: `GRUE_HOME`), to be used with `async with`.
+
+    create  a home that is not there is made, for `register`; else opening it raises NoSuchHome
+    """
+    return Client(Path(home) if home is not None else None, passphrase=passphrase, create=create)
 
 
 def _unshown(db: Db) -> bool:

@@ -23,7 +23,7 @@ async def requests(
     blocked: Annotated[bool, FLAG, Parameter(help="List who is blocked instead.")] = False,
     shell: Injected,
 ) -> None:
-    """List who has written and was not accepted. They are told of nothing, whatever you decide, until you accept."""
+    """List who has written to you and was not accepted yet. Nothing but an acceptance is told to anybody."""
     async with opened(shell) as client:
         if blocked:
             for name in await client.requests.blocked():
@@ -67,7 +67,7 @@ async def decline(chat: Annotated[str, HYPHENS, Parameter(help=FROM)], /, *, she
 async def block(
     who: Annotated[str, HYPHENS, Parameter(help=f"{FROM} Or an SMS sender.")], /, *, shell: Injected
 ) -> None:
-    """Hear nothing of somebody any more, neither encrypted nor by SMS, without their being told."""
+    """Hear nothing of somebody any more, without their being told: neither encrypted nor by SMS."""
     async with opened(shell) as client:
         name = await client.requests.block(typed(who))
     shell.result({"blocked": name}, f"{name} is blocked, and is not told. `grue unblock` takes it back.")

@@ -50,6 +50,11 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", "~/.local/share")).expanduser() / "grue"
 
 
+def is_home(home: Path) -> bool:
+    """Whether something of a home is there; a database whose `key.json` was lost is one all the same."""
+    return any((home / name).exists() for name in (KEY_FILE, DATABASE))
+
+
 def unlock(home: Path, passphrase: str | None = None) -> bytes:
     """The 32-byte key of this home, made on first use. Costs about 0.1 s with a passphrase.
 
