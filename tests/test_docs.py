@@ -9,6 +9,8 @@ from typing import Annotated, Final, TypeAlias
 import pytest
 from msgspec import Meta
 
+from grue.client.conversations import inbox, requests
+from grue.protocol.conversation import follow
 from grue.protocol.states import Table
 from grue.protocol.wire import Message, seen
 from tools import docs
@@ -166,8 +168,20 @@ def test_every_cannot_of_the_threat_model_names_its_test() -> None:
     unproven = [words for _, words in cannots if not TEST_NAME.search(words) and NO_TEST not in words]
     assert unproven == []
     sections = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
-    about_all = {"What is assumed", "The ways to the server", "What is out of scope"}
+    about_all = {"What is assumed", "The ways to the server", "What others may cost", "What is out of scope"}
     assert set(sections) - about_all == {section for section, _ in cannots}, "every observer cannot do something"
+
+
+def test_every_line_of_what_others_may_cost_names_its_test_and_the_limit_as_it_is() -> None:
+    text = (docs.ROOT / "docs" / "threat-model.md").read_text()
+    section = text.split("\n## What others may cost\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ") and "---" not in line]
+    heads = {"what comes", "key package", "state"}
+    assert [row for row in rows if row.split(" | ")[0][2:] not in heads and not TEST_NAME.search(row)] == []
+    limits = vars(requests) | vars(inbox) | vars(follow)
+    named = re.findall(r"`([A-Z_]+)` ([\d,]+)", section)
+    assert len(named) > 5
+    assert {name: int(value.replace(",", "")) for name, value in named} == {name: limits[name] for name, _ in named}
 
 
 def test_a_cannot_is_found_with_all_its_words() -> None:

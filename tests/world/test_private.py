@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from grue.client.client import Client
+from grue.client.conversations import inbox
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup.pir import BUSY_SECONDS, BUSY_TRIES
 from grue.client.lookup.query_material import KEPT_READY, QueryMaterial
@@ -61,6 +62,26 @@ async def test_a_number_is_found_in_the_base_and_in_the_overlay(world: World, in
     assert await route(alice, BOB) is Route.ENCRYPTED
     assert await route(alice, NOBODY) is Route.SMS
     assert len(queries(world)) >= 2
+
+
+async def test_strangers_cost_no_more_lookups_a_day_than_their_budget(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "CLAIMS_A_DAY", 1)
+    bob = await world.person(BOB)
+    strangers = [await world.person(number) for number in (ALICE, CAROL, NOBODY)]
+    world.server.directory.renew()
+    await bob.poll()
+    claimed = []
+    for stranger, days in zip(strangers, (0.0, 1.01, 0.0), strict=True):
+        await stranger.send(BOB, "hello")
+        before = len(queries(world))
+        await bob.poll()
+        (message,) = await bob.unshown()
+        claimed.append((message.claimed, len(queries(world)) > before))
+        await world.pass_days(days)
+        await bob.poll()
+    assert claimed == [("", True), (CAROL, False), ("", True)]
 
 
 async def test_a_base_of_one_record_is_asked_like_any_other(world: World) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from grue.client.client import Client
-from grue.client.conversations import requests, tables
+from grue.client.conversations import inbox, requests, tables
 from grue.client.store.engine import Db
 from grue.errors import Blocked, UsageError
 from grue.protocol import wire
@@ -171,6 +171,22 @@ async def test_declined_requests_are_forgotten_and_their_welcome_makes_no_other(
     await alice.context.tokens.ask(wire.PostIntro(bob.context.account.intro_mailbox, b"again" + bytes(11), welcome))
     await bob.poll()
     assert [request.chat for request in await bob.requests.list()] == [CAROL]
+
+
+async def test_a_contact_who_founds_one_conversation_after_another_is_given_few_mailboxes_to_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "MAX_SUPERSEDED", 2)
+    alice, bob = await acquainted(world)
+    for n in range(5):
+        await alice.context.store.transact(lose_all)
+        await alice.send(BOB, str(n))
+        assert await take(bob) == [str(n)]
+        await world.pass_days(0.01)
+    states = [c.state for c in await conversations(bob)]
+    assert (states.count(ConversationState.SUPERSEDED), states.count(ConversationState.ACTIVE)) == (2, 1)
+    await bob.send(ALICE, "still here")
+    assert await take(alice) == ["still here"]
 
 
 # --- blocking -------------------------------------------------------------------------------------

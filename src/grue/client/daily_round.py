@@ -3,24 +3,18 @@
 from contextlib import suppress
 from typing import Final
 
-from grue._core import MlsSession
 from grue.client import account as accounts
 from grue.client.context import Context
-from grue.client.conversations import tables
+from grue.client.conversations import steps, tables
 from grue.client.lookup import gossip
 from grue.client.people import contactsync
 from grue.client.store.engine import Db
-from grue.client.store.entries import get_meta, group_prefix, mls_entries, put_meta, save_mls
+from grue.client.store.entries import get_meta, put_meta
 from grue.errors import GrueError, NetworkError, SplitDirectory
 from grue.protocol.conversation.conversation import (
     SUPERSEDED_FOR_MS,
-    ConversationEvent,
     ConversationState,
-    Outgoing,
-    Purpose,
-    become,
 )
-from grue.protocol.wire import RemoveReader
 
 EVERY: Final = 24 * 3600
 """Seconds between two rounds."""
@@ -86,9 +80,4 @@ def _leave_superseded(db: Db, context: Context) -> None:
     """Leave the mailboxes of superseded conversations whose time has passed, and forget their keys."""
     for conversation, chat in tables.conversations_in(db, {ConversationState.SUPERSEDED}):
         if context.now_ms - conversation.since > SUPERSEDED_FOR_MS:
-            tables.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), chat)
-            leave = Outgoing(Purpose.LEAVE, RemoveReader(conversation.log.mailbox, conversation.read_key))
-            tables.enqueue(db, conversation.id, leave, context.now_ms)
-            session = MlsSession(mls_entries(db, group_prefix(conversation.id)))
-            session.delete(conversation.id)
-            save_mls(db, session.changes())
+            steps.leave(context, db, chat, conversation)

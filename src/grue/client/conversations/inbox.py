@@ -22,7 +22,7 @@ from grue.client.conversations import requests, steps, tables
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup.tables import told_head
 from grue.client.store.engine import Db
-from grue.client.store.entries import drop_meta, group_prefix, mls_entries, save_mls
+from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
 from grue.errors import GrueError, NetworkError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
 from grue.protocol import wire
 from grue.protocol.conversation.contents import IntroSms, IntroWelcome
@@ -48,6 +48,17 @@ log: Final = logging.getLogger("grue.client")
 
 FRESH_SECONDS: Final = 60.0
 """How long a log counts as read to its head: before more is written, what came is read, own commits most of all."""
+
+
+CLAIMS_A_DAY: Final = 20
+"""Claimed numbers that are looked up in a day where the table is not here: each costs a `lookup` token, and strangers
+decide how many come. Later ones stay unverified."""
+
+MAX_SUPERSEDED: Final = 8
+"""Superseded conversations with one account that are still read: each is a mailbox to poll, and the other side decides
+how many there are."""
+
+_CLAIMS: Final = "claims"
 
 
 class Inbox:
@@ -191,7 +202,8 @@ class Inbox:
             return
         try:
             tag = await self._context.store.read(self._claimed_tag, current, delivery)
-            await self._context.directory.retrieve(current, [tag] if tag else [])
+            counted = tag is not None and await self._context.store.note(self._count_claim)
+            await self._context.directory.retrieve(current, [tag] if tag is not None and counted else [])
         except (GrueError, MlsError) as error:
             log.info("a claimed number stays unverified: %s", type(error).__name__)
 
@@ -206,6 +218,14 @@ class Inbox:
         if result.transcript is None:
             return None
         return derive(claimed_output(current, result.number, result.transcript)).tag
+
+    def _count_claim(self, db: Db) -> bool:
+        """Whether there is one more to look up today, which this is."""
+        today = self._context.now_ms // tables.DAY_MS
+        day, count = get_meta(db, _CLAIMS, tuple[int, int]) or (today, 0)
+        count = count if day == today else 0
+        put_meta(db, _CLAIMS, (today, count + 1))
+        return count < CLAIMS_A_DAY
 
     def _intro_begins_anew(self, db: Db, incarnation: bytes) -> bool:
         """A restored store counts from elsewhere: what was fetched by the old cursor is dropped, and fetched again."""
@@ -283,6 +303,9 @@ class Inbox:
                 steps.intend_again(db, old.id, chat.id)
         steps.save(self._context, db, chat.id, step, session)
         self._heard(db, chat.id, step)
+        superseded = [c for c in tables.conversations_of(db, chat.id) if c.state is ConversationState.SUPERSEDED]
+        for old in sorted(superseded, key=lambda c: (c.since, c.id))[:-MAX_SUPERSEDED]:
+            steps.leave(self._context, db, chat.id, old)
         if step.conversation.state is ConversationState.REQUESTED:
             requests.came(db, self._context, chat)
 

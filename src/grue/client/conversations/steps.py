@@ -5,11 +5,20 @@ from grue.client import chats
 from grue.client.context import Context
 from grue.client.conversations import tables
 from grue.client.store.engine import Db, as_bytes
-from grue.client.store.entries import save_mls
-from grue.protocol.conversation.conversation import Incoming, Step
+from grue.client.store.entries import group_prefix, mls_entries, save_mls
+from grue.protocol.conversation.conversation import (
+    Conversation,
+    ConversationEvent,
+    Incoming,
+    Outgoing,
+    Purpose,
+    Step,
+    become,
+)
 from grue.protocol.conversation.delivery import TABLE, MessageEvent, MessageState
 from grue.protocol.conversation.fallback import Route
 from grue.protocol.states import advance
+from grue.protocol.wire import RemoveReader
 
 
 def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | None = None) -> None:
@@ -47,6 +56,16 @@ def save_incoming(db: Db, chat: int, own_identity: bytes, incoming: Incoming, co
     if tables.add_incoming(db, chat, incoming.sender, text.id, text.text, Route.ENCRYPTED, text.sent, conversation):
         tables.attach(db, incoming.sender, text.id, text.attachment)
     chats.mark_encrypted(db, chat)
+
+
+def leave(context: Context, db: Db, chat: int, conversation: Conversation) -> None:
+    """Leave the mailbox of a superseded conversation, and forget its keys."""
+    tables.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), chat)
+    leaving = Outgoing(Purpose.LEAVE, RemoveReader(conversation.log.mailbox, conversation.read_key))
+    tables.enqueue(db, conversation.id, leaving, context.now_ms)
+    session = MlsSession(mls_entries(db, group_prefix(conversation.id)))
+    session.delete(conversation.id)
+    save_mls(db, session.changes())
 
 
 def fire(db: Db, message: bytes, event: MessageEvent) -> None:
