@@ -264,7 +264,7 @@ class Client:
         """
         if self._receiver is not None:
             context = self._opened.ready
-            await self._receiver.opened((await context.store.read(chat_named, chat, context.account.number)).id)
+            await self._receiver.opened((await context.store.read(chats.named, chat, context.account.number)).id)
 
     async def flush(self) -> None:
         """Send what is queued. Raises NetworkError; what could not go stays."""

@@ -4,6 +4,8 @@ To its sender and to the server a request that was declined, was blocked or gave
 is acknowledged or answered, and whoever looks at requests looks at those as well.
 """
 
+import asyncio
+import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from grue.client.conversations import steps, tables
 from grue.client.people.tables import is_contact
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
-from grue.errors import NoSuchMailbox, NotAGrueServer, NotPermitted, UsageError
+from grue.errors import NetworkError, NoSuchMailbox, NotAGrueServer, NotPermitted, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import (
     SENDING,
@@ -149,15 +151,24 @@ def _oldest_first(conversations: Sequence[Conversation]) -> list[Conversation]:
 async def look(context: Context) -> None:
     """Fetch what the newest requests hold by now, and acknowledge nothing. Raises NetworkError.
 
-    Declined ones are fetched just the same, so that the server cannot tell; what came of them is thrown away.
+    Declined ones are fetched just the same, so that the server cannot tell; what came of them is thrown away. Through a
+    relay each is fetched by itself, some time within a minute, or who answers would see that they are one reader's.
     """
-    for conversation in await context.store.read(_introduced, context.now_ms):
-        log = conversation.log
-        with suppress(NoSuchMailbox, NotPermitted):
-            answer = await context.tokens.ask(wire.Fetch(log.mailbox, conversation.slot_secret, log.cursor, LOOK_TEXTS))
-            if not isinstance(answer, wire.Fetched):
-                raise NotAGrueServer
-            await context.store.transact(_seen, context, conversation.id, answer.envelopes)
+    introduced = await context.store.read(_introduced, context.now_ms)
+    apart = (_look_at(context, conversation) for conversation in introduced)
+    failures = [one for one in await asyncio.gather(*apart, return_exceptions=True) if one is not None]
+    if failures:
+        raise next((one for one in failures if not isinstance(one, NetworkError)), failures[0])
+
+
+async def _look_at(context: Context, conversation: Conversation) -> None:
+    await asyncio.sleep(context.transport.spread * secrets.randbelow(1_000_000) / 1_000_000)
+    log = conversation.log
+    with suppress(NoSuchMailbox, NotPermitted):
+        answer = await context.tokens.ask(wire.Fetch(log.mailbox, conversation.slot_secret, log.cursor, LOOK_TEXTS))
+        if not isinstance(answer, wire.Fetched):
+            raise NotAGrueServer
+        await context.store.transact(_seen, context, conversation.id, answer.envelopes)
 
 
 def _introduced(db: Db, now_ms: int) -> list[Conversation]:
