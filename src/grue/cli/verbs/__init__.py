@@ -61,9 +61,8 @@ APPS: Final = {
 
 GROUPS: Final = {
     "You and others": ("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save"),
-    "What goes on": ("account", "exposure", "transport", "heads", "doctor"),
     "Who may write to you": ("requests", "accept", "decline", "block", "unblock"),
-    "What goes on": ("exposure", "transport", "heads", "doctor"),
+    "What goes on": ("account", "exposure", "transport", "heads", "doctor"),
     "Operate": ("serve", "replica", "relay", "directory", "subpoena"),
     "Try everything on this machine": ("demo", "carrier", "lab"),
 }
