@@ -226,8 +226,9 @@ async def test_a_receiver_that_goes_on_hears_what_was_written_while_somebody_was
 
 
 async def test_who_is_blocked_stays_so_after_registering_anew(world: World) -> None:
-    _, bob = await acquainted(world)
+    alice, bob = await acquainted(world)
     await bob.requests.block(ALICE)
+    await alice.account.delete()
     again = await world.person(ALICE, "another home, another identity, the same number")
     await again.send(BOB, "me again")
     assert (await take(bob), await bob.requests.list()) == ([], [])
