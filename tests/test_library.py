@@ -13,6 +13,7 @@ from grue import errors
 NOT_MET: Final = {
     "ProtocolViolation": "a fault of our own, which nobody can handle",
     "ClockImplausible": "of a server that does not start; no client is told",
+    "OldData": "likewise",
 }
 """Errors that are not exported, and why."""
 

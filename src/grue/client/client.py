@@ -262,8 +262,8 @@ class Client:
 
         While `receive` runs; before, it does nothing.
         """
+        context = self._opened.ready
         if self._receiver is not None:
-            context = self._opened.ready
             await self._receiver.opened((await context.store.read(chats.named, chat, context.account.number)).id)
 
     async def flush(self) -> None:
