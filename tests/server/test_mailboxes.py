@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from grue.protocol import wire
+from grue.protocol.wire import ENVELOPE_DAYS
 from grue.server.context import Context
 from grue.server.mailboxes import mailboxes
-from grue.server.mailboxes.mailboxes import ENVELOPE_DAYS, MAILBOX_DAYS, MAILBOX_STEP
+from grue.server.mailboxes.mailboxes import MAILBOX_DAYS, MAILBOX_STEP
 from grue.server.store.interface import Tx
 from tests.server.kit import BLOB, Box, TestServer, key_hash, paid_post, serving
 

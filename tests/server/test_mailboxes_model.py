@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from grue.protocol import wire
+from grue.protocol.wire import ENVELOPE_DAYS
 from grue.server.mailboxes import mailboxes
-from grue.server.mailboxes.mailboxes import ENVELOPE_DAYS
 from grue.server.store.interface import Tx
 from grue.server.store.sqlite import open_store
 from tests.often import LONGER

@@ -22,6 +22,7 @@ STATES: Final = {
     MessageState.SENT: "the server has it on disk",
     MessageState.DELIVERED: "delivered",
     MessageState.REFUSED: "refused by the server; it was not delivered",
+    MessageState.EXPIRED: "nobody confirmed it while the server kept it; most likely it was never read",
     MessageState.SUBMITTING: "on its way to the SMS gateway",
     MessageState.SUBMITTED: "the SMS gateway has it",
     MessageState.FAILED: "could not be delivered",

@@ -25,5 +25,9 @@ NOTICES: Final[Mapping[Notice, str]] = {
         "until you say so; `grue heads` has the proof."
     ),
     Notice.TURNED_AWAY: "So many people you do not know wrote that requests gave way. `grue requests` says how many.",
+    Notice.UNHEARD: (
+        "Nobody confirmed what you sent while the server kept it, so most likely it was never read. Send it again if "
+        "it still matters: the next message begins this conversation anew."
+    ),
     Notice.GAP: "Part of what the other side sent was never seen: it expired, or the server kept it back.",
 }

@@ -8,6 +8,7 @@ conversation a lookup comes first; SMS follows only from a proven absence and th
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from grue._core import MlsSession
@@ -59,7 +60,7 @@ from grue.protocol.conversation.conversation import (
     update,
     update_due,
 )
-from grue.protocol.conversation.delivery import MessageEvent, MessageState
+from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS, MessageEvent, MessageState
 from grue.protocol.conversation.fallback import Route, decide
 from grue.protocol.conversation.first_contact import Peer, accept_all, check_claimed, start_conversation
 from grue.protocol.directory.lookup import Found
@@ -125,6 +126,9 @@ class Messenger:
             return await self._note(text, attachment)
         said = Said(text, attachment)
         target = self._target(to)
+        with suppress(GrueError):
+            # What is wrong is said when it stands in the way of this message.
+            await self._expire_for(target)
         known = await self._context.store.transact(self._intend_known, target, said, accept_key)
         if known is not None:
             message, chat, encrypted = known
@@ -148,6 +152,30 @@ class Messenger:
     def _target(self, to: str) -> str:
         return to if to.startswith(CHAT_PREFIX) else parse(to, region_of(self._context.account.number))
 
+    # --- what nobody confirmed --------------------------------------------------------------------
+
+    async def expire(self) -> None:
+        """Tell of own texts that nobody has confirmed for `EXPIRED_AFTER_MS`, and give their conversations up.
+
+        Raises NetworkError, or StaleDirectory while the own clock does not fit the server's signed one.
+        """
+        until = self._context.now_ms - EXPIRED_AFTER_MS
+        overdue = await self._context.store.read(tables.unconfirmed, until)
+        for chat in sorted({chat for chat, _, _, _ in overdue}):
+            await self._expire(chat)
+
+    async def _expire_for(self, target: str) -> None:
+        until = self._context.now_ms - EXPIRED_AFTER_MS
+        chat = await self._context.store.read(_chat_of, target)
+        overdue = await self._context.store.read(tables.unconfirmed, until, chat.id) if chat is not None else []
+        if chat is not None and overdue:
+            await self._expire(chat.id)
+
+    async def _expire(self, chat: int) -> None:
+        await self._context.directory.current()
+        await self._inbox.catch_up(chat)
+        await self._context.store.transact(partial(steps.expire, self._context), chat)
+
     # --- intents ----------------------------------------------------------------------------------
 
     def _intend_known(self, db: Db, target: str, said: Said, accept_key: bool) -> tuple[bytes, int, bool] | None:
@@ -156,7 +184,7 @@ class Messenger:
         CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged).
         CONVERSATION-12 no two histories were seen (ForkedLog): nothing is sent before the user says so.
         """
-        chat = chats.named(db, target, "") if target.startswith(CHAT_PREFIX) else chats.of_number(db, target)
+        chat = _chat_of(db, target)
         _check_not_blocked(db, chat)
         if chat is None or not chat.identity:
             return None
@@ -401,6 +429,11 @@ def _check_not_blocked(db: Db, chat: Chat | None) -> None:
     """Raises Blocked."""
     if chat is not None and tables.blocked_as(db, chat.number, chat.identity.hex()) is not None:
         raise Blocked
+
+
+def _chat_of(db: Db, target: str) -> Chat | None:
+    """The chat that a target names; None when there is none of a number. Raises NoSuchChat."""
+    return chats.named(db, target, "") if target.startswith(CHAT_PREFIX) else chats.of_number(db, target)
 
 
 def _give_up(db: Db, message: bytes) -> None:

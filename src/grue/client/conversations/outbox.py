@@ -104,7 +104,7 @@ class Outbox:
             return
         if queued.message:
             seq = answer.seq if isinstance(answer, wire.Posted) and queued.purpose is Purpose.SAY else 0
-            steps.acknowledged(db, queued.message, queued.conversation, seq)
+            steps.acknowledged(db, queued.message, queued.conversation, seq, self._context.now_ms)
         if queued.purpose is Purpose.INTRODUCE:
             self._introduced(db, queued.conversation)
         elif isinstance(answer, wire.Reading):

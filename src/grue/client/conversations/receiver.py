@@ -173,6 +173,7 @@ class Receiver:
                 self.wake()
             await self._messenger.ask_sms()
             await self._daily_round()
+            await self._messenger.expire()
             await self._context.directory.prepare()
             await asyncio.sleep(CHORES_SECONDS)
 

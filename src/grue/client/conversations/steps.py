@@ -10,12 +10,14 @@ from grue.protocol.conversation.conversation import (
     Conversation,
     ConversationEvent,
     Incoming,
+    Notice,
     Outgoing,
     Purpose,
     Step,
     become,
+    become_if,
 )
-from grue.protocol.conversation.delivery import TABLE, MessageEvent, MessageState
+from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS, TABLE, MessageEvent, MessageState
 from grue.protocol.conversation.fallback import Route
 from grue.protocol.states import advance
 from grue.protocol.wire import RemoveReader
@@ -76,10 +78,13 @@ def fire(db: Db, message: bytes, event: MessageEvent) -> None:
         db.execute("UPDATE message SET state = ? WHERE id = ? AND incoming = 0", after.value, message)
 
 
-def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int) -> None:
+def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int, now_ms: int) -> None:
     """The server has it on disk, at this seq of its mailbox (0 for an intro mailbox)."""
     fire(db, message, MessageEvent.ACKNOWLEDGED)
-    db.execute("UPDATE message SET seq = ?, conversation = ? WHERE id = ? AND incoming = 0", seq, conversation, message)
+    db.execute(
+        "UPDATE message SET seq = ?, conversation = ?, acknowledged = ? WHERE id = ? AND incoming = 0",
+        *(seq, conversation, now_ms, message),
+    )
 
 
 def read_by_peer(db: Db, conversation: bytes, seq: int) -> None:
@@ -102,3 +107,30 @@ def intend_again(db: Db, conversation: bytes, chat: int) -> None:
         db.execute("UPDATE message SET state = 'queued', seq = 0 WHERE id = ? AND incoming = 0", message)
         db.execute("DELETE FROM outbox WHERE message = ?", message)
         tables.intend(db, as_bytes(message), chat)
+
+
+def expire(context: Context, db: Db, chat: int) -> None:
+    """Own texts of a chat that nobody has confirmed for too long are `expired`, and their conversation is given up.
+
+    CONVERSATION-17 Call it when the log was read to its head, since a confirmation may wait there.
+    """
+    overdue = tables.unconfirmed(db, context.now_ms - EXPIRED_AFTER_MS, chat)
+    for _, message, _, _ in overdue:
+        fire(db, message, MessageEvent.EXPIRED)
+    for conversation in {conversation for _, _, conversation, _ in overdue}:
+        invitation = any(of == conversation and not seq for _, _, of, seq in overdue)
+        _give_up(db, chat, conversation, invitation=invitation)
+    if overdue:
+        chats.notify(db, chat, [Notice.UNHEARD])
+
+
+def _give_up(db: Db, chat: int, conversation_id: bytes, *, invitation: bool) -> None:
+    found = tables.conversation_by_id(db, conversation_id)
+    if found is None:
+        return
+    conversation = become_if(found[0], ConversationEvent.UNCONFIRMED)
+    tables.save_conversation(db, conversation, chat)
+    if invitation and not conversation.heard:
+        # Nobody joined by it, so nobody can read what followed it either.
+        for message in tables.unconfirmed_in(db, conversation_id):
+            fire(db, message, MessageEvent.EXPIRED)

@@ -311,6 +311,24 @@ def last_written(db: Db) -> StoredMessage | None:
     return None if row is None else _message(row)
 
 
+_UNCONFIRMED = "FROM message WHERE incoming = 0 AND route = 'encrypted' AND state = 'sent' "
+
+
+def unconfirmed(db: Db, until_ms: int, chat: int | None = None) -> list[tuple[int, bytes, bytes, int]]:
+    """Own texts that the server has had since before, and nobody has confirmed: (chat, id, conversation, seq)."""
+    rows = db.rows(
+        "SELECT chat, id, conversation, seq " + _UNCONFIRMED + "AND acknowledged BETWEEN 1 AND ?1"
+        " AND (?2 IS NULL OR chat = ?2)",
+        *(until_ms, chat),
+    )
+    return [(as_int(of), as_bytes(message), as_bytes(conv), as_int(seq)) for of, message, conv, seq in rows]
+
+
+def unconfirmed_in(db: Db, conversation: bytes) -> list[bytes]:
+    """Own texts of a conversation that the server has, and nobody has confirmed."""
+    return [as_bytes(row[0]) for row in db.rows("SELECT id " + _UNCONFIRMED + "AND conversation = ?", conversation)]
+
+
 def take_unshown(db: Db) -> tuple[StoredMessage, Chat] | None:
     """The oldest message that nobody has shown yet, marked as shown in the same step."""
     row = db.row("SELECT n FROM message WHERE incoming = 1 AND shown = 0 ORDER BY n LIMIT 1")

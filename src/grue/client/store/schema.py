@@ -259,6 +259,15 @@ CREATE TABLE readmitted (
 """
 """What a home of version 8 lacks."""
 
+SINCE_10: Final = """
+-- Unix milliseconds by the own clock when the server acknowledged an own text; 0: not yet, or another device sent it.
+ALTER TABLE message ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
+UPDATE message SET acknowledged = sent WHERE incoming = 0 AND route = 'encrypted' AND state = 'sent';
+CREATE INDEX message_unconfirmed ON message (acknowledged)
+    WHERE incoming = 0 AND route = 'encrypted' AND state = 'sent';
+"""
+"""What a home of version 9 lacks."""
+
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
     (SINCE_2,),
     (SINCE_3,),
@@ -268,6 +277,7 @@ STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = 
     (SINCE_7,),
     (SINCE_8, _name_kinds),
     (SINCE_9,),
+    (SINCE_10,),
 )
 """Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 

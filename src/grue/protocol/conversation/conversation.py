@@ -52,6 +52,8 @@ class ConversationState(StrEnum):
     """Another group of the same two accounts is used; this one is only read."""
     FORKED = "forked"
     """The server showed two histories: read on, send nothing."""
+    UNHEARD = "unheard"
+    """What we sent expired unconfirmed, so the other side may never have joined: read on, send nothing."""
     GONE = "gone"
 
 
@@ -64,6 +66,8 @@ class ConversationEvent(StrEnum):
     REJOINED = "rejoined"
     SUPERSEDED = "superseded"
     FORK_SEEN = "fork_seen"
+    UNCONFIRMED = "unconfirmed"
+    HEARD = "heard"
     EXPIRED = "expired"
 
 
@@ -88,6 +92,7 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
         ConversationEvent.WENT_BACK: ConversationState.RESTORED,
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
         ConversationEvent.FORK_SEEN: ConversationState.FORKED,
+        ConversationEvent.UNCONFIRMED: ConversationState.UNHEARD,
     },
     ConversationState.LOST: {
         ConversationEvent.REJOINED: ConversationState.ACTIVE,
@@ -106,14 +111,26 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
         ConversationEvent.WENT_BACK: ConversationState.RESTORED,
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
     },
+    ConversationState.UNHEARD: {
+        ConversationEvent.HEARD: ConversationState.ACTIVE,
+        ConversationEvent.LOST_TRACK: ConversationState.LOST,
+        ConversationEvent.WENT_BACK: ConversationState.RESTORED,
+        ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
+        ConversationEvent.FORK_SEEN: ConversationState.FORKED,
+    },
     ConversationState.GONE: {},
 }
 
 SENDING: Final = frozenset({ConversationState.STARTED, ConversationState.ACTIVE})
-READING: Final = SENDING | {ConversationState.SUPERSEDED, ConversationState.FORKED, ConversationState.RESTORED}
+READ_ONLY: Final = frozenset(
+    {ConversationState.SUPERSEDED, ConversationState.FORKED, ConversationState.RESTORED, ConversationState.UNHEARD}
+)
+READING: Final = SENDING | READ_ONLY
 
 # In one of these the next message starts a conversation that replaces it.
-GIVEN_UP: Final = frozenset({ConversationState.LOST, ConversationState.RESTORED, ConversationState.FORKED})
+GIVEN_UP: Final = frozenset(
+    {ConversationState.LOST, ConversationState.RESTORED, ConversationState.FORKED, ConversationState.UNHEARD}
+)
 
 
 class Newcomer(Struct, array_like=True, frozen=True):
@@ -225,6 +242,8 @@ class Notice(StrEnum):
     """Somebody with our number's SMS wants it on another device, and gets it in a week."""
     SPLIT = "split"
     """The server showed us and this contact two directories that cannot both be true."""
+    UNHEARD = "unheard"
+    """What we sent expired, and nobody had confirmed it."""
     GAP = "gap"
     """Part of what the other side sent was never seen: it expired, or the server withheld it."""
     TURNED_AWAY = "turned_away"

@@ -1,14 +1,20 @@
 """The delivery states of a message: one table for both routes.
 
 Encrypted: `queued` here, `sent` when the server has it on disk, `delivered` when the other side has said so
-inside the encryption. SMS: `submitting`, `submitted` when the SMS gateway took it, then what its receipt says;
-`unknown` when an answer was lost, from which no retry follows by itself.
+inside the encryption, `expired` when nobody has for longer than the server keeps it. SMS: `submitting`, `submitted`
+when the SMS gateway took it, then what its receipt says; `unknown` when an answer was lost, from which no retry
+follows by itself.
 """
 
 from enum import StrEnum
 from typing import Final
 
 from grue.protocol.states import Table
+from grue.protocol.wire import ENVELOPE_DAYS
+
+EXPIRED_AFTER_MS: Final = (ENVELOPE_DAYS + 1) * 24 * 3600 * 1000
+"""Own text that nobody has confirmed for so long is `expired`: the server counts in days, so one more than it keeps an
+envelope."""
 
 
 class MessageState(StrEnum):
@@ -18,6 +24,7 @@ class MessageState(StrEnum):
     SENT = "sent"
     DELIVERED = "delivered"
     REFUSED = "refused"
+    EXPIRED = "expired"
     SUBMITTING = "submitting"
     SUBMITTED = "submitted"
     FAILED = "failed"
@@ -28,6 +35,7 @@ class MessageEvent(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     READ = "read"
     REFUSED = "refused"
+    EXPIRED = "expired"
     SUBMITTED = "submitted"
     RECEIPT_DELIVERED = "receipt_delivered"
     RECEIPT_FAILED = "receipt_failed"
@@ -44,12 +52,15 @@ TABLE: Final[Table[MessageState, MessageEvent]] = {
     MessageState.SENT: {
         MessageEvent.ACKNOWLEDGED: MessageState.SENT,
         MessageEvent.READ: MessageState.DELIVERED,
+        MessageEvent.EXPIRED: MessageState.EXPIRED,
     },
     MessageState.DELIVERED: {
         MessageEvent.ACKNOWLEDGED: MessageState.DELIVERED,
         MessageEvent.READ: MessageState.DELIVERED,
     },
     MessageState.REFUSED: {},
+    # For good: who comes back after a hole in the log says to have read up to an envelope behind it, too.
+    MessageState.EXPIRED: {},
     MessageState.SUBMITTING: {
         MessageEvent.SUBMITTED: MessageState.SUBMITTED,
         MessageEvent.RECEIPT_DELIVERED: MessageState.DELIVERED,

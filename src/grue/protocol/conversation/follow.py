@@ -216,7 +216,8 @@ class Follower:
             return
         sender = identity_of(opened.credential)
         if sender == step.conversation.peer:
-            step.conversation = replace(step.conversation, heard=True)
+            heard = replace(step.conversation, heard=True)
+            step.conversation = become_if(heard, ConversationEvent.HEARD)
         if isinstance(content, Text | Receipt):
             self._heard(step, sender, content.read_seq, content.log_hash)
             step.heads += [content.head] if content.head else []

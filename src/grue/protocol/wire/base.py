@@ -22,6 +22,9 @@ ENVELOPE_BUCKETS: Final = (1024, 4096, 16384, 65536)
 PART_BUCKETS: Final = (4096, 16384, 65536, 131072, 196608, 262144)
 """Bytes. A part of an attachment has exactly one of these sizes: all the largest, but for the last part."""
 
+ENVELOPE_DAYS: Final = 30
+"""Days until an envelope leaves unread: as long as a silent device stays a member."""
+
 MAX_REQUEST: Final = 1 << 20
 """Bytes of one request or frame: ten key packages of 2.8 KB and a full envelope fit many times over."""
 

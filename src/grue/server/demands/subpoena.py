@@ -26,13 +26,14 @@ from grue.protocol.directory import directory
 from grue.protocol.directory.directory import UnverifiedManifest
 from grue.protocol.directory.record import NONCE_BYTES, RECORD_BYTES, TAG_BYTES, RecordKey, open_record
 from grue.protocol.registration import CODE_WINDOW
+from grue.protocol.wire import ENVELOPE_DAYS
 from grue.server.accounts.codes import CODE_WINDOWS, COUNTED_WINDOWS, number_name
 from grue.server.accounts.keypackages import LAST_RESORT_WEEKS, PACKAGE_WEEKS
 from grue.server.accounts.registration import ACCOUNT_WEEKS
 from grue.server.demands.demands import CANNOT, LIVE, Unanswerable
 from grue.server.directory.directory import record_key
 from grue.server.keys.keys import DIRECTORY, Keys, open_keys
-from grue.server.mailboxes.mailboxes import ENVELOPE_DAYS, MAILBOX_DAYS, MAILBOX_STEP
+from grue.server.mailboxes.mailboxes import MAILBOX_DAYS, MAILBOX_STEP
 from grue.server.store.files import DATABASE, LOCK
 from grue.server.store.interface import Value
 from grue.server.store.schema import TABLES

@@ -12,9 +12,6 @@ from grue.errors import BadRequest, MailboxConflict, MailboxFull, NoSuchMailbox,
 from grue.protocol import wire
 from grue.server.store.interface import Tx
 
-ENVELOPE_DAYS: Final = 30
-"""Days until an envelope leaves unread: as long as a silent device stays a member."""
-
 MAILBOX_DAYS: Final = 365
 """Days that a mailbox outlives its last use: a quiet friendship lasts a year."""
 
@@ -199,7 +196,7 @@ async def _append(
         raise NoSuchMailbox
     known_hash, seq, held = cast("tuple[bytes | None, int, int]", row)
     _check_write(known_hash, write_hash)
-    expires = today + ENVELOPE_DAYS
+    expires = today + wire.ENVELOPE_DAYS
     before = await _remember(tx, request, seq, slots, expires)
     if before is not None:
         await tx.run("UPDATE mailbox SET seq = seq - 1, held = held - $2 WHERE mailbox = $1", request.mailbox, kib)
