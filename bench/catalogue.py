@@ -49,6 +49,8 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
         "first_contact_ms": "cryptography of a first contact, both sides, two devices each",
         "mls_encrypt_us": "encrypt one message",
         "mls_decrypt_us": "decrypt one message",
+        "kills_unshown": "messages that no `receive` wrote out, with thousands of kills meanwhile",
+        "kills_shown_twice": "messages that were written out once more, of at most one for each kill",
         "idle_device_kib": "memory of the server for a device that is connected and quiet",
     },
     "Attachments": {

@@ -13,8 +13,6 @@ import apsw
 import msgspec
 import pytest
 
-from grue.client import chats
-from grue.client.conversations import tables
 from grue.client.conversations.tables import Kind, queued
 from grue.client.store import engine as stores_of_clients
 from grue.client.store import schema
@@ -33,7 +31,6 @@ from grue.errors import (
 )
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import Purpose
-from grue.protocol.conversation.fallback import Route
 
 KEY = bytes(range(32))
 
@@ -390,24 +387,3 @@ async def stored_with(home: Path, value: str) -> None:
     store = await Store.open(home / "grue.db", unlock(home, "right"))
     await store.transact(put, value)
     await store.close()
-
-
-async def test_a_message_is_taken_by_one_of_many(tmp_path: Path) -> None:
-    stores = [await Store.open(tmp_path / "grue.db", KEY) for _ in range(3)]
-
-    def fill(db: Db) -> None:
-        chat = chats.for_number(db, "+447700900001")
-        for n in range(30):
-            tables.add_incoming(db, chat.id, b"", bytes([n]) * 16, str(n), Route.SMS, n)
-
-    await stores[0].transact(fill)
-    taken: list[str] = []
-
-    async def take(store: Store) -> None:
-        while (found := await store.note(tables.take_unshown)) is not None:
-            taken.append(found[0].text)
-
-    await asyncio.gather(*(take(store) for store in stores))
-    assert sorted(taken, key=int) == [str(n) for n in range(30)]
-    for store in stores:
-        await store.close()

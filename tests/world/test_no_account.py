@@ -8,23 +8,23 @@ from typing import Final
 
 import pytest
 
-from grue.client.client import Client
+from grue.client.client import Client, Message
 from grue.errors import AlreadyRegistered, NotRegistered
+from grue.protocol.conversation.delivery import MessageState
+from grue.protocol.conversation.fallback import Route
 from grue.testing import World
 from tests.world.memory import ALICE, BOB
 
 Call = Callable[[Client], Awaitable[object]]
 
+A_MESSAGE: Final = Message(
+    "00" * 16, BOB, BOB, "", ALICE, "hello", Route.ENCRYPTED, 0.0, incoming=True, state=MessageState.DELIVERED, row=1
+)
+
 
 async def _receive(client: Client) -> None:
     async for _ in client.receive(idle=0):
         pass
-
-
-async def _put_back(client: Client) -> None:
-    message = await client.take()
-    assert message is not None
-    await client.put_back(message)
 
 
 async def _type(client: Client) -> None:
@@ -51,7 +51,8 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
     "flush": lambda client: client.flush(),
     "poll": lambda client: client.poll(),
     "take": lambda client: client.take(),
-    "put_back": _put_back,
+    "shown": lambda client: client.shown(A_MESSAGE),
+    "put_back": lambda client: client.put_back(A_MESSAGE),
     "unshown": lambda client: client.unshown(),
     "history": lambda client: client.history(BOB),
     "save": lambda client: client.save("00" * 16, Path("/nowhere/file")),

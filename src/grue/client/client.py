@@ -29,6 +29,7 @@ from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger, Sent
 from grue.client.conversations.outbox import Outbox
 from grue.client.conversations.receiver import Receiver
+from grue.client.conversations.showing import Showing
 from grue.client.conversations.tables import StoredMessage
 from grue.client.lookup.directory import Directory, LookedUp
 from grue.client.lookup.own_record import OwnIdentity
@@ -49,6 +50,9 @@ from grue.protocol.urls import check_url
 
 LOOK_AGAIN_SECONDS: Final = 0.5
 """How often a receiver looks whether another process of this home has stored something."""
+
+LOOK_AT: Final = 16
+"""Messages that `take` looks at together: all but the first are being shown by others, or not at all yet."""
 
 
 NOT_AGREED: Final = frozenset({ConversationState.REQUESTED, ConversationState.DECLINED, ConversationState.GONE})
@@ -132,6 +136,11 @@ class Client:
         self._endpoint: Endpoint | None = None
         self._conversing: _Conversing | None = None
         self._receiver: Receiver | None = None
+        self._showing = Showing(self._home)
+        self._given: set[int] = set()
+        """Rows of messages that `receive` has handed out, and that are not noted as shown yet."""
+        self._left: set[int] = set()
+        """Those of them whose iterator has ended: they are noted when the next message is asked for."""
         self.account = OwnAccount(self._opened)
         self.contacts = Contacts(self._opened)
         self.directory = DirectoryCopy(self._opened, clock)
@@ -159,10 +168,16 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            # Whoever had these may not have come to the end with them: they come again.
+            self._given.clear()
         await self.close()
 
     async def close(self) -> None:
         """Stop receiving and close everything. What is queued stays queued. Closing twice does no harm."""
+        if self._opened.is_open:
+            await self._note_given(self._given)
+        self._showing.close()
         if self._receiver is not None:
             await self._receiver.close()
         if self._transport is not None and self._opened.is_open:
@@ -295,7 +310,9 @@ class Client:
         idle  end after so many seconds without a message, through a relay only when each chat was asked for, which
               takes up to a minute; None: go on until the client is closed
 
-        A network is not needed to begin: the client connects when there is one.
+        A message counts as shown when the next one is asked for, or the client is closed: not before the body of the
+        loop has had it. Should the process be killed in it, or an exception end the client, the message comes again
+        under the same `id`. A network is not needed to begin: the client connects when there is one.
         """
         receiver = self._start()
         all_asked = time.monotonic() + self._opened.ready.transport.spread
@@ -303,9 +320,16 @@ class Client:
         while True:
             receiver.arrived.clear()
             receiver.check()
+            await self._note_given(self._left)
             message = await self.take()
             if message is not None:
-                yield message
+                self._given.add(message.row)
+                try:
+                    yield message
+                except GeneratorExit:
+                    self._left.add(message.row)
+                    raise
+                await self._note_given({message.row})
                 idle_since = max(all_asked, time.monotonic())
             elif idle is not None and time.monotonic() - idle_since >= idle:
                 return
@@ -313,32 +337,41 @@ class Client:
                 await _wait(receiver.arrived, _remaining(idle, idle_since))
 
     async def take(self) -> Message | None:
-        """Return the oldest message that is stored and was not shown yet, and mark it as shown. Asks no server.
+        """Return the oldest message that nobody has shown and nobody is showing now. Asks no server.
 
-        Whoever is cancelled here has not taken it. A power cut just now may show it again, which is better than never.
+        It stays with this client until `shown` says that it was shown, or `put_back` that it was not; should the
+        process end before, the next one shows it, under the same `id`. Raises DiskFull, DiskFailed.
         """
-        context = self._opened.ready
-        # Looking first keeps an idle receiver from taking the write lock.
-        if not await context.store.read(_unshown):
-            return None
-        taking = asyncio.ensure_future(context.store.note(_take, context.account.number))
-        try:
-            return await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            taken = await taking
-            if taken is not None:
-                await self.put_back(taken)
-            raise
+        context, after = self._opened.ready, 0
+        while page := await context.store.read(tables.unshown, after, LOOK_AT):
+            for row, id in page:
+                if self._showing.claim(row, id):
+                    message = await self._claimed(context, row)
+                    if message is not None:
+                        return message
+            after = page[-1][0]
+        return None
+
+    async def shown(self, message: Message) -> None:
+        """Note that a message which was taken has been shown: nobody shows it again."""
+        _ = self._opened.ready
+        await self._note_shown({message.row})
 
     async def put_back(self, message: Message) -> None:
         """Give back a message that could not be shown after all: whoever takes next gets it."""
-        await self._opened.store.transact(tables.unshow, message.row)
+        _ = self._opened.ready
+        self._given.discard(message.row)
+        self._showing.release(message.row)
 
     async def unshown(self) -> list[Message]:
-        """Take every message that is stored and was not shown yet. Asks no server."""
+        """Take every message that was not shown yet, all of them noted as shown. Asks no server.
+
+        For who can lose some: they come once, even if the process is killed before it has made use of them.
+        """
         messages = []
         while (message := await self.take()) is not None:
             messages.append(message)
+        await self._note_shown({message.row for message in messages})
         return messages
 
     async def notices(self) -> list[tuple[str, Notice]]:
@@ -385,6 +418,35 @@ class Client:
         if self._receiver is not None:
             self._receiver.wake()
             self._receiver.nudge()
+
+    async def _claimed(self, context: Context, row: int) -> Message | None:
+        """A message that is ours to show; None, and given back, when another receiver has shown it a moment ago."""
+        message = None
+        try:
+            message = await context.store.read(_still_unshown, context.account.number, row)
+        finally:
+            if message is None:
+                self._showing.release(row)
+        return message
+
+    async def _note_given(self, rows: set[int]) -> None:
+        given = rows & self._given
+        if given:
+            await self._note_shown(given)
+
+    async def _note_shown(self, rows: set[int]) -> None:
+        """To the end, even when the caller is cancelled: they were shown."""
+        noting = asyncio.ensure_future(self._opened.store.note(tables.mark_shown, rows))
+        try:
+            await asyncio.shield(noting)
+        except asyncio.CancelledError:
+            await noting
+            raise
+        finally:
+            self._given -= rows
+            self._left -= rows
+            for row in rows:
+                self._showing.release(row)
 
     async def _note_exposure(self) -> None:
         """Store what the transport has counted since the last time."""
@@ -456,13 +518,9 @@ def open(home: str | Path | None = None, *, passphrase: str | None = None, creat
     return Client(Path(home) if home is not None else None, passphrase=passphrase, create=create)
 
 
-def _unshown(db: Db) -> bool:
-    return db.row("SELECT 1 FROM message WHERE incoming = 1 AND shown = 0 LIMIT 1") is not None
-
-
-def _take(db: Db, own: str) -> Message | None:
-    taken = tables.take_unshown(db)
-    return None if taken is None else _public(db, own, *taken)
+def _still_unshown(db: Db, own: str, row: int) -> Message | None:
+    found = tables.still_unshown(db, row)
+    return None if found is None else _public(db, own, *found)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -113,7 +113,7 @@ async def _poll(shell: Shell, client: "Client") -> None:
         # What is here already is shown, whatever the network does.
         shown = 0
         while (message := await client.take()) is not None:
-            await _show_once(shell, client, message)
+            await _show(shell, client, message)
             shown += 1
         noticed = await _notices(shell, client)
     if not shown and not noticed:
@@ -123,7 +123,7 @@ async def _poll(shell: Shell, client: "Client") -> None:
 async def _wait(shell: Shell, client: "Client", seconds: float) -> None:
     """Everything that comes until `seconds` have passed without a message."""
     async for message in client.receive(idle=seconds):
-        await _show_once(shell, client, message)
+        await _show(shell, client, message)
     await _notices(shell, client)
 
 
@@ -133,7 +133,7 @@ async def _follow(shell: Shell, client: "Client") -> None:
     noticing = asyncio.create_task(_keep_noticing(shell, client))
     try:
         async for message in client.receive():
-            await _show_once(shell, client, message)
+            await _show(shell, client, message)
     except asyncio.CancelledError:
         pass
     finally:
@@ -160,13 +160,14 @@ async def _notices(shell: Shell, client: "Client") -> int:
     return len(found)
 
 
-async def _show_once(shell: Shell, client: "Client", message: "Message") -> None:
-    """Show a message that was taken, or put it back when that fails."""
+async def _show(shell: Shell, client: "Client", message: "Message") -> None:
+    """Show a message that was taken, and note it once its line is out; put it back when that fails."""
     try:
         shell.result(message_fields(message), lambda: _words().message(message))
     except BaseException:
         await client.put_back(message)
         raise
+    await client.shown(message)
 
 
 # --- as they were ---------------------------------------------------------------------------------

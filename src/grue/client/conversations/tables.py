@@ -329,13 +329,20 @@ def unconfirmed_in(db: Db, conversation: bytes) -> list[bytes]:
     return [as_bytes(row[0]) for row in db.rows("SELECT id " + _UNCONFIRMED + "AND conversation = ?", conversation)]
 
 
-def take_unshown(db: Db) -> tuple[StoredMessage, Chat] | None:
-    """The oldest message that nobody has shown yet, marked as shown in the same step."""
-    row = db.row("SELECT n FROM message WHERE incoming = 1 AND shown = 0 ORDER BY n LIMIT 1")
+def unshown(db: Db, after: int, limit: int) -> list[tuple[int, bytes]]:
+    """Messages that nobody has shown yet, oldest first, after a row: (row, id)."""
+    rows = db.rows(
+        "SELECT n, id FROM message WHERE incoming = 1 AND shown = 0 AND n > ? ORDER BY n LIMIT ?", *(after, limit)
+    )
+    return [(as_int(n), as_bytes(message)) for n, message in rows]
+
+
+def still_unshown(db: Db, n: int) -> tuple[StoredMessage, Chat] | None:
+    """One of them; None when somebody has shown it meanwhile."""
+    row = db.row(_MESSAGE + "WHERE n = ? AND incoming = 1 AND shown = 0", n)
     if row is None:
         return None
-    db.execute("UPDATE message SET shown = 1 WHERE n = ?", row[0])
-    message = _message(cast("Row", db.row(_MESSAGE + "WHERE n = ?", row[0])))
+    message = _message(row)
     return message, cast("Chat", chats.by_id(db, message.chat))
 
 
@@ -344,9 +351,10 @@ def show_no_more(db: Db, chat: int) -> None:
     db.execute("UPDATE message SET shown = 1 WHERE chat = ? AND incoming = 1", chat)
 
 
-def unshow(db: Db, n: int) -> None:
-    """It could not be shown after all."""
-    db.execute("UPDATE message SET shown = 0 WHERE n = ?", n)
+def mark_shown(db: Db, rows: Iterable[int]) -> None:
+    """A person, or who stands for one, has these."""
+    for n in rows:
+        db.execute("UPDATE message SET shown = 1 WHERE n = ?", n)
 
 
 def history(db: Db, chat: int) -> list[StoredMessage]:
