@@ -145,7 +145,7 @@ class Refused(GrueError):
 
 class ConsentNeeded(Refused):
     code = "consent_needed"
-    message = "This number is not on Grue. An SMS is readable by others on its way."
+    message = "This number is not on Grue, or not to be found. An SMS is readable by others on its way."
     fix = "Add --sms to send it as SMS all the same."
 
 
@@ -520,7 +520,7 @@ class BadGatewayKey(VerificationFailed):
 
 class ForkedLog(VerificationFailed):
     code = "forked_log"
-    message = "The server showed the two sides of this conversation different histories."
+    message = "The server showed your own devices different histories of this conversation."
 
 
 class CorruptDatabase(VerificationFailed):

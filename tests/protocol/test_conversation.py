@@ -317,6 +317,36 @@ def test_mailbox_20_another_order_of_the_log_is_noticed_by_whoever_can_still_rea
     assert bob.device.texts == ["two", "one"]
     mailbox.take(bob.device.say("an answer, with bob's hash of the log"))
     alice.device.follow(mailbox.after(alice.device))
+    step = alice.device.steps[-1]
+    assert (step.notices, step.read_by_peer) == ([Notice.DISAGREES], None)
+    mailbox.take(bob.device.say("another one"))
+    alice.device.follow(mailbox.after(alice.device))
+    assert alice.device.steps[-1].notices == []
+
+
+def test_mailbox_20_what_one_contact_states_of_the_log_stops_nothing() -> None:
+    alice, bob, mailbox = acquainted()
+    mailbox.take(alice.device.say("one"))
+    bob.device.follow(mailbox.after(bob.device))
+    log = bob.device.conversation.log
+    bob.device.conversation = replace(bob.device.conversation, log=replace(log, hash=b"a lie".ljust(32)))
+    mailbox.take(bob.device.say("an answer, with a false hash"))
+    alice.device.follow(mailbox.after(alice.device))
+    assert alice.device.texts == ["an answer, with a false hash"]
+    assert alice.device.conversation.state is ConversationState.ACTIVE
+    mailbox.take(alice.device.say("goes out"))
+
+
+def test_mailbox_20_what_an_own_device_states_of_the_log_is_a_fork() -> None:
+    alice, bob, mailbox = acquainted()
+    mailbox.take(alice.device.say("one"))
+    bob.device.follow(mailbox.after(bob.device))
+    log = bob.device.conversation.log
+    bob.device.conversation = replace(bob.device.conversation, log=replace(log, hash=b"another".ljust(32)))
+    mailbox.take(bob.device.say("what an own device says"))
+    # To alice bob is a device of her own: the conversation is with somebody else.
+    alice.device.conversation = replace(alice.device.conversation, peer=bytes(32))
+    alice.device.follow(mailbox.after(alice.device))
     assert alice.device.conversation.state is ConversationState.FORKED
     assert alice.device.steps[-1].notices == [Notice.FORKED]
     with pytest.raises(NotPermitted):

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from grue.client.account import KEY_PACKAGES
 from grue.client.client import Client
+from grue.client.conversations import tables
 from grue.client.conversations.tables import conversation_by_id, reading_conversations
+from grue.client.store.engine import Db
 from grue.errors import (
     BadDirectory,
     BadKeyPackage,
@@ -24,7 +26,13 @@ from grue.errors import (
     VerificationFailed,
 )
 from grue.protocol import wire
-from grue.protocol.conversation.conversation import Conversation, ConversationState
+from grue.protocol.conversation.conversation import (
+    Conversation,
+    ConversationEvent,
+    ConversationState,
+    Notice,
+    become,
+)
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, NOBODY, take
 from tests.world.test_messages import acquainted
@@ -258,7 +266,20 @@ async def test_junk_in_an_intro_mailbox_is_passed_over(world: World) -> None:
     assert await take(bob) == ["hello"]
 
 
-async def test_conversation_12_two_histories_are_noticed_and_stop_sending(world: World) -> None:
+async def test_conversation_12_two_histories_of_the_own_devices_stop_sending(world: World) -> None:
+    alice, _bob = await acquainted(world)
+
+    def fork(db: Db) -> None:
+        for conversation, chat in tables.reading_conversations(db):
+            tables.save_conversation(db, become(conversation, ConversationEvent.FORK_SEEN), chat)
+
+    await alice.context.store.transact(fork)
+    with pytest.raises(ForkedLog):
+        await alice.send(BOB, "three")
+    await alice.send(BOB, "three", accept_key=True)
+
+
+async def test_two_histories_are_noticed_and_nothing_that_was_hidden_counts_as_read(world: World) -> None:
     alice, bob = await acquainted(world)
     await alice.send(BOB, "one")
     await alice.send(BOB, "two")
@@ -277,8 +298,10 @@ async def test_conversation_12_two_histories_are_noticed_and_stop_sending(world:
     world.network.change = lambda _request, answer: answer
     assert withheld
     await alice.poll()
-    with pytest.raises(ForkedLog):
-        await alice.send(BOB, "three")
+    assert [notice for _, notice in await alice.notices()] == [Notice.DISAGREES]
+    assert [m.state.value for m in await alice.history(BOB) if m.text in ("one", "two")] == ["sent", "sent"]
+    await alice.send(BOB, "three")
+    assert await take(bob) == ["three"]
 
 
 async def test_an_sms_that_the_server_did_not_seal_is_passed_over(world: World) -> None:

@@ -14,7 +14,7 @@ from grue.protocol import wire
 from grue.protocol.conversation.conversation import UPDATE_AFTER_MS
 from grue.server import chores
 from grue.testing import World
-from tests.world.memory import ALICE, BOB, NOBODY, take
+from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
 from tests.world.test_messages import acquainted, state_of_last
 
 pytestmark = pytest.mark.tiers
@@ -272,3 +272,20 @@ async def forget_private_keys(client: Client) -> None:
 
 def _delete_range(db: Db, prefix: bytes) -> None:
     assert db.execute("DELETE FROM mls WHERE key >= ? AND key < ?", prefix, prefix + b"\xff" * 64)
+
+
+@pytest.mark.parametrize("refused", [wire.Post, wire.Ack, wire.Fetch, wire.PostIntro])
+@pytest.mark.parametrize("code", ["disk_full", "limit_reached", "server_busy"])
+async def test_what_is_kept_and_goes_later_is_never_called_refused(
+    world: World, refused: type[wire.Message], code: str
+) -> None:
+    alice, bob = await acquainted(world)
+    carol = await world.person(CAROL)
+    await alice.close()
+    alice = await world.open(ALICE)
+    world.network.change = lambda request, answer: wire.Refusal(code) if isinstance(request, refused) else answer
+    to_bob, to_carol = await alice.send(BOB, "kept"), await alice.send(CAROL, "kept")
+    assert {to_bob.state.value, to_carol.state.value} <= {"queued", "sent"}
+    world.network.change = lambda _request, answer: answer
+    await alice.poll()
+    assert await take(bob) == await take(carol) == ["kept"]

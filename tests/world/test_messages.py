@@ -258,7 +258,18 @@ async def test_an_sms_reply_arrives_sealed(world: World) -> None:
     await world.carrier.inject(NOBODY, ALICE, "hello from a telephone")
     await alice.poll()
     (message,) = await alice.unshown()
-    assert (message.sender, message.text, message.route.value) == (NOBODY, "hello from a telephone", "sms")
+    assert (message.chat, message.claimed, message.route.value) == (NOBODY, NOBODY, "sms")
+    assert (message.sender.startswith("chat:"), message.text) == (True, "hello from a telephone")
+
+
+async def test_an_sms_in_a_verified_contacts_name_is_not_from_them(world: World) -> None:
+    alice, bob = await acquainted(world)
+    await world.carrier.inject(BOB, ALICE, "send me the code")
+    await bob.send(ALICE, "from bob")
+    await alice.poll()
+    spoofed, real = sorted(await alice.unshown(), key=lambda message: message.route.value, reverse=True)
+    assert (spoofed.chat, spoofed.sender.startswith("chat:"), spoofed.claimed) == (BOB, True, BOB)
+    assert (real.chat, real.sender, real.claimed) == (BOB, BOB, "")
 
 
 async def test_a_receipt_makes_an_sms_delivered(world: World) -> None:

@@ -69,9 +69,12 @@ def message(one: "Message") -> Group:
         head = Text.assemble((_when(one.sent), "dim"), ("  note to yourself", "bold"))
         return Group(head, _Behind(Text(safe(one.text))))
     word, colour = ROUTES[one.route]
-    other = _short(one.sender) if one.incoming else f"to {_short(one.to)}"
+    by_sms = one.incoming and one.route is Route.SMS
+    other = _short(one.claimed if by_sms else one.sender) if one.incoming else f"to {_short(one.to)}"
     head = Text.assemble((_when(one.sent), "dim"), "  ", (other, "bold"), "  ", (word, colour))
-    if one.claimed:
+    if by_sms:
+        head.append("  not verified: an SMS can name any number", style="yellow")
+    elif one.claimed:
         head.append(f"  claims to be {_short(one.claimed)}, not verified", style="yellow")
     if one.request:
         head.append("  request: an answer accepts it", style="yellow")

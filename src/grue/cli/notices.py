@@ -8,7 +8,11 @@ from grue.protocol.conversation.conversation import Notice
 NOTICES: Final[Mapping[Notice, str]] = {
     Notice.LOST: "This conversation could not be followed any more. The next message begins it anew.",
     Notice.RESTORED: "An older state of this home came back. The next message begins this conversation anew.",
-    Notice.FORKED: "The server showed the two sides different histories. The next message begins anew.",
+    Notice.FORKED: "The server showed your own devices different histories. The next message begins anew.",
+    Notice.DISAGREES: (
+        "This contact's log of the conversation is not the one here: the server showed you two different histories, or "
+        "their client is wrong. What it confirmed by that does not count. Ask them by another way what they have read."
+    ),
     Notice.NUMBER_TAKEN: (
         "The directory lists another account under your own number, so nobody new reaches you. Ask the server's "
         "operator, or whoever could receive your SMS."

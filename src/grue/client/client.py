@@ -22,7 +22,7 @@ from grue.client.api.contacts import Contacts
 from grue.client.api.directory import DirectoryCopy
 from grue.client.api.exposure import Exposure
 from grue.client.api.requests import Requests
-from grue.client.chats import Chat
+from grue.client.chats import CHAT_PREFIX, Chat
 from grue.client.context import Account, Clock, Context, Opened, Random, load_account
 from grue.client.conversations import attachments, tables
 from grue.client.conversations.inbox import Inbox
@@ -75,9 +75,9 @@ class Message:
     chat: str
     """What to send an answer to: the number when it is verified, else the chat's name."""
     sender: str
-    """The sender's number when it is verified, else the chat's name."""
+    """The sender's number when it is verified, else `chat:` and the chat's id, as for every SMS."""
     claimed: str
-    """The number that an unverified sender claims; empty for a verified one."""
+    """The number that an unverified sender claims, as the sender of every SMS does; empty for a verified one."""
     to: str
     text: str
     route: Route
@@ -254,7 +254,7 @@ class Client:
 
         to          a number, a chat's name, or `me` for a note
         file        goes along sealed, up to 100 MiB; where its upload breaks off, the same call again goes on with it
-        sms         the sender agrees to SMS, should the number be proved not to be on Grue
+        sms         the sender agrees to SMS, should it be proved that the number is not on Grue, or not to be found
         accept_key  the sender has checked with the contact, and goes on with a new key or after a fork
         What is stored goes out, though the caller was cancelled since, as by a time-out: `history` shows it, and who
         sends it again sends it twice. Cancelled before, nothing is stored or sent; of an SMS that is not certain.
@@ -547,11 +547,14 @@ def _is_turned_down(db: Db, chat: Chat) -> bool:
 
 def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
     other, attachment = chat.name, tables.attached(db, message.n)
+    # Whoever can send an SMS chooses the number that it is from, a verified contact's too.
+    by_sms = message.incoming and message.route is Route.SMS
+    sender = f"{CHAT_PREFIX}{chat.id}" if by_sms else other
     return Message(
         id=message.id.hex(),
         chat=other,
-        sender=other if message.incoming else own,
-        claimed="" if chat.number else chat.claimed,
+        sender=sender if message.incoming else own,
+        claimed=chat.number if by_sms else "" if chat.number else chat.claimed,
         to=own if message.incoming else other,
         text=message.text,
         route=message.route,

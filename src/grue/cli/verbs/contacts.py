@@ -68,7 +68,7 @@ async def sync(*, shell: Injected) -> None:
         with _progress(shell) as progress:
             synced = await client.contacts.sync(progress)
     for contact in synced.news:
-        word = "is on Grue now" if contact.route.value == "encrypted" else "is not on Grue any more"
+        word = "is on Grue now" if contact.route.value == "encrypted" else "is not to be found on Grue any more"
         shell.result(
             {"news": contact.route.value, "number": contact.number, "name": contact.name},
             f"{_name(contact)} {word}.",

@@ -40,7 +40,7 @@ async def send(
     /,
     *,
     file: Annotated[Path | None, Parameter(help="A file to go with it, up to 100 MiB; TEXT may be empty then.")] = None,
-    sms: Annotated[bool, FLAG, Parameter(help="Agree to SMS, should the number not be on Grue.")] = False,
+    sms: Annotated[bool, FLAG, Parameter(help="Agree to SMS, should the number not be found on Grue.")] = False,
     accept_key: Annotated[bool, FLAG, Parameter(help="Agree to the contact's new identity key.")] = False,
     shell: Injected,
 ) -> int:
@@ -73,7 +73,7 @@ async def _ask_consent(shell: Shell, client: "Client", error: ConsentNeeded) -> 
     """Say who would see the SMS, and end; it goes when the sender says `--sms`."""
     gateway = await _gateway(client)
     if not gateway:
-        raise SmsUnavailable("This number is not on Grue, so nothing was sent.")
+        raise SmsUnavailable("This number is not on Grue, or not to be found, so nothing was sent.")
     return shell.fail(error, lambda: consent.before(gateway), seen_by=consent.sms_parties(gateway))
 
 

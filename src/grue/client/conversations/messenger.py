@@ -67,7 +67,7 @@ from grue.protocol.directory.lookup import Found
 from grue.protocol.directory.record import Record
 from grue.protocol.numbers import parse, region_of
 
-NO_FILE_BY_SMS: Final = "This number is not on Grue, and an SMS carries no file."
+NO_FILE_BY_SMS: Final = "This number is not on Grue, or not to be found, and an SMS carries no file."
 
 SMS_EVENTS: Final = {
     MessageState.UNKNOWN: MessageEvent.ANSWER_LOST,
@@ -114,7 +114,7 @@ class Messenger:
         """Send one message to a number, a chat or `me`; returns when it is stored, and sent if the server answers.
 
         attachment  uploaded already; with one the text may be empty
-        sms         the sender agrees to SMS, should the number be proved not to be on Grue
+        sms         the sender agrees to SMS, should it be proved that the number is not on Grue, or not to be found
         accept_key  the sender has checked with the contact, and goes on with a new key or after a fork
         Raises Refused (consent, limits), NetworkError (nothing was stored), VerificationFailed, UsageError.
         """
@@ -182,7 +182,7 @@ class Messenger:
         """Store the text for a contact with a conversation; None when there is none that can be sent to.
 
         CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged).
-        CONVERSATION-12 no two histories were seen (ForkedLog): nothing is sent before the user says so.
+        CONVERSATION-12 the own devices were shown one history (ForkedLog): nothing is sent before the user says so.
         """
         chat = _chat_of(db, target)
         _check_not_blocked(db, chat)
@@ -231,20 +231,24 @@ class Messenger:
                     refused.add(chat)
 
     async def _carried_out(self, message: bytes, chat: int) -> Sent:
-        """Carry out this intent after earlier ones of its chat, and send; without a network it stays queued."""
-        with suppress(NetworkError):
-            for earlier, _ in await self._context.store.read(tables.intended, chat):
-                try:
-                    await self._carry_out(earlier, chat)
-                except (Refused, VerificationFailed):
-                    # Of an earlier one its own sender was told; this one may go all the same.
-                    if earlier == message:
-                        raise
+        """Carry out this intent after earlier ones of its chat, and send.
+
+        What stays queued was not refused, whatever the server said: it goes when the server takes it.
+        """
+        for intent, _ in await self._context.store.read(tables.intended, chat):
+            try:
+                await self._carry_out(intent, chat)
+            except GrueError:
+                if await self._context.store.read(tables.is_intended, intent):
+                    break
+                if intent == message:
+                    raise
         return await self._flushed(message)
 
     async def _flushed(self, message: bytes) -> Sent:
-        """Send what is queued, and say what became of this message: kept is `queued`, whatever fails of others."""
-        with suppress(NetworkError, Refused):
+        """Send what is queued, and say what became of this message."""
+        with suppress(GrueError):
+            # Stored and queued: what the server says now, such as that its disk is full, is no word on this message.
             await self._outbox.flush()
         state = await self._context.store.read(tables.message_state, message)
         if state is MessageState.REFUSED:

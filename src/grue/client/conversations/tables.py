@@ -410,6 +410,11 @@ def intended(db: Db, chat: int | None = None) -> list[tuple[bytes, int]]:
     return [(as_bytes(message), as_int(where)) for message, where in rows]
 
 
+def is_intended(db: Db, message: bytes) -> bool:
+    """Whether it is still to be encrypted and sent."""
+    return db.row("SELECT 1 FROM intent WHERE message = ?", message) is not None
+
+
 def take_intent(db: Db, message: bytes) -> bool:
     """It is being carried out; False when another process did so first."""
     return db.execute("DELETE FROM intent WHERE message = ?", message) == 1

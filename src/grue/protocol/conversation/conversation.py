@@ -51,7 +51,7 @@ class ConversationState(StrEnum):
     SUPERSEDED = "superseded"
     """Another group of the same two accounts is used; this one is only read."""
     FORKED = "forked"
-    """The server showed two histories: read on, send nothing."""
+    """The server showed the own devices two histories: read on, send nothing."""
     UNHEARD = "unheard"
     """What we sent expired unconfirmed, so the other side may never have joined: read on, send nothing."""
     GONE = "gone"
@@ -184,6 +184,8 @@ class Conversation(Struct, array_like=True, frozen=True):
     """Of the resync that was asked for, while it is lost; every request of one loss has the same."""
     peer_intro: bytes = b""
     """The intro mailbox on the other account's device list; empty in a home of before it was kept."""
+    disagrees: bool = False
+    """The contact has stated another hash of the log than ours: the user was told."""
 
     def __repr__(self) -> str:
         return f"Conversation(state={self.state.value}, cursor={self.log.cursor})"
@@ -234,6 +236,8 @@ class Notice(StrEnum):
     LOST = "lost"
     RESTORED = "restored"
     FORKED = "forked"
+    DISAGREES = "disagrees"
+    """The contact states another history than ours: the server showed two, or the contact's client is wrong."""
     NUMBER_TAKEN = "number_taken"
     """The directory lists another account under our own number."""
     NUMBER_MISSING = "number_missing"

@@ -229,6 +229,9 @@ class Follower:
     def _heard(self, step: Step, sender: bytes, seq: int, log_hash: bytes) -> None:
         """MAILBOX-20 the other's hash of the log is ours, as far as both have read.
 
+        A contact may state what it likes, so its word alone accuses nobody and stops nothing: the user is told, once,
+        and it confirms no text. A device of our own has no reason to, so its word is a fork.
+
         After a hole we take up the hash of somebody who has read exactly as far as we have.
         """
         log = step.conversation.log
@@ -236,9 +239,7 @@ class Follower:
             step.conversation = replace(step.conversation, log=replace(log, hash=log_hash))
         ours = step.hashes.get(seq) or self.hash_at(seq)
         if seq and log_hash and ours and ours != log_hash:
-            if ConversationEvent.FORK_SEEN in TABLE[step.conversation.state]:
-                step.conversation = become(step.conversation, ConversationEvent.FORK_SEEN)
-                step.notices.append(Notice.FORKED)
+            _disagree(step, sender)
         elif sender == step.conversation.peer:
             step.read_by_peer = max(step.read_by_peer or 0, seq)
 
@@ -344,6 +345,17 @@ def start_again(conversation: Conversation, incarnation: bytes) -> Conversation:
 def _lose(step: Step, commit: bytes) -> None:
     step.notices.append(Notice.LOST)
     step.conversation = replace(become(step.conversation, ConversationEvent.LOST_TRACK), lost_commit=commit, asked=None)
+
+
+def _disagree(step: Step, sender: bytes) -> None:
+    conversation = step.conversation
+    if sender == conversation.peer:
+        if not conversation.disagrees:
+            step.conversation = replace(conversation, disagrees=True)
+            step.notices.append(Notice.DISAGREES)
+    elif ConversationEvent.FORK_SEEN in TABLE[conversation.state]:
+        step.conversation = become(conversation, ConversationEvent.FORK_SEEN)
+        step.notices.append(Notice.FORKED)
 
 
 def _notice_gap(step: Step, delivery: Delivery) -> None:

@@ -65,7 +65,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Absent:
-    """The number is not on Grue, by a directory whose head was valid when this was made."""
+    """No account with this number is to be found, by a directory whose head was valid when this was made.
+
+    The number is not on Grue, or its account chose not to be found.
+    """
 
     number: str
     epoch: int
