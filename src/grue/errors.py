@@ -149,6 +149,12 @@ class ConsentNeeded(Refused):
     fix = "Add --sms to send it as SMS all the same."
 
 
+class ContactGone(Refused):
+    code = "contact_gone"
+    message = "This contact was in the directory and is there no more, so nothing was sent."
+    fix = "They may have left Grue, or chosen not to be found: ask them by another way; --accept-key sends it."
+
+
 class RouteUnknown(Refused):
     """The lookup gave no proof of absence, so nothing may go as SMS."""
 

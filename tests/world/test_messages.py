@@ -9,6 +9,7 @@ from grue.errors import (
     AlreadyRegistered,
     CodeWrong,
     ConsentNeeded,
+    ContactGone,
     KeyChanged,
     NoSuchChat,
     SmsGatewayDown,
@@ -350,8 +351,16 @@ async def test_a_known_number_with_a_new_key_writes_as_somebody_unverified(world
 async def test_a_contact_that_left_does_not_turn_green_by_itself(world: World) -> None:
     alice, bob = await acquainted(world)
     await bob.account.delete()
-    sent = await alice.send(BOB, "hello?", sms=True)
-    assert (sent.route.value, world.texts(BOB)) == ("encrypted", [])
+    alice = await reopened(world, alice)
+    with pytest.raises(ContactGone):
+        await alice.send(BOB, "hello?", sms=True)
+    assert world.texts(BOB) == []
+
+
+async def reopened(world: World, alice: Client) -> Client:
+    """Alice, in a process that has not looked into the directory yet."""
+    await alice.close()
+    return await world.open(ALICE)
 
 
 async def test_three_people_have_three_conversations(world: World) -> None:

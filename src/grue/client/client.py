@@ -31,7 +31,7 @@ from grue.client.conversations.outbox import Outbox
 from grue.client.conversations.receiver import Receiver
 from grue.client.conversations.showing import Showing
 from grue.client.conversations.tables import StoredMessage
-from grue.client.lookup.directory import Directory, LookedUp
+from grue.client.lookup.directory import Directory, LookedUp, names_another
 from grue.client.lookup.own_record import OwnIdentity
 from grue.client.signing import signed
 from grue.client.store.engine import Db, Store
@@ -40,7 +40,16 @@ from grue.client.transport.oblivious import open_transport
 from grue.client.transport.tables import count_exposure
 from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Endpoint, Transport, TransportFactory
-from grue.errors import GrueError, NetworkError, NoSuchHome, NotRegistered, Refused, UsageError, VerificationFailed
+from grue.errors import (
+    BadRecord,
+    GrueError,
+    NetworkError,
+    NoSuchHome,
+    NotRegistered,
+    Refused,
+    UsageError,
+    VerificationFailed,
+)
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import ConversationState, Notice
 from grue.protocol.conversation.delivery import MessageState
@@ -255,7 +264,7 @@ class Client:
         to          a number, a chat's name, or `me` for a note
         file        goes along sealed, up to 100 MiB; where its upload breaks off, the same call again goes on with it
         sms         the sender agrees to SMS, should it be proved that the number is not on Grue, or not to be found
-        accept_key  the sender has checked with the contact, and goes on with a new key or after a fork
+        accept_key  the sender has checked with the contact, and goes on with a new key, no record, or after a fork
         What is stored goes out, though the caller was cancelled since, as by a time-out: `history` shows it, and who
         sends it again sends it twice. Cancelled before, nothing is stored or sent; of an SMS that is not certain.
         Raises ConsentNeeded and other Refused, NetworkError (nothing was stored), VerificationFailed, UsageError.
@@ -547,14 +556,13 @@ def _is_turned_down(db: Db, chat: Chat) -> bool:
 
 def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
     other, attachment = chat.name, tables.attached(db, message.n)
-    # Whoever can send an SMS chooses the number that it is from, a verified contact's too.
-    by_sms = message.incoming and message.route is Route.SMS
-    sender = f"{CHAT_PREFIX}{chat.id}" if by_sms else other
+    unverified = message.incoming and _is_doubtful(db, message, chat)
+    sender = f"{CHAT_PREFIX}{chat.id}" if unverified else other
     return Message(
         id=message.id.hex(),
         chat=other,
         sender=sender if message.incoming else own,
-        claimed=chat.number if by_sms else "" if chat.number else chat.claimed,
+        claimed=chat.number if unverified else "" if chat.number else chat.claimed,
         to=own if message.incoming else other,
         text=message.text,
         route=message.route,
@@ -565,6 +573,18 @@ def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
         row=message.n,
         file=None if attachment is None else File(attachment.name, attachment.length),
     )
+
+
+def _is_doubtful(db: Db, message: StoredMessage, chat: Chat) -> bool:
+    """Whether this chat's number may not be the sender's.
+
+    Whoever can send an SMS chooses the number that it is from; and somebody else may have the number by now.
+    """
+    if not chat.number or message.route is Route.SMS:
+        return bool(chat.number)
+    with suppress(BadRecord):
+        return names_another(db, chat.number, chat.identity)
+    return False
 
 
 def _last(db: Db, message: StoredMessage) -> str:

@@ -143,7 +143,11 @@ class Inbox:
         while not still:
             account = await self._context.store.read(load_account)
             mailbox, read_key = account.intro_mailbox, account.intro_read_key
-            fetched = _fetched(await transport.intro(wire.Fetch(mailbox, read_key, account.intro_cursor)))
+            try:
+                fetched = _fetched(await transport.intro(wire.Fetch(mailbox, read_key, account.intro_cursor)))
+            except NoSuchMailbox:
+                # Our own: it has gone with the account.
+                raise NotPermitted from None
             cursor = await self.intro(fetched.incarnation, fetched.envelopes)
             if cursor:
                 with suppress(Refused):

@@ -18,13 +18,14 @@ from grue.client.context import Context
 from grue.client.conversations import steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
-from grue.client.lookup.directory import LookedUp, record_before
+from grue.client.lookup.directory import Gone, LookedUp, record_before
 from grue.client.signing import signed
 from grue.client.store.engine import Db
-from grue.client.store.entries import group_prefix, mls_entries
+from grue.client.store.entries import get_meta, group_prefix, mls_entries, put_meta
 from grue.errors import (
     BadRequest,
     Blocked,
+    ContactGone,
     EncryptedContact,
     ForkedLog,
     GrueError,
@@ -128,7 +129,7 @@ class Messenger:
         target = self._target(to)
         with suppress(GrueError):
             # What is wrong is said when it stands in the way of this message.
-            await self._expire_for(target)
+            await self._look_around(target)
         known = await self._context.store.transact(self._intend_known, target, said, accept_key)
         if known is not None:
             message, chat, encrypted = known
@@ -164,11 +165,14 @@ class Messenger:
         for chat in sorted({chat for chat, _, _, _ in overdue}):
             await self._expire(chat)
 
-    async def _expire_for(self, target: str) -> None:
-        until = self._context.now_ms - EXPIRED_AFTER_MS
+    async def _look_around(self, target: str) -> None:
+        """Before a message to somebody known: who has the number now, and whether the last one was heard."""
         chat = await self._context.store.read(_chat_of, target)
-        overdue = await self._context.store.read(tables.unconfirmed, until, chat.id) if chat is not None else []
-        if chat is not None and overdue:
+        if chat is None or not chat.identity:
+            return
+        with suppress(GrueError):
+            await self._context.directory.freshen()
+        if await self._context.store.read(tables.unconfirmed, self._context.now_ms - EXPIRED_AFTER_MS, chat.id):
             await self._expire(chat.id)
 
     async def _expire(self, chat: int) -> None:
@@ -181,7 +185,8 @@ class Messenger:
     def _intend_known(self, db: Db, target: str, said: Said, accept_key: bool) -> tuple[bytes, int, bool] | None:
         """Store the text for a contact with a conversation; None when there is none that can be sent to.
 
-        CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged).
+        CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged), and has
+        not lost its record (ContactGone).
         CONVERSATION-12 the own devices were shown one history (ForkedLog): nothing is sent before the user says so.
         """
         chat = _chat_of(db, target)
@@ -189,7 +194,8 @@ class Messenger:
         if chat is None or not chat.identity:
             return None
         record = record_before(db, chat.number)
-        changed = record is not None and record.identity_public != chat.identity
+        changed = isinstance(record, Record) and record.identity_public != chat.identity
+        _check_not_gone(db, chat, record, accept_key)
         if changed and not accept_key:
             raise KeyChanged
         conversations = tables.conversations_of(db, chat.id)
@@ -367,8 +373,11 @@ class Messenger:
         chat = chats.of_number(db, number)
         if chat and chat.identity not in (b"", record.identity_public) and not accept_key:
             raise KeyChanged
-        chat = chats.bind(db, number, record.identity_public)
+        before, chat = chat, chats.bind(db, number, record.identity_public)
         _check_not_blocked(db, chat)
+        if before and before.identity not in (b"", record.identity_public):
+            # Who it was meant for never had it: it went to what they have lost.
+            steps.intend_elsewhere(db, before.id, chat.id)
         return self._keep_own(db, chat.id, said), chat.id
 
     # --- SMS and notes ----------------------------------------------------------------------------
@@ -438,6 +447,22 @@ def _check_not_blocked(db: Db, chat: Chat | None) -> None:
 def _chat_of(db: Db, target: str) -> Chat | None:
     """The chat that a target names; None when there is none of a number. Raises NoSuchChat."""
     return chats.named(db, target, "") if target.startswith(CHAT_PREFIX) else chats.of_number(db, target)
+
+
+def _check_not_gone(db: Db, chat: Chat, record: Record | Gone | None, accept_key: bool) -> None:
+    """Raises ContactGone when the record of a contact's number has vanished, unless the user said to go on without."""
+    accepted = set(get_meta(db, _UNLISTED, list[int]) or [])
+    if isinstance(record, Record):
+        accepted.discard(chat.id)
+    elif record is Gone.GONE and chat.id not in accepted:
+        if not accept_key:
+            raise ContactGone
+        accepted.add(chat.id)
+    put_meta(db, _UNLISTED, sorted(accepted))
+
+
+_UNLISTED: Final = "unlisted"
+"""Chats whose number has no record any more, and that the user writes to all the same."""
 
 
 def _give_up(db: Db, message: bytes) -> None:

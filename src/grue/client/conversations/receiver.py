@@ -195,7 +195,9 @@ class Receiver:
                         await pushes.stream.send(again(mailbox, read_key, cursor))
                         self._stored()
                 if mailbox in pushes.refused:
-                    raise pushes.refused[mailbox]
+                    refused = pushes.refused[mailbox]
+                    # Our own: it has gone with the account.
+                    raise NotPermitted if isinstance(refused, NoSuchMailbox) else refused
 
     async def _conversations(self) -> None:
         async with aclosing(Pushes(await self._context.transport.stream())) as pushes:

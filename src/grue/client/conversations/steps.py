@@ -134,3 +134,15 @@ def _give_up(db: Db, chat: int, conversation_id: bytes, *, invitation: bool) -> 
         # Nobody joined by it, so nobody can read what followed it either.
         for message in tables.unconfirmed_in(db, conversation_id):
             fire(db, message, MessageEvent.EXPIRED)
+
+
+def intend_elsewhere(db: Db, chat: int, to: int) -> None:
+    """Own texts of a chat that nobody has confirmed go out again in another one, under the same ids."""
+    for message in tables.unconfirmed_of(db, chat):
+        db.execute(
+            "UPDATE message SET chat = ?, state = 'queued', seq = 0, conversation = x'' WHERE id = ? AND incoming = 0",
+            *(to, message),
+        )
+        db.execute("DELETE FROM outbox WHERE message = ?", message)
+        db.execute("DELETE FROM intent WHERE message = ?", message)
+        tables.intend(db, message, to)

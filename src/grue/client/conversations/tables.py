@@ -324,6 +324,15 @@ def unconfirmed(db: Db, until_ms: int, chat: int | None = None) -> list[tuple[in
     return [(as_int(of), as_bytes(message), as_bytes(conv), as_int(seq)) for of, message, conv, seq in rows]
 
 
+def unconfirmed_of(db: Db, chat: int) -> list[bytes]:
+    """Own texts of a chat that wait, or that the server has, and nobody has confirmed."""
+    rows = db.rows(
+        "SELECT id FROM message WHERE chat = ? AND incoming = 0 AND route = 'encrypted' AND state IN (?, ?) ORDER BY n",
+        *(chat, MessageState.SENT.value, MessageState.QUEUED.value),
+    )
+    return [as_bytes(row[0]) for row in rows]
+
+
 def unconfirmed_in(db: Db, conversation: bytes) -> list[bytes]:
     """Own texts of a conversation that the server has, and nobody has confirmed."""
     return [as_bytes(row[0]) for row in db.rows("SELECT id " + _UNCONFIRMED + "AND conversation = ?", conversation)]

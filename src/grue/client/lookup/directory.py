@@ -10,7 +10,8 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from time import perf_counter
+from enum import Enum
+from time import monotonic, perf_counter
 from typing import Final, TypeVar
 
 from grue.client.lookup import gossip, own_record, pir, tables
@@ -36,6 +37,9 @@ T = TypeVar("T")
 
 RESTARTS: Final = 3
 """Times that a lookup, or bringing the copy up to date, is begun when bases are cut while it runs."""
+
+FRESH_SECONDS: Final = 60.0
+"""How long the copy counts as fresh for a message to somebody known: who registers anew is written to from then on."""
 
 PART: Final = CHUNK
 """Bytes of a large file that are fetched at once, and are safe then: what one sealed response holds."""
@@ -92,6 +96,7 @@ class Directory:
         self._material = QueryMaterial(runtime_folder())
         self._private = Private(store, self._material, ask)
         self._one_sync = asyncio.Lock()
+        self._tried = -FRESH_SECONDS
         self.fetched: float | None = None
         """How much of a large file has come, from 0 to 1; None while none is being fetched."""
 
@@ -101,12 +106,18 @@ class Directory:
         At each head that is new, the own record is looked at in it; in tier 2 that is one query an epoch.
         Raises NetworkError or VerificationFailed.
         """
+        self._tried = monotonic()
         async with self._one_sync:
             await self._store.read(gossip.check_whole)
             known, current = await self._synced()
         if self._own is not None and (known is None or current.head.file != known.head.file):
             await self._look_at(self._own, current)
         return current
+
+    async def freshen(self) -> None:
+        """Bring the copy up to date, unless that was tried a moment ago. Raises NetworkError or VerificationFailed."""
+        if monotonic() - self._tried >= FRESH_SECONDS:
+            await self.current()
 
     async def known(self) -> Known | None:
         """The copy as it is, however old."""
@@ -316,9 +327,16 @@ def copy_of(db: Db, current: Current) -> Copy:
     return Copy(db, current)
 
 
-def record_before(db: Db, number: str) -> Record | None:
+class Gone(Enum):
+    """There is no record where one was looked for."""
+
+    GONE = "gone"
+
+
+def record_before(db: Db, number: str) -> Record | Gone | None:
     """A number's record in the copy as it is, however old, if the number was looked up in it. None proves nothing.
 
+    Gone, if the copy has none: one who had a record has left, or chosen not to be found, or is hidden by the server.
     Raises BadRecord.
     """
     file = get_meta(db, "manifest", bytes)
@@ -333,7 +351,13 @@ def record_before(db: Db, number: str) -> Record | None:
         sealed = _find(db, manifest.epoch, _tier(db), key.tag)
     except (EpochEnded, BadDirectory):
         return None
-    return None if sealed is None else open_record(sealed, key)
+    return Gone.GONE if sealed is None else open_record(sealed, key)
+
+
+def names_another(db: Db, number: str, identity: bytes) -> bool:
+    """Whether the copy as it is has a record of this number with another identity. Raises BadRecord."""
+    record = record_before(db, number)
+    return isinstance(record, Record) and record.identity_public != identity
 
 
 def _find(db: Db, epoch: int, tier: int, tag: bytes) -> bytes | None:
