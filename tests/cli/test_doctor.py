@@ -62,6 +62,7 @@ FAULTS = {
     "record of somebody else": ("check_own_record", raising(KeyChanged()), "own record", "key_changed", 5),
     "keys run out": ("key_packages_left", giving(1), "key packages", "few_key_packages", 4),
     "messages wait": ("waiting", giving(health.Waiting(2, time.time() - 3600)), "outbox", "messages_wait", 4),
+    "a copy": ("copied", giving(time.time() - 86_500), "copies", "home_copied", 5),
     "damaged pages": ("check_database", raising(CorruptDatabase()), "database", "corrupt_database", 5),
     "server goes away": ("check_server", raising(Unreachable()), "server key", "unreachable", 4),
 }

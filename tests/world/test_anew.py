@@ -1,11 +1,16 @@
 """A contact registers anew, or leaves: who gets the next message, and what happens to those that went before."""
 
+import shutil
+
 import pytest
 
+from grue.client import health
 from grue.client.client import Client
 from grue.errors import ContactGone, KeyChanged, NotPermitted
+from grue.protocol.conversation.conversation import Notice
+from grue.server import chores
 from grue.testing import World
-from tests.world.memory import ALICE, BOB, take
+from tests.world.memory import ALICE, BOB, CAROL, take
 from tests.world.test_messages import acquainted
 
 pytestmark = pytest.mark.tiers
@@ -84,3 +89,44 @@ async def test_without_a_network_the_copy_that_is_here_is_what_counts(world: Wor
     world.network.down = False
     await alice.poll()
     assert await take(bob) == ["kept"]
+
+
+async def told(client: Client) -> list[Notice]:
+    return [notice for _, notice in await client.notices()]
+
+
+@pytest.mark.parametrize("then", ["another first contact", "nothing"])
+async def test_a_home_that_was_moved_and_used_once_at_the_old_place_says_so(world: World, then: str) -> None:
+    _alice, bob = await acquainted(world)
+    await bob.close()
+    shutil.copytree(world.path / BOB, world.path / "moved")
+    moved = await world.open("moved")
+    await moved.poll()
+    assert await health.copied(moved.context) is None
+    carol = await world.person(CAROL)
+    await carol.send(BOB, "read at the old place")
+    old = await world.open(BOB)
+    assert await take(old) == ["read at the old place"]
+    # An acknowledgement is carried out with the next commit.
+    dave = await world.person("+447700900004")
+    if then != "nothing":
+        await dave.send(BOB, "read at the new one")
+    await moved.poll()
+    assert await told(moved) == [Notice.COPIED]
+    assert await health.copied(moved.context) is not None
+    await moved.poll()
+    assert await told(moved) == []
+
+
+async def test_two_processes_of_one_home_are_no_copy_and_neither_is_a_long_holiday(world: World) -> None:
+    _alice, bob = await acquainted(world)
+    other, carol = await world.open(BOB), await world.person(CAROL)
+    await carol.send(BOB, "one")
+    await other.poll()
+    await bob.poll()
+    dave = await world.person("+447700900004")
+    await dave.send(BOB, "expires")
+    await world.pass_days(31.1)
+    await chores.sweep(world.server)
+    await bob.poll()
+    assert Notice.COPIED not in await told(bob)

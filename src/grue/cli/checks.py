@@ -21,6 +21,7 @@ from grue.errors import (
     OldAccount,
     OtherVersion,
     UsageError,
+    VerificationFailed,
 )
 
 if TYPE_CHECKING:
@@ -78,6 +79,12 @@ class ServerImpaired(NetworkError):
     code = "server_impaired"
     message = "The server runs, and reports that something is wrong with it."
     fix = "Whoever runs it finds what to do in what `grue serve` writes; nothing that was sent is lost."
+
+
+class HomeCopied(VerificationFailed):
+    code = "home_copied"
+    message = "Another copy of this home has read messages that are not here."
+    fix = "Use it in one place only: what one copy reads the other never gets. Delete the copy, or register here again."
 
 
 class Waits(NetworkError):
@@ -161,6 +168,7 @@ class Doctor:
             ("own record", self._own_record),
             ("key packages", self._key_packages),
             ("outbox", self._outbox),
+            ("copies", self._copies),
         ]
 
     # --- machine and home -------------------------------------------------------------------------
@@ -324,6 +332,14 @@ class Doctor:
         if found.messages and age > OLD:
             raise Waits(f"({found.messages}, the oldest for {age // 60} minutes.)")
         return f"{found.messages} messages wait" if found.messages else "nothing waits"
+
+    async def _copies(self) -> str:
+        from grue.client.health import copied
+
+        noticed = await copied(self._context)
+        if noticed is not None:
+            raise HomeCopied(f"(It was noticed {int(time.time() - noticed) // 86_400} days ago.)")
+        return "no other copy of this home was noticed"
 
 
 async def _run(name: str, step: Callable[[], Awaitable[str]]) -> Check:

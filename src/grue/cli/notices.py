@@ -24,6 +24,10 @@ NOTICES: Final[Mapping[Notice, str]] = {
         "Somebody who receives your SMS wants your number on another device, and gets it in a week. If that is you: "
         "`grue account release`. If not: `grue account object`, and ask your carrier who receives your SMS."
     ),
+    Notice.COPIED: (
+        "Another copy of this home, or a later state of it, has read messages that are not here; or the server kept "
+        "them back. Use a home in one place only: what one copy reads the other never gets. `grue doctor` tells more."
+    ),
     Notice.SPLIT: (
         "The server has shown you and this contact two directories that cannot both be true. No number is looked up "
         "until you say so; `grue heads` has the proof."

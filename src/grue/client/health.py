@@ -4,11 +4,13 @@ Each answers one question, and raises what is wrong. None changes anything that 
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from grue.client import account as accounts
 from grue.client.context import Context
+from grue.client.conversations import copies
 from grue.client.signing import signed
 from grue.client.store.engine import Db
 from grue.client.transport.http import get, new_session
@@ -17,6 +19,9 @@ from grue.protocol import wire
 from grue.protocol.directory.directory import HEAD_PATH, UnverifiedHead
 from grue.protocol.directory.directory_sync import Current
 from grue.protocol.directory.lookup import Found
+
+COPIED_FOR_MS: Final = 30 * 24 * 3600 * 1000
+"""How long a copy that was noticed is told: until most people have found it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,13 @@ async def check_own_record(context: Context) -> bool:
 async def key_packages_left(context: Context) -> int:
     """How many new people can write before the server has none of our keys left for them. Raises NetworkError, ..."""
     return (await signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)).left
+
+
+async def copied(context: Context) -> float | None:
+    """Unix seconds when another copy of this home was noticed last; None: never, or long ago."""
+    noticed = await context.store.read(copies.noticed)
+    recent = noticed is not None and context.now_ms - noticed < COPIED_FOR_MS
+    return noticed / 1000 if noticed is not None and recent else None
 
 
 def _is_whole(db: Db) -> bool:

@@ -18,7 +18,7 @@ from grue._core import MlsError, MlsSession
 from grue.client import chats
 from grue.client.chats import SMS_PREFIX, Chat
 from grue.client.context import Context, load_account, save_account
-from grue.client.conversations import requests, steps, tables
+from grue.client.conversations import copies, requests, steps, tables
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup.tables import told_head
 from grue.client.store.engine import Db
@@ -149,6 +149,8 @@ class Inbox:
                 # Our own: it has gone with the account.
                 raise NotPermitted from None
             cursor = await self.intro(fetched.incarnation, fetched.envelopes)
+            if cursor and not fetched.envelopes:
+                cursor = await self._nothing_left(fetched.head)
             if cursor:
                 with suppress(Refused):
                     await transport.intro(wire.Ack(mailbox, read_key, cursor))
@@ -189,6 +191,20 @@ class Inbox:
             await self._retrieve_claimed(current, delivery)
             await self._context.store.transact(self._intro_one, current, delivery)
         return (await self._context.store.read(load_account)).intro_cursor
+
+    async def _nothing_left(self, head: int) -> int:
+        """Nothing came, although the mailbox may have gone on; returns how far it is read now."""
+        account, now_ms = await self._context.store.read(load_account), self._context.now_ms
+        if account.intro_cursor < head or await self._context.store.read(copies.read_before, now_ms):
+            await self._context.store.note(self._skip_to, head)
+        return max(account.intro_cursor, head)
+
+    def _skip_to(self, db: Db, head: int) -> None:
+        account = load_account(db)
+        if account.intro_cursor < head:
+            copies.missing(db, account, self._context.now_ms)
+            save_account(db, replace(account, intro_cursor=head))
+        copies.read(db, self._context.now_ms)
 
     async def _fresh_directory(self) -> Current | None:
         # A newcomer's record may be seconds old. Without the directory a number just stays unverified.
@@ -248,6 +264,9 @@ class Inbox:
         account = load_account(db)
         if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
             return
+        if delivery.seq != account.intro_cursor + 1:
+            copies.missing(db, account, self._context.now_ms)
+        copies.read(db, self._context.now_ms)
         save_account(db, replace(account, intro_cursor=delivery.seq))
         if tables.first_sight(db, delivery.envelope, self._context.now_ms):
             db.execute("SAVEPOINT intro")

@@ -244,6 +244,8 @@ class Notice(StrEnum):
     """The directory listed our number, and does so no more."""
     NUMBER_CLAIMED = "number_claimed"
     """Somebody with our number's SMS wants it on another device, and gets it in a week."""
+    COPIED = "copied"
+    """Another copy of this home has read what is not here."""
     SPLIT = "split"
     """The server showed us and this contact two directories that cannot both be true."""
     UNHEARD = "unheard"
