@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from grue.client.api.contacts import Contacts
     from grue.client.api.directory import DirectoryCopy
     from grue.client.api.exposure import Exposure
+    from grue.client.api.messages import ChatInfo, Message
     from grue.client.api.requests import Requests
-    from grue.client.client import ChatInfo, Client, Message, open
+    from grue.client.client import Client, open
     from grue.client.conversations.messenger import Sent
     from grue.client.conversations.requests import Request
     from grue.client.lookup.asyoutype import AsYouType, Shown
@@ -215,9 +216,9 @@ _HOMES = {
     "Contact": "grue.client.people.tables",
     "Imported": "grue.client.people.contacts",
     "Synced": "grue.client.people.contactsync",
-    "ChatInfo": "grue.client.client",
+    "ChatInfo": "grue.client.api.messages",
     "Client": "grue.client.client",
-    "Message": "grue.client.client",
+    "Message": "grue.client.api.messages",
     "open": "grue.client.client",
     "LookedUp": "grue.client.lookup.directory",
     "Sent": "grue.client.conversations.messenger",

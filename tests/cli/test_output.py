@@ -16,7 +16,7 @@ from grue.cli.notices import NOTICES
 from grue.cli.run import run
 from grue.cli.shell import Shell, one_line, safe
 from grue.cli.verbs.messages import message_fields
-from grue.client.client import ChatInfo, File, Message
+from grue.client.api.messages import ChatInfo, File, Message
 from grue.errors import BY_CODE
 from grue.protocol.conversation.conversation import Notice
 from grue.protocol.conversation.delivery import MessageState

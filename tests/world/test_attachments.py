@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from grue.client.client import Client, File
+from grue.client.api.messages import File
+from grue.client.client import Client
 from grue.client.conversations import attachments
 from grue.client.conversations.attachments import get, put
 from grue.client.store.entries import get_meta

@@ -8,7 +8,8 @@ from typing import Final
 
 import pytest
 
-from grue.client.client import Client, Message
+from grue.client.api.messages import Message
+from grue.client.client import Client
 from grue.errors import AlreadyRegistered, NotRegistered
 from grue.protocol.conversation.delivery import MessageState
 from grue.protocol.conversation.fallback import Route

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from grue.client.client import Client, Message
+from grue.client.api.messages import Message
+from grue.client.client import Client
 from grue.errors import ConsentNeeded, Unreachable
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY
 from tests.world.processes import PATIENCE_SECONDS, ProcessWorld, eventually, until

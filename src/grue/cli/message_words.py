@@ -12,7 +12,7 @@ from grue.protocol.conversation.delivery import MessageState
 from grue.protocol.conversation.fallback import Route
 
 if TYPE_CHECKING:
-    from grue.client.client import ChatInfo, Message
+    from grue.client.api.messages import ChatInfo, Message
     from grue.client.conversations.messenger import Sent
 
 ROUTES: Final = {Route.ENCRYPTED: ("encrypted", "blue"), Route.SMS: ("SMS", "green"), Route.UNKNOWN: ("?", "yellow")}

@@ -21,8 +21,8 @@ from grue.client.api.account import OwnAccount
 from grue.client.api.contacts import Contacts
 from grue.client.api.directory import DirectoryCopy
 from grue.client.api.exposure import Exposure
+from grue.client.api.messages import ChatInfo, File, Message, history_of, listed, still_unshown
 from grue.client.api.requests import Requests
-from grue.client.chats import CHAT_PREFIX, Chat
 from grue.client.context import Account, Clock, Context, Opened, Random, load_account
 from grue.client.conversations import attachments, tables
 from grue.client.conversations.inbox import Inbox
@@ -30,18 +30,16 @@ from grue.client.conversations.messenger import Messenger, Sent
 from grue.client.conversations.outbox import Outbox
 from grue.client.conversations.receiver import Receiver
 from grue.client.conversations.showing import Showing
-from grue.client.conversations.tables import StoredMessage
-from grue.client.lookup.directory import Directory, LookedUp, names_another
+from grue.client.lookup.directory import Directory, LookedUp
 from grue.client.lookup.own_record import OwnIdentity
 from grue.client.signing import signed
-from grue.client.store.engine import Db, Store
+from grue.client.store.engine import Store
 from grue.client.store.home import DATABASE, default_home, is_home, unlock
 from grue.client.transport.oblivious import open_transport
 from grue.client.transport.tables import count_exposure
 from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Endpoint, Transport, TransportFactory
 from grue.errors import (
-    BadRecord,
     GrueError,
     NetworkError,
     NoSuchHome,
@@ -51,9 +49,7 @@ from grue.errors import (
     VerificationFailed,
 )
 from grue.protocol import wire
-from grue.protocol.conversation.conversation import ConversationState, Notice
-from grue.protocol.conversation.delivery import MessageState
-from grue.protocol.conversation.fallback import Route
+from grue.protocol.conversation.conversation import Notice
 from grue.protocol.numbers import parse, region_of
 from grue.protocol.urls import check_url
 
@@ -62,55 +58,6 @@ LOOK_AGAIN_SECONDS: Final = 0.5
 
 LOOK_AT: Final = 16
 """Messages that `take` looks at together: all but the first are being shown by others, or not at all yet."""
-
-
-NOT_AGREED: Final = frozenset({ConversationState.REQUESTED, ConversationState.DECLINED, ConversationState.GONE})
-"""Of somebody who has no other conversations with us, we have accepted nothing."""
-
-
-@dataclass(frozen=True)
-class File:
-    """What came with a message and can be saved, as its sender says."""
-
-    name: str
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message, as it is shown."""
-
-    id: str
-    chat: str
-    """What to send an answer to: the number when it is verified, else the chat's name."""
-    sender: str
-    """The sender's number when it is verified, else `chat:` and the chat's id, as for every SMS."""
-    claimed: str
-    """The number that an unverified sender claims, as the sender of every SMS does; empty for a verified one."""
-    to: str
-    text: str
-    route: Route
-    sent: float
-    """Unix seconds by the sender's clock."""
-    incoming: bool
-    state: MessageState
-    request: bool = False
-    """From somebody we have not accepted: nothing was acknowledged to them, and an answer accepts."""
-    row: int = 0
-    """Where it lies in this home's store."""
-    file: File | None = None
-
-
-@dataclass(frozen=True)
-class ChatInfo:
-    """One line of the list of chats."""
-
-    chat: str
-    claimed: str
-    encrypted: bool
-    request: bool
-    messages: int
-    last: str
 
 
 class Client:
@@ -390,12 +337,12 @@ class Client:
 
     async def chats(self) -> list[ChatInfo]:
         """Return all chats, the latest first."""
-        return await self._opened.store.read(_chats)
+        return await self._opened.store.read(listed)
 
     async def history(self, chat: str) -> list[Message]:
         """Return all messages of a chat, oldest first. Raises NoSuchChat, NotANumber."""
         context = self._opened.ready
-        return await context.store.read(_history, context.account.number, chat)
+        return await context.store.read(history_of, context.account.number, chat)
 
     async def save(self, message: str, into: Path) -> File:
         """Download the file of the message with this id to a path where nothing is yet: all of it is there, or nothing.
@@ -432,7 +379,7 @@ class Client:
         """A message that is ours to show; None, and given back, when another receiver has shown it a moment ago."""
         message = None
         try:
-            message = await context.store.read(_still_unshown, context.account.number, row)
+            message = await context.store.read(still_unshown, context.account.number, row)
         finally:
             if message is None:
                 self._showing.release(row)
@@ -527,11 +474,6 @@ def open(home: str | Path | None = None, *, passphrase: str | None = None, creat
     return Client(Path(home) if home is not None else None, passphrase=passphrase, create=create)
 
 
-def _still_unshown(db: Db, own: str, row: int) -> Message | None:
-    found = tables.still_unshown(db, row)
-    return None if found is None else _public(db, own, *found)
-
-
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
@@ -542,73 +484,3 @@ def _remaining(idle: float | None, idle_since: float) -> float:
     if idle is None:
         return LOOK_AGAIN_SECONDS
     return max(0.0, min(LOOK_AGAIN_SECONDS, idle - (time.monotonic() - idle_since)))
-
-
-def _is_request(db: Db, chat: Chat) -> bool:
-    states = {conversation.state for conversation in tables.conversations_of(db, chat.id)}
-    return ConversationState.REQUESTED in states and states <= NOT_AGREED
-
-
-def _is_turned_down(db: Db, chat: Chat) -> bool:
-    states = {conversation.state for conversation in tables.conversations_of(db, chat.id)}
-    return ConversationState.DECLINED in states and states <= NOT_AGREED - {ConversationState.REQUESTED}
-
-
-def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
-    other, attachment = chat.name, tables.attached(db, message.n)
-    unverified = message.incoming and _is_doubtful(db, message, chat)
-    sender = f"{CHAT_PREFIX}{chat.id}" if unverified else other
-    return Message(
-        id=message.id.hex(),
-        chat=other,
-        sender=sender if message.incoming else own,
-        claimed=chat.number if unverified else "" if chat.number else chat.claimed,
-        to=own if message.incoming else other,
-        text=message.text,
-        route=message.route,
-        sent=message.sent / 1000,
-        incoming=message.incoming,
-        state=message.state,
-        request=message.incoming and message.route is Route.ENCRYPTED and _is_request(db, chat),
-        row=message.n,
-        file=None if attachment is None else File(attachment.name, attachment.length),
-    )
-
-
-def _is_doubtful(db: Db, message: StoredMessage, chat: Chat) -> bool:
-    """Whether this chat's number may not be the sender's.
-
-    Whoever can send an SMS chooses the number that it is from; and somebody else may have the number by now.
-    """
-    if not chat.number or message.route is Route.SMS:
-        return bool(chat.number)
-    with suppress(BadRecord):
-        return names_another(db, chat.number, chat.identity)
-    return False
-
-
-def _last(db: Db, message: StoredMessage) -> str:
-    """What the list of chats shows of a message: its text, or else its file's name."""
-    attachment = None if message.text else tables.attached(db, message.n)
-    return message.text if attachment is None else attachment.name
-
-
-def _chats(db: Db) -> list[ChatInfo]:
-    return [_chat_info(db, chat) for chat in chats.all_chats(db) if not _is_turned_down(db, chat)]
-
-
-def _chat_info(db: Db, chat: Chat) -> ChatInfo:
-    messages = tables.history(db, chat.id)
-    return ChatInfo(
-        chat=chat.name,
-        claimed="" if chat.number else chat.claimed,
-        encrypted=chat.encrypted,
-        request=_is_request(db, chat),
-        messages=len(messages),
-        last=_last(db, messages[-1]) if messages else "",
-    )
-
-
-def _history(db: Db, own: str, name: str) -> list[Message]:
-    chat = chats.named(db, name, own)
-    return [_public(db, own, message, chat) for message in tables.history(db, chat.id)]

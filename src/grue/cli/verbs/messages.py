@@ -18,7 +18,8 @@ from grue.protocol.conversation.fallback import Route
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from grue.client.client import Client, Message
+    from grue.client.api.messages import Message
+    from grue.client.client import Client
 
 NOTICES_SECONDS: Final = 10
 """How often `receive --follow` looks for notices: they are rare, and not urgent."""

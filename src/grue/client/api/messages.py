@@ -1,0 +1,139 @@
+"""Messages and chats as a program is shown them: whose they are, what is verified, and what may be sent back."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from grue.client import chats
+from grue.client.chats import CHAT_PREFIX, Chat
+from grue.client.conversations import tables
+from grue.client.conversations.tables import StoredMessage
+from grue.client.lookup.directory import names_another
+from grue.client.store.engine import Db
+from grue.errors import BadRecord
+from grue.protocol.conversation.conversation import ConversationState
+from grue.protocol.conversation.delivery import MessageState
+from grue.protocol.conversation.fallback import Route
+
+NOT_AGREED: Final = frozenset({ConversationState.REQUESTED, ConversationState.DECLINED, ConversationState.GONE})
+"""Of somebody who has no other conversations with us, we have accepted nothing."""
+
+
+@dataclass(frozen=True)
+class File:
+    """What came with a message and can be saved, as its sender says."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message, as it is shown."""
+
+    id: str
+    chat: str
+    """What to send an answer to: the number when it is verified, else the chat's name."""
+    sender: str
+    """The sender's number when it is verified, else `chat:` and the chat's id, as for every SMS."""
+    claimed: str
+    """The number that an unverified sender claims, as the sender of every SMS does; empty for a verified one."""
+    to: str
+    text: str
+    route: Route
+    sent: float
+    """Unix seconds by the sender's clock."""
+    incoming: bool
+    state: MessageState
+    request: bool = False
+    """From somebody we have not accepted: nothing was acknowledged to them, and an answer accepts."""
+    row: int = 0
+    """Where it lies in this home's store."""
+    file: File | None = None
+
+
+@dataclass(frozen=True)
+class ChatInfo:
+    """One line of the list of chats."""
+
+    chat: str
+    claimed: str
+    encrypted: bool
+    request: bool
+    messages: int
+    last: str
+
+
+def still_unshown(db: Db, own: str, row: int) -> Message | None:
+    found = tables.still_unshown(db, row)
+    return None if found is None else _public(db, own, *found)
+
+
+def _is_request(db: Db, chat: Chat) -> bool:
+    states = {conversation.state for conversation in tables.conversations_of(db, chat.id)}
+    return ConversationState.REQUESTED in states and states <= NOT_AGREED
+
+
+def _is_turned_down(db: Db, chat: Chat) -> bool:
+    states = {conversation.state for conversation in tables.conversations_of(db, chat.id)}
+    return ConversationState.DECLINED in states and states <= NOT_AGREED - {ConversationState.REQUESTED}
+
+
+def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
+    other, attachment = chat.name, tables.attached(db, message.n)
+    unverified = message.incoming and _is_doubtful(db, message, chat)
+    sender = f"{CHAT_PREFIX}{chat.id}" if unverified else other
+    return Message(
+        id=message.id.hex(),
+        chat=other,
+        sender=sender if message.incoming else own,
+        claimed=chat.number if unverified else "" if chat.number else chat.claimed,
+        to=own if message.incoming else other,
+        text=message.text,
+        route=message.route,
+        sent=message.sent / 1000,
+        incoming=message.incoming,
+        state=message.state,
+        request=message.incoming and message.route is Route.ENCRYPTED and _is_request(db, chat),
+        row=message.n,
+        file=None if attachment is None else File(attachment.name, attachment.length),
+    )
+
+
+def _is_doubtful(db: Db, message: StoredMessage, chat: Chat) -> bool:
+    """Whether this chat's number may not be the sender's.
+
+    Whoever can send an SMS chooses the number that it is from; and somebody else may have the number by now.
+    """
+    if not chat.number or message.route is Route.SMS:
+        return bool(chat.number)
+    with suppress(BadRecord):
+        return names_another(db, chat.number, chat.identity)
+    return False
+
+
+def _last(db: Db, message: StoredMessage) -> str:
+    """What the list of chats shows of a message: its text, or else its file's name."""
+    attachment = None if message.text else tables.attached(db, message.n)
+    return message.text if attachment is None else attachment.name
+
+
+def listed(db: Db) -> list[ChatInfo]:
+    return [_chat_info(db, chat) for chat in chats.all_chats(db) if not _is_turned_down(db, chat)]
+
+
+def _chat_info(db: Db, chat: Chat) -> ChatInfo:
+    messages = tables.history(db, chat.id)
+    return ChatInfo(
+        chat=chat.name,
+        claimed="" if chat.number else chat.claimed,
+        encrypted=chat.encrypted,
+        request=_is_request(db, chat),
+        messages=len(messages),
+        last=_last(db, messages[-1]) if messages else "",
+    )
+
+
+def history_of(db: Db, own: str, name: str) -> list[Message]:
+    chat = chats.named(db, name, own)
+    return [_public(db, own, message, chat) for message in tables.history(db, chat.id)]
