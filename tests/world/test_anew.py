@@ -10,7 +10,7 @@ from grue.errors import ContactGone, KeyChanged, NotPermitted
 from grue.protocol.conversation.conversation import Notice
 from grue.server import chores
 from grue.testing import World
-from tests.world.memory import ALICE, BOB, CAROL, take
+from tests.world.memory import ALICE, BOB, CAROL, take, taken_over
 from tests.world.test_messages import acquainted
 
 pytestmark = pytest.mark.tiers
@@ -27,7 +27,7 @@ async def states(client: Client, chat: str) -> dict[str, str]:
 
 async def test_conversation_11_the_next_message_does_not_go_to_the_home_that_was_lost(world: World) -> None:
     alice, bob = await acquainted(world)
-    await world.person(BOB, "bob's new telephone")
+    await taken_over(world, BOB, bob, "bob's new telephone")
     with pytest.raises(KeyChanged):
         await alice.send(BOB, "is it you?")
     with pytest.raises(NotPermitted):
@@ -36,9 +36,9 @@ async def test_conversation_11_the_next_message_does_not_go_to_the_home_that_was
 
 
 async def test_what_nobody_confirmed_goes_to_the_new_home_under_its_ids(world: World) -> None:
-    alice, _bob = await acquainted(world)
+    alice, bob = await acquainted(world)
     sent = [(await alice.send(BOB, text)).id for text in ("lost with the telephone", "and this")]
-    new_bob = await world.person(BOB, "bob's new telephone")
+    new_bob = await taken_over(world, BOB, bob, "bob's new telephone")
     await alice.send(BOB, "again", accept_key=True)
     await new_bob.poll()
     await new_bob.send(ALICE, "I have it")
@@ -57,7 +57,7 @@ async def test_what_the_lost_home_still_writes_is_not_shown_as_the_contacts(worl
     await bob.send(ALICE, "before")
     await alice.poll()
     (before,) = await alice.unshown()
-    await world.person(BOB, "bob's new telephone")
+    await taken_over(world, BOB, bob, "bob's new telephone")
     await alice.context.directory.current()
     await bob.send(ALICE, "from whoever found the telephone")
     await alice.poll()
