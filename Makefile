@@ -30,7 +30,7 @@ help: ## Say what the targets do
 
 setup: $(VENV)/.core ## Build .venv: everything that the other targets need
 
-demo: setup ## Run a server, a carrier and two clients on loopback, and show who learned what
+demo: setup ## Run a server, a relay, a carrier and two clients on loopback, and show who learned what
 	@$(BIN)/grue demo $(DEMO)
 
 lab: setup ## Play a made-up year through a classic directory, a carrier and Grue; writes dist/lab/life.html
@@ -106,6 +106,7 @@ $(VENV)/.site: $(VENV)/.packages
 # Offline, since all that the project needs is there by now.
 $(VENV)/.core: $(VENV)/.packages $(RUST_SOURCES)
 	@command -v cargo >/dev/null || { echo 'Grue needs a Rust toolchain, 1.91 or newer: https://rustup.rs' >&2; exit 1; }
+	@echo "Compiling the core: some minutes, the first time."
 	UV_OFFLINE=1 $(BIN)/maturin develop --quiet --release --locked --uv
 	@touch $@
 

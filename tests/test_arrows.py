@@ -455,7 +455,7 @@ def test_a_relay_loads_neither_a_store_nor_a_key_nor_any_other_part_of_the_serve
         ("grue.server.mailboxes.mailboxes", "import grue", False),
         ("grue.server.mailboxes.mailboxes", "def f():\n    import grue.client", False),
         ("grue.server.mailboxes.mailboxes", "if TYPE_CHECKING:\n    import grue.client", False),
-        ("grue.server.oblivious.relay", "from grue.protocol.ohttp import encapsulate", True),
+        ("grue.server.oblivious.relay", "from grue.protocol.oblivious import seal_request", True),
         ("grue.server.oblivious.relay", "from grue.server import store", False),
         ("grue.server.oblivious.relay", "from .. import store", False),
         ("grue.server.oblivious.relay", "from grue.server import keys", False),

@@ -1,1 +1,1 @@
-"""The home and its encrypted database: the engine and the schema. Each room has its own tables."""
+"""The home and its encrypted database: the engine and the schema. Each room has its own queries."""
