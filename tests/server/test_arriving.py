@@ -166,7 +166,8 @@ async def test_over_all_sockets_only_so_much_is_kept_and_the_largest_go(site: Si
         assert len(site.arrivals.sockets) < 6
         assert small_reader.exception() is None
         assert not small_reader.at_eof()
-        await until(lambda: all(reader.at_eof() or reader.exception() for reader in larges[:3]))
+        # Which of those that hold as much is chosen is left open.
+        await until(lambda: sum(bool(reader.at_eof() or reader.exception()) for reader in larges) >= 3)
     await until(lambda: not site.arrivals.sockets)
     assert site.arrivals.bytes == 0
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from grue.client.context import Account, save_account
 from grue.client.store.engine import Db
 from grue.client.store.entries import get_meta
-from grue.errors import ForeignDatabase, NotRegistered, OldAccount
+from grue.errors import ForeignDatabase, NotRegistered, NumberHeld, OldAccount
 from grue.protocol.wire import PROTOCOL
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, take
@@ -40,6 +40,11 @@ async def test_an_old_home_that_registers_anew_writes_again_and_has_its_messages
     with pytest.raises(NotRegistered) as caught:
         await anew.lookup(BOB)
     assert type(caught.value) is NotRegistered
+    # To the server the account of before is in use, so that the number is held for it.
+    with pytest.raises(NumberHeld):
+        await anew.verify(world.code(ALICE))
+    await world.pass_days(8)
+    await anew.register(ALICE, alice.server)
     await anew.verify(world.code(ALICE))
     assert [message.text for message in await anew.history(BOB)] == held
     await anew.send(BOB, "of protocol 2")
