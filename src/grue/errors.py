@@ -201,6 +201,12 @@ class NoClaim(Refused):
     fix = "There is nothing to do: a claim to which you objected is held for a week more."
 
 
+class SeveralClaims(Refused):
+    code = "several_claims"
+    message = "More than one device claims this number, and one of them may not be yours."
+    fix = "`grue account object` holds it for a week more. Your own new device gets it by a second code after that."
+
+
 class TooManyGuesses(Refused):
     code = "too_many_guesses"
     message = "Too many wrong codes for this number."

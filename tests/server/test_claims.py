@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from grue.errors import NoClaim, SeveralClaims
 from grue.protocol import wire
 from grue.protocol.registration import HOLD_DAYS
 from grue.server.accounts import claims
@@ -31,21 +32,59 @@ async def test_registration_07_a_number_whose_device_is_active_is_held(world: Wo
     assert await world.rows("SELECT identity_pub, until_day, objected FROM claim") == [(new.public, held.until_day, 0)]
 
 
-async def test_registration_07_a_number_whose_device_was_quiet_for_two_weeks_is_taken_at_once(world: World) -> None:
+async def test_registration_07_a_number_whose_device_was_quiet_for_three_weeks_is_taken_at_once(world: World) -> None:
     old, new = Person(), Person()
     await world.register(old)
-    world.server.clock.days(14)
+    world.server.clock.days(21)
     await world.register(new)
     assert world.record() == new.record
 
 
-async def test_a_claim_that_nobody_came_back_for_is_forgotten(world: World) -> None:
+@pytest.mark.parametrize("weekday", range(7))
+@pytest.mark.parametrize("days", [8, 14])
+async def test_registration_07_who_missed_one_check_in_is_active_whatever_the_weekday(
+    world: World, weekday: int, days: int
+) -> None:
+    world.server.clock.days(weekday)
+    await world.register(Person())
+    world.server.clock.days(days)
+    new = Person()
+    await world.server.account_ask(new.start())
+    held = await world.server.account_ask(new.finish(world.phones.code()))
+    assert held == wire.Held(world.server.today + HOLD_DAYS)
+
+
+async def test_registration_10_a_device_that_was_away_for_the_hold_is_told_and_objects_once(world: World) -> None:
+    account, new = await world.register(Person()), Person()
+    await world.server.account_ask(new.start())
+    await world.server.account_ask(new.finish(world.phones.code()))
+    world.server.clock.days(HOLD_DAYS + 1)
+    today = world.server.today
+    assert await world.server.store.read(claims.held_until, account, today) == today - 1
+    await world.server.store.transact(claims.answer, account, False, today)
+    assert await world.server.store.read(claims.held_until, account, today) == today + HOLD_DAYS
+    with pytest.raises(NoClaim):
+        await world.server.store.transact(claims.answer, account, False, today)
+
+
+async def test_registration_10_a_number_that_two_claim_is_not_let_go_of(world: World) -> None:
     account = await world.register(Person())
+    thief, own = Person(), Person()
+    for person in (thief, own):
+        await world.server.account_ask(person.start())
+        await world.server.account_ask(person.finish(world.phones.code()))
+    with pytest.raises(SeveralClaims):
+        await world.server.store.transact(claims.answer, account, True, world.server.today)
+    held = world.server.today + HOLD_DAYS
+    assert await world.rows("SELECT until_day, objected FROM claim") == [(held, 0), (held, 0)]
+
+
+async def test_a_claim_that_nobody_came_back_for_is_forgotten(world: World) -> None:
+    await world.register(Person())
     new = Person()
     await world.server.account_ask(new.start())
     await world.server.account_ask(new.finish(world.phones.code()))
     world.server.clock.days(HOLD_DAYS)
-    assert await world.server.store.read(claims.held_until, account, world.server.today) == 0
     world.server.clock.days(claims.CLAIM_DAYS)
     await world.server.sweep()
     assert await world.rows("SELECT 1 FROM claim") == []

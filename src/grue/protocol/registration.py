@@ -114,7 +114,8 @@ CLAIMS: Final[Table[ClaimState, ClaimEvent]] = {
         ClaimEvent.RELEASED: ClaimState.OPEN,
         ClaimEvent.WAITED: ClaimState.OPEN,
     },
-    ClaimState.OPEN: {ClaimEvent.PROVED: ClaimState.TAKEN},
+    # A device that was away while the claim was held may still object, once.
+    ClaimState.OPEN: {ClaimEvent.PROVED: ClaimState.TAKEN, ClaimEvent.OBJECTED: ClaimState.OBJECTED},
     ClaimState.TAKEN: {},
 }
 

@@ -14,7 +14,10 @@ MAX_ARRIVING: Final = 128 << 20
 once. Beyond that the socket that holds most is closed, which is never one with a small request."""
 
 WHOLE_SECONDS: Final = 30.0
-"""Within which a message that has begun must be whole: 1 MiB at 300 kbit/s."""
+"""Within which a message that has begun must be whole, or `PIECE` more of it be here: 9 kbit/s."""
+
+PIECE: Final = 32 << 10
+"""Bytes that show that a sender is there, if on a slow line: a part of an attachment takes 256 KiB."""
 
 OVERHEAD: Final = 64
 """Bytes that each read of an unfinished frame takes beside what it holds."""
@@ -57,6 +60,8 @@ class Arriving:
         self._begun = False
         """Frames of a message have come, and not its last."""
         self._overhead = 0
+        self._since = 0
+        """Bytes since the timer was started."""
         self._all.sockets.add(self)
 
     # --- what aiohttp calls -----------------------------------------------------------------------
@@ -124,6 +129,10 @@ class Arriving:
         if whole or not unfinished:
             self._stop_waiting()
             payload, self._overhead = payload - self._overhead, 0
+        self._since += payload
+        if self._since >= PIECE:
+            # It goes on, if slowly.
+            self._stop_waiting()
         if unfinished:
             payload, self._overhead = payload + OVERHEAD, self._overhead + OVERHEAD
             if self._timer is None:
@@ -134,6 +143,7 @@ class Arriving:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._since = 0
 
     def _hold(self, count: int) -> None:
         self.held += count

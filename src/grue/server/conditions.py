@@ -3,6 +3,7 @@
 Of no request and no person is anything known here, so `GET /health` may show the codes to anybody.
 """
 
+import math
 import os
 from collections.abc import Callable
 from enum import StrEnum
@@ -59,7 +60,7 @@ class Conditions:
         self._data = data
         self._store = store
         self._gateway = gateway
-        self._certificate = certificate
+        self._ends = math.inf if certificate is None else _ends(certificate)
         self._clock = clock
         self._told = told
         self.now: dict[Condition, str] = {}
@@ -93,14 +94,19 @@ class Conditions:
         return "The disk is full, or nearly." if full else ""
 
     def _own_certificate(self) -> str:
-        """Of the file, which the server has read at its start: a renewed one says so until the next."""
-        if self._certificate is None:
-            return ""
-        try:
-            chain = x509.load_pem_x509_certificates(self._certificate.read_bytes())
-        except (OSError, ValueError):
-            return "The server's certificate cannot be read any more."
-        left = min(one.not_valid_after_utc for one in chain).timestamp() - self._clock()
+        """Of the one that is served, as it was at the start: a renewed file changes nothing until the next."""
+        if self._ends is None:
+            return "The server's certificate cannot be read."
+        left = self._ends - self._clock()
         if left > SOON_SECONDS:
             return ""
         return "The server's certificate has ended." if left <= 0 else "The server's certificate ends within a week."
+
+
+def _ends(certificate: Path) -> float | None:
+    """Unix seconds at which the first of a chain ends; None for what cannot be read."""
+    try:
+        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return min(one.not_valid_after_utc for one in chain).timestamp()

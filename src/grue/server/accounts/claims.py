@@ -5,7 +5,7 @@ An SMS alone is not enough then, and not for ever too little: who proves by SMS 
 
 from typing import Final, cast
 
-from grue.errors import NoClaim, NotPermitted
+from grue.errors import NoClaim, NotPermitted, SeveralClaims
 from grue.protocol.registration import CLAIMS, HOLD_DAYS, ClaimEvent, ClaimState
 from grue.protocol.states import advance
 from grue.server.store.interface import Tx
@@ -38,9 +38,12 @@ async def claim(tx: Tx, tag: bytes, identity: bytes, device_list: bytes, today: 
 
 
 async def held_until(tx: Tx, account: bytes, today: int) -> int:
-    """The first day on which somebody else may take an account's number; 0 when nobody claims it."""
+    """The first day on which somebody else may take an account's number; 0 when nobody claims it.
+
+    A day that has passed says that it may happen at any moment: a device that was away for a week is told then.
+    """
     row = await tx.row(
-        "SELECT min(until_day) FROM claim WHERE until_day > $2 AND"
+        "SELECT min(until_day) FROM claim WHERE (until_day > $2 OR objected = 0) AND"
         " phone_tag = (SELECT phone_tag FROM account WHERE account = $1)",
         account,
         today,
@@ -51,16 +54,20 @@ async def held_until(tx: Tx, account: bytes, today: int) -> int:
 async def answer(tx: Tx, account: bytes, release: bool, today: int) -> None:
     """The old device lets go of its number, or objects; REGISTRATION-10 it objects to a claim once.
 
-    Each objection begins a claim's hold anew. Raises NoClaim when no claim is held that it could answer so.
+    Each objection begins a claim's hold anew. Raises NoClaim when no claim is held that it could answer so, and
+    SeveralClaims when it would let go to more than one: one of them may be who read the owner's SMS.
     """
     row = await tx.row("SELECT phone_tag FROM account WHERE account = $1", account)
     tag = cast("bytes", row[0]) if row is not None else b""
     event = ClaimEvent.RELEASED if release else ClaimEvent.OBJECTED
     answered = 0
-    for found in await tx.rows("SELECT identity_pub, until_day, objected FROM claim WHERE phone_tag = $1", tag):
+    claims = await tx.rows("SELECT identity_pub, until_day, objected FROM claim WHERE phone_tag = $1", tag)
+    if release and len(claims) > 1:
+        raise SeveralClaims
+    for found in claims:
         identity, until, objected = cast("tuple[bytes, int, int]", found)
         state = _state(until, objected, today)
-        if event not in CLAIMS[state]:
+        if event not in CLAIMS[state] or (objected and not release):
             continue
         after = advance(CLAIMS, state, event)
         await tx.run(
@@ -68,7 +75,8 @@ async def answer(tx: Tx, account: bytes, release: bool, today: int) -> None:
             tag,
             identity,
             today + HOLD_DAYS if after is ClaimState.OBJECTED else today,
-            int(after is ClaimState.OBJECTED),
+            # There is no more to answer.
+            1,
         )
         answered += 1
     if not answered:

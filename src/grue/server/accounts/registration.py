@@ -258,12 +258,15 @@ async def _same_account(tx: Tx, new: Creation) -> bytes | None:
 
 
 async def _is_active(tx: Tx, tag: bytes, week: int) -> bool:
-    """Whether the account under a number checked in or drew tokens this week or last."""
+    """Whether the account under a number checked in or drew tokens within two weeks: this week or the two before.
+
+    A client checks in every seven days, and has to be able to miss one.
+    """
     checked_in = "SELECT 1 FROM account WHERE phone_tag = $1 AND expires_week >= $2"
-    if await tx.row(checked_in, tag, week - 1 + ACCOUNT_WEEKS) is not None:
+    if await tx.row(checked_in, tag, week - 2 + ACCOUNT_WEEKS) is not None:
         return True
     drew = "SELECT 1 FROM account JOIN token_quota USING (phone_tag) WHERE phone_tag = $1 AND week >= $2"
-    return await tx.row(drew, tag, week - 1) is not None
+    return await tx.row(drew, tag, week - 2) is not None
 
 
 async def _check_intro(tx: Tx, account: bytes, intro_mailbox: bytes) -> None:
