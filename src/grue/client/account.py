@@ -142,7 +142,7 @@ def forget(db: Db) -> None:
 
     So does nothing that is true of this server's directory alone: another server's has another key.
     """
-    for key in ("account", "registration", "tended", "checked_in", "claimed"):
+    for key in ("account", "registration", "tended", "checked_in", "claimed", "copied", "intro_read"):
         drop_meta(db, key)
     directory.forget(db)
     own_record.forget(db)

@@ -131,8 +131,14 @@ class Client:
 
     async def close(self) -> None:
         """Stop receiving and close everything. What is queued stays queued. Closing twice does no harm."""
-        if self._opened.is_open:
-            await self._note_given(self._given)
+        try:
+            if self._opened.is_open:
+                await self._note_given(set(self._given))
+        finally:
+            # A disk that is full keeps nothing open; what was not noted comes again.
+            await self._close()
+
+    async def _close(self) -> None:
         self._showing.close()
         if self._receiver is not None:
             await self._receiver.close()
@@ -324,10 +330,16 @@ class Client:
 
         For who can lose some: they come once, even if the process is killed before it has made use of them.
         """
-        messages = []
+        messages: list[Message] = []
+        rows: set[int] = set()
         while (message := await self.take()) is not None:
             messages.append(message)
-        await self._note_shown({message.row for message in messages})
+            rows.add(message.row)
+            if len(rows) == LOOK_AT:
+                # Each of them holds a file open.
+                await self._note_shown(rows)
+                rows = set()
+        await self._note_shown(rows)
         return messages
 
     async def notices(self) -> list[tuple[str, Notice]]:

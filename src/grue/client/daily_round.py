@@ -5,7 +5,7 @@ from typing import Final
 
 from grue.client import account as accounts
 from grue.client.context import Context
-from grue.client.conversations import steps, tables
+from grue.client.conversations import requests, steps, tables
 from grue.client.lookup import gossip
 from grue.client.people import contactsync
 from grue.client.store.engine import Db
@@ -59,6 +59,7 @@ async def _chores(context: Context, now: int) -> None:
     await _check_in(context, now)
     await context.directory.prepare()
     await context.store.transact(_leave_superseded, context)
+    await context.store.transact(requests.tidy, context)
     await context.store.note(tables.forget_old, context.now_ms)
     await contactsync.resume(context)
 

@@ -66,13 +66,17 @@ class Inbox:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._unconfirmed: set[bytes] = set()
+        self._unconfirmed: set[bytes] | None = None
         self._read_at: dict[bytes, float] = {}
 
     # --- receipts and resyncs ---------------------------------------------------------------------
 
     async def confirm(self) -> bool:
         """Queue a receipt for each conversation in which something new was read: one, however much it was."""
+        if self._unconfirmed is None:
+            # What a process has read that ended before it said so.
+            reading = await self._context.store.read(tables.reading_conversations)
+            self._unconfirmed = {found.id for found, _ in reading if found.owes}
         unconfirmed, self._unconfirmed = self._unconfirmed, set()
         for conversation in unconfirmed:
             await self._context.store.transact(self._confirm, conversation)
@@ -86,7 +90,7 @@ class Inbox:
         session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
         receipt = confirm(session, conversation, self._context.tools, told_head(db))
         if receipt is not None:
-            steps.save(self._context, db, chat, Step(conversation, [receipt]), session)
+            steps.save(self._context, db, chat, Step(replace(conversation, owes=False), [receipt]), session)
 
     async def ask_again(self) -> bool:
         """Queue another request for each resync that nobody has answered."""
@@ -321,9 +325,8 @@ class Inbox:
         chats.mark_encrypted(db, chat.id, result.device_list.version)
         for old in left:
             tables.save_conversation(db, old, chat.id)
-            if old.heard or old.id == result.replaces:
-                # What they have not confirmed there they can no longer read.
-                steps.intend_again(db, old.id, chat.id)
+            # Nobody confirms anything in it any more; what was read there already is known by its id.
+            steps.intend_again(db, old.id, chat.id)
         steps.save(self._context, db, chat.id, step, session)
         self._heard(db, chat.id, step)
         superseded = [c for c in tables.conversations_of(db, chat.id) if c.state is ConversationState.SUPERSEDED]
@@ -412,7 +415,9 @@ class Inbox:
         )
         step, changes = follower.follow(conversation, deliveries)
         if any(incoming.sender == conversation.peer for incoming in step.incoming):
-            self._unconfirmed.add(conversation.id)
+            step.conversation = replace(step.conversation, owes=True)
+            if self._unconfirmed is not None:
+                self._unconfirmed.add(conversation.id)
         save_mls(db, changes)
         steps.save(self._context, db, chat, step)
         self._heard(db, chat, step)

@@ -6,6 +6,8 @@ conversation a lookup comes first; SMS follows only from a proven absence and th
 (`grue.protocol.conversation.fallback`).
 """
 
+import asyncio
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +17,7 @@ from grue._core import MlsSession
 from grue.client import chats
 from grue.client.chats import CHAT_PREFIX, ME, Chat
 from grue.client.context import Context
-from grue.client.conversations import steps, tables
+from grue.client.conversations import requests, steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import Gone, LookedUp, record_before
@@ -162,7 +164,14 @@ class Messenger:
         """
         until = self._context.now_ms - EXPIRED_AFTER_MS
         overdue = await self._context.store.read(tables.unconfirmed, until)
-        for chat in sorted({chat for chat, _, _, _ in overdue}):
+        chats_overdue = {chat for chat, _, _, _ in overdue}
+        await asyncio.gather(*(self._expire_apart(chat) for chat in chats_overdue))
+
+    async def _expire_apart(self, chat: int) -> None:
+        """Through a relay by itself, some time within a minute: else it shows that one client reads them all."""
+        await asyncio.sleep(self._context.transport.spread * secrets.randbelow(1_000_000) / 1_000_000)
+        with suppress(Refused, VerificationFailed):
+            # It is tried again with the next look, or message to them: it must not end what receives.
             await self._expire(chat)
 
     async def _look_around(self, target: str) -> None:
@@ -332,8 +341,12 @@ class Messenger:
         text = tables.own_text(db, message)
         if text is None or not tables.take_intent(db, message):
             return
-        given_up = [c for c in tables.conversations_of(db, chat) if c.state in GIVEN_UP]
-        newest = max(given_up, key=lambda c: c.since, default=None)
+        known = tables.conversations_of(db, chat)
+        given_up = [c for c in known if c.state in GIVEN_UP]
+        declined = [c for c in known if c.state is ConversationState.DECLINED]
+        gone = [c for c in known if c.state is ConversationState.GONE]
+        # They may still write in what we have turned down: named here, it is superseded there whatever its id.
+        newest = max(given_up or declined or gone, key=lambda c: c.since, default=None)
         session = MlsSession(mls_entries(db, b"s"))
         replaces = newest.id if newest else b""
         me, tools = self._context.account.me, self._context.tools
@@ -341,6 +354,7 @@ class Messenger:
         for conversation in given_up:
             if ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
                 tables.save_conversation(db, supersede(conversation, self._context.tools), chat)
+        requests.forget(db, [(one, chat) for one in declined])
         steps.save(self._context, db, chat, step, session)
         chats.mark_encrypted(db, chat, peer.devices.version, by_us=True)
 

@@ -114,8 +114,13 @@ def tidy(db: Db, context: Context) -> None:
     for conversation in {c.id: c for c in (*late, *declined[:-MAX_REQUESTS])}.values():
         found = tables.conversation_by_id(db, conversation.id)
         assert found is not None
-        # The row stays, so that the same Welcome makes no request again.
-        tables.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), found[1])
+        forget(db, [found])
+
+
+def forget(db: Db, declined: Sequence[tuple[Conversation, int]]) -> None:
+    """Forget the keys of declined requests; a row stays, so that the same Welcome makes no request again."""
+    for conversation, chat in declined:
+        tables.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), chat)
         session = MlsSession(mls_entries(db, group_prefix(conversation.id)))
         session.delete(conversation.id)
         save_mls(db, session.changes())

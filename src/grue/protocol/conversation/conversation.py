@@ -186,6 +186,8 @@ class Conversation(Struct, array_like=True, frozen=True):
     """The intro mailbox on the other account's device list; empty in a home of before it was kept."""
     disagrees: bool = False
     """The contact has stated another hash of the log than ours: the user was told."""
+    owes: bool = False
+    """A text of the contact's was read, and no receipt of it has been queued yet."""
 
     def __repr__(self) -> str:
         return f"Conversation(state={self.state.value}, cursor={self.log.cursor})"
