@@ -93,6 +93,18 @@ def test_an_error_is_shown_with_its_exit_code_and_its_fix() -> None:
     assert "| `busy` | 4 | The server is busy. | Wait a little and try again. |" in part("errors: busy")
 
 
+def test_every_error_that_has_a_code_is_in_the_list_of_errors() -> None:
+    source = docs.ROOT / "src" / "grue"
+    codes = {
+        code
+        for path in source.rglob("*.py")
+        for code in re.findall(r'^    code(?:: ClassVar\[str\])? = "(\w+)"', path.read_text(), re.MULTILINE)
+    }
+    assert {"bug", "home_copied", "demo_failed"} <= codes
+    listed = re.findall(r"^\| `(\w+)` \| \d", (docs.ROOT / "docs" / "errors.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(codes)
+
+
 def test_every_column_at_rest_is_shown_with_what_it_says() -> None:
     assert "| `envelope` | `seq` | their order |" in part("tables")
 
@@ -134,10 +146,19 @@ def test_check_says_which_document_is_out_of_date_and_writes_nothing(
     stale = "<!-- errors: busy -->\n<!-- end -->\n"
     document.write_text(stale)
     assert docs.main(["--check"]) == 1
-    assert (document.read_text(), "README.md: out of date" in capsys.readouterr().out) == (stale, True)
+    said = capsys.readouterr().out
+    assert (document.read_text(), "README.md: out of date" in said) == (stale, True)
+    assert "The server is busy." in said, "it shows what would be written"
     assert docs.main([]) == 0
     assert docs.main(["--check"]) == 0
     assert "The server is busy." in document.read_text()
+
+
+def test_what_is_out_of_date_is_said_by_the_number_that_it_is_and_should_be() -> None:
+    assert docs.changes("It took **7.6 ms** here.\n", "It took **7.9 ms** here.\n") == ["**7.6  ->  **7.9"]
+    assert docs.changes("one", "one") == []
+    many = " and ".join("abcdefghijklmno")
+    assert docs.changes(many, many.upper().replace("AND", "and"))[-1] == "and 3 more"
 
 
 # --- the threat model -----------------------------------------------------------------------------

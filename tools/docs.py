@@ -8,25 +8,28 @@ A part stands between two markers and is replaced whole:
     <!-- modules: grue.server -->             a package's modules room by room, each with its first sentence
     <!-- floors: server -->                   a part's rooms, the highest first, as tests/test_arrows.py holds them
     <!-- parts -->                            the parts of grue, and which others each may import
-    <!-- floors: server -->                   a part's rooms, the highest first, as tests/test_arrows.py holds them
     <!-- library: grue -->                    the public names of a module, with signatures and docstrings
     <!-- states: grue.protocol.x.TABLE -->    a state machine, as a diagram
     <!-- tables -->                           what the server stores, column by column, and what each says
-    <!-- errors: code code -->                errors; without codes, all of them
+    <!-- errors: code code -->                errors of grue.errors; without codes, all of them
+    <!-- local-errors -->                     the errors that one module has for itself, and which module
     <!-- bench -->                            the measurements in bench/results.json, in groups and words
     <!-- headlines -->                        five of them as sentences
     <!-- peers -->                            those of them that set a lookup beside others' programs
     <!-- life -->                             the scores in bench/life.json
+    <!-- demo-table: direct -->               left as it is: tools/demo_table.py writes it, from runs of the demo
     <!-- end -->
 
-`python tools/docs.py` writes them, `--check` fails when one is out of date.
+`python tools/docs.py` writes them; `--check` fails when one is out of date, and says what it should say instead.
 """
 
 import argparse
+import ast
+import difflib
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
@@ -35,7 +38,7 @@ import msgspec
 from msgspec import Struct
 from msgspec import inspect as shapes
 
-from grue.errors import BY_CODE
+from grue.errors import BY_CODE, GrueError
 
 if not __package__:
     # Started as a file: Python looks beside it alone.
@@ -54,6 +57,9 @@ _PART: Final = re.compile(
 )
 BY_HAND: Final = frozenset({"demo-table"})
 """Parts that something else writes: they are left as they are."""
+
+SHOWN_CHANGES: Final = 12
+"""Differences that are shown of a document that is out of date: one change of the code makes many of a kind."""
 
 
 # --- fields ---------------------------------------------------------------------------------------
@@ -211,8 +217,32 @@ def errors(argument: str) -> str:
     if missing := [code for code in codes if code not in BY_CODE]:
         raise DocsError(f"no error has the code {', '.join(missing)}")
     found = [BY_CODE[code] for code in codes]
-    rows = [(f"`{error.code}`", str(error.exit_code), error.message, error.fix) for error in found]
-    return table(("code", "exit", "message", "what to do"), rows)
+    return table(("code", "exit", "message", "what to do"), [_error(error) for error in found])
+
+
+def _error(error: type[GrueError]) -> tuple[str, ...]:
+    return f"`{error.code}`", str(error.exit_code), error.message, error.fix
+
+
+def local_errors(_argument: str) -> str:
+    """The errors that stand outside of `grue.errors`, in the order of their modules."""
+    package = ROOT / "src" / "grue"
+    rows = [
+        (*_error(error), f"`{path.relative_to(package)}`")
+        for path in sorted(package.rglob("*.py"))
+        if path != package / "errors.py"
+        for error in _errors_of(path)
+    ]
+    return table(("code", "exit", "message", "what to do", "raised in"), rows)
+
+
+def _errors_of(path: Path) -> Iterator[type[GrueError]]:
+    """Those classes of a file that give themselves a `code` as errors do. A file without any is not imported."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef) and any(name == "code" for name, *_ in annotated(node.body)):
+            found = getattr(module(".".join(path.relative_to(ROOT / "src").with_suffix("").parts)), node.name)
+            if issubclass(found, GrueError):
+                yield found
 
 
 # --- measurements ---------------------------------------------------------------------------------
@@ -336,6 +366,7 @@ KINDS: Final = {
     "states": states,
     "tables": tables,
     "errors": errors,
+    "local-errors": local_errors,
     "bench": bench,
     "headlines": headlines,
     "life": life,
@@ -364,6 +395,18 @@ def render(text: str) -> str:
     return _PART.sub(part, text)
 
 
+def changes(old: str, new: str) -> list[str]:
+    """What a document says and what it should say, word by word, so that one sees which number is meant."""
+    before, after = old.split(), new.split()
+    found = [
+        f"{' '.join(before[a:b]) or 'nothing'}  ->  {' '.join(after[c:d]) or 'nothing'}"
+        for kind, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+        if kind != "equal"
+    ]
+    more = len(found) - SHOWN_CHANGES
+    return found[:SHOWN_CHANGES] + ([f"and {more} more"] if more > 0 else [])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write the generated parts of the documents.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a part is out of date")
@@ -382,6 +425,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not check:
             path.write_text(new)
         print(f"{path.relative_to(ROOT)}: {'out of date, `make docs` writes it' if check else 'written'}")
+        if check:
+            print("".join(f"    {one}\n" for one in changes(old, new)), end="")
     return 1 if check and stale else 0
 
 

@@ -144,6 +144,8 @@ class Challenge(GrueError):
     """The server wants the request signed over this challenge; handled inside the library."""
 
     code = "challenge"
+    message = "The server wants this request signed over a challenge of its own."
+    fix = "Nothing: the library signs the request and sends it again."
 
     def __init__(self, challenge: bytes) -> None:
         super().__init__()
