@@ -74,9 +74,24 @@ def _rounds(told: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, or compare with another revision.")
-    parser.add_argument("name", nargs="*", help="a bench; with --against also a figure's id, or a pattern of ids")
-    parser.add_argument("--against", metavar="REV", help="run REV's own bench in turn with this one; write nothing")
+    # Only help needs the names: a bench that imported all the others would measure their memory too.
+    listed = f"benches: {', '.join(names())}" if {"-h", "--help"} & set(arguments) else None
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure and keep the figures: those of the benches that are named, or of all, replace their "
+        "former values in bench/results.json, and the picture in docs/images is drawn from it. `make docs` then writes "
+        "them into the documents. With --against, compare with another revision and keep nothing.",
+        epilog=listed,
+    )
+    parser.add_argument(
+        "name", nargs="*", help="a bench of those below; with --against also a figure's id, or a pattern of ids"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="REV",
+        help="run REV's own bench in turn with this one, print the ratios, and leave bench/results.json as it is; REV "
+        "is built once, in .bench/, which can be deleted at any time",
+    )
     parser.add_argument("--rounds", type=_rounds, default=5, metavar="N", help="how often each is run (default: 5)")
     told = parser.parse_args(arguments)
     return against.main(told.name, told.against, told.rounds) if told.against else measured(told.name)

@@ -6,7 +6,7 @@ from typing import Final
 SIZES: Final = {"10k": "10,000", "100k": "100,000", "1m": "1,000,000", "10m": "10,000,000"}
 
 _LOOKUP: Final = {
-    "server_ms": "private query: time of the server",
+    "server_ms": "private query: time of the server, without the number's evaluation",
     "client_ms": "private query: time of the client, without what it makes ahead",
     "up_kb": "bytes from the client for one lookup",
     "down_kb": "bytes to the client for one lookup",
@@ -152,18 +152,19 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
 of its own in `docs/lookup-cost.md`."""
 
 HEADLINES: Final = (
-    "A lookup among 1,000,000 numbers takes the server **{vs_grue_1m:server ms} ms** and carries **{vs_grue_1m:up "
-    "kB} kB** up. In the same run, of what also fetches a record privately, the crate `simplepir` took "
-    "{vs_simplepir_rs_1m} times our time and {vs_simplepir_rs_1m_bytes} times our bytes, ChalametPIR "
-    "{vs_chalametpir_1m} and {vs_chalametpir_1m_bytes} times; to download the whole directory took "
-    "{vs_download_1m_bytes} times our bytes. A mere set of hashed numbers (OpenMined PSI) took "
-    "{vs_openmined_psi_1m} times our time, and gives no record and no proof.",
+    "A lookup among 1,000,000 numbers took the server **{vs_grue_1m:server ms} ms** (the number's evaluation and the "
+    "private query) and carried **{vs_grue_1m:up kB} kB** up. Two other programs fetch a record privately: in the "
+    "same run the crate `simplepir` took {vs_simplepir_rs_1m} times our time and {vs_simplepir_rs_1m_bytes} times our "
+    "bytes, and ChalametPIR {vs_chalametpir_1m} and {vs_chalametpir_1m_bytes} times. Downloading the whole directory "
+    "took {vs_download_1m_bytes} times our bytes. OpenMined PSI took {vs_openmined_psi_1m} times our time, "
+    "but it only says whether a number is in a set: it gives no record and no proof.",
     "A message is on the other screen after **{deliver_p50_ms} ms** (median, at 200 a second, on loopback), fsync "
     "on the server and both clients' databases included.",
     "One server acknowledges **{acked_per_s} messages a second**, each on disk before it is acknowledged.",
-    "A relay makes a request take **{oblivious_overhead_ms:oblivious} ms** in place of "
-    "{oblivious_overhead_ms:direct} ms, without the network's own time, measured in turn.",
-    "Of 100 made-up lives a directory that logs what is typed names the closest contact in **{life_closest%}**, "
-    "and the disk of a Grue server that is seized every week in **{life_rest_closest%}**, over the same days.",
+    "Through a relay a request takes **{oblivious_overhead_ms:oblivious} ms** instead of "
+    "{oblivious_overhead_ms:direct} ms, measured in turn on one machine; the network's own time comes on top.",
+    "We played 100 made-up lives, and had an analyst name each person's closest contact. From the log of a directory "
+    "that notes what is typed, the analyst was right in **{life_closest%}** of the lives; from the disk of a Grue "
+    "server, copied once a week over the same days, in **{life_rest_closest%}**.",
 )
 """What the README says of the figures: `{id}`, `{id:peer}` of the same run, `{id%}` as a share."""

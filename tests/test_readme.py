@@ -1,15 +1,19 @@
 """What the README and the page on using Grue show is there. The README's bot is run in tests/client/test_bot.py."""
 
 import asyncio
+import importlib
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from grue.cli.verbs import APPS, VERBS
 from grue.exposure.facts import FACTS, Finding, Verdict
 from grue.exposure.report import Row, as_markdown
 from tests.exposure.expected import EXPECTED, EXPECTED_DIRECT, OBSERVERS, OBSERVERS_DIRECT
 from tools.demo_table import tables
+from tools.docs import changes, headlines
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 README: Final = (ROOT / "README.md").read_text()
@@ -44,6 +48,39 @@ async def test_every_verb_that_is_shown_is_one() -> None:
     output, _ = await process.communicate()
     assert len(shown) > 10
     assert {verb for verb in shown if not re.search(rf"\b{verb}\b", output.decode())} == set()
+
+
+def test_every_figure_of_the_readme_is_the_last_that_was_measured() -> None:
+    shown = README.split("<!-- headlines -->")[1].split("<!-- end -->")[0]
+    wrong = changes(shown, headlines(""))
+    assert wrong == [], "the README says  ->  bench/results.json says; `.venv/bin/python tools/docs.py` writes it"
+
+
+def test_the_figures_of_a_lookup_are_those_of_the_page_that_it_links_to() -> None:
+    """The same cost has been measured in another run too, and shows another number in docs/measurements.md."""
+    shown = re.search(r"1,000,000 numbers took the server \*\*([\d.]+) ms", README)
+    page = (ROOT / "docs" / "lookup-cost.md").read_text()
+    assert shown
+    assert re.search(rf"^\| 1m \| grue \| 1 \| 1 \| {re.escape(shown[1])} \|", page, re.MULTILINE)
+    assert "docs/lookup-cost.md" in README
+
+
+def test_every_verb_has_a_row_where_all_verbs_are_promised() -> None:
+    below = {name: {child for child in _resolved(name) if not child.startswith("-")} for name in APPS}
+    wanted = {*VERBS, *(f"{name} {child}" for name, children in below.items() for child in children)}
+    assert {"send", "lab wiretap", "directory build", "account object"} <= wanted
+    missing = {}
+    for name in ("cli.md", "using.md"):
+        table = (ROOT / "docs" / name).read_text().split("| verb |")[1].split("\n\n")[0]
+        missing[name] = sorted(verb for verb in wanted if not re.search(rf"`{verb}\b", table))
+    assert missing == {"cli.md": [], "using.md": []}
+
+
+def _resolved(name: str) -> Iterator[str]:
+    """The verbs below a verb such as `lab`."""
+    module, _ = VERBS[name]
+    group = getattr(importlib.import_module(f"grue.cli.verbs.{module}"), APPS[name])
+    return iter(group)
 
 
 def test_the_tables_of_who_learns_what_are_those_that_the_demo_is_held_to() -> None:
