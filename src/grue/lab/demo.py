@@ -115,7 +115,7 @@ class Demo:
                 await self._write_blue()
                 await self._ask_consent()
                 await self._write_green()
-                self._capture()
+                self._say_who_learned_what()
             if self._keep is not None:
                 self._save(self._keep)
 
@@ -246,7 +246,7 @@ class Demo:
 
     # --- who learned what -------------------------------------------------------------------------
 
-    def _capture(self) -> None:
+    def _say_who_learned_what(self) -> None:
         rows = self._rows = report(self._captures(), self._truth())
         self._step("exposure", "Who learned what, from what each party was given in this run", [], [], rows)
 

@@ -121,12 +121,6 @@ async def make_start(folder: Path) -> Start:
     return Start(folder, now, people, scanner)
 
 
-async def _exchange(a: Client, other: Client, number: str) -> None:
-    """A text and its answer, read and acknowledged by both."""
-    await a.send(number, "a text")
-    await _answer(a, other)
-
-
 async def _answer(a: Client, other: Client) -> None:
     await other.poll()
     await other.unshown()
@@ -166,7 +160,8 @@ async def _day_later(world: World, clients: Clients) -> None:
 async def _write_more(world: World, clients: Clients, to: str) -> Course:
     """A has written with both, with B first; a day later A writes to one of them again."""
     for name in (B, C):
-        await _exchange(clients[A], clients[name], NUMBERS[name])
+        await clients[A].send(NUMBERS[name], "a text")
+        await _answer(clients[A], clients[name])
     await _day_later(world, clients)
     async with aclosing(_write(world, clients, to)) as course:
         async for moment in course:

@@ -10,7 +10,7 @@ from html import escape
 from typing import Final
 
 from grue.exposure.digest import Digest, digests
-from grue.exposure.inferences import Inference, inferences
+from grue.exposure.inferences import inferences
 from grue.exposure.layout import around, chosen, outside
 from grue.exposure.lives import WHOLE, Role, View
 from grue.pages.charts import SHAPES
@@ -92,16 +92,13 @@ def _body(drawn: Drawn, every: Sequence[Digest]) -> Iterator[str]:
     for at in range(len(found)):
         yield from top(drawn, at)
     yield from matrix(every, scores)
-    made = [_inferred(drawn.material, one) for one in found]
+    returned = drawn.material.returned
+    made = [inferences(one, life, returned if one.view is View.CLASSIC else None) for one in found]
     for at, of_view in enumerate(made):
         yield from section(drawn, of_view, at)
     yield from numbers(every, found, made, steps, scores)
     yield from _how(drawn.material)
     yield "</main>"
-
-
-def _inferred(material: Material, found: Digest) -> list[Inference]:
-    return inferences(found, material.life, material.returned if found.view is View.CLASSIC else None)
 
 
 def _header(material: Material) -> Iterator[str]:

@@ -7,8 +7,7 @@ from cyclopts import Parameter
 from grue.cli.opening import going_on, opened, typed
 from grue.cli.parameters import ANY_NUMBER, HYPHENS, Injected
 from grue.cli.route_words import ROUTE_WORDS
-from grue.cli.shell import Shell, spoken
-from grue.errors import GrueError
+from grue.cli.shell import spoken
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -29,7 +28,8 @@ async def lookup(
             results = await client.lookup(*wanted)
     for one in results:
         shell.result(fields(one), lambda one=one: _line(one))  # type: ignore[misc]
-    return _outcome(shell, results)
+    failure = next((one.error for one in results if one.error is not None), None)
+    return 0 if failure is None else shell.fail(failure)
 
 
 def fields(one: "LookedUp") -> dict[str, Any]:
@@ -54,8 +54,3 @@ def _line(one: "LookedUp") -> "Text":
 
     word, colour, meaning = ROUTE_WORDS[one.route]
     return Text.assemble(f"{one.number:<16} ", (f"{word:<9}", colour), f" {meaning}")
-
-
-def _outcome(shell: Shell, results: "list[LookedUp]") -> int:
-    failure: GrueError | None = next((one.error for one in results if one.error is not None), None)
-    return 0 if failure is None else shell.fail(failure)
