@@ -225,6 +225,16 @@ def test_every_hop_of_the_message_path_exists() -> None:
     assert [f"{path}: {name}" for path, name in hops if name not in _defined(path)] == []
 
 
+def test_every_path_that_the_architecture_names_exists() -> None:
+    """Rows of generated tables name a module alone, and a path has its room before it."""
+    text = (docs.ROOT / "docs" / "architecture.md").read_text()
+    paths = set(re.findall(r"`((?:[\w.]+/)+[\w.]*)`", text))
+    places = [docs.ROOT, docs.ROOT / "src" / "grue", docs.ROOT / "src" / "grue" / "server"]
+    places += [docs.ROOT / "src" / "grue" / part for part in ("client", "protocol")]
+    assert len(paths) > 50
+    assert [path for path in sorted(paths) if not any((place / path).exists() for place in places)] == []
+
+
 def _defined(path: str) -> set[str]:
     """The functions of a file; those of a class with its name before theirs."""
     if path.startswith("rust/"):
