@@ -2,15 +2,20 @@
 
 import inspect
 import io
+import json
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from grue.cli.shell import Shell
+from grue.cli.verbs import messages as verbs
 from grue.client.api.messages import Message
 from grue.client.client import Client
-from grue.errors import AlreadyRegistered, NotRegistered
+from grue.errors import AlreadyRegistered, NoSuchChat, NotRegistered
 from grue.protocol.conversation.delivery import MessageState
 from grue.protocol.conversation.fallback import Route
 from grue.testing import World
@@ -30,6 +35,11 @@ async def _receive(client: Client) -> None:
 
 async def _type(client: Client) -> None:
     client.directory.as_you_type()
+
+
+async def _history(client: Client) -> None:
+    with suppress(NoSuchChat):
+        await client.history(BOB)
 
 
 def _property(name: str) -> Call:
@@ -55,7 +65,6 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
     "shown": lambda client: client.shown(A_MESSAGE),
     "put_back": lambda client: client.put_back(A_MESSAGE),
     "unshown": lambda client: client.unshown(),
-    "history": lambda client: client.history(BOB),
     "save": lambda client: client.save("00" * 16, Path("/nowhere/file")),
     "opened": lambda client: client.opened(BOB),
     "account.delete": lambda client: client.account.delete(),
@@ -81,6 +90,7 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
 }
 NEED_A_HOME: Final[dict[str, Call]] = {
     "chats": lambda client: client.chats(),
+    "history": _history,
     "notices": lambda client: client.notices(),
     "account.transport_settings": lambda client: client.account.transport_settings(),
     "account.set_transport": lambda client: client.account.set_transport(),
@@ -140,6 +150,38 @@ async def test_after_leaving_there_is_no_account(world: World) -> None:
             await call(alice)
     for call in NEED_A_HOME.values():
         await call(alice)
+
+
+async def test_after_leaving_the_history_is_read_as_before(world: World) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    await alice.send("me", "a note")
+    await bob.send(ALICE, "hello")
+    await alice.poll()
+    notes, (asked,) = await alice.history("me"), await alice.history("07700 900002")
+    assert (asked.text, asked.request) == ("hello", True)
+    await alice.account.delete()
+    await alice.close()
+    left = await world.open(ALICE)
+    assert await left.history("me") == notes
+    assert await left.history("07700 900002") == [replace(asked, request=False)]
+    listed = [(chat.chat, chat.notes, chat.last) for chat in await left.chats()]
+    assert listed == [(BOB, False, "hello"), (ALICE, True, "a note")]
+
+
+async def test_after_leaving_the_verbs_chats_and_show_read_what_is_in_the_home(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    await bob.send(ALICE, "hello")
+    await alice.poll()
+    await alice.account.delete()
+    await alice.close()
+    monkeypatch.setenv("GRUE_PASSPHRASE", world.passphrase)
+    shell = Shell(home=world.path / ALICE, as_json=True)
+    await verbs.chats(shell=shell)
+    await verbs.show(BOB, shell=shell)
+    listed, shown = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (listed["chat"], listed["last"], shown["text"]) == (BOB, "hello", "hello")
 
 
 async def test_a_client_that_is_not_open_says_how_to_open_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 
 import pytest
 
@@ -61,6 +62,13 @@ async def test_who_leaves_the_loop_has_seen_the_last_one(world: World) -> None:
     assert [message.text async for message in bob.receive(idle=0)] == ["1", "2"]
     await bob.close()
     assert await again(world) == []
+
+
+async def test_a_loop_that_is_left_early_can_be_closed_at_once(world: World) -> None:
+    bob = await waiting(world, 2)
+    async with aclosing(bob.receive(idle=0)) as received:
+        assert (await anext(received)).text == "0"
+    assert [message.text async for message in bob.receive(idle=0)] == ["1"]
 
 
 async def failing(client: Client) -> None:

@@ -87,7 +87,7 @@ def message(one: "Message") -> Group:
     return Group(_Behind(head, head=True), *parts)
 
 
-def chats(listed: "list[ChatInfo]", own: str = "") -> "Table | Text":
+def chats(listed: "list[ChatInfo]") -> "Table | Text":
     if not listed:
         return Text("No chats yet.")
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -95,7 +95,7 @@ def chats(listed: "list[ChatInfo]", own: str = "") -> "Table | Text":
         table.add_column(head, no_wrap=head != "last", justify="right" if head == "messages" else "left")
     for chat in listed:
         word, colour = ROUTES[Route.ENCRYPTED if chat.encrypted else Route.SMS]
-        if chat.chat == own:
+        if chat.notes:
             word, colour = "notes", "default"
         name = f"{chat.chat} (claims {chat.claimed})" if chat.claimed else chat.chat
         last = one_line(chat.last)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from grue._core import MlsSession
 from grue.client import chats
-from grue.client.context import Account, Context, Random, load_account, save_account
+from grue.client.context import Account, Context, Random, load_account, note_left, save_account
 from grue.client.lookup import directory, own_record
 from grue.client.people.tables import know_nothing
 from grue.client.signing import signed
@@ -142,6 +142,7 @@ def forget(db: Db) -> None:
 
     So does nothing that is true of this server's directory alone: another server's has another key.
     """
+    note_left(db)
     for key in ("account", "registration", "tended", "checked_in", "claimed", "copied", "intro_read"):
         drop_meta(db, key)
     directory.forget(db)

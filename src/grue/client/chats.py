@@ -66,7 +66,7 @@ def named(db: Db, name: str, own_number: str) -> Chat:
     elif name.startswith(SMS_PREFIX):
         chat = of_number(db, name)
     else:
-        chat = of_number(db, own_number if name == ME else parse(name, region_of(own_number)))
+        chat = of_number(db, own_number if name == ME else parse(name, region_of(own_number) if own_number else None))
     if chat is None:
         raise NoSuchChat
     return chat

@@ -8,7 +8,7 @@ async with grue.open() as me:
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -266,7 +266,7 @@ class Client:
             # A clock that does not fit the directory's is said at the next lookup.
             await parts.messenger.expire()
 
-    async def receive(self, idle: float | None = None) -> AsyncIterator[Message]:
+    async def receive(self, idle: float | None = None) -> AsyncGenerator[Message, None]:
         """Iterate over messages as they arrive, each once even with several receivers.
 
         idle  end after so many seconds without a message, through a relay only when each chat was asked for, which
@@ -274,7 +274,8 @@ class Client:
 
         A message counts as shown when the next one is asked for, or the client is closed: not before the body of the
         loop has had it. Should the process be killed in it, or an exception end the client, the message comes again
-        under the same `id`. A network is not needed to begin: the client connects when there is one.
+        under the same `id`. Who leaves the loop early and goes on closes it, as by `contextlib.aclosing`. A network is
+        not needed to begin: the client connects when there is one.
         """
         receiver = self._start()
         all_asked = time.monotonic() + self._opened.ready.transport.spread
@@ -348,13 +349,12 @@ class Client:
         return [(chat.name, notice) for chat, notice in taken]
 
     async def chats(self) -> list[ChatInfo]:
-        """Return all chats, the latest first."""
+        """Return all chats, the latest first. As `history`, it needs no account: they stay when that is left."""
         return await self._opened.store.read(listed)
 
     async def history(self, chat: str) -> list[Message]:
         """Return all messages of a chat, oldest first. Raises NoSuchChat, NotANumber."""
-        context = self._opened.ready
-        return await context.store.read(history_of, context.account.number, chat)
+        return await self._opened.store.read(history_of, chat)
 
     async def save(self, message: str, into: Path) -> File:
         """Download the file of the message with this id to a path where nothing is yet: all of it is there, or nothing.
@@ -479,8 +479,9 @@ class _Conversing:
 
 
 def open(home: str | Path | None = None, *, passphrase: str | None = None, create: bool = False) -> Client:
-    """A client of this home (default: `GRUE_HOME`), to be used with `async with`.
+    """A client of this home, to be used with `async with`.
 
+    home    its folder; None: the one that `GRUE_HOME` names, or else `grue` in `XDG_DATA_HOME` (~/.local/share)
     create  a home that is not there is made, for `register`; else opening it raises NoSuchHome
     """
     return Client(Path(home) if home is not None else None, passphrase=passphrase, create=create)

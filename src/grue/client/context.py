@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -133,6 +134,20 @@ def load_account(db: Db) -> Account:
     if account.protocol > PROTOCOL:
         raise ForeignDatabase(f"(Its account is of protocol {account.protocol}; this Grue speaks {PROTOCOL}.)")
     return account
+
+
+def own_number(db: Db) -> str:
+    """The number of the account that is or was here, or is being registered; empty in a home that never had one."""
+    account = get_meta(db, "account", Account)
+    return (get_meta(db, _LEFT, str) or "") if account is None else account.number
+
+
+def note_left(db: Db) -> None:
+    """The account is about to go: by its number the history is still read."""
+    put_meta(db, _LEFT, own_number(db))
+
+
+_LEFT: Final = "left"
 
 
 def save_account(db: Db, account: Account) -> None:

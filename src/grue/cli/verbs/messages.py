@@ -12,7 +12,7 @@ from grue.cli.opening import going_on, opened, typed
 from grue.cli.parameters import ANY_NUMBER, FLAG, HYPHENS, Injected
 from grue.cli.shell import Shell, one_line
 from grue.cli.signals import stop_on_sigterm
-from grue.errors import ConsentNeeded, NetworkError, SmsUnavailable, UsageError
+from grue.errors import ConsentNeeded, NetworkError, NotRegistered, SmsUnavailable, UsageError
 from grue.protocol.conversation.fallback import Route
 
 if TYPE_CHECKING:
@@ -175,9 +175,9 @@ async def _show(shell: Shell, client: "Client", message: "Message") -> None:
 
 
 async def chats(*, shell: Injected) -> None:
-    """List the chats in this home, the latest first."""
+    """List the chats in this home, the latest first. It needs no account, nor does `show`: they stay."""
     async with opened(shell) as client:
-        listed, own = await client.chats(), client.number
+        listed = await client.chats()
     for chat in listed:
         fields = {
             "chat": chat.chat,
@@ -189,7 +189,7 @@ async def chats(*, shell: Injected) -> None:
         }
         if shell.as_json:
             shell.emit(fields)
-    shell.say(lambda: _words().chats(listed, own))
+    shell.say(lambda: _words().chats(listed))
 
 
 async def show(
@@ -203,7 +203,8 @@ async def show(
         messages = await client.history(named := typed(chat))
         if any(message.request for message in messages):
             # What they have said since waits at the server: nobody is told that it is looked at.
-            with suppress(NetworkError), shell.waiting("Looking ..."):
+            # And of an account that is no more there is nothing to fetch.
+            with suppress(NetworkError, NotRegistered), shell.waiting("Looking ..."):
                 await client.requests.look()
             messages = await client.history(named)
     for message in messages:

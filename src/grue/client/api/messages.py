@@ -6,6 +6,7 @@ from typing import Final
 
 from grue.client import chats
 from grue.client.chats import CHAT_PREFIX, Chat
+from grue.client.context import own_number
 from grue.client.conversations import tables
 from grue.client.conversations.tables import StoredMessage
 from grue.client.lookup.directory import names_another
@@ -62,6 +63,8 @@ class ChatInfo:
     request: bool
     messages: int
     last: str
+    notes: bool = False
+    """The chat with oneself, which `me` names."""
 
 
 def still_unshown(db: Db, own: str, row: int) -> Message | None:
@@ -119,10 +122,11 @@ def _last(db: Db, message: StoredMessage) -> str:
 
 
 def listed(db: Db) -> list[ChatInfo]:
-    return [_chat_info(db, chat) for chat in chats.all_chats(db) if not _is_turned_down(db, chat)]
+    own = own_number(db)
+    return [_chat_info(db, chat, own) for chat in chats.all_chats(db) if not _is_turned_down(db, chat)]
 
 
-def _chat_info(db: Db, chat: Chat) -> ChatInfo:
+def _chat_info(db: Db, chat: Chat, own: str) -> ChatInfo:
     messages = tables.history(db, chat.id)
     return ChatInfo(
         chat=chat.name,
@@ -131,9 +135,11 @@ def _chat_info(db: Db, chat: Chat) -> ChatInfo:
         request=_is_request(db, chat),
         messages=len(messages),
         last=_last(db, messages[-1]) if messages else "",
+        notes=bool(own) and chat.number == own,
     )
 
 
-def history_of(db: Db, own: str, name: str) -> list[Message]:
+def history_of(db: Db, name: str) -> list[Message]:
+    own = own_number(db)
     chat = chats.named(db, name, own)
     return [_public(db, own, message, chat) for message in tables.history(db, chat.id)]
