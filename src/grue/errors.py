@@ -91,6 +91,12 @@ class NoSuchChat(UsageError):
     fix = "`grue chats` lists them."
 
 
+class NoSuchRequest(UsageError):
+    code = "no_such_request"
+    message = "No request of that name waits here."
+    fix = "`grue requests` lists them."
+
+
 class NoSuchHome(UsageError):
     code = "no_such_home"
     message = "There is no home in that folder."

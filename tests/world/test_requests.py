@@ -7,7 +7,7 @@ import pytest
 from grue.client.client import Client
 from grue.client.conversations import inbox, requests, tables
 from grue.client.store.engine import Db
-from grue.errors import Blocked, UsageError
+from grue.errors import Blocked, NoSuchChat, Unreachable, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import Conversation, ConversationState, Notice
 from grue.protocol.conversation.follow import give_up_mailbox
@@ -41,11 +41,62 @@ async def test_what_a_stranger_says_next_is_in_the_request_before_anybody_answer
     before = len(world.network.seen)
     (request,) = await bob.requests.list()
     assert (request.chat, request.claimed, request.messages, request.text) == (ALICE, "", 3, "one")
-    assert world.network.requests()[before:] == ["Fetch"], "looked at, and neither exchanged nor acknowledged"
+    looked = [one for one in world.network.seen[before:] if one.mailbox != bob.context.account.intro_mailbox]  # type: ignore[attr-defined]
+    assert [type(one).__name__ for one in looked] == ["Fetch"], "looked at, and neither exchanged nor acknowledged"
     assert [message.text for message in await bob.history(ALICE)] == ["one", "two", "three"]
     assert all(message.request for message in await bob.history(ALICE))
     await alice.poll()
     assert [message.state.value for message in await alice.history(BOB)] == ["sent"] * 3
+
+
+async def unfetched(world: World, text: str) -> tuple[Client, Client]:
+    """Alice, who has written this to Bob, and Bob, who has not fetched anything."""
+    bob, alice = await world.person(BOB), await world.person(ALICE)
+    await alice.send(BOB, text)
+    return alice, bob
+
+
+async def test_a_request_that_nothing_has_fetched_yet_is_listed_and_shown_later_all_the_same(world: World) -> None:
+    _alice, bob = await unfetched(world, "hello")
+    assert [(request.chat, request.text) for request in await bob.requests.list()] == [(ALICE, "hello")]
+    assert bob.requests.unreached is None
+    assert await take(bob) == ["hello"]
+
+
+async def test_a_request_that_nothing_has_fetched_yet_can_be_accepted(world: World) -> None:
+    alice, bob = await unfetched(world, "hello")
+    assert await bob.requests.accept(ALICE) == ALICE
+    await alice.send(BOB, "more")
+    assert await take(bob) == ["hello", "more"]
+
+
+async def test_a_request_that_nothing_has_fetched_yet_can_be_declined_and_is_not_shown(world: World) -> None:
+    _alice, bob = await unfetched(world, "hello")
+    assert await bob.requests.decline(ALICE) == ALICE
+    assert (await take(bob), await bob.requests.list()) == ([], [])
+
+
+async def test_who_wrote_what_nothing_has_fetched_yet_can_be_blocked_under_the_name_of_their_chat(
+    world: World,
+) -> None:
+    _alice, bob = await unfetched(world, "hello")
+    assert await bob.requests.block("chat:1") in (ALICE, "chat:1")
+    assert (await take(bob), await bob.requests.list()) == ([], [])
+
+
+async def test_without_the_server_what_is_here_is_decided_and_what_is_not_here_is_not_denied(world: World) -> None:
+    _alice, bob = await strangers(world, "one")
+    world.network.down = True
+    assert [request.chat for request in await bob.requests.list()] == [ALICE]
+    assert isinstance(bob.requests.unreached, Unreachable)
+    for name in (CAROL, "chat:99"):
+        with pytest.raises(Unreachable):
+            await bob.requests.accept(name)
+    assert await bob.requests.decline(ALICE) == ALICE
+    world.network.down = False
+    with pytest.raises(NoSuchChat):
+        await bob.requests.accept(CAROL)
+    assert bob.requests.unreached is None
 
 
 async def test_an_accepted_request_is_read_once_and_confirmed(world: World) -> None:
@@ -90,6 +141,9 @@ async def test_requests_that_are_not_wanted_look_like_unread_ones_to_sender_and_
                 await bob.requests.decline(ALICE)
             elif fate == "blocked":
                 await bob.requests.block(ALICE)
+            else:
+                # As whoever decides does.
+                await bob._fetch_intro()
             if fate == "gave way":
                 monkeypatch.setattr(requests, "MAX_REQUESTS", 1)
             await carol.send(BOB, "another, for which the first gives way in one of these")

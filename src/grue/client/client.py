@@ -100,7 +100,7 @@ class Client:
         self.account = OwnAccount(self._opened)
         self.contacts = Contacts(self._opened)
         self.directory = DirectoryCopy(self._opened, clock)
-        self.requests = Requests(self._opened, self._go_out)
+        self.requests = Requests(self._opened, self._fetch_intro, self._go_out)
         self.exposure = Exposure(self._opened, self._note_exposure)
 
     async def __aenter__(self) -> Self:
@@ -378,6 +378,9 @@ class Client:
         _ = self._opened.ready
         assert self._conversing is not None
         return self._conversing
+
+    async def _fetch_intro(self) -> None:
+        await self._parts.inbox.poll_intro()
 
     async def _go_out(self) -> None:
         """Send what is queued, if the server answers."""

@@ -12,7 +12,7 @@ from grue.cli.opening import going_on, opened, typed
 from grue.cli.parameters import ANY_NUMBER, FLAG, HYPHENS, Injected
 from grue.cli.shell import Shell, one_line
 from grue.cli.signals import stop_on_sigterm
-from grue.errors import ConsentNeeded, NetworkError, NotRegistered, SmsUnavailable, UsageError
+from grue.errors import ConsentNeeded, NetworkError, NotRegistered, Refused, SmsUnavailable, UsageError
 from grue.protocol.conversation.fallback import Route
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ async def show(
         if any(message.request for message in messages):
             # What they have said since waits at the server: nobody is told that it is looked at.
             # And of an account that is no more there is nothing to fetch.
-            with suppress(NetworkError, NotRegistered), shell.waiting("Looking ..."):
+            with suppress(NetworkError, Refused, NotRegistered), shell.waiting("Looking ..."):
                 await client.requests.look()
             messages = await client.history(named)
     for message in messages:

@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from grue.cli.opening import opened, typed
 from grue.cli.parameters import FLAG, HYPHENS, Injected
+from grue.cli.shell import Shell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from grue.client.client import Client
     from grue.client.conversations.requests import Request
 
 FROM: Final = "A number, or a name that `requests` or `chats` lists. `-`: from stdin."
@@ -22,16 +24,16 @@ async def requests(
     *,
     blocked: Annotated[bool, FLAG, Parameter(help="List who is blocked instead.")] = False,
     shell: Injected,
-) -> None:
-    """List who has written to you and was not accepted yet. Nothing but an acceptance is told to anybody."""
+) -> int:
+    """Fetch and list who has written to you and was not accepted yet. Nothing but an acceptance is told to anybody."""
     async with opened(shell) as client:
         if blocked:
             for name in await client.requests.blocked():
                 shell.result({"blocked": name}, name)
-            return
+            return 0
         with shell.waiting("Looking ..."):
             listed = await client.requests.list()
-        away = await client.requests.turned_away()
+        away, unreached = await client.requests.turned_away(), client.requests.unreached
     if shell.as_json:
         for one in listed:
             shell.emit(
@@ -43,10 +45,11 @@ async def requests(
                     "since": one.since,
                 }
             )
-    shell.say(lambda: _table(listed))
+    shell.say(lambda: _table(listed, "No requests." if unreached is None else "No requests are here so far."))
     if away:
         told = "1 request" if away == 1 else f"{away} requests"
         shell.warn({"turned_away": away}, f"{told} gave way to newer ones. What they said is in `grue receive`.")
+    return 0 if unreached is None else shell.fail(unreached)
 
 
 async def accept(chat: Annotated[str, HYPHENS, Parameter(help=FROM)], /, *, shell: Injected) -> None:
@@ -54,13 +57,16 @@ async def accept(chat: Annotated[str, HYPHENS, Parameter(help=FROM)], /, *, shel
     async with opened(shell) as client:
         with shell.waiting("Accepting ..."):
             name = await client.requests.accept(typed(chat))
+        _warn_unreached(shell, client)
     shell.result({"accepted": name}, f"{name} may write to you. What came meanwhile is in `grue receive`.")
 
 
 async def decline(chat: Annotated[str, HYPHENS, Parameter(help=FROM)], /, *, shell: Injected) -> None:
     """Turn a request down, without its sender being told. They may ask again; `block` ends that."""
     async with opened(shell) as client:
-        name = await client.requests.decline(typed(chat))
+        with shell.waiting("Looking ..."):
+            name = await client.requests.decline(typed(chat))
+        _warn_unreached(shell, client)
     shell.result({"declined": name}, f"{name} was turned down, and is not told.")
 
 
@@ -69,7 +75,9 @@ async def block(
 ) -> None:
     """Hear nothing of somebody any more, without their being told: neither encrypted nor by SMS."""
     async with opened(shell) as client:
-        name = await client.requests.block(typed(who))
+        with shell.waiting("Looking ..."):
+            name = await client.requests.block(typed(who))
+        _warn_unreached(shell, client)
     shell.result({"blocked": name}, f"{name} is blocked, and is not told. `grue unblock` takes it back.")
 
 
@@ -82,14 +90,21 @@ async def unblock(
     shell.result({"unblocked": name}, f"{name} is heard again.")
 
 
-def _table(listed: "Sequence[Request]") -> "Table | Text":
+def _warn_unreached(shell: Shell, client: "Client") -> None:
+    """What is decided here holds, whether or not the server has heard of it."""
+    error = client.requests.unreached
+    if error is not None:
+        shell.warn({"unreached": error.code, "message": str(error)}, f"{error} What is here already was used.")
+
+
+def _table(listed: "Sequence[Request]", none: str) -> "Table | Text":
     from rich.table import Table
     from rich.text import Text
 
     from grue.cli.shell import safe
 
     if not listed:
-        return Text("No requests.")
+        return Text(none)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for head in ("from", "messages", "first"):
         table.add_column(head, no_wrap=head != "first", justify="right" if head == "messages" else "left")

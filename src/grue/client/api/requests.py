@@ -1,55 +1,70 @@
 """`client.requests`: who may write here. People we do not know wait until they are accepted, declined or blocked."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
-from grue.client.context import Opened
+from grue.client.context import Context, Opened
 from grue.client.conversations import requests, tables
 from grue.client.conversations.requests import Request
-from grue.errors import NetworkError
+from grue.client.store.engine import Db
+from grue.errors import GrueError, NetworkError, NoSuchChat, NoSuchRequest, Refused
+
+Decide = Callable[[Db, Context, str], str]
 
 
 class Requests:
     """Requests of one home. Whoever sent one is told of nothing but an acceptance, and that by what comes after it.
 
-    A chat is named as in `Request.chat`; an SMS sender by its number, or `sms:` and its name.
+    A chat is named as in `Request.chat`; an SMS sender by its number, or `sms:` and its name. Each call but those of
+    `unblock`, `blocked` and `turned_away` first fetches what waits for the account, as `Client.poll` does, and notes
+    nothing as shown. If the server does not answer, it goes on with what is here, and `unreached` says so.
     """
 
-    def __init__(self, opened: Opened, go_out: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, opened: Opened, fetch: Callable[[], Awaitable[None]], go_out: Callable[[], Awaitable[None]]
+    ) -> None:
+        """
+        fetch   stores what waits in the own intro mailbox
+        go_out  sends what is queued, if the server answers
+        """
         self._opened = opened
+        self._fetch = fetch
         self._go_out = go_out
+        self.unreached: GrueError | None = None
+        """Why the server gave no answer when it was last asked for requests: there may be more than are here."""
 
     async def look(self) -> None:
-        """Fetch what the newest requests hold by now; nothing is acknowledged. Raises NetworkError.
+        """Fetch new requests, and what the newest ones hold by now; no sender is told. Raises NetworkError, Refused.
 
         A server sees that this home looked, and not whether a request was declined: those are fetched as well.
         """
-        await requests.look(self._opened.ready)
+        context = self._opened.ready
+        await self._fetch()
+        await requests.look(context)
 
     async def turned_away(self) -> int:
         """Return how many requests gave way to newer ones since this was last asked."""
         return await self._opened.ready.store.transact(requests.turned_away)
 
     async def accept(self, chat: str) -> str:
-        """Accept a request, as an answer does; returns the chat's name. Raises UsageError, NoSuchChat."""
-        context = self._opened.ready
-        name = await context.store.transact(requests.accept, context, chat)
+        """Accept a request, as an answer does; returns the chat's name. Raises NoSuchRequest, NoSuchChat, UsageError.
+
+        Of a name that is not here, NetworkError or Refused is raised when the server did not answer: it may wait there.
+        """
+        name = await self._decided(requests.accept, chat)
         await self._go_out()
         return name
 
     async def decline(self, chat: str) -> str:
-        """Turn a request down; another of the same person may come. Raises UsageError, NoSuchChat."""
-        context = self._opened.ready
-        return await context.store.transact(requests.decline, context, chat)
+        """Turn a request down; another of the same person may come. Raises as `accept`."""
+        return await self._decided(requests.decline, chat)
 
     async def block(self, who: str) -> str:
-        """Hear nothing of somebody any more, neither encrypted nor by SMS; returns who. Raises UsageError, NoSuchChat.
+        """Hear nothing of somebody any more, neither encrypted nor by SMS; returns who. Raises as `accept`.
 
         It is their number and their identity that are blocked: one of them is enough to be known again, also after
         either side has registered anew. To them this looks as if we were not there.
         """
-        context = self._opened.ready
-        return await context.store.transact(requests.block, context, who)
+        return await self._decided(requests.block, who)
 
     async def unblock(self, who: str) -> str:
         """Hear somebody again; what still waits for us comes. Returns who. Raises UsageError, NoSuchChat."""
@@ -64,6 +79,24 @@ class Requests:
 
     async def list(self) -> Sequence[Request]:
         """Return the requests that wait, the newest first, with what they hold by now if the server answers."""
-        with suppress(NetworkError):
-            await self.look()
+        await self._answered(self.look)
         return await self._opened.ready.store.read(requests.waiting)
+
+    async def _decided(self, decide: Decide, name: str) -> str:
+        context = self._opened.ready
+        await self._answered(self._fetch)
+        try:
+            return await context.store.transact(decide, context, name)
+        except (NoSuchChat, NoSuchRequest):
+            if self.unreached is not None:
+                # Whether there is one, only the server knows.
+                raise self.unreached from None
+            raise
+
+    async def _answered(self, ask: Callable[[], Awaitable[None]]) -> None:
+        _ = self._opened.ready
+        try:
+            await ask()
+            self.unreached = None
+        except (NetworkError, Refused) as error:
+            self.unreached = error

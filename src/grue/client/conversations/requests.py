@@ -21,7 +21,7 @@ from grue.client.conversations import steps, tables
 from grue.client.people.tables import is_contact
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
-from grue.errors import NetworkError, NoSuchMailbox, NotAGrueServer, NotPermitted, UsageError
+from grue.errors import NetworkError, NoSuchMailbox, NoSuchRequest, NotAGrueServer, NotPermitted, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import (
     SENDING,
@@ -224,7 +224,10 @@ def turned_away(db: Db) -> int:
 
 
 def accept(db: Db, context: Context, name: str) -> str:
-    """Accept what waits of a chat, or was declined; returns the chat's name. Raises UsageError, NoSuchChat."""
+    """Accept what waits of a chat, or was declined; returns the chat's name.
+
+    Raises NoSuchRequest, NoSuchChat, and UsageError of who is blocked.
+    """
     chat = chats.named(db, name, context.account.number)
     if tables.blocked_as(db, chat.number, chat.identity.hex()) is not None:
         raise UsageError("This one is blocked; `grue unblock` comes first.")
@@ -232,7 +235,7 @@ def accept(db: Db, context: Context, name: str) -> str:
     waiting = [c for c in conversations if c.state is ConversationState.REQUESTED]
     chosen = waiting or [c for c in conversations if c.state is ConversationState.DECLINED]
     if not chosen:
-        raise UsageError("No request of that name waits here.")
+        raise NoSuchRequest
     for conversation in conversations:
         if conversation.state in SENDING and ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
             # They have founded another since: that one is in use.
@@ -244,10 +247,10 @@ def accept(db: Db, context: Context, name: str) -> str:
 
 
 def decline(db: Db, context: Context, name: str) -> str:
-    """Turn down what waits of a chat; returns the chat's name. Raises UsageError, NoSuchChat."""
+    """Turn down what waits of a chat; returns the chat's name. Raises NoSuchRequest, NoSuchChat."""
     chat = chats.named(db, name, context.account.number)
     if not _turn_down_all(db, chat):
-        raise UsageError("No request of that name waits here.")
+        raise NoSuchRequest
     return chat.name
 
 
