@@ -445,7 +445,7 @@ class Inbox:
             self.give_up(db, found[0].id)
 
     def give_up(self, db: Db, conversation_id: bytes) -> None:
-        """This conversation's mailbox is gone, or does not know us any more."""
+        """This conversation's mailbox is gone, or does not know us any more: what waits for it goes elsewhere."""
         found = tables.conversation_by_id(db, conversation_id)
         if found is None or found[0].state not in READING:
             return
@@ -453,7 +453,7 @@ class Inbox:
         tables.drop_queued(db, conversation.id)
         tables.save_conversation(db, conversation, chat)
         chats.notify(db, chat, [Notice.LOST])
-        self._lost(db, chat, conversation)
+        steps.intend_again(db, conversation.id, chat)
 
 
 def _fetched(answer: wire.AnonymousAnswer) -> wire.Fetched:

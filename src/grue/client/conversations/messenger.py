@@ -335,11 +335,12 @@ class Messenger:
         return looked_up
 
     def _start_conversation(self, db: Db, message: bytes, chat: int, peer: Peer) -> None:
+        """Begin it with the oldest text that is to go out, and say the others in it, in the order of their writing.
+
+        What nobody has confirmed in those that it takes the place of is among them, under its id.
+        """
         if self._say(db, message, chat):
             # Their invitation, or an earlier intent, has made the conversation meanwhile.
-            return
-        text = tables.own_text(db, message)
-        if text is None or not tables.take_intent(db, message):
             return
         known = tables.conversations_of(db, chat)
         given_up = [c for c in known if c.state in GIVEN_UP]
@@ -347,6 +348,12 @@ class Messenger:
         gone = [c for c in known if c.state is ConversationState.GONE]
         # They may still write in what we have turned down: named here, it is superseded there whatever its id.
         newest = max(given_up or declined or gone, key=lambda c: c.since, default=None)
+        for conversation in given_up:
+            steps.intend_again(db, conversation.id, chat)
+        first, *others = [intent for intent, _ in tables.intended(db, chat)] or [message]
+        text = tables.own_text(db, first)
+        if text is None or not tables.take_intent(db, first):
+            return
         session = MlsSession(mls_entries(db, b"s"))
         replaces = newest.id if newest else b""
         me, tools = self._context.account.me, self._context.tools
@@ -357,6 +364,8 @@ class Messenger:
         requests.forget(db, [(one, chat) for one in declined])
         steps.save(self._context, db, chat, step, session)
         chats.mark_encrypted(db, chat, peer.devices.version, by_us=True)
+        for other in others:
+            self._say(db, other, chat)
 
     # --- to a number ------------------------------------------------------------------------------
 

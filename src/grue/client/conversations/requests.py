@@ -240,6 +240,7 @@ def accept(db: Db, context: Context, name: str) -> str:
         if conversation.state in SENDING and ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
             # They have founded another since: that one is in use.
             tables.save_conversation(db, supersede(conversation, context.tools), chat.id)
+            steps.intend_again(db, conversation.id, chat.id)
     for step in accept_all(chosen, context.tools):
         steps.save(context, db, chat.id, step)
     chats.mark_encrypted(db, chat.id, by_us=True)

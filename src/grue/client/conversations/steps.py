@@ -29,6 +29,10 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
     tables.save_conversation(db, conversation, chat)
     for outgoing in step.outgoing:
         tables.enqueue(db, conversation.id, outgoing, context.now_ms)
+        if outgoing.message:
+            db.execute(
+                "UPDATE message SET conversation = ? WHERE id = ? AND incoming = 0", conversation.id, outgoing.message
+            )
     for incoming in step.incoming:
         save_incoming(db, chat, context.account.identity_public, incoming, conversation.id)
     if step.hashes:
@@ -104,7 +108,9 @@ def intend_again(db: Db, conversation: bytes, chat: int) -> None:
         *(conversation, MessageState.SENT.value, MessageState.QUEUED.value),
     )
     for (message,) in rows:
-        db.execute("UPDATE message SET state = 'queued', seq = 0 WHERE id = ? AND incoming = 0", message)
+        db.execute(
+            "UPDATE message SET state = 'queued', seq = 0, conversation = x'' WHERE id = ? AND incoming = 0", message
+        )
         db.execute("DELETE FROM outbox WHERE message = ?", message)
         tables.intend(db, as_bytes(message), chat)
 
