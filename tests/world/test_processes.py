@@ -30,7 +30,7 @@ async def next_message(client: Client) -> Message:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await anext(messages)
     finally:
-        await messages.aclose()  # type: ignore[attr-defined]
+        await messages.aclose()
 
 
 async def test_blue_green_and_back_on_real_sockets(processes: ProcessWorld) -> None:

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -27,6 +26,7 @@ from grue.client.context import Account, Clock, Context, Opened, Random, load_ac
 from grue.client.conversations import attachments, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger, Sent
+from grue.client.conversations.once import Parts
 from grue.client.conversations.outbox import Outbox
 from grue.client.conversations.receiver import Receiver
 from grue.client.conversations.showing import Showing
@@ -90,7 +90,7 @@ class Client:
         self._opened = Opened()
         self._transport: Transport | None = None
         self._endpoint: Endpoint | None = None
-        self._conversing: _Conversing | None = None
+        self._conversing: Parts | None = None
         self._receiver: Receiver | None = None
         self._showing = Showing(self._home)
         self._given: set[int] = set()
@@ -244,22 +244,13 @@ class Client:
             await self._receiver.opened((await context.store.read(chats.named, chat, context.account.number)).id)
 
     async def flush(self) -> None:
-        """Send what is queued. Raises NetworkError; what could not go stays."""
-        parts = self._parts
-        await parts.messenger.resume()
-        await parts.outbox.flush()
+        """Send what is queued: up to a minute through a relay. Raises NetworkError; what could not go stays."""
+        await self._parts.send()
 
     async def poll(self) -> None:
-        """Send what is queued and fetch what waits, once. Raises NetworkError."""
+        """Send what is queued and fetch what waits, once: up to a minute through a relay. Raises NetworkError."""
         parts = self._parts
-        await self.flush()
-        await parts.inbox.poll_intro()
-        # What came may have been accepted by itself, and can be read once that is said.
-        await self.flush()
-        await parts.inbox.poll_conversations()
-        await parts.inbox.confirm()
-        await parts.inbox.ask_again()
-        await self.flush()
+        await parts.fetch()
         await parts.messenger.ask_sms()
         await self.account.daily_round()
         with suppress(VerificationFailed):
@@ -374,7 +365,7 @@ class Client:
     # --- inside -----------------------------------------------------------------------------------
 
     @property
-    def _parts(self) -> "_Conversing":
+    def _parts(self) -> Parts:
         _ = self._opened.ready
         assert self._conversing is not None
         return self._conversing
@@ -382,10 +373,12 @@ class Client:
     async def _fetch_intro(self) -> None:
         await self._parts.inbox.poll_intro()
 
-    async def _go_out(self) -> None:
-        """Send what is queued, if the server answers."""
-        with suppress(NetworkError, Refused):
-            await self._parts.outbox.flush()
+    async def _go_out(self, name: str) -> None:
+        """Send what is queued in this chat, if there is one and the server answers."""
+        context = self._opened.ready
+        with suppress(NetworkError, Refused, UsageError):
+            chat = await context.store.read(chats.named, name, context.account.number)
+            await self._parts.send_of(chat.id)
         if self._receiver is not None:
             self._receiver.wake()
             self._receiver.nudge()
@@ -461,24 +454,14 @@ class Client:
         context = Context(store, transport, directory, tokens, account, self._clock, self._random)
         inbox = Inbox(context)
         outbox = Outbox(context, inbox.give_up)
-        self._conversing = _Conversing(inbox, outbox, Messenger(context, inbox, outbox))
+        self._conversing = Parts(context, inbox, outbox, Messenger(context, inbox, outbox))
         self._opened.registered(context)
 
     def _start(self) -> Receiver:
         if self._receiver is None:
-            context, parts = self._opened.ready, self._parts
-            self._receiver = Receiver(context, parts.inbox, parts.outbox, parts.messenger, self.account.daily_round)
+            self._receiver = Receiver(self._parts, self.account.daily_round)
             self._receiver.start()
         return self._receiver
-
-
-@dataclass(frozen=True)
-class _Conversing:
-    """The parts that read and write conversations, once there is an account."""
-
-    inbox: Inbox
-    outbox: Outbox
-    messenger: Messenger
 
 
 def open(home: str | Path | None = None, *, passphrase: str | None = None, create: bool = False) -> Client:

@@ -20,11 +20,11 @@ class Requests:
     """
 
     def __init__(
-        self, opened: Opened, fetch: Callable[[], Awaitable[None]], go_out: Callable[[], Awaitable[None]]
+        self, opened: Opened, fetch: Callable[[], Awaitable[None]], go_out: Callable[[str], Awaitable[None]]
     ) -> None:
         """
         fetch   stores what waits in the own intro mailbox
-        go_out  sends what is queued, if the server answers
+        go_out  sends what is queued in a chat, if the server answers
         """
         self._opened = opened
         self._fetch = fetch
@@ -51,7 +51,7 @@ class Requests:
         Of a name that is not here, NetworkError or Refused is raised when the server did not answer: it may wait there.
         """
         name = await self._decided(requests.accept, chat)
-        await self._go_out()
+        await self._go_out(name)
         return name
 
     async def decline(self, chat: str) -> str:
@@ -70,7 +70,7 @@ class Requests:
         """Hear somebody again; what still waits for us comes. Returns who. Raises UsageError, NoSuchChat."""
         context = self._opened.ready
         name = await context.store.transact(requests.unblock, context, who)
-        await self._go_out()
+        await self._go_out(name)
         return name
 
     async def blocked(self) -> Sequence[str]:

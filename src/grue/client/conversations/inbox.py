@@ -3,9 +3,7 @@
 Whatever the bytes are, they are read once: junk is counted and passed over, so that it can hold nothing up.
 """
 
-import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,7 +21,7 @@ from grue.client.lookup import directory as own_directory
 from grue.client.lookup.tables import told_head
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
-from grue.errors import GrueError, NetworkError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
+from grue.errors import GrueError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
 from grue.protocol import wire
 from grue.protocol.conversation.contents import IntroSms, IntroWelcome
 from grue.protocol.conversation.conversation import (
@@ -71,16 +69,23 @@ class Inbox:
 
     # --- receipts and resyncs ---------------------------------------------------------------------
 
-    async def confirm(self) -> bool:
-        """Queue a receipt for each conversation in which something new was read: one, however much it was."""
+    async def unconfirmed(self) -> set[bytes]:
+        """The conversations in which something new was read, and no receipt of it has been queued."""
         if self._unconfirmed is None:
             # What a process has read that ended before it said so.
             reading = await self._context.store.read(tables.reading_conversations)
-            self._unconfirmed = {found.id for found, _ in reading if found.owes}
-        unconfirmed, self._unconfirmed = self._unconfirmed, set()
-        for conversation in unconfirmed:
+            if self._unconfirmed is None:
+                self._unconfirmed = {found.id for found, _ in reading if found.owes}
+        return self._unconfirmed
+
+    async def confirm(self, only: bytes | None = None) -> bool:
+        """Queue a receipt for each conversation in which something new was read: one, however much it was."""
+        unconfirmed = set(await self.unconfirmed())
+        chosen = unconfirmed if only is None else unconfirmed & {only}
+        self._unconfirmed = unconfirmed - chosen
+        for conversation in chosen:
             await self._context.store.transact(self._confirm, conversation)
-        return bool(unconfirmed)
+        return bool(chosen)
 
     def _confirm(self, db: Db, conversation_id: bytes) -> None:
         found = tables.conversation_by_id(db, conversation_id)
@@ -111,21 +116,15 @@ class Inbox:
     # --- polling ----------------------------------------------------------------------------------
 
     async def poll_conversations(self) -> None:
-        """Fetch all that waits in the conversations that can be read. Raises NetworkError.
+        """Fetch all that waits in the conversations that can be read, one after another. Raises NetworkError."""
+        for conversation, _ in await self._context.store.read(tables.reading_conversations):
+            await self._catch_up(conversation)
 
-        Through a relay each is asked for by itself, some time within a minute, and what fails of one is raised when all
-        were asked for: else who refuses one would see what else this client reads, or no longer reads.
-        """
-        spread = self._context.transport.spread
-        reading = [one for one, _ in await self._context.store.read(tables.reading_conversations)]
-        if not spread:
-            for conversation in reading:
-                await self._catch_up(conversation)
-            return
-        apart = (self._catch_up_apart(conversation, spread) for conversation in reading)
-        failures = [one for one in await asyncio.gather(*apart, return_exceptions=True) if one is not None]
-        if failures:
-            raise next((one for one in failures if not isinstance(one, NetworkError)), failures[0])
+    async def catch_up_in(self, conversation_id: bytes) -> None:
+        """Read one conversation to its head, if it can be read and its sender is not blocked. Raises NetworkError."""
+        found = await self._context.store.read(tables.conversation_by_id, conversation_id)
+        if found is not None and found[1] not in await self._context.store.read(tables.blocked_chats):
+            await self._catch_up(found[0])
 
     async def catch_up(self, chat: int) -> None:
         """Read a chat's conversations to their heads, unless that was done a moment ago. Raises NetworkError."""
@@ -160,10 +159,6 @@ class Inbox:
                     await transport.intro(wire.Ack(mailbox, read_key, cursor))
             same = (cursor, fetched.incarnation) == (account.intro_cursor, account.intro_incarnation)
             still = same or cursor >= fetched.head
-
-    async def _catch_up_apart(self, conversation: Conversation, spread: float) -> None:
-        await asyncio.sleep(spread * secrets.randbelow(1_000_000) / 1_000_000)
-        await self._catch_up(conversation)
 
     async def _catch_up(self, conversation: Conversation) -> None:
         while conversation.log.state is ReaderState.READING and conversation.state in READING:

@@ -6,8 +6,6 @@ conversation a lookup comes first; SMS follows only from a proven absence and th
 (`grue.protocol.conversation.fallback`).
 """
 
-import asyncio
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +15,7 @@ from grue._core import MlsSession
 from grue.client import chats
 from grue.client.chats import CHAT_PREFIX, ME, Chat
 from grue.client.context import Context
-from grue.client.conversations import requests, steps, tables
+from grue.client.conversations import apart, requests, steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import Gone, LookedUp, record_before
@@ -165,11 +163,10 @@ class Messenger:
         until = self._context.now_ms - EXPIRED_AFTER_MS
         overdue = await self._context.store.read(tables.unconfirmed, until)
         chats_overdue = {chat for chat, _, _, _ in overdue}
-        await asyncio.gather(*(self._expire_apart(chat) for chat in chats_overdue))
+        each_chat = [partial(self._try_to_expire, chat) for chat in chats_overdue]
+        await apart.each(self._context.transport.spread, each_chat)
 
-    async def _expire_apart(self, chat: int) -> None:
-        """Through a relay by itself, some time within a minute: else it shows that one client reads them all."""
-        await asyncio.sleep(self._context.transport.spread * secrets.randbelow(1_000_000) / 1_000_000)
+    async def _try_to_expire(self, chat: int) -> None:
         with suppress(Refused, VerificationFailed):
             # It is tried again with the next look, or message to them: it must not end what receives.
             await self._expire(chat)
@@ -235,13 +232,18 @@ class Messenger:
         chats.mark_encrypted(db, chat, by_us=True)
         return message
 
-    async def resume(self) -> None:
-        """Carry out what was intended. Raises NetworkError; what cannot go for another reason is marked as refused."""
+    async def resume(self, only: int | None = None) -> None:
+        """Carry out what was intended, or what was in one chat; through a relay, send that at once.
+
+        Raises NetworkError; what cannot go for another reason is marked as refused.
+        """
         refused: set[int] = set()
-        for message, chat in await self._context.store.read(tables.intended):
+        for message, chat in await self._context.store.read(tables.intended, only):
             if chat not in refused:
                 try:
                     await self._carry_out(message, chat)
+                    if only is not None:
+                        await self._outbox.flush(await self._context.store.read(tables.said_in, message))
                 except (Refused, VerificationFailed):
                     refused.add(chat)
 
@@ -264,7 +266,7 @@ class Messenger:
         """Send what is queued, and say what became of this message."""
         with suppress(GrueError):
             # Stored and queued: what the server says now, such as that its disk is full, is no word on this message.
-            await self._outbox.flush()
+            await self._outbox.flush(await self._context.store.read(tables.said_in, message))
         state = await self._context.store.read(tables.message_state, message)
         if state is MessageState.REFUSED:
             raise Refused("The server does not take messages for this contact any more.")

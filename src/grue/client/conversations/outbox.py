@@ -6,6 +6,7 @@ full disk there or a proxy's page of HTML, leaves it queued.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
@@ -53,19 +54,23 @@ class Outbox:
     def __init__(self, context: Context, give_up: Callable[[Db, bytes], None]) -> None:
         self._context = context
         self._give_up = give_up
-        self._one_flush = asyncio.Lock()
+        self._one_flush: defaultdict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.opened = False
         """A mailbox can be read now that could not before."""
 
-    async def flush(self) -> None:
+    async def flush(self, lane: bytes | None = None) -> None:
         """Send everything that can go now. Raises NetworkError when the server does not answer; the rest is kept.
 
         What a limit keeps back stays as well, without holding up other lanes: that is raised for nobody.
+
+        lane  a conversation: through a relay, where two lanes in one moment show that one client has both, only what
+              waits there is sent; None: all of it
         """
-        async with self._one_flush:
+        only = lane if self._context.transport.spread else None
+        async with self._one_flush[only or b""]:
             held: set[bytes] = set()
             open_lanes: set[bytes] = set()
-            while ready := _ready(waiting := await self._context.store.read(tables.queued), held, open_lanes):
+            while ready := _ready(waiting := await self._waiting(only), held, open_lanes):
                 paying = {queued.conversation for queued in waiting if _must_fit(queued)}
                 outcomes = await asyncio.gather(*(self._ask(one, one.conversation in paying) for one in ready))
                 pairs = list(zip(ready, outcomes, strict=True))
@@ -75,6 +80,10 @@ class Outbox:
                     lanes = held if isinstance(outcome, GrueError) and not isinstance(outcome, VERDICTS) else open_lanes
                     lanes.add(queued.conversation)
                 _raise_other(outcomes)
+
+    async def _waiting(self, lane: bytes | None) -> list[Queued]:
+        waiting = await self._context.store.read(tables.queued)
+        return waiting if lane is None else [queued for queued in waiting if queued.conversation == lane]
 
     async def _ask(self, queued: Queued, pays: bool) -> Outcome:
         """`pays` for a place in what a mailbox keeps of itself, if there is no other."""

@@ -7,16 +7,15 @@ wrong in one of the tasks, it is tried again; what stays wrong and is not the ne
 import asyncio
 import logging
 import random
-import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Final
 
-from grue.client.context import Context, load_account
+from grue.client.context import load_account
 from grue.client.conversations import tables
-from grue.client.conversations.inbox import Inbox
-from grue.client.conversations.messenger import Messenger
-from grue.client.conversations.outbox import Outbox
+from grue.client.conversations.apart import PATIENCE, Turns, pause
+from grue.client.conversations.once import Parts
 from grue.client.store.engine import Db
 from grue.client.transport.transport import Stream
 from grue.errors import (
@@ -39,7 +38,8 @@ ROOM: Final = 256
 """Envelopes that may wait here, 16 MiB at most; all of one mailbox go into one transaction, with one fsync."""
 
 RECEIPT_SECONDS: Final = 0.3
-"""How long receipts are gathered: nobody needs to know sooner, and a burst costs one of them."""
+"""How long receipts are gathered: nobody needs to know sooner, and a burst costs one of them. Through a relay each is
+written when its conversation has its turn."""
 
 OTHERS_SECONDS: Final = 0.5
 """How often to look whether another process of this home has stored something."""
@@ -55,27 +55,18 @@ LAST_RETRY: Final = 15.0
 """Seconds between attempts to connect, doubling from the first to the last; with chance in them, so that a server that
 comes back is not met by everybody at once."""
 
-PATIENCE: Final = 3
-"""Failures of one task in a row, other than the network's, before whoever receives is told."""
-
 
 class Receiver:
     """Keeps the store up to date until closed. `arrived` is set whenever something was stored."""
 
-    def __init__(
-        self,
-        context: Context,
-        inbox: Inbox,
-        outbox: Outbox,
-        messenger: Messenger,
-        daily_round: Callable[[], Awaitable[None]],
-    ) -> None:
+    def __init__(self, parts: Parts, daily_round: Callable[[], Awaitable[None]]) -> None:
         """`daily_round` does what is due once a day; it is called every minute."""
-        self._context = context
-        self._inbox = inbox
-        self._outbox = outbox
-        self._messenger = messenger
+        self._parts = parts
+        self._context = parts.context
+        self._inbox = parts.inbox
         self._daily_round = daily_round
+        self._turns = Turns(self._context.transport.spread, self._keeps_failing)
+        """Through a relay each conversation sends by itself."""
         self._tasks: list[asyncio.Task[None]] = []
         self._to_send = asyncio.Event()
         self._streams: list[Pushes] = []
@@ -115,6 +106,7 @@ class Receiver:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self._turns.close()
 
     async def _again(self, run: Callable[[], Awaitable[None]]) -> None:
         """Run for ever, with growing pauses while it fails."""
@@ -129,29 +121,56 @@ class Receiver:
                 failed += 1
                 log.warning("%s failed: %s", name, type(error).__name__)
                 if failed >= PATIENCE:
-                    self._failures[name] = error
-                    self.arrived.set()
+                    self._keeps_failing(error, name)
             lasted = asyncio.get_running_loop().time() - started
             wait = FIRST_RETRY if lasted > LAST_RETRY else min(2 * wait, LAST_RETRY)
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads load, hides nothing
+
+    def _keeps_failing(self, error: Exception, name: str = "turns") -> None:
+        self._failures[name] = error
+        self.arrived.set()
 
     # --- going out --------------------------------------------------------------------------------
 
     async def _send(self) -> None:
         while True:
             self._to_send.clear()
-            await self._messenger.resume()
-            await self._outbox.flush()
-            if self._outbox.opened and self._streams:
-                self._outbox.opened = False
-                self.nudge()
+            if self._context.transport.spread:
+                await self._give_turns()
+            else:
+                await self._parts.send()
+                self._read_opened()
             await self._to_send.wait()
 
     async def _confirm(self) -> None:
         while True:
             await asyncio.sleep(RECEIPT_SECONDS)
-            if await self._inbox.confirm():
+            if self._context.transport.spread:
+                for conversation in await self._inbox.unconfirmed():
+                    self._turns.give(conversation, partial(self._turn, conversation))
+            elif await self._inbox.confirm():
                 self.wake()
+
+    async def _give_turns(self) -> None:
+        """Whatever is to go out goes in its conversation's turn, first of all and after whatever went wrong."""
+        for _, chat in await self._context.store.read(tables.intended):
+            self._turns.give(b"chat %d" % chat, partial(self._write, chat))
+        for queued in await self._context.store.read(tables.queued):
+            self._turns.give(queued.conversation, partial(self._turn, queued.conversation))
+
+    async def _write(self, chat: int) -> None:
+        await self._parts.messenger.resume(chat)
+        self._read_opened()
+
+    async def _turn(self, conversation: bytes) -> None:
+        await self._parts.turn(conversation)
+        self._read_opened()
+
+    def _read_opened(self) -> None:
+        """A mailbox that was made or joined meanwhile is read."""
+        if self._parts.outbox.opened and self._streams:
+            self._parts.outbox.opened = False
+            self.nudge()
 
     async def _others(self) -> None:
         """Another process of this home may have made a conversation to read, or left something to send."""
@@ -171,9 +190,9 @@ class Receiver:
         while True:
             if await self._inbox.ask_again():
                 self.wake()
-            await self._messenger.ask_sms()
+            await self._parts.messenger.ask_sms()
             await self._daily_round()
-            await self._messenger.expire()
+            await self._parts.messenger.expire()
             await self._context.directory.prepare()
             await asyncio.sleep(CHORES_SECONDS)
 
@@ -181,7 +200,7 @@ class Receiver:
 
     async def _intro(self) -> None:
         # By chance, as the polls begin: on the account's connection, it would tell whose those are that begin with it.
-        await asyncio.sleep(self._context.transport.spread * secrets.randbelow(1_000_000) / 1_000_000)
+        await pause(self._context.transport.spread)
         account = await self._context.store.read(load_account)
         mailbox, read_key = account.intro_mailbox, account.intro_read_key
         async with aclosing(Pushes(await self._context.transport.intro_stream())) as pushes:

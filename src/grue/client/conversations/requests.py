@@ -4,11 +4,10 @@ To its sender and to the server a request that was declined, was blocked or gave
 is acknowledged or answered, and whoever looks at requests looks at those as well.
 """
 
-import asyncio
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,11 +16,11 @@ from grue._core import MlsSession
 from grue.client import chats
 from grue.client.chats import CHAT_PREFIX, SMS_PREFIX, Chat
 from grue.client.context import Context
-from grue.client.conversations import steps, tables
+from grue.client.conversations import apart, steps, tables
 from grue.client.people.tables import is_contact
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
-from grue.errors import NetworkError, NoSuchMailbox, NoSuchRequest, NotAGrueServer, NotPermitted, UsageError
+from grue.errors import NoSuchMailbox, NoSuchRequest, NotAGrueServer, NotPermitted, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import (
     SENDING,
@@ -160,14 +159,10 @@ async def look(context: Context) -> None:
     relay each is fetched by itself, some time within a minute, or who answers would see that they are one reader's.
     """
     introduced = await context.store.read(_introduced, context.now_ms)
-    apart = (_look_at(context, conversation) for conversation in introduced)
-    failures = [one for one in await asyncio.gather(*apart, return_exceptions=True) if one is not None]
-    if failures:
-        raise next((one for one in failures if not isinstance(one, NetworkError)), failures[0])
+    await apart.each(context.transport.spread, [partial(_look_at, context, one) for one in introduced])
 
 
 async def _look_at(context: Context, conversation: Conversation) -> None:
-    await asyncio.sleep(context.transport.spread * secrets.randbelow(1_000_000) / 1_000_000)
     log = conversation.log
     with suppress(NoSuchMailbox, NotPermitted):
         answer = await context.tokens.ask(wire.Fetch(log.mailbox, conversation.slot_secret, log.cursor, LOOK_TEXTS))

@@ -305,6 +305,12 @@ def message_state(db: Db, message: bytes) -> MessageState | None:
     return None if row is None else MessageState(as_str(row[0]))
 
 
+def said_in(db: Db, message: bytes) -> bytes:
+    """The conversation that an own text was encrypted in last; empty while it is in none."""
+    row = db.row("SELECT conversation FROM message WHERE id = ? AND incoming = 0", message)
+    return b"" if row is None else as_bytes(row[0])
+
+
 def last_written(db: Db) -> StoredMessage | None:
     """The newest message that was written here, by whatever process of this home."""
     row = db.row(_MESSAGE + "WHERE incoming = 0 ORDER BY n DESC LIMIT 1")

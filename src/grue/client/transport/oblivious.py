@@ -47,7 +47,8 @@ WAIT_SECONDS: Final = (20, wire.MAX_WAIT)
 START_SECONDS: Final = 60.0
 """Within which the polls of a client begin, each when chance says, and within which one goes on that has failed twice:
 a server sees the mailboxes of many come in one minute, and not the six of one client in one second. A chat that
-somebody looks at comes first."""
+somebody looks at comes first. Within it, too, each conversation posts what is queued for it, receipts and what was not
+answered among it, when chance says; only a text that is being written goes at once, and alone."""
 
 START_VARIABLE: Final = "GRUE_START_SECONDS"
 """In the environment: other seconds than `START_SECONDS`. 0 shows a gateway at once which mailboxes one client reads:
