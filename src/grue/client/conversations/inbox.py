@@ -422,6 +422,8 @@ class Inbox:
     def _begin_anew(self, db: Db, chat: int, conversation: Conversation, incarnation: bytes) -> Conversation:
         again = start_again(conversation, incarnation)
         tables.forget_log(db, conversation.id)
+        # What the store has lost by that nobody knows; who has read it knows it by its id.
+        steps.intend_again(db, conversation.id, chat)
         tables.save_conversation(db, again, chat)
         return again
 

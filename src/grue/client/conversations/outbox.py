@@ -112,7 +112,8 @@ class Outbox:
         if not tables.dequeue(db, queued.n):
             return
         if queued.message:
-            seq = answer.seq if isinstance(answer, wire.Posted) and queued.purpose is Purpose.SAY else 0
+            # 0 is an invitation's, which is in no log.
+            seq = max(1, answer.seq) if isinstance(answer, wire.Posted) and queued.purpose is Purpose.SAY else 0
             steps.acknowledged(db, queued.message, queued.conversation, seq, self._context.now_ms)
         if queued.purpose is Purpose.INTRODUCE:
             self._introduced(db, queued.conversation)

@@ -1,5 +1,7 @@
 """Steps of the state machines of conversations and messages are written here, inside the caller's transaction."""
 
+from collections.abc import Sequence
+
 from grue._core import MlsSession
 from grue.client import chats
 from grue.client.context import Context
@@ -31,7 +33,8 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
         tables.enqueue(db, conversation.id, outgoing, context.now_ms)
         if outgoing.message:
             db.execute(
-                "UPDATE message SET conversation = ? WHERE id = ? AND incoming = 0", conversation.id, outgoing.message
+                "UPDATE message SET conversation = ?, envelope = ? WHERE id = ? AND incoming = 0",
+                *(conversation.id, outgoing.envelope, outgoing.message),
             )
     for incoming in step.incoming:
         save_incoming(db, chat, context.account.identity_public, incoming, conversation.id)
@@ -39,8 +42,17 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
         tables.keep_hashes(db, conversation.id, step.hashes)
     for identity in step.readmitted:
         tables.note_readmitted(db, identity, context.now_ms)
+    for envelope, seq in step.echoes.items():
+        db.execute("UPDATE message SET met = ? WHERE envelope = ? AND incoming = 0", seq, envelope)
+    for first, last in step.holes:
+        # It may have been there, and has expired since: then the server's word is all that there is.
+        db.execute(
+            "UPDATE message SET met = seq WHERE conversation = ? AND incoming = 0 AND met = 0 AND seq BETWEEN ? AND ?",
+            *(conversation.id, first, last),
+        )
     if step.read_by_peer is not None:
         read_by_peer(db, conversation.id, step.read_by_peer)
+    _intend_never_kept(context, db, conversation, chat)
     if step.resend:
         intend_again(db, conversation.id, chat)
     chats.notify(db, chat, step.notices)
@@ -83,7 +95,7 @@ def fire(db: Db, message: bytes, event: MessageEvent) -> None:
 
 
 def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int, now_ms: int) -> None:
-    """The server has it on disk, at this seq of its mailbox (0 for an intro mailbox)."""
+    """The server says that it has it on disk, at this seq of its mailbox (0 for an intro mailbox)."""
     fire(db, message, MessageEvent.ACKNOWLEDGED)
     db.execute(
         "UPDATE message SET seq = ?, conversation = ?, acknowledged = ? WHERE id = ? AND incoming = 0",
@@ -92,9 +104,13 @@ def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int, now_ms: 
 
 
 def read_by_peer(db: Db, conversation: bytes, seq: int) -> None:
-    """The other side has read up to here, and with it whatever went ahead of the log as an invitation."""
+    """The other side has read up to here, and with it whatever went ahead of the log as an invitation.
+
+    CONVERSATION-20 That confirms what we have met in the log ourselves, or what would be where we have a hole.
+    """
     rows = db.rows(
-        "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state = ? AND seq <= ?",
+        "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state = ?"
+        " AND (seq = 0 OR met > 0) AND met <= ?",
         *(conversation, MessageState.SENT.value, seq),
     )
     for (message,) in rows:
@@ -107,12 +123,31 @@ def intend_again(db: Db, conversation: bytes, chat: int) -> None:
         "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state IN (?, ?)",
         *(conversation, MessageState.SENT.value, MessageState.QUEUED.value),
     )
-    for (message,) in rows:
+    _intend(db, chat, [as_bytes(message) for (message,) in rows])
+
+
+def _intend(db: Db, chat: int, messages: Sequence[bytes]) -> None:
+    for message in messages:
         db.execute(
-            "UPDATE message SET state = 'queued', seq = 0, conversation = x'' WHERE id = ? AND incoming = 0", message
+            "UPDATE message SET state = 'queued', seq = 0, met = 0, conversation = x'', envelope = x''"
+            " WHERE id = ? AND incoming = 0",
+            message,
         )
         db.execute("DELETE FROM outbox WHERE message = ?", message)
-        tables.intend(db, as_bytes(message), chat)
+        tables.intend(db, message, chat)
+
+
+def _intend_never_kept(context: Context, db: Db, conversation: Conversation, chat: int) -> None:
+    """CONVERSATION-20 what the server has acknowledged for a place in the log where it is not goes out again.
+
+    Unless it is so old that it has expired there: that is for its writer to decide.
+    """
+    rows = db.rows(
+        "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state = ?"
+        " AND met = 0 AND seq BETWEEN 1 AND ? AND acknowledged > ?",
+        *(conversation.id, MessageState.SENT.value, conversation.log.cursor, context.now_ms - EXPIRED_AFTER_MS),
+    )
+    _intend(db, chat, [as_bytes(message) for (message,) in rows])
 
 
 def expire(context: Context, db: Db, chat: int) -> None:
@@ -146,7 +181,8 @@ def intend_elsewhere(db: Db, chat: int, to: int) -> None:
     """Own texts of a chat that nobody has confirmed go out again in another one, under the same ids."""
     for message in tables.unconfirmed_of(db, chat):
         db.execute(
-            "UPDATE message SET chat = ?, state = 'queued', seq = 0, conversation = x'' WHERE id = ? AND incoming = 0",
+            "UPDATE message SET chat = ?, state = 'queued', seq = 0, met = 0, conversation = x'', envelope = x''"
+            " WHERE id = ? AND incoming = 0",
             *(to, message),
         )
         db.execute("DELETE FROM outbox WHERE message = ?", message)

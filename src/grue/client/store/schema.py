@@ -268,6 +268,16 @@ CREATE INDEX message_unconfirmed ON message (acknowledged)
 """
 """What a home of version 9 lacks."""
 
+SINCE_11: Final = """
+-- The envelope that an own text was said in last, and the seq at which that was met in the log, 0 before; `seq` is what
+-- the server says, and counts as met where the log has a hole.
+ALTER TABLE message ADD COLUMN envelope BLOB NOT NULL DEFAULT x'';
+ALTER TABLE message ADD COLUMN met INTEGER NOT NULL DEFAULT 0;
+UPDATE message SET met = seq WHERE incoming = 0;
+CREATE INDEX message_envelope ON message (envelope) WHERE incoming = 0 AND envelope != x'';
+"""
+"""What a home of version 10 lacks."""
+
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
     (SINCE_2,),
     (SINCE_3,),
@@ -278,6 +288,7 @@ STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = 
     (SINCE_8, _name_kinds),
     (SINCE_9,),
     (SINCE_10,),
+    (SINCE_11,),
 )
 """Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 

@@ -267,6 +267,10 @@ class Step:
     incoming: list[Incoming] = field(default_factory=list)
     read_by_peer: int | None = None
     """The other side has read up to this seq, and the invitation before it; None when nothing was heard."""
+    echoes: dict[bytes, int] = field(default_factory=dict)
+    """Own envelopes with texts that were met in the log, and where."""
+    holes: list[tuple[int, int]] = field(default_factory=list)
+    """First and last seq of each part of the log that was not there to be read."""
     notices: list[Notice] = field(default_factory=list)
     skipped: int = 0
     """Envelopes that nobody in the conversation could have meant."""

@@ -150,12 +150,17 @@ class Follower:
             _read(step, delivery)
 
     def _said(self, step: Step, delivery: Delivery) -> None:
-        """CONVERSATION-13 an own text that commits overtook on its way, so that nobody can open it, goes out again."""
+        """CONVERSATION-13 an own text that commits overtook on its way, so that nobody can open it, goes out again.
+
+        CONVERSATION-20 where an own text was met is noted: only there can the other side have read it.
+        """
         conversation = step.conversation
         try:
             envelope.unseal(conversation.epoch_keys, conversation.log.mailbox, delivery.envelope, delivery.blob)
         except BadEnvelope:
             step.resend = True
+        else:
+            step.echoes[delivery.envelope] = delivery.seq
 
     def _won(self, session: MlsSession, step: Step, delivery: Delivery) -> Conversation:
         conversation = step.conversation
@@ -359,7 +364,11 @@ def _disagree(step: Step, sender: bytes) -> None:
 
 
 def _notice_gap(step: Step, delivery: Delivery) -> None:
-    if delivery.seq != step.conversation.log.cursor + 1 and not step.conversation.gap:
+    cursor = step.conversation.log.cursor
+    if delivery.seq == cursor + 1:
+        return
+    step.holes.append((cursor + 1, delivery.seq - 1))
+    if not step.conversation.gap:
         step.conversation = replace(step.conversation, gap=True)
         step.notices.append(Notice.GAP)
 
