@@ -139,7 +139,8 @@ class Receiver:
                 await self._give_turns()
             else:
                 await self._parts.send()
-                self._read_opened()
+            # By `Client.send`, too.
+            self._read_opened()
             await self._to_send.wait()
 
     async def _confirm(self) -> None:
