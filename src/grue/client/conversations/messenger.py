@@ -339,7 +339,8 @@ class Messenger:
     def _start_conversation(self, db: Db, message: bytes, chat: int, peer: Peer) -> None:
         """Begin it with the oldest text that is to go out, and say the others in it, in the order of their writing.
 
-        What nobody has confirmed in those that it takes the place of is among them, under its id.
+        What nobody has confirmed in those that it takes the place of is among them, under its id. Who has never
+        answered may see but the first one, as a request, and may have seen the old ones so: there the new one is first.
         """
         if self._say(db, message, chat):
             # Their invitation, or an earlier intent, has made the conversation meanwhile.
@@ -352,7 +353,10 @@ class Messenger:
         newest = max(given_up or declined or gone, key=lambda c: c.since, default=None)
         for conversation in given_up:
             steps.intend_again(db, conversation.id, chat)
-        first, *others = [intent for intent, _ in tables.intended(db, chat)] or [message]
+        intents = [intent for intent, _ in tables.intended(db, chat)] or [message]
+        if given_up and message in intents and not any(one.heard for one in given_up):
+            intents.sort(key=lambda intent: intent != message)
+        first, *others = intents
         text = tables.own_text(db, first)
         if text is None or not tables.take_intent(db, first):
             return
