@@ -477,7 +477,7 @@ def linked(
     seconds: float = SECONDS,
     spread: float = oblivious.START_SECONDS,
 ) -> float:
-    """The share of a reader's other mailboxes that the observer names, from 0 to 1; some 0.3 s of one core.
+    """The share of a reader's other mailboxes that the observer names, from 0 to 1; some 1 s of one core.
 
     spread  0 is a client that posts for all its conversations together, as without a relay
     """
@@ -503,7 +503,7 @@ def by_chance(readers: int = READERS, mailboxes: int = MAILBOXES) -> float:
 
 
 def measure() -> list[dict[str, Any]]:
-    """Half a minute."""
+    """Two minutes."""
     shares = [linked(seed) for seed in SEEDS]
     mean, error = statistics.mean(shares), statistics.stdev(shares) / math.sqrt(len(shares))
     unit = f"of a reader's mailboxes named, ± {1.96 * error:.3f}"
