@@ -12,6 +12,7 @@ from grue.errors import DiskFull
 from grue.protocol.directory.record import RECORD_BYTES
 from grue.server.directory.directory import Directory
 from grue.server.keys.keys import open_keys
+from grue.server.store import wal
 from grue.server.store.interface import Tx
 from grue.server.store.sqlite import SqliteStore, open_store
 from tests.protocol.directories import NOW
@@ -99,6 +100,29 @@ async def test_no_room_for_the_log_of_a_database_that_is_there_keeps_nobody_from
     assert await store.read(seqs) == [7]
     ballast.unlink()
     assert await store.transact(add, 8) == 8
+    await store.close()
+
+
+async def test_a_log_that_lacks_its_end_keeps_nobody_from_reading_on_a_full_disk(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So little is missing that a buffer takes it, and finds no room only when it is emptied."""
+    monkeypatch.setattr(wal, "LOG_PAGES", 20)
+    store = await open_store(small_disk / "server.db")
+    await store.transact(add, 7)
+    await store.close()
+    log = small_disk / "server.db-wal"
+    whole = log.stat().st_size
+    os.truncate(log, whole - 4096)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(4096 * os.statvfs(small_disk).f_bavail))
+    store = await open_store(small_disk / "server.db")
+    assert await store.read(seqs) == [7]
+    assert log.stat().st_size == whole - 4096
+    await store.close()
+    ballast.unlink()
+    store = await open_store(small_disk / "server.db")
+    assert log.stat().st_size == whole
     await store.close()
 
 

@@ -20,6 +20,7 @@ from grue.server.mailboxes.blobs import MAX_BLOB_BYTES, Blobs
 from grue.server.replica.replicas import Replicas
 from grue.server.reporting import report
 from grue.server.sms.sms import SMS_A_DAY, SmsRole, open_gateway
+from grue.server.store.disk import starting
 from grue.server.store.files import BLOBS, DATABASE, locked
 from grue.server.store.sqlite import open_store
 
@@ -53,19 +54,23 @@ async def serve(
     told            hears of what is wrong, and of what no longer is
     caps            how many codes go out an hour
 
-    Raises UsageError, ClockImplausible, ForeignDatabase, CorruptDatabase, DiskFull, when it cannot start.
+    Raises UsageError, ClockImplausible, ForeignDatabase, CorruptDatabase, when it cannot start; DiskFull and DiskFailed
+    say whose disk it is that has no room for what a start writes, or cannot be written. That is the folder and its
+    lock, the keys, the database with its log and its index, a base of the directory with its head, and a folder for
+    attachments; most of it at the first start, and then a head and, once a week or after a step of the clock, a base.
     """
     address = parse_address(listen)
     set_limits()
     stop = stop_signal()
     asyncio.get_running_loop().set_exception_handler(_report_from_loop)
     async with AsyncExitStack() as stack:
-        stack.enter_context(locked(data))
-        server = await stack.enter_async_context(
-            _server(data, sms, directory_key, clock_is_right, blob_limit, replicas, make, sms_a_day, caps)
-        )
-        if restored:
-            await chores.after_restore(server)
+        with starting(data):
+            stack.enter_context(locked(data))
+            server = await stack.enter_async_context(
+                _server(data, sms, directory_key, clock_is_right, blob_limit, replicas, make, sms_a_day, caps)
+            )
+            if restored:
+                await chores.after_restore(server)
         gateway = server.sms.gateway if server.sms is not None else None
         conditions = Conditions(data, server.store, gateway, certificate, server.context.clock, told)
         stack.enter_context(chores.done_for(server, conditions))

@@ -1,11 +1,13 @@
 """Key files: only their owner can read one, it is written whole or not at all, and never replaced."""
 
+import io
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from grue.errors import UsageError
-from grue.server.store.disk import sync_directory
+from grue.server.store.disk import starting, sync_directory, write_all
 
 
 def read_key_file(path: Path, magic: bytes, length: int) -> bytes:
@@ -22,22 +24,21 @@ def read_key_file(path: Path, magic: bytes, length: int) -> bytes:
 
 
 def create_key_file(path: Path, contents: bytes) -> None:
-    """Put the whole file there or nothing, and never replace one."""
+    """Put the whole file there or nothing, and never replace one. Raises DiskFull, DiskFailed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        # Another process made it at the same moment; that one counts.
-        pass
-    finally:
-        temporary.unlink()
-    sync_directory(path.parent)
+    with starting(path.parent):
+        try:
+            temporary.unlink(missing_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with io.FileIO(descriptor, "w") as file:
+                write_all(file, contents)
+                os.fsync(file.fileno())
+            # When another process made it at the same moment, that one counts.
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(path.parent)
 
 
 def foreign(path: Path) -> UsageError:

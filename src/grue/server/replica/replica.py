@@ -11,7 +11,7 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from grue.server.listening import listening, parse_address, run_fast, runner, se
 from grue.server.replica.mirror import Epoch, Mirror
 from grue.server.replica.origin import Origin, passed_through
 from grue.server.reporting import report
-from grue.server.store.disk import locked
+from grue.server.store.disk import locked, starting
 
 LOCK: Final = "replica.lock"
 BINARY: Final = "application/octet-stream"
@@ -256,8 +256,10 @@ def open_key(path: Path) -> ReplicaKey:
 
 @asynccontextmanager
 async def _opened(data: Path, of: str, key: ReplicaKey, told: Told) -> AsyncIterator[Replica]:
-    with locked(data, LOCK, "replica"):
-        mirror = await asyncio.to_thread(Mirror, data, key.server_public)
+    with ExitStack() as stack:
+        with starting(data):
+            stack.enter_context(locked(data, LOCK, "replica"))
+            mirror = await asyncio.to_thread(Mirror, data, key.server_public)
         yield Replica(mirror, Origin(of), key, told)
 
 
@@ -276,7 +278,7 @@ async def replica(
     key   a copy of the server's `replica.key`
     told  hears {"epoch", "records"} of each epoch that is here, and {"behind": code} when none comes
 
-    Raises UsageError, DiskFull, when it cannot start. Whether the server answers shows by what is told.
+    Raises UsageError, DiskFull, DiskFailed, when it cannot start. Whether the server answers shows by what is told.
     """
     address, opened = parse_address(listen), open_key(key)
     set_limits()

@@ -2,13 +2,31 @@
 
 import errno
 import fcntl
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
-from grue.errors import DiskFull, UsageError
+from grue.errors import DiskFailed, DiskFull, UsageError
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+UNUSABLE: Final = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.EIO,
+        errno.EFBIG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ENAMETOOLONG,
+    }
+)
+"""What a folder, its disk, or a limit on the process's files says to who would write there."""
 
 
 @contextmanager
@@ -17,9 +35,37 @@ def writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise DiskFull from None
         raise
+
+
+@contextmanager
+def starting(folder: Path) -> Iterator[None]:
+    """Say whose disk it is that keeps a program from starting: one may have its data on one, and its keys on another.
+
+    Raises DiskFull, DiskFailed.
+    """
+    try:
+        yield
+    except (DiskFull, DiskFailed) as error:
+        if error.detail:
+            raise
+        raise type(error)(f"It is the disk of {folder}.") from None
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(f"It is the disk of {folder}.") from None
+        if error.errno in UNUSABLE:
+            where = error.filename if isinstance(error.filename, str) else folder
+            raise DiskFailed(f"({where}: {os.strerror(error.errno)}.)") from None
+        raise
+
+
+def write_all(file: io.FileIO, contents: bytes) -> None:
+    """All of it, to a file without a buffer: a write to a disk that is nearly full ends early. Raises OSError."""
+    at = 0
+    while at < len(contents):
+        at += file.write(contents[at:])
 
 
 def write_file(path: Path, contents: bytes) -> None:

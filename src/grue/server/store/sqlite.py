@@ -20,9 +20,19 @@ from typing import Any, Final, TypeVar, TypeVarTuple, cast
 
 import apsw
 
-from grue.errors import CorruptDatabase, DiskFull, ForeignDatabase, GrueError, OldData, ServerBusy, UsageError
+from grue.errors import (
+    CorruptDatabase,
+    DiskFailed,
+    DiskFull,
+    ForeignDatabase,
+    GrueError,
+    OldData,
+    ServerBusy,
+    UsageError,
+)
 from grue.server.reporting import report
 from grue.server.store import schema, wal
+from grue.server.store.disk import FULL
 from grue.server.store.interface import LATER_WITHIN, MAX_QUEUED, Row, Tx, Value
 
 T = TypeVar("T")
@@ -123,8 +133,8 @@ class _Job:
 
 
 def _mapped(error: BaseException, path: Path | None) -> BaseException:
-    """SQLite's errors as ours; what is none of SQLite's stays."""
-    if isinstance(error, apsw.FullError):
+    """SQLite's errors as ours, and a full disk's; what is neither's stays."""
+    if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno in FULL):
         return DiskFull()
     if isinstance(error, apsw.IOError | apsw.CantOpenError) and path is not None and _is_full(path):
         return DiskFull()
@@ -139,7 +149,8 @@ def _mapped(error: BaseException, path: Path | None) -> BaseException:
 
 def _is_full(path: Path) -> bool:
     space = os.statvfs(path.parent)
-    return space.f_bavail * space.f_frsize < 1 << 16
+    # Some file systems count no files, and then have none left either.
+    return space.f_bavail * space.f_frsize < 1 << 16 or (space.f_files > 0 and space.f_favail == 0)
 
 
 class _Alone:
@@ -380,7 +391,7 @@ async def open_store(path: Path | None) -> SqliteStore:
     """Open the database, creating it when there is none. Call within the event loop that will use it.
 
     Raises ForeignDatabase for a file that is not ours or is newer, OldData for one of an earlier protocol,
-    CorruptDatabase for a damaged one, DiskFull; the file is as it was then.
+    CorruptDatabase for a damaged one, DiskFull, DiskFailed; the file is as it was then.
     """
     try:
         if path is not None:
@@ -400,6 +411,8 @@ async def open_store(path: Path | None) -> SqliteStore:
         mapped = _mapped(error, path)
         if isinstance(mapped, GrueError):
             raise mapped from None
+        if isinstance(error, apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError):
+            raise DiskFailed from None
         raise
 
 
@@ -470,6 +483,9 @@ def _create(path: Path) -> None:
         wal.log_of(path).unlink(missing_ok=True)
         wal.make(path, PAGE_BYTES)
         unborn.rename(path)
+    except apsw.Error as error:
+        # Now: whether the disk is full shows only as long as the half-made file is there.
+        raise _mapped(error, path) from None
     finally:
         unborn.unlink(missing_ok=True)
     _sync(path.parent)

@@ -48,13 +48,14 @@ def make(path: Path, page_bytes: int, pages: int = 0) -> None:
         room *= 2
     log, size = log_of(path), HEADER + room * (FRAME_HEADER + page_bytes)
     new = not log.exists()
-    with log.open("ab") as file:
-        before = file.tell()
+    # Without a buffer: what found no room in one would be tried again when the file is cut, and when it is closed.
+    with log.open("ab", buffering=0) as file:
+        before = at = file.tell()
         try:
             with writing():
-                for at in range(before, size, len(PIECE)):
-                    file.write(PIECE[: size - at])
-                file.flush()
+                while at < size:
+                    # On a disk that is nearly full a write ends early, and the next one says so.
+                    at += file.write(PIECE[: size - at])
                 os.fsync(file.fileno())
         except DiskFull:
             # Nothing but zeros is cut off.
@@ -97,8 +98,9 @@ def _used(descriptor: int) -> int:
 
 
 def _write(descriptor: int, count: int, at: int) -> None:
-    for start in range(at, at + count, len(PIECE)):
-        os.pwrite(descriptor, PIECE[: at + count - start], start)
+    end = at + count
+    while at < end:
+        at += os.pwrite(descriptor, PIECE[: end - at], at)
     os.fsync(descriptor)
 
 
