@@ -38,13 +38,13 @@ def of(folder: Path, told: Told, *, health: str = "bound", full: bool = False, c
     return Conditions(folder, cast("Any", store), cast("Any", gateway), certificate, lambda: NOW, told.append)
 
 
-def certificate_until(folder: Path, ends: float) -> Path:
+def certificate_until(folder: Path, ends: float, days: float = 90) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     until = datetime.datetime.fromtimestamp(ends, datetime.UTC)
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(until - datetime.timedelta(days=90))
+        .not_valid_before(until - datetime.timedelta(days=days))
         .not_valid_after(until)
         .sign(key, hashes.SHA256())
     )
@@ -87,6 +87,8 @@ async def test_a_disk_with_little_room_is_said_before_anything_fails(
     monkeypatch.undo()
     await one.look()
     assert told.codes() == ["('wrong', 'disk_full')", "('mended', 'disk_full')"]
+    assert "The disk has less than" in told[0]["message"]
+    assert "Nothing more is taken" not in told[0]["fix"], "there is room for much of it still"
 
 
 async def test_a_write_that_found_no_room_is_said_until_one_finds_some(tmp_path: Path) -> None:
@@ -112,18 +114,35 @@ async def test_a_write_that_found_no_room_is_said_until_one_finds_some(tmp_path:
     assert told.codes() == ["('wrong', 'disk_full')", "('mended', 'disk_full')"]
 
 
+DAY = 86_400
+
+
 @pytest.mark.parametrize(
-    ("left", "said"),
-    [(30 * 86_400, ""), (6 * 86_400, "ends within a week"), (-1, "has ended"), (None, "cannot be read")],
+    ("days", "left", "said"),
+    [
+        (90, 30 * DAY, ""),
+        (90, 6 * DAY, "ends on 2027-01-21 at 08:00 UTC"),
+        (90, -1, "has ended"),
+        (6, 3 * DAY, ""),
+        (6, 1.9 * DAY, "ends on 2027-01-17 at 05:36 UTC"),
+        (0.25, 0.1 * DAY, ""),
+        (0.25, 0.08 * DAY, "ends on 2027-01-15 at 09:55 UTC"),
+        (90, None, "cannot be read"),
+    ],
 )
-async def test_a_certificate_that_ends_is_said_a_week_before(tmp_path: Path, left: float | None, said: str) -> None:
+async def test_a_certificate_that_ends_is_said_a_week_before_or_a_third_of_its_life(
+    tmp_path: Path, days: float, left: float | None, said: str
+) -> None:
     told = Told()
     path = tmp_path / "certificate.pem"
     if left is None:
         path.write_bytes(os.urandom(100))
     else:
-        certificate_until(tmp_path, NOW + left)
-    await of(tmp_path, told, certificate=path).look()
+        certificate_until(tmp_path, NOW + left, days)
+    one = of(tmp_path, told, certificate=path)
+    for _ in range(2):
+        await one.look()
+        one._clock = lambda: NOW + 1
     assert [line["wrong"] for line in told] == (["certificate"] if said else [])
     assert not told or said in told[0]["message"]
 

@@ -70,7 +70,7 @@ class FewKeys(NetworkError):
 CONDITIONS: Final = {
     "sms_gateway": "its SMS gateway does not take it",
     "disk_full": "its disk is full, or nearly",
-    "certificate": "its certificate ends within a week, or has ended",
+    "certificate": "its certificate ends soon, or has ended",
 }
 """What a server reports of itself, in words."""
 

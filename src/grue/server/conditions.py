@@ -6,9 +6,10 @@ Of no request and no person is anything known here, so `GET /health` may show th
 import math
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cryptography import x509
 
@@ -24,6 +25,10 @@ LITTLE_DISK: Final = 64 << 20
 SOON_SECONDS: Final = 7 * 86_400
 """Before a certificate ends, its renewal has failed: those that renew themselves do so weeks before."""
 
+SOON_PART: Final = 3
+"""The part of a certificate's lifetime that is left when it counts as ending soon, if that is less than
+`SOON_SECONDS`: one that lives for six days is renewed when a half or a third of them is left."""
+
 Told = Callable[[dict[str, Any]], None]
 """Takes `{"wrong": CODE, "message", "fix"}` when something is wrong, and `{"mended": CODE}` when it is no longer."""
 
@@ -36,7 +41,7 @@ class Condition(StrEnum):
 
 FIXES: Final = {
     Condition.SMS: "No SMS passes, and nobody can register. Check the URL, the password, the `ca` and the carrier.",
-    Condition.DISK: "Nothing more is taken until there is room. Free some; nothing that was acknowledged is lost.",
+    Condition.DISK: "Free some: what finds no room is refused. Nothing that was acknowledged is lost.",
     Condition.CERTIFICATE: "Clients refuse a certificate that has ended. Renew it, and start the server again.",
 }
 
@@ -60,7 +65,7 @@ class Conditions:
         self._data = data
         self._store = store
         self._gateway = gateway
-        self._ends = math.inf if certificate is None else _ends(certificate)
+        self._certificates = [] if certificate is None else _lives(certificate)
         self._clock = clock
         self._told = told
         self.now: dict[Condition, str] = {}
@@ -89,24 +94,41 @@ class Conditions:
         return f"The SMS gateway: {self._gateway.health}."
 
     def _disk(self) -> str:
+        if self._store.disk_full:
+            return "The disk is full."
         space = os.statvfs(self._data)
-        full = self._store.disk_full or space.f_bavail * space.f_frsize < LITTLE_DISK
-        return "The disk is full, or nearly." if full else ""
+        free = space.f_bavail * space.f_frsize
+        return f"The disk has less than {LITTLE_DISK >> 20} MiB left." if free < LITTLE_DISK else ""
 
     def _own_certificate(self) -> str:
         """Of the one that is served, as it was at the start: a renewed file changes nothing until the next."""
-        if self._ends is None:
+        if self._certificates is None:
             return "The server's certificate cannot be read."
-        left = self._ends - self._clock()
-        if left > SOON_SECONDS:
+        now = self._clock()
+        ends = min((life.ends for life in self._certificates if life.soon <= now), default=math.inf)
+        if ends == math.inf:
             return ""
-        return "The server's certificate has ended." if left <= 0 else "The server's certificate ends within a week."
+        if ends <= now:
+            return "The server's certificate has ended."
+        # The moment and not how long until then, so that it is said once.
+        return f"The server's certificate ends on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d at %H:%M} UTC."
 
 
-def _ends(certificate: Path) -> float | None:
-    """Unix seconds at which the first of a chain ends; None for what cannot be read."""
+class _Life(NamedTuple):
+    """Unix seconds."""
+
+    soon: float
+    ends: float
+
+
+def _lives(certificate: Path) -> list[_Life] | None:
+    """Of each certificate of a chain; None for what cannot be read."""
     try:
         chain = x509.load_pem_x509_certificates(certificate.read_bytes())
     except (OSError, ValueError):
         return None
-    return min(one.not_valid_after_utc for one in chain).timestamp()
+    return [_life(one.not_valid_before_utc.timestamp(), one.not_valid_after_utc.timestamp()) for one in chain]
+
+
+def _life(begins: float, ends: float) -> _Life:
+    return _Life(ends - min(SOON_SECONDS, (ends - begins) / SOON_PART), ends)
