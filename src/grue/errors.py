@@ -198,19 +198,13 @@ class NumberHeld(Refused):
 
     code = "held"
     message = "Another device still uses this number, so it is held for it."
-    fix = "Type `grue account release` there; or wait, and then run `grue register` and `grue verify` once more."
+    fix = "Type `grue account release CLAIM` there; or wait, and then run `grue register` and `grue verify` once more."
 
 
 class NoClaim(Refused):
     code = "no_claim"
-    message = "Nobody claims this number now, or you objected before."
-    fix = "There is nothing to do: a claim to which you objected is held for a week more."
-
-
-class SeveralClaims(Refused):
-    code = "several_claims"
-    message = "More than one device claims this number, and one of them may not be yours."
-    fix = "`grue account object` holds it for a week more. Your own new device gets it by a second code after that."
+    message = "Nobody makes that claim of this number now, or you answered it before."
+    fix = "`grue account claims` shows those that there are. One to which you objected was held for a week more."
 
 
 class TooManyGuesses(Refused):

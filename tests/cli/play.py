@@ -160,12 +160,18 @@ class Stage:
         word = word.replace("<server>", self.url).replace("<carrier>", self.carrier)
         word = re.sub(r"<code (\+\d+)>", lambda match: self.code(match[1]), word)
         word = re.sub(r"<newest (\w+) (\S+)>", lambda match: self._newest(match[1], match[2]), word)
+        word = re.sub(r"<claim (\w+)>", lambda match: self._claim(match[1]), word)
         return re.sub(r"<imposter (\w+)>", lambda match: self._imposter(match[1]), word)
 
     def _newest(self, home: str, chat: str) -> str:
         """The id of a chat's newest message."""
         shown = self.grue("--home", home, "--json", "show", chat).stdout
         return str(json.loads(shown[-1])["id"])
+
+    def _claim(self, home: str) -> str:
+        """The name of the first claim of a home's number."""
+        shown = self.grue("--home", home, "--json", "account", "claims").stdout
+        return str(json.loads(shown[0])["claim"])
 
     # --- what can be done besides -----------------------------------------------------------------
 

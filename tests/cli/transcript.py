@@ -8,8 +8,8 @@
 
 What varies is written as <hex>, <n>, <time> or <any>; a line of `...` is any number of lines. `<server>` is the
 server's URL, `<carrier>` the carrier's address, `<code +44...>` the newest code that the carrier brought to a number,
-`<newest HOME CHAT>` the id of a chat's newest message. `< 'text'` at the end of a command is its stdin. Other commands
-than `grue` are those of `play.Stage`.
+`<newest HOME CHAT>` the id of a chat's newest message, `<claim HOME>` the name of a claim of its number. `< 'text'` at
+the end of a command is its stdin. Other commands than `grue` are those of `play.Stage`.
 
 WRITE_TRANSCRIPTS=1 writes down what came out instead of comparing it: read the difference before you keep it.
 """

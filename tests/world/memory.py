@@ -21,6 +21,7 @@ async def taken_over(world: World, number: str, old: Client, name: str) -> Clien
     await new.register(number, world.url)
     with pytest.raises(NumberHeld):
         await new.verify(world.code(number))
-    await old.account.release()
+    (claim,) = await old.account.claims()
+    await old.account.release(claim.name)
     await new.verify(world.code(number))
     return new

@@ -3,7 +3,7 @@
 import pytest
 
 from grue.client.client import Client
-from grue.errors import NoClaim, NotPermitted, NumberHeld
+from grue.errors import NoClaim, NotPermitted, NumberHeld, UsageError
 from grue.protocol.conversation.conversation import Notice
 from grue.protocol.registration import HOLD_DAYS
 from grue.testing import World
@@ -48,12 +48,13 @@ async def claiming(world: World) -> tuple[Client, Client, Client]:
     return alice, bob, thief
 
 
-async def prove(world: World, client: Client) -> None:
-    """Prove to receive Bob's SMS, and be told that the number is held."""
+async def prove(world: World, client: Client) -> str:
+    """Prove to receive Bob's SMS, and be told that the number is held, and by which claim."""
     await client.register(BOB, world.url)
     with pytest.raises(NumberHeld) as held:
         await client.verify(world.code(BOB))
     assert "From 20" in held.value.detail
+    return held.value.detail.rpartition(" ")[2].rstrip(".")
 
 
 async def told(client: Client) -> set[Notice]:
@@ -82,13 +83,16 @@ async def test_a_second_proof_after_the_hold_takes_the_number(world: World) -> N
     await thief.register(BOB, world.url)
     await thief.verify(world.code(BOB))
     with pytest.raises(NotPermitted):
-        await bob.account.release()
+        await bob.account.release("00" * 8)
 
 
 async def test_registration_10_an_objection_begins_the_hold_anew_once(world: World) -> None:
     _alice, bob, thief = await claiming(world)
     await world.pass_days(HOLD_DAYS - 1)
-    await bob.account.object()
+    (claim,) = await bob.account.claims()
+    assert (await bob.account.object(), claim.objected) == ([claim.name], False)
+    (again,) = await bob.account.claims()
+    assert (again.name, again.objected, (again.until - claim.until).days) == (claim.name, True, HOLD_DAYS - 1)
     with pytest.raises(NoClaim):
         await bob.account.object()
     await world.pass_days(HOLD_DAYS - 1)
@@ -96,6 +100,25 @@ async def test_registration_10_an_objection_begins_the_hold_anew_once(world: Wor
     await world.pass_days(1)
     await thief.register(BOB, world.url)
     await thief.verify(world.code(BOB))
+
+
+async def test_who_has_a_new_device_and_a_thief_lets_go_to_the_device_that_shows_the_name(world: World) -> None:
+    _alice, bob, thief = await claiming(world)
+    new = await world.open("bob's new one")
+    name = await prove(world, new)
+    assert name in [claim.name for claim in await bob.account.claims()]
+    await bob.account.release(name)
+    await new.register(BOB, world.url)
+    await new.verify(world.code(BOB))
+    await prove(world, thief)
+
+
+@pytest.mark.parametrize("typed", ["", "nonsense", "7f3a-11c2", "7f3a-11c2-90ab-33de-00"])
+async def test_what_is_no_name_of_a_claim_is_said_and_answers_none(world: World, typed: str) -> None:
+    _alice, bob, _thief = await claiming(world)
+    with pytest.raises(UsageError):
+        await bob.account.release(typed)
+    assert [claim.objected for claim in await bob.account.claims()] == [False]
 
 
 async def test_who_is_claimed_by_nobody_has_nothing_to_answer(world: World) -> None:

@@ -22,7 +22,8 @@ NOTICES: Final[Mapping[Notice, str]] = {
     ),
     Notice.NUMBER_CLAIMED: (
         "Somebody who receives your SMS wants your number on another device, and gets it in a week. If that is you: "
-        "`grue account release`. If not: `grue account object`, and ask your carrier who receives your SMS."
+        "`grue account release CLAIM`, with the name that it shows. If not: `grue account object`, and ask your "
+        "carrier who receives your SMS. `grue account claims` shows which claims there are."
     ),
     Notice.COPIED: (
         "Another copy of this home, or a later state of it, has read messages that are not here; or the server kept "

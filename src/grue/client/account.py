@@ -31,7 +31,7 @@ from grue.protocol import wire
 from grue.protocol.conversation.conversation import Notice, hashed
 from grue.protocol.conversation.devices import credential, sign_device_list
 from grue.protocol.directory.lookup import ANSWERED, Found
-from grue.protocol.registration import Registration, RegistrationState, check_server
+from grue.protocol.registration import Registration, RegistrationState, check_server, claim_name, written_claim
 from grue.protocol.sms.smsseal import SECRET_BYTES, public_of
 
 EPOCH: Final = date(1970, 1, 1).toordinal()
@@ -70,7 +70,7 @@ async def finish(store: Store, transport: Transport, code: str) -> Account:
         answer = await transport.account(request)
         if isinstance(answer, wire.Held):
             await store.transact(_save_registration, verifying.held())
-            raise held_until(answer.until_day)
+            raise held_until(answer.until_day, verifying.identity_public)
         if not isinstance(answer, wire.Registered):
             raise NotAGrueServer
     except NumberHeld:
@@ -81,9 +81,15 @@ async def finish(store: Store, transport: Transport, code: str) -> Account:
     return await store.transact(_registered, verifying.registered(answer))
 
 
-def held_until(day: int) -> NumberHeld:
+def held_until(day: int, identity_public: bytes) -> NumberHeld:
     """What is said to who claims a number that is held until a day since 1970."""
-    return NumberHeld(f"From {date.fromordinal(EPOCH + day).isoformat()} on it can be yours.")
+    name = written_claim(claim_name(identity_public))
+    return NumberHeld(f"From {calendar_day(day).isoformat()} on it can be yours, by the claim {name}.")
+
+
+def calendar_day(day: int) -> date:
+    """A day since 1970."""
+    return date.fromordinal(EPOCH + day)
 
 
 async def keep_reachable(context: Context) -> None:
@@ -109,7 +115,7 @@ async def _look_self_up_anyway(context: Context) -> None:
 async def _fill_up(context: Context) -> None:
     """Upload the key packages and draw the tokens that are missing."""
     left = await signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)
-    await context.store.transact(_note_claim, context.account, left.claimed_until)
+    await context.store.transact(note_claims, context.account, left.claims)
     if left.left < KEY_PACKAGES:
         # Whatever is missing, so that what is left does not tell for long who was written to.
         request = await context.store.transact(_make_packages, context.account, left.left)
@@ -143,7 +149,7 @@ def forget(db: Db) -> None:
     So does nothing that is true of this server's directory alone: another server's has another key.
     """
     note_left(db)
-    for key in ("account", "registration", "tended", "checked_in", "claimed", "copied", "intro_read"):
+    for key in ("account", "registration", "tended", "checked_in", "claims", "copied", "intro_read"):
         drop_meta(db, key)
     directory.forget(db)
     own_record.forget(db)
@@ -220,12 +226,13 @@ def _registered(db: Db, registration: Registration) -> Account:
     return account
 
 
-def _note_claim(db: Db, account: Account, until_day: int) -> None:
+def note_claims(db: Db, account: Account, claims: list[wire.NumberClaim]) -> None:
     """Tell the user once of each claim of the own number, and of each new day."""
-    if (get_meta(db, "claimed", int) or 0) != until_day:
-        put_meta(db, "claimed", until_day)
-        if until_day:
-            chats.notify(db, chats.bind(db, account.number, account.identity_public).id, [Notice.NUMBER_CLAIMED])
+    before = get_meta(db, "claims", list[wire.NumberClaim]) or []
+    if claims != before:
+        put_meta(db, "claims", claims)
+    if {(claim.name, claim.until_day) for claim in claims} - {(claim.name, claim.until_day) for claim in before}:
+        chats.notify(db, chats.bind(db, account.number, account.identity_public).id, [Notice.NUMBER_CLAIMED])
 
 
 def _make_packages(db: Db, account: Account, left: int) -> wire.UploadKeyPackages:

@@ -47,7 +47,7 @@ GIVEN: Final[Mapping[str, tuple[Given, ...]]] = {
     "hello": (Given(SERVER, "that somebody asked what it is", "who"),),
     "RegisterStart": (Given(SERVER, "your number, to send a code to"), _NUMBER_AND_CODE),
     "RegisterFinish": (Given(SERVER, "your number, with the keys of your account"),),
-    "AnswerClaims": (Given(SERVER, "whether somebody else may have your number"),),
+    "AnswerClaim": (Given(SERVER, "whether somebody else may have your number"),),
     "CheckIn": (Given(SERVER, "your number, with the keys of your account"),),
     "DeleteAccount": (Given(SERVER, "that your account is to go"),),
     "DrawTokens": (Given(SERVER, "that your account drew fifty tokens", "what they are spent on, and when"),),

@@ -6,14 +6,15 @@ returns the next one with the request to send.
 
 import re
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from grue.errors import CodeExpired, CodeWrong, GrueError, NetworkError, ServerChanged
+from grue.errors import CodeExpired, CodeWrong, GrueError, NetworkError, ServerChanged, UsageError
 from grue.protocol.states import Table, advance
-from grue.protocol.wire import Registered, RegisterFinish, RegisterStart, ServerHello
+from grue.protocol.wire import CLAIM_NAME_BYTES, Registered, RegisterFinish, RegisterStart, ServerHello
 
 CODE_DIGITS: Final = 6
 """Digits: with five guesses a code is hit once in 100,000 registrations."""
@@ -31,6 +32,9 @@ _BETWEEN: Final = re.compile(r"[\s-]+")
 HOLD_DAYS: Final = 7
 """Days in which a number that its old device still uses is not given to somebody else with its SMS: long enough that
 the owner hears of it and can have a stolen SIM blocked, short enough for who lost the telephone."""
+
+_CLAIM_LABEL: Final = b"grue claim v1"
+_GROUPED: Final = 4
 
 
 class RegistrationState(StrEnum):
@@ -176,3 +180,28 @@ def check_server(hello: ServerHello, pinned: bytes) -> None:
     """REGISTRATION-02 the server still has the key that was pinned at registration. Raises ServerChanged."""
     if hello.server_public != pinned:
         raise ServerChanged
+
+
+# --- the name of a claim --------------------------------------------------------------------------
+
+
+def claim_name(identity_public: bytes) -> bytes:
+    """By what a claim is told from others: its own device can say it, and so can the server, who has the key."""
+    return sha256(_CLAIM_LABEL + identity_public).digest()[:CLAIM_NAME_BYTES]
+
+
+def written_claim(name: bytes) -> str:
+    """As people read and type it: sixteen hexadecimal digits in groups."""
+    return name.hex("-", _GROUPED // 2)
+
+
+def read_claim(written: str) -> bytes:
+    """The name that somebody typed. Raises UsageError."""
+    digits = _BETWEEN.sub("", written)
+    try:
+        name = bytes.fromhex(digits)
+    except ValueError:
+        name = b""
+    if len(name) != CLAIM_NAME_BYTES:
+        raise UsageError("A claim is named by sixteen digits and letters from a to f; `grue account claims` shows it.")
+    return name

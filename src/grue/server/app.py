@@ -104,9 +104,10 @@ class Server:
                 return wire.KeyPackageCount(left)
             case wire.CountKeyPackages():
                 left = await self.store.read(keypackages.count, device, self.context.week)
-                return wire.KeyPackageCount(left, await self.store.read(claims.held_until, account, self.context.today))
-            case wire.AnswerClaims() as inner:
-                await self.store.transact(claims.answer, account, inner.release, self.context.today)
+                return wire.KeyPackageCount(left, await self.store.read(claims.held, account, self.context.today))
+            case wire.AnswerClaim() as inner:
+                today = self.context.today
+                await self.store.transact(claims.answer, account, inner.claim, inner.release, today)
                 return wire.Done()
             case wire.CheckIn() as inner:
                 return await self.registration.check_in(account, inner)

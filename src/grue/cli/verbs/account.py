@@ -9,6 +9,8 @@ from grue.cli.parameters import HYPHENS, Injected
 from grue.cli.verbs.transports import PROXY_HELP, RELAY_HELP
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.text import Text
 
 
@@ -42,25 +44,56 @@ async def verify(
     shell.result({"number": number, "account": account}, lambda: _registered(number))
 
 
+CLAIM_HELP: Final = "The claim's name, which the other device shows with `held`."
+
 account_app: Final = App(
     name="account", help="Say what becomes of your number when somebody wants it on another device."
 )
 
 
 @account_app.command
-async def release(*, shell: Injected) -> None:
-    """Let go of your number: whoever proved to receive its SMS has it when they type `verify` again."""
+async def claims(*, shell: Injected) -> None:
+    """Show who proved to receive your number's SMS and wants the number, by the name of each claim."""
     async with opened(shell) as client:
-        await client.account.release()
+        with shell.waiting("Asking the server ..."):
+            found = await client.account.claims()
+    for claim in found:
+        until = claim.until.isoformat()
+        shell.emit({"claim": claim.name, "until": until, "objected": claim.objected})
+        shell.say(f"{claim.name}  from {until} on{', and you objected' if claim.objected else ''}")
+    shell.result({"claims": len(found)}, lambda: _claimed(len(found)))
+
+
+@account_app.command
+async def release(claim: Annotated[str, Parameter(help=CLAIM_HELP)], /, *, shell: Injected) -> None:
+    """Let go of your number: the device that makes this claim has it when `verify` is typed there again."""
+    async with opened(shell) as client:
+        await client.account.release(claim)
     shell.result({"released": True}, lambda: "Your number goes to the other device, by its next `grue verify`.")
 
 
 @account_app.command(name="object")
-async def object_(*, shell: Injected) -> None:
-    """Object to whoever wants your number: their week begins anew. You can do so once."""
+async def object_(
+    claim: Annotated[str, Parameter(help="The claim's name; without one every claim that there is now.")] = "",
+    /,
+    *,
+    shell: Injected,
+) -> None:
+    """Object to a claim of your number: its week begins anew. You can do so once."""
     async with opened(shell) as client:
-        await client.account.object()
-    shell.result({"objected": True}, lambda: "The week begins anew, once. Ask your carrier who receives your SMS.")
+        with shell.waiting("Asking the server ..."):
+            named = await client.account.object(claim)
+    shell.result({"objected": named}, lambda: _objected(named))
+
+
+def _claimed(count: int) -> str:
+    if not count:
+        return "Nobody else claims your number."
+    return "Your own new device shows its claim's name: `grue account release CLAIM`. Any other: `grue account object`."
+
+
+def _objected(named: "Sequence[str]") -> str:
+    return f"The week of {', '.join(named)} begins anew, once. Ask your carrier who receives your SMS."
 
 
 def _code_sent(number: str) -> "Text":

@@ -1,5 +1,8 @@
 """`client.account`: the own account at its server, and the way on which the server is reached."""
 
+from dataclasses import dataclass
+from datetime import date
+
 from grue.client import account
 from grue.client.context import Opened
 from grue.client.daily_round import daily_round
@@ -8,8 +11,22 @@ from grue.client.store.engine import Db
 from grue.client.store.entries import get_meta, put_meta
 from grue.client.transport.http import check_proxy
 from grue.client.transport.transport import TransportSettings
+from grue.errors import NoClaim
 from grue.protocol import wire
+from grue.protocol.registration import read_claim, written_claim
 from grue.protocol.urls import check_url
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Somebody who receives the own number's SMS wants the number on another device."""
+
+    name: str
+    """By which it is answered; that device shows it too."""
+    until: date
+    """From when on another SMS with a code takes the number."""
+    objected: bool
+    """Whether this device has objected to it."""
 
 
 class OwnAccount:
@@ -25,13 +42,33 @@ class OwnAccount:
         await context.store.transact(account.forget)
         self._opened.leave()
 
-    async def release(self) -> None:
-        """Let whoever proved to receive this number's SMS have it at once. Raises NoClaim when nobody did."""
-        await signed(self._opened.ready, wire.AnswerClaims(True), wire.Done)
+    async def claims(self) -> list[Claim]:
+        """Ask who proved to receive this number's SMS, and wants it on another device. Raises NetworkError."""
+        context = self._opened.ready
+        count = await signed(context, wire.CountKeyPackages(), wire.KeyPackageCount)
+        await context.store.transact(account.note_claims, context.account, count.claims)
+        return [
+            Claim(written_claim(one.name), account.calendar_day(one.until_day), one.objected) for one in count.claims
+        ]
 
-    async def object(self) -> None:
-        """Have the week begin anew for whoever wants this number, once. Raises NoClaim."""
-        await signed(self._opened.ready, wire.AnswerClaims(False), wire.Done)
+    async def release(self, claim: str) -> None:
+        """Let one who proved to receive this number's SMS have it at once. Raises NoClaim, UsageError.
+
+        claim  its name, which the other device shows with `NumberHeld`
+        """
+        await signed(self._opened.ready, wire.AnswerClaim(read_claim(claim), True), wire.Done)
+
+    async def object(self, claim: str = "") -> list[str]:
+        """Have a claim's week begin anew, once; without a name that of each to which this device has not objected.
+
+        Returns the names of those claims. Raises NoClaim, UsageError.
+        """
+        named = [claim] if claim else [one.name for one in await self.claims() if not one.objected]
+        if not named:
+            raise NoClaim
+        for one in named:
+            await signed(self._opened.ready, wire.AnswerClaim(read_claim(one), False), wire.Done)
+        return named
 
     async def server_hello(self) -> wire.ServerHello:
         """Ask the server what it is, and who carries its SMS. Raises NetworkError, NotAGrueServer, ..."""

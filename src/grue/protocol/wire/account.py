@@ -2,14 +2,16 @@
 
 from typing import Annotated, Final
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from grue.protocol.wire.base import (
+    MAX_CLAIMS,
     MAX_KEY_PACKAGES,
     MAX_REQUEST,
     MAX_SMS,
     SERVER,
     TOKEN_BATCH,
+    ClaimName,
     Codec,
     Count,
     Done,
@@ -57,10 +59,22 @@ class Held(Message, tag=15):
     """Days since 1970."""
 
 
-class AnswerClaims(Message, tag=16):
-    """Let whoever claims this account's number have it at once, or object: once to each claim."""
+class AnswerClaim(Message, tag=16):
+    """Let who makes this claim of the account's number have it at once, or object to it: once."""
 
+    claim: Annotated[ClaimName, SERVER]
+    """Its name, so that the answer to one claim never meets another that was made since."""
     release: Annotated[bool, SERVER]
+
+
+class NumberClaim(Message, tag=17):
+    """Somebody who receives the account's SMS wants its number on another device."""
+
+    name: Annotated[ClaimName, SERVER]
+    until_day: Annotated[Count, SERVER]
+    """The day since 1970 on which a second proof takes the number; when it has passed that may be at any moment."""
+    objected: Annotated[bool, SERVER]
+    """Whether the account has objected to it."""
 
 
 class Signed(Message, tag=14):
@@ -93,8 +107,8 @@ class CountKeyPackages(Message, tag=21):
 
 class KeyPackageCount(Message, tag=22):
     left: Annotated[Count, SERVER]
-    claimed_until: Annotated[Count, SERVER] = 0
-    """The day on which somebody else can take this account's number; 0 when nobody claims it."""
+    claims: Annotated[list[NumberClaim], Meta(max_length=MAX_CLAIMS), SERVER] = field(default_factory=list)
+    """Of the account's number: first those that may still be objected to, and of each kind the earliest first."""
 
 
 class CheckIn(Message, tag=23):
@@ -157,7 +171,7 @@ class Drawn(Message, tag=48):
 
 AccountRequest = RegisterStart | RegisterFinish | Signed
 SignedRequest = (
-    UploadKeyPackages | CountKeyPackages | CheckIn | DeleteAccount | SendSms | AskSms | DrawTokens | AnswerClaims
+    UploadKeyPackages | CountKeyPackages | CheckIn | DeleteAccount | SendSms | AskSms | DrawTokens | AnswerClaim
 )
 AccountAnswer = CodeSent | Registered | Held | KeyPackageCount | SmsState | SmsStates | Drawn | Done | Refusal
 

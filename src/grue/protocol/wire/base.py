@@ -40,6 +40,12 @@ MAX_QUERY: Final = 1 << 20
 MAX_DEVICES: Final = 10
 """Devices of an account: a Welcome for two such accounts still fits one envelope."""
 
+CLAIM_NAME_BYTES: Final = 8
+"""Bytes of a claim's name: who would have another's name for a claim of their own makes 2^64 keys within its week."""
+
+MAX_CLAIMS: Final = 8
+"""Claims of a number that its device is told of at once; those to which it has not objected come first."""
+
 MAX_KEY_PACKAGES: Final = 100
 """Key packages a device may keep at the server: new people in one offline stretch."""
 
@@ -75,6 +81,8 @@ Key = Annotated[bytes, sized(32)]
 """A public key, a hash, a mailbox id or a secret of 32 bytes."""
 Id = Annotated[bytes, sized(16)]
 Signature = Annotated[bytes, sized(64)]
+ClaimName = Annotated[bytes, sized(CLAIM_NAME_BYTES)]
+"""By what a claim of a number is told from others, on the device that makes it and on the one that is asked."""
 Number = Annotated[str, Meta(min_length=5, max_length=16, pattern=r"^\+[1-9][0-9]+\Z")]
 """E.164 with its plus sign."""
 Blob = Annotated[bytes, Meta(min_length=1024, max_length=65536)]

@@ -5,8 +5,9 @@ An SMS alone is not enough then, and not for ever too little: who proves by SMS 
 
 from typing import Final, cast
 
-from grue.errors import NoClaim, NotPermitted, SeveralClaims
-from grue.protocol.registration import CLAIMS, HOLD_DAYS, ClaimEvent, ClaimState
+from grue.errors import NoClaim, NotPermitted
+from grue.protocol import wire
+from grue.protocol.registration import CLAIMS, HOLD_DAYS, ClaimEvent, ClaimState, claim_name
 from grue.protocol.states import advance
 from grue.server.store.interface import Tx
 
@@ -37,37 +38,35 @@ async def claim(tx: Tx, tag: bytes, identity: bytes, device_list: bytes, today: 
     return None if state is ClaimState.TAKEN else until
 
 
-async def held_until(tx: Tx, account: bytes, today: int) -> int:
-    """The first day on which somebody else may take an account's number; 0 when nobody claims it.
+async def held(tx: Tx, account: bytes, today: int) -> list[wire.NumberClaim]:
+    """Who wants an account's number, as its device is told: first those to which it may still object.
 
     A day that has passed says that it may happen at any moment: a device that was away for a week is told then.
     """
-    row = await tx.row(
-        "SELECT min(until_day) FROM claim WHERE (until_day > $2 OR objected = 0) AND"
-        " phone_tag = (SELECT phone_tag FROM account WHERE account = $1)",
+    rows = await tx.rows(
+        "SELECT identity_pub, until_day, objected FROM claim WHERE (until_day > $2 OR objected = 0) AND"
+        " phone_tag = (SELECT phone_tag FROM account WHERE account = $1) ORDER BY objected, until_day LIMIT $3",
         account,
         today,
+        wire.MAX_CLAIMS,
     )
-    return cast("int | None", row[0]) or 0 if row is not None else 0
+    found = cast("list[tuple[bytes, int, int]]", rows)
+    return [wire.NumberClaim(claim_name(identity), until, bool(objected)) for identity, until, objected in found]
 
 
-async def answer(tx: Tx, account: bytes, release: bool, today: int) -> None:
-    """The old device lets go of its number, or objects; REGISTRATION-10 it objects to a claim once.
+async def answer(tx: Tx, account: bytes, name: bytes, release: bool, today: int) -> None:
+    """The old device lets go of its number, or objects; REGISTRATION-10 to the claim that it names, and once.
 
-    Each objection begins a claim's hold anew. Raises NoClaim when no claim is held that it could answer so, and
-    SeveralClaims when it would let go to more than one: one of them may be who read the owner's SMS.
+    An objection begins the claim's hold anew. Raises NoClaim when none of that name is held that it could answer so:
+    what was meant for one claim never meets another.
     """
     row = await tx.row("SELECT phone_tag FROM account WHERE account = $1", account)
     tag = cast("bytes", row[0]) if row is not None else b""
     event = ClaimEvent.RELEASED if release else ClaimEvent.OBJECTED
-    answered = 0
-    claims = await tx.rows("SELECT identity_pub, until_day, objected FROM claim WHERE phone_tag = $1", tag)
-    if release and len(claims) > 1:
-        raise SeveralClaims
-    for found in claims:
-        identity, until, objected = cast("tuple[bytes, int, int]", found)
+    rows = await tx.rows("SELECT identity_pub, until_day, objected FROM claim WHERE phone_tag = $1", tag)
+    for identity, until, objected in cast("list[tuple[bytes, int, int]]", rows):
         state = _state(until, objected, today)
-        if event not in CLAIMS[state] or (objected and not release):
+        if claim_name(identity) != name or event not in CLAIMS[state] or (objected and not release):
             continue
         after = advance(CLAIMS, state, event)
         await tx.run(
@@ -78,9 +77,8 @@ async def answer(tx: Tx, account: bytes, release: bool, today: int) -> None:
             # There is no more to answer.
             1,
         )
-        answered += 1
-    if not answered:
-        raise NoClaim
+        return
+    raise NoClaim
 
 
 async def forget(tx: Tx, tag: bytes) -> None:
