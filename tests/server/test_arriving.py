@@ -150,7 +150,7 @@ async def test_who_sends_slowly_but_whole_messages_stays(site: Site, monkeypatch
         assert site.arrivals.bytes == 0
 
 
-async def test_over_all_sockets_only_so_much_is_kept_and_the_largest_go(site: Site) -> None:
+async def test_over_all_sockets_only_so_much_is_kept_and_no_small_request_goes(site: Site) -> None:
     site.arrivals._most = 1 << 20
     async with AsyncExitStack() as stack:
         small_reader, small = await stack.enter_async_context(site.socket())
@@ -170,6 +170,56 @@ async def test_over_all_sockets_only_so_much_is_kept_and_the_largest_go(site: Si
         await until(lambda: sum(bool(reader.at_eof() or reader.exception()) for reader in larges) >= 3)
     await until(lambda: not site.arrivals.sockets)
     assert site.arrivals.bytes == 0
+
+
+@pytest.mark.parametrize("each", [10_000, 60_000, 1_000_000])
+async def test_an_upload_survives_many_messages_that_are_never_finished(site: Site, each: int) -> None:
+    """It holds more than each of them, or comes a little at a time; and they leave no room, and more come all along."""
+    site.arrivals._most = 4 << 20
+    part = wire.encode(wire.PutBlob(bytes(32), bytes(256 << 10)))
+    upload = frame(wire.encode(wire.Framed(7, part)))
+    async with AsyncExitStack() as stack:
+        attackers: list[asyncio.StreamReader] = []
+
+        async def attack(bytes_: int) -> None:
+            for _ in range(bytes_ // each + 1):
+                reader, writer = await stack.enter_async_context(site.socket())
+                writer.write(frame(bytes(each), announced=1 << 20))
+                attackers.append(reader)
+
+        await attack(5 << 20)
+        await until(lambda: site.arrivals.bytes > 3 << 20)
+        reader, writer = await stack.enter_async_context(site.socket())
+        for start in range(0, len(upload), 25_000):
+            writer.write(upload[start : start + 25_000])
+            await attack(400_000)
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            assert (await reader.readexactly(1)) == b"\x82"
+        assert site.arrivals.bytes <= 4 << 20
+        await until(lambda: sum(bool(one.at_eof() or one.exception()) for one in attackers) * each > 4 << 20)
+
+
+async def test_messages_that_wait_for_their_turn_are_closed_before_an_upload_that_goes_on() -> None:
+    """Small whole ones are no sign of life: they cost their sender nothing."""
+
+    class Reader:
+        def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+            return False, data
+
+    class Transport:
+        def abort(self) -> None: ...
+
+    every = Arrivals(400_000)
+    waiting, upload = (Arriving(every, Reader(), Transport(), 30.0) for _ in range(2))  # type: ignore[arg-type]
+    waiting.feed_data(frame(bytes(200_000)))
+    for _ in range(5):
+        await asyncio.sleep(0.01)
+        upload.feed_data(frame(bytes(40_000), announced=1 << 20) if not upload.held else bytes(40_000))
+        waiting.feed_data(frame(b"x"))
+    upload.feed_data(bytes(10_000))
+    assert every.sockets == {upload}
+    upload.forget()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 10**6])

@@ -11,13 +11,17 @@ from aiohttp import web
 
 MAX_ARRIVING: Final = 128 << 20
 """Bytes of messages that have come in part, or whole and wait for their turn, over all sockets: five hundred uploads at
-once. Beyond that the socket that holds most is closed, which is never one with a small request."""
+once. Beyond that sockets are closed: of those that hold a fair part, the one that has stood still for longest."""
 
 WHOLE_SECONDS: Final = 30.0
 """Within which a message that has begun must be whole, or `PIECE` more of it be here: 9 kbit/s."""
 
 PIECE: Final = 32 << 10
 """Bytes that show that a sender is there, if on a slow line: a part of an attachment takes 256 KiB."""
+
+FAIR_PART: Final = 0.5
+"""Of what a socket holds on average, of those that hold anything: who holds less is not closed for want of room, since
+that would give back little, and whoever is at it has a small request."""
 
 OVERHEAD: Final = 64
 """Bytes that each read of an unfinished frame takes beside what it holds."""
@@ -38,7 +42,17 @@ class Arrivals:
     def add(self, count: int) -> None:
         self.bytes += count
         while self.bytes > self._most:
-            max(self.sockets, key=lambda socket: socket.held).drop()
+            self._worst().drop()
+
+    def _worst(self) -> "Arriving":
+        """Not the largest, which is an honest upload among many that hold a little less and never end.
+
+        Who would have an upload closed has to fill all that there is room for, and to bring `PIECE` more on each of
+        those sockets as often as it does: with a MiB on each, at 128 times its rate.
+        """
+        holding = [socket for socket in self.sockets if socket.held > 0]
+        fair = FAIR_PART * self.bytes / len(holding)
+        return min((socket for socket in holding if socket.held >= fair), key=lambda socket: socket.moved)
 
 
 class Arriving:
@@ -62,6 +76,10 @@ class Arriving:
         self._overhead = 0
         self._since = 0
         """Bytes since the timer was started."""
+        self.moved = 0.0
+        """By the loop's clock: when it began to hold something, or last brought `PIECE` or had a message taken."""
+        self._brought = 0
+        """Bytes since then."""
         self._all.sockets.add(self)
 
     # --- what aiohttp calls -----------------------------------------------------------------------
@@ -79,6 +97,7 @@ class Arriving:
 
     def taken(self, message: bytes) -> None:
         """A whole message is counted elsewhere from now on."""
+        self._move()
         self._hold(-min(len(message), self.held - self._overhead))
 
     def drop(self) -> None:
@@ -125,6 +144,10 @@ class Arriving:
 
     def _settle(self, payload: int, whole: bool) -> None:
         """`whole`: a message has ended in what came."""
+        self._brought += payload
+        # That a message is whole is no sign: many small ones that wait for their turn cost their sender nothing.
+        if not self.held or self._brought >= PIECE:
+            self._move()
         unfinished = self._begun or bool(self._left) or bool(self._header)
         if whole or not unfinished:
             self._stop_waiting()
@@ -144,6 +167,9 @@ class Arriving:
             self._timer.cancel()
             self._timer = None
         self._since = 0
+
+    def _move(self) -> None:
+        self.moved, self._brought = asyncio.get_running_loop().time(), 0
 
     def _hold(self, count: int) -> None:
         self.held += count
