@@ -120,6 +120,16 @@ async def test_what_is_noted_of_a_numbers_codes_is_listed_registered_or_not(data
         assert all(column.says != NOT_DESCRIBED for row in answer.held for column in row.columns)
 
 
+async def test_who_claims_a_number_is_listed_with_the_day_in_the_calendar(data: Path) -> None:
+    tag = bytes.fromhex(rows(gather(data, ALICE), "account")[0]["phone_tag"])
+    sql(data, "INSERT INTO claim VALUES (?, ?, ?, 20000, 1)", tag, os.urandom(32), os.urandom(200))
+    (claim,) = [row for row in gather(data, ALICE).held if row.table == "claim"]
+    by_name = {column.name: column for column in claim.columns}
+    assert by_name.keys() == {"phone_tag", "identity_pub", "device_list", "until_day", "objected"}
+    assert "2024-10-04" in str(by_name["until_day"].date)
+    assert all(column.says != NOT_DESCRIBED for column in claim.columns)
+
+
 async def test_the_directorys_record_is_listed_and_opened(data: Path) -> None:
     answer = gather(data, ALICE)
     account, (record,) = rows(answer, "account")[0], rows(answer, "directory/1/overlay")

@@ -26,6 +26,8 @@ LIVE: Final = (
     "can be guessed from times, and is known only with what the relay's operator notes at the same moments.",
     "Registration SMS: that a code was sent to the number, when, and to which address the answer went; and each wrong "
     "code that is handed in.",
+    "Who proves to receive the number's SMS while this account uses it: their keys and address, when, and whether the "
+    "account lets go of its number to them, or objects.",
     "SMS through this server's gateway, out and in: both numbers, the time and the text. Its gateway and the carriers "
     "have the same, and keep it on their own terms.",
     "That lookups are made, how many at a time and, unless they come by a relay, from which address. Not of which "
@@ -80,8 +82,9 @@ CANNOT: Final = (
     ),
     Unanswerable(
         "When exactly was it used, or was something sent?",
-        "The database has no time finer than a day, and for the account none finer than a week. Of registration codes "
-        "it has in which ten minutes they were sent, for an hour, and until when the number is locked.",
+        "The database has no time finer than a day, and for the account none finer than a week, but the day of a claim "
+        "of its number and of its answer. Of registration codes it has in which ten minutes they were sent, for an "
+        "hour, the day of the last wrong one, for a week, and until when the number is locked.",
     ),
     Unanswerable(
         "Which tokens were its own, and what were they spent on?",
