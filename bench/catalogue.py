@@ -116,6 +116,7 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
         "token_issue_us": "issue one token",
         "token_redeem_us": "check one token and mark it as spent on disk",
         "takeover_per_restart": "numbers that one attacker takes over by guessing codes when a server has just started",
+        "takeover_while_in_use": "numbers in use that are taken by their SMS within the week in which they are held",
     },
     "The relay": {
         "relay_hop_ms": "what the relay adds to a request, on loopback",
