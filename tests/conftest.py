@@ -21,7 +21,10 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("long", max_examples=5000, deadline=None)
+# With every core in use for hours, drawing an example is as slow as it likes.
+settings.register_profile(
+    "long", max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 # Here and not in a fixture, so that the processes that tests start inherit it: nobody's home, nobody's keyring, and no
