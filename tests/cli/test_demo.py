@@ -39,13 +39,21 @@ def assert_homes_open(run: Path) -> None:
     """The homes that are kept can be opened with the passphrase beside them, and by their owner alone."""
     passphrase = run / "passphrase"
     assert passphrase.stat().st_mode & 0o777 == 0o600
-    homes = [home for home in run.iterdir() if home.name.startswith("home")]
-    assert len(homes) == 2
-    for home in homes:
+    for home in (run / "alice", run / "bob"):
         env = {**os.environ, "GRUE_HOME": str(home), "GRUE_PASSPHRASE": passphrase.read_text().strip()}
         done = subprocess.run([*GRUE, "--json", "exposure"], env=env, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout
+
+
+def assert_is_held(steps: list[dict[str, Any]]) -> None:
+    """Who reads Bob's SMS is told the day, and by which claim; Bob is shown the same, and is found as before."""
+    held, answered = ([*step["results"]] for step in steps if step["step"] in ("claim", "object"))
+    assert held[-1]["error"] == "held"
+    claim, count, objected, looked = answered
+    assert (claim["objected"], count, objected) == (False, {"claims": 1}, {"objected": [claim["claim"]]})
+    assert held[-1]["message"].endswith(f"From {claim['until']} on it can be yours, by the claim {claim['claim']}.")
+    assert (looked["number"], looked["route"]) == (BOB, "encrypted")
 
 
 @pytest.mark.timeout(180)
@@ -59,10 +67,12 @@ def test_the_demo_ends_well_and_shows_what_is_promised_and_admitted(tmp_path: Pa
     assert last == {"demo": "ok"}
     names = [step["step"] for step in steps]
     assert names == [
-        "start", "register", "verify", "lookup", "send", "reply", "consent", "sms", "sms_reply", "exposure"
+        "start", "register", "verify", "lookup", "send", "reply", "consent", "sms", "sms_reply", "claim", "object",
+        "exposure",
     ]  # fmt: skip
     (lookups,) = [step["results"] for step in steps if step["step"] == "lookup"]
     assert {one["tier"] for one in lookups} == {int(os.environ.get(TIER_VARIABLE) or TABLE_TIER)}
+    assert_is_held(steps)
     found = {(row["fact"], row["observer"]): row["learned"] for row in steps[-1]["rows"]}
     assert {fact: tuple(found[fact, observer] for observer in OBSERVERS) for fact in EXPECTED} == EXPECTED
     assert len(found) == len(EXPECTED) * len(OBSERVERS)
@@ -105,6 +115,23 @@ def subpoena(data: Path, number: str, *options: str, html: Path | None = None) -
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert len(done.stderr.splitlines()) == (html is not None)
     return done.stdout
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_for_people_says_what_listens_and_names_a_home_with_each_verb(tmp_path: Path) -> None:
+    process = start(tmp_path, "demo", "--direct", "--keep", str(tmp_path / "kept"))
+    out, errors = process.communicate(timeout=150)
+    assert (process.returncode, errors) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
+    typed = [words[2:] for words in lines if words[:2] == ["$", "grue"]]
+    homes = {words[1] for words in typed if words[0] == "--home"}
+    assert homes == {"alice", "bob", "other"}
+    assert all((tmp_path / "kept" / "run" / home).is_dir() for home in homes)
+    assert {words[0] for words in typed} == {"--home", "carrier", "lab"}
+    listening = [" ".join(words[:2]) for words in lines if "listens" in words]
+    assert listening == ["the carrier", "the server"]
+    assert "Another device still uses this number" in out
+    assert "begins anew, once" in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

@@ -83,8 +83,12 @@ def _result(fields: dict[str, Any]) -> Text | None:
             return _message(sender, receiver, text, rest.get("route"))
         case {"number": number, "account": str()}:
             return Text(f"{number} is registered")
-        case {"listening": address}:
-            return Text(f"listening at {address}")
+        case {"claim": name, "until": day}:
+            return Text(f"the claim {name}: somebody else can have the number from {day} on")
+        case {"objected": list(names)}:
+            return Text(f"the week of the claim {', '.join(names)} begins anew, once")
+        case {"listening": address, "what": what}:
+            return Text(f"{what} listens at {address}")
         case _:
             return None
 

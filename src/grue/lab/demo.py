@@ -48,6 +48,12 @@ ALICE, BOB, CAROL = "+447700900111", "+447700900222", "+447700900333"
 ADDRESSES: Final = {ALICE: "127.83.17.11", BOB: "127.83.17.22"}
 """Where Alice and Bob connect from; all of 127.0.0.0/8 is this machine."""
 
+HOMES: Final = {ALICE: "alice", BOB: "bob"}
+OTHER: Final = "other"
+"""The home of somebody who reads Bob's SMS."""
+
+OTHERS_ADDRESS: Final = "127.83.17.33"
+
 RELAYS_ADDRESS: Final = "127.83.17.99"
 """Where the relay connects to the server from."""
 
@@ -100,6 +106,7 @@ class Demo:
         self._messages: list[Said] = []
         self._sms: list[Said] = []
         self._lookups: list[LookedUp] = []
+        self._names: dict[str, list[bytes]] = {}
         self._rows: list[Row] = []
 
     async def run(self) -> None:
@@ -115,6 +122,7 @@ class Demo:
                 await self._write_blue()
                 await self._ask_consent()
                 await self._write_green()
+                await self._claim()
                 self._say_who_learned_what()
             if self._keep is not None:
                 self._save(self._keep)
@@ -129,6 +137,9 @@ class Demo:
         for proxy in proxies.values():
             stack.push_async_callback(proxy.close)
         self._urls = {number: await proxy.start() for number, proxy in proxies.items()}
+        proxies[OTHER] = HttpProxy(OTHERS_ADDRESS, self._events.append)
+        stack.push_async_callback(proxies[OTHER].close)
+        self._urls[OTHER] = await proxies[OTHER].start()
         data = str(self._data)
         filled, self._carrier = await asyncio.gather(
             self._group.run("lab", "fill", "--data", data, "--count", str(MEMBERS)),
@@ -145,17 +156,19 @@ class Demo:
         for proxy in proxies.values():
             proxy.connect(f"http://{address}")
         relays = [] if self._direct else [await self._start_relay(stack, address)]
+        there = [("the carrier", self._carrier_address), ("the server", address)]
+        there += [("the relay", one) for one in relays]
         self._step(
             "start",
             f"A carrier, a server with {MEMBERS:,} numbers in its directory"
             + ("" if self._direct else ", and somebody else's relay"),
             [
-                "carrier",
+                "carrier --listen 127.0.0.1:0 --record carrier.jsonl",
                 f"lab fill --data server --count {MEMBERS}",
-                "lab wiretap --data server --record opened.jsonl --sms smpp://...",
-                *(f"relay --to http://{address}" for _ in relays),
+                f"lab wiretap --data server --record opened.jsonl --sms {gateway}",
+                *(f"relay --listen 127.0.0.1:0 --to http://{address}" for _ in relays),
             ],
-            [*filled.objects, *({"listening": one} for one in (address, *relays))],
+            [*filled.objects, *({"listening": one, "what": what} for what, one in there)],
         )
 
     async def _start_relay(self, stack: AsyncExitStack, server: str) -> str:
@@ -175,7 +188,7 @@ class Demo:
 
     def _make_homes(self) -> None:
         """The passphrase is random, so it needs no stretching each time a command runs."""
-        for who in ADDRESSES:
+        for who in (*ADDRESSES, OTHER):
             make_key(self._home(who), self._passphrase, passes=1, memory_kib=1024)
 
     async def _register(self) -> None:
@@ -186,17 +199,18 @@ class Demo:
         self._step(
             "register",
             "Two people ask for a code",
-            [f"register {who} --server URL{'' if self._direct else ' --relay URL'}" for who in ADDRESSES],
+            [_typed(who, "register", who, "--server", self._urls[who], *relays[who]) for who in ADDRESSES],
             [done.objects[0] for done in asked],
         )
-        codes = {who: _code(await self._delivered(who)) for who in ADDRESSES}
+        codes = self._codes = {who: _code(await self._delivered(who)) for who in ADDRESSES}
         verified = await asyncio.gather(*(self._as(who, "verify", code) for who, code in codes.items()))
         self._step(
             "verify",
             "The carrier delivers the codes; they hand them in",
-            [f"verify {code}" for code in codes.values()],
+            [_typed(who, "verify", code) for who, code in codes.items()],
             [done.objects[0] for done in verified],
         )
+        self._names = identifiers(self._events)
 
     async def _look_up(self) -> None:
         numbers = (BOB, self._member, CAROL)
@@ -205,11 +219,9 @@ class Demo:
         found = [done.objects[0] for done in looked]
         routes = [one["route"] for one in found]
         _expect(routes == ["encrypted", "encrypted", "sms"], f"lookups gave {routes}")
-        self._lookups = [
-            LookedUp(one["number"], one["registered"], ADDRESSES[ALICE], done.began, done.ended)
-            for one, done in zip(found, looked, strict=True)
-        ]
-        self._step("lookup", "Alice looks three numbers up", [f"lookup {number}" for number in numbers], found)
+        self._lookups = [_looked_up(done) for done in looked]
+        commands = [_typed(ALICE, "lookup", number) for number in numbers]
+        self._step("lookup", "Alice looks three numbers up", commands, found)
 
     async def _write_blue(self) -> None:
         begun = time.time()
@@ -219,7 +231,9 @@ class Demo:
         self._bob, self._alice = await asyncio.gather(self._follow(BOB), self._follow(ALICE))
         got = await _message(self._bob, HELLO)
         self._messages.append(Said(ALICE, BOB, HELLO, begun, time.time()))
-        self._step("send", "Alice writes to Bob: it goes encrypted", [f'send {BOB} "{HELLO}"'], [*sent.objects, got])
+        self._step(
+            "send", "Alice writes to Bob: it goes encrypted", [_typed(ALICE, "send", BOB, HELLO)], [*sent.objects, got]
+        )
         begun = time.time()
         self._answering = asyncio.create_task(self._as(BOB, "send", ALICE, ANSWER))
         self._answer_begun = begun
@@ -228,21 +242,50 @@ class Demo:
         refused, answered = await asyncio.gather(self._as(ALICE, "send", CAROL, GREEN, expect=3), self._answering)
         got = await _message(self._alice, ANSWER)
         self._messages.append(Said(BOB, ALICE, ANSWER, self._answer_begun, time.time()))
-        self._step("reply", "Bob answers", [f'send {ALICE} "{ANSWER}"'], [*answered.objects, got])
-        self._step("consent", "Alice writes to Carol, who is not on Grue", [f'send {CAROL} "{GREEN}"'], [refused.error])
+        self._step("reply", "Bob answers", [_typed(BOB, "send", ALICE, ANSWER)], [*answered.objects, got])
+        self._step(
+            "consent",
+            "Alice writes to Carol, who is not on Grue",
+            [_typed(ALICE, "send", CAROL, GREEN)],
+            [refused.error],
+        )
 
     async def _write_green(self) -> None:
         begun = time.time()
         sent = await self._as(ALICE, "send", CAROL, GREEN, "--sms")
         seen = await self._delivered(CAROL)
         self._sms.append(Said(ALICE, CAROL, GREEN, begun, time.time()))
-        self._step("sms", "Alice agrees to SMS", [f'send {CAROL} "{GREEN}" --sms'], [*sent.objects, seen])
+        self._step("sms", "Alice agrees to SMS", [_typed(ALICE, "send", CAROL, GREEN, "--sms")], [*sent.objects, seen])
         begun = time.time()
         await inject(self._carrier_address, CAROL, ALICE, GREEN_ANSWER)
         got = await _message(self._alice, GREEN_ANSWER)
         self._sms.append(Said(CAROL, ALICE, GREEN_ANSWER, begun, time.time()))
-        command = f'carrier sms --from {CAROL} --to {ALICE} "{GREEN_ANSWER}"'
+        command = f'carrier sms --from {CAROL} --to {ALICE} "{GREEN_ANSWER}" --carrier {self._carrier_address}'
         self._step("sms_reply", "Carol answers by SMS; the server seals it to Alice", [command], [got])
+
+    async def _claim(self) -> None:
+        """Somebody who reads Bob's SMS wants his number: it is held, and Bob, who uses it, objects."""
+        asking = ("register", BOB, "--server", self._urls[OTHER])
+        asked = await self._as(OTHER, *asking)
+        code = _code(await self._delivered(BOB, but=self._codes[BOB]))
+        held = await self._as(OTHER, "verify", code, expect=3)
+        _expect(held.error["error"] == "held", "a number in use was not held")
+        self._step(
+            "claim",
+            "Somebody who reads Bob's SMS registers his number: it is held for a week",
+            [_typed(OTHER, *asking), _typed(OTHER, "verify", code)],
+            [*asked.objects, held.error],
+        )
+        told = [await self._as(BOB, "account", verb) for verb in ("claims", "object")]
+        looked = await self._as(ALICE, "lookup", BOB)
+        _expect(looked.objects[0]["route"] == "encrypted", "Alice no longer finds Bob")
+        self._lookups.append(_looked_up(looked))
+        self._step(
+            "object",
+            "Bob's own device is told, and objects; Alice finds Bob as before",
+            [_typed(BOB, "account", "claims"), _typed(BOB, "account", "object"), _typed(ALICE, "lookup", BOB)],
+            [one for done in (*told, looked) for one in done.objects],
+        )
 
     # --- who learned what -------------------------------------------------------------------------
 
@@ -268,8 +311,7 @@ class Demo:
 
     def _truth(self) -> Truth:
         people = [Person(number, address) for number, address in ADDRESSES.items()]
-        names = identifiers(self._events)
-        return Truth(people, self._lookups, self._messages, self._sms, names)
+        return Truth(people, self._lookups, self._messages, self._sms, self._names)
 
     def _save(self, keep: Path) -> None:
         keep.mkdir(parents=True, exist_ok=True)
@@ -310,7 +352,7 @@ class Demo:
         return {"GRUE_HOME": str(self._home(who)), "GRUE_PASSPHRASE": self._passphrase, START_VARIABLE: "0"}
 
     def _home(self, who: str) -> Path:
-        return self._where / f"home{who}"
+        return self._where / HOMES.get(who, OTHER)
 
     async def _as(self, who: str, *arguments: str, expect: int = 0) -> Done:
         return await self._group.run(*arguments, env=self._env(who), expect=expect)
@@ -320,9 +362,9 @@ class Demo:
         await running.first(lambda line: "receiving" in line)
         return running
 
-    async def _delivered(self, to: str) -> dict[str, Any]:
-        """What the carrier brings to a number."""
-        return await self._carrier.first(lambda line: line.get("to") == to)
+    async def _delivered(self, to: str, but: str = "\0") -> dict[str, Any]:
+        """What the carrier brings to a number, and `but` is not in it."""
+        return await self._carrier.first(lambda line: line.get("to") == to and but not in line["text"])
 
     def _step(
         self,
@@ -335,6 +377,16 @@ class Demo:
         now = time.perf_counter()
         self._tell(Step(name, title, [f"grue {command}" for command in commands], results, now - self._began, rows))
         self._began = now
+
+
+def _typed(who: str, *words: str) -> str:
+    """A command as somebody types it in the folder in which everything of the demo is."""
+    return " ".join(["--home", HOMES.get(who, OTHER), *(f'"{word}"' if " " in word else word for word in words)])
+
+
+def _looked_up(done: Done) -> LookedUp:
+    (one,) = done.objects
+    return LookedUp(one["number"], one["registered"], ADDRESSES[ALICE], done.began, done.ended)
 
 
 def _code(sms: dict[str, Any]) -> str:
