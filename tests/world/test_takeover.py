@@ -5,7 +5,7 @@ import pytest
 from grue.client.client import Client
 from grue.errors import NoClaim, NotPermitted, NumberHeld, UsageError
 from grue.protocol.conversation.conversation import Notice
-from grue.protocol.registration import HOLD_DAYS
+from grue.protocol.registration import CODE_WINDOW, HOLD_DAYS
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, take, taken_over
 from tests.world.test_messages import acquainted
@@ -110,6 +110,8 @@ async def test_who_has_a_new_device_and_a_thief_lets_go_to_the_device_that_shows
     await bob.account.release(name)
     await new.register(BOB, world.url)
     await new.verify(world.code(BOB))
+    # The thief's claim is settled, and the code that it was made by has served.
+    world.clock.pass_seconds(CODE_WINDOW)
     await prove(world, thief)
 
 
