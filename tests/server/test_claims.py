@@ -83,7 +83,7 @@ async def test_registration_10_a_number_that_two_claim_goes_to_the_one_that_is_n
     today = world.server.today
     await world.server.store.transact(claims.answer, account, claim_name(own.public), True, today)
     rows = await world.rows("SELECT identity_pub, until_day FROM claim")
-    assert dict(rows) == {thief.public: today + HOLD_DAYS, own.public: today}  # type: ignore[arg-type]
+    assert dict(rows) == {thief.public: today + HOLD_DAYS, own.public: today}
 
 
 async def test_registration_10_an_objection_to_a_claim_that_is_gone_meets_no_later_one(world: World) -> None:
