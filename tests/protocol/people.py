@@ -100,9 +100,9 @@ class Device:
 
     def confirm(self) -> list[Outgoing]:
         session = self.session()
-        receipt = confirm(session, self.conversation, TOOLS)
+        receipts = confirm(session, self.conversation, [], TOOLS)
         self.keep(session)
-        return self.apply(Step(self.conversation, [receipt] if receipt else []))
+        return self.apply(Step(self.conversation, receipts))
 
     def ask_resync(self) -> list[Outgoing]:
         session = self.session()

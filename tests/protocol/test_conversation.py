@@ -63,7 +63,7 @@ def test_a_receipt_says_how_far_the_other_side_has_read() -> None:
     bob.device.follow(mailbox.after(bob.device))
     mailbox.take(bob.device.confirm())
     alice.device.follow(mailbox.after(alice.device))
-    assert alice.device.steps[-1].read_by_peer == 1
+    assert alice.device.steps[-1].read_by_peer == [(0, 1)]
 
 
 # --- commits --------------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ def test_mailbox_20_another_order_of_the_log_is_noticed_by_whoever_can_still_rea
     mailbox.take(bob.device.say("an answer, with bob's hash of the log"))
     alice.device.follow(mailbox.after(alice.device))
     step = alice.device.steps[-1]
-    assert (step.notices, step.read_by_peer) == ([Notice.DISAGREES], None)
+    assert (step.notices, step.read_by_peer) == ([Notice.DISAGREES], [])
     mailbox.take(bob.device.say("another one"))
     alice.device.follow(mailbox.after(alice.device))
     assert alice.device.steps[-1].notices == []

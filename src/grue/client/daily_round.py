@@ -83,5 +83,5 @@ def _due(db: Db, what: str, every: int, now: int) -> bool:
 def _leave_superseded(db: Db, context: Context) -> None:
     """Leave the mailboxes of superseded conversations whose time has passed, and forget their keys."""
     for conversation, chat in tables.conversations_in(db, {ConversationState.SUPERSEDED}):
-        if context.now_ms - conversation.since > SUPERSEDED_FOR_MS:
+        if context.now_ms - conversation.since > SUPERSEDED_FOR_MS and not conversation.owed:
             steps.leave(context, db, chat, conversation)

@@ -74,7 +74,8 @@ def still_unshown(db: Db, own: str, row: int) -> Message | None:
 
 def _is_request(db: Db, chat: Chat) -> bool:
     states = {conversation.state for conversation in tables.conversations_of(db, chat.id)}
-    return ConversationState.REQUESTED in states and states <= NOT_AGREED
+    waiting = states & {ConversationState.REQUESTED, ConversationState.DECLINED}
+    return bool(waiting) and states <= NOT_AGREED
 
 
 def _is_turned_down(db: Db, chat: Chat) -> bool:

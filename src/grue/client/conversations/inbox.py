@@ -23,7 +23,7 @@ from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
 from grue.errors import GrueError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
 from grue.protocol import wire
-from grue.protocol.conversation.contents import IntroSms, IntroWelcome
+from grue.protocol.conversation.contents import MAX_NAMED, IntroSms, IntroWelcome
 from grue.protocol.conversation.conversation import (
     READING,
     Conversation,
@@ -31,10 +31,19 @@ from grue.protocol.conversation.conversation import (
     Notice,
     Step,
     confirm,
+    preferred,
 )
 from grue.protocol.conversation.fallback import Route
 from grue.protocol.conversation.first_contact import Invited, invited, open_intro, settle
-from grue.protocol.conversation.follow import Follower, ask_due, ask_resync, give_up_mailbox, start_again
+from grue.protocol.conversation.follow import (
+    Follower,
+    ask_due,
+    ask_resync,
+    give_up_mailbox,
+    miss_all,
+    owe,
+    start_again,
+)
 from grue.protocol.conversation.mailbox import ReaderState
 from grue.protocol.directory.directory_sync import Current
 from grue.protocol.directory.lookup import Found, check_transcript, claimed_output
@@ -75,7 +84,7 @@ class Inbox:
             # What a process has read that ended before it said so.
             reading = await self._context.store.read(tables.reading_conversations)
             if self._unconfirmed is None:
-                self._unconfirmed = {found.id for found, _ in reading if found.owes}
+                self._unconfirmed = {found.id for found, _ in reading if found.owed}
         return self._unconfirmed
 
     async def confirm(self, only: bytes | None = None) -> bool:
@@ -92,13 +101,24 @@ class Inbox:
         if found is None:
             return
         conversation, chat = found
-        session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
-        receipt = confirm(session, conversation, self._context.tools, told_head(db))
-        if receipt is not None:
-            steps.save(self._context, db, chat, Step(replace(conversation, owes=False), [receipt]), session)
+        here = conversation.confirms
+        speaking = conversation if here else preferred(tables.conversations_of(db, chat))
+        if speaking is None:
+            return
+        active = conversation.state is ConversationState.ACTIVE
+        # In one that was superseded they may have gone out again meanwhile, so that its seqs say nothing of them.
+        named = [] if active and conversation.is_whole and conversation.log.cursor else conversation.owed
+        session = MlsSession(mls_entries(db, b"s", group_prefix(speaking.id)))
+        receipts = confirm(session, speaking, named, self._context.tools, told_head(db))
+        if receipts:
+            tables.save_conversation(db, replace(conversation, owed=[]), chat)
+            if here:
+                speaking = replace(conversation, owed=[])
+            steps.save(self._context, db, chat, Step(speaking, receipts), session)
 
     async def ask_again(self) -> bool:
-        """Queue another request for each resync that nobody has answered."""
+        """Queue another request for each resync that nobody has answered, and look for what was not confirmed yet."""
+        self._unconfirmed = None
         lost = await self._context.store.read(tables.heard_conversations, {ConversationState.LOST})
         due = [conversation for conversation, _ in lost if ask_due(conversation, self._context.now_ms)]
         for conversation in due:
@@ -125,6 +145,19 @@ class Inbox:
         found = await self._context.store.read(tables.conversation_by_id, conversation_id)
         if found is not None and found[1] not in await self._context.store.read(tables.blocked_chats):
             await self._catch_up(found[0])
+
+    def _miss_all(self, db: Db, asked: wire.Fetch, fetched: wire.Fetched) -> None:
+        """What was asked for is not there, and has been: it expired. Nothing of a log that begins anew."""
+        incarnation, cursor, head = fetched.incarnation, asked.after, fetched.head
+        found = tables.conversation_by_mailbox(db, asked.mailbox)
+        if found is None or found[0].state not in READING:
+            return
+        conversation, chat = found
+        if conversation.log.incarnation == incarnation and cursor <= conversation.log.cursor < head:
+            step = miss_all(conversation, head, self._context.tools)
+            if step.conversation.unseen != conversation.unseen:
+                step.conversation = self._owe_again(db, chat, step.conversation)
+            steps.save(self._context, db, chat, step)
 
     async def catch_up(self, chat: int) -> None:
         """Read a chat's conversations to their heads, unless that was done a moment ago. Raises NetworkError."""
@@ -172,6 +205,8 @@ class Inbox:
                     await self._context.store.transact(self.give_up, conversation.id)
                 return
             after = await self.conversation(mailbox, fetched.incarnation, fetched.envelopes)
+            if after is not None and not fetched.envelopes and after.log.cursor < fetched.head:
+                await self._context.store.transact(self._miss_all, request, fetched)
             before = conversation.log
             still = after and (after.log.cursor, after.log.incarnation) == (before.cursor, before.incarnation)
             if after is None or still or after.log.cursor >= fetched.head:
@@ -322,6 +357,9 @@ class Inbox:
             tables.save_conversation(db, old, chat.id)
             # Nobody confirms anything in it any more; what was read there already is known by its id.
             steps.intend_again(db, old.id, chat.id)
+        if step.conversation.state is not ConversationState.REQUESTED:
+            step.conversation = owe(step.conversation, [incoming.text.id for incoming in step.incoming])
+            self._unconfirmed = None
         steps.save(self._context, db, chat.id, step, session)
         self._heard(db, chat.id, step)
         superseded = [c for c in tables.conversations_of(db, chat.id) if c.state is ConversationState.SUPERSEDED]
@@ -409,15 +447,20 @@ class Inbox:
             readmitted=lambda identity: tables.readmitted(db, identity),
         )
         step, changes = follower.follow(conversation, deliveries)
-        if any(incoming.sender == conversation.peer for incoming in step.incoming):
-            step.conversation = replace(step.conversation, owes=True)
-            if self._unconfirmed is not None:
-                self._unconfirmed.add(conversation.id)
+        if step.conversation.unseen != conversation.unseen:
+            step.conversation = self._owe_again(db, chat, step.conversation)
+        if step.conversation.owed and self._unconfirmed is not None:
+            self._unconfirmed.add(conversation.id)
         save_mls(db, changes)
         steps.save(self._context, db, chat, step)
         self._heard(db, chat, step)
         self._lost(db, chat, step.conversation)
         return step.conversation
+
+    def _owe_again(self, db: Db, chat: int, conversation: Conversation) -> Conversation:
+        """CONVERSATION-18 something of theirs was missed: perhaps what they sent again for want of a receipt."""
+        self._unconfirmed = None
+        return owe(conversation, tables.last_incoming(db, chat, conversation.peer, MAX_NAMED))
 
     def _begin_anew(self, db: Db, chat: int, conversation: Conversation, incarnation: bytes) -> Conversation:
         again = start_again(conversation, incarnation)

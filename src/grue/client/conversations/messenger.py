@@ -312,6 +312,9 @@ class Messenger:
         accepted = accept_all([c for c in conversations if c.state is ConversationState.REQUESTED], self._context.tools)
         for step in accepted:
             steps.save(self._context, db, chat, step)
+        for step in accepted[:-1]:
+            # What goes out in the last one confirms that alone.
+            steps.owe_all(db, step.conversation.id)
         return accepted[-1].conversation if accepted else None
 
     async def _claim(self, chat: int) -> Peer:

@@ -73,6 +73,6 @@ class Parts:
         # What came may have been accepted by itself, and can be read once that is said.
         await self.send()
         await self.inbox.poll_conversations()
-        await self.inbox.confirm()
         await self.inbox.ask_again()
+        await self.inbox.confirm()
         await self.send()

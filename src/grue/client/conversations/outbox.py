@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
+from msgspec.structs import replace
+
 from grue._core import MlsSession
 from grue.client.context import Context
 from grue.client.conversations import steps, tables
@@ -27,7 +29,13 @@ from grue.errors import (
     TooLarge,
 )
 from grue.protocol import wire
-from grue.protocol.conversation.conversation import ConversationEvent, ConversationState, Purpose, become_if
+from grue.protocol.conversation.conversation import (
+    MAX_OWN,
+    ConversationEvent,
+    ConversationState,
+    Purpose,
+    become_if,
+)
 from grue.protocol.conversation.delivery import MessageEvent
 from grue.protocol.conversation.first_contact import slot_exchanged
 from grue.protocol.conversation.follow import refused_commit
@@ -115,11 +123,20 @@ class Outbox:
             # 0 is an invitation's, which is in no log.
             seq = max(1, answer.seq) if isinstance(answer, wire.Posted) and queued.purpose is Purpose.SAY else 0
             steps.acknowledged(db, queued.message, queued.conversation, seq, self._context.now_ms)
+        if isinstance(answer, wire.Posted) and queued.kind is not Kind.OTHER:
+            self._posted(db, queued.conversation, answer.seq)
         if queued.purpose is Purpose.INTRODUCE:
             self._introduced(db, queued.conversation)
         elif isinstance(answer, wire.Reading):
             self._reading(db, queued.conversation, answer.cursor)
         self.opened |= queued.purpose in (Purpose.START, Purpose.EXCHANGE)
+
+    def _posted(self, db: Db, conversation_id: bytes, seq: int) -> None:
+        """Ours is what has this seq, should it never be met in the log."""
+        found = tables.conversation_by_id(db, conversation_id)
+        if found is not None and seq > found[0].log.cursor:
+            own = [*found[0].own, seq][-MAX_OWN:]
+            tables.save_conversation(db, replace(found[0], own=own), found[1])
 
     def _introduced(self, db: Db, conversation_id: bytes) -> None:
         found = tables.conversation_by_id(db, conversation_id)

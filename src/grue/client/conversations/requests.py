@@ -238,6 +238,7 @@ def accept(db: Db, context: Context, name: str) -> str:
             steps.intend_again(db, conversation.id, chat.id)
     for step in accept_all(chosen, context.tools):
         steps.save(context, db, chat.id, step)
+        steps.owe_all(db, step.conversation.id)
     chats.mark_encrypted(db, chat.id, by_us=True)
     return chat.name
 

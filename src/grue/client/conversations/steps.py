@@ -21,6 +21,7 @@ from grue.protocol.conversation.conversation import (
 )
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS, TABLE, MessageEvent, MessageState
 from grue.protocol.conversation.fallback import Route
+from grue.protocol.conversation.follow import owe
 from grue.protocol.states import advance
 from grue.protocol.wire import RemoveReader
 
@@ -50,8 +51,10 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
             "UPDATE message SET met = seq WHERE conversation = ? AND incoming = 0 AND met = 0 AND seq BETWEEN ? AND ?",
             *(conversation.id, first, last),
         )
-    if step.read_by_peer is not None:
-        read_by_peer(db, conversation.id, step.read_by_peer)
+    for after, seq in step.read_by_peer:
+        read_by_peer(db, conversation.id, after, seq)
+    for message in tables.own_of(db, chat, step.read_texts):
+        fire(db, message, MessageEvent.READ)
     _intend_never_kept(context, db, conversation, chat)
     if step.resend:
         intend_again(db, conversation.id, chat)
@@ -103,15 +106,15 @@ def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int, now_ms: 
     )
 
 
-def read_by_peer(db: Db, conversation: bytes, seq: int) -> None:
-    """The other side has read up to here, and with it whatever went ahead of the log as an invitation.
+def read_by_peer(db: Db, conversation: bytes, after: int, seq: int) -> None:
+    """The other side has read what follows `after` up to here, and whatever went ahead of the log as an invitation.
 
     CONVERSATION-20 That confirms what we have met in the log ourselves, or what would be where we have a hole.
     """
     rows = db.rows(
         "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state = ?"
-        " AND (seq = 0 OR met > 0) AND met <= ?",
-        *(conversation, MessageState.SENT.value, seq),
+        " AND (seq = 0 OR (met > 0 AND met > ?)) AND met <= ?",
+        *(conversation, MessageState.SENT.value, after, seq),
     )
     for (message,) in rows:
         fire(db, as_bytes(message), MessageEvent.READ)
@@ -150,19 +153,39 @@ def _intend_never_kept(context: Context, db: Db, conversation: Conversation, cha
     _intend(db, chat, [as_bytes(message) for (message,) in rows])
 
 
+def owe_all(db: Db, conversation_id: bytes) -> None:
+    """Whoever wrote in this conversation was accepted, and is told what was read of it."""
+    found = tables.conversation_by_id(db, conversation_id)
+    if found is not None:
+        tables.save_conversation(db, owe(found[0], tables.incoming_in(db, conversation_id)), found[1])
+
+
 def expire(context: Context, db: Db, chat: int) -> None:
     """Own texts of a chat that nobody has confirmed for too long are `expired`, and their conversation is given up.
 
-    CONVERSATION-17 Call it when the log was read to its head, since a confirmation may wait there.
+    CONVERSATION-17 Call it when the log was read to its head, since a confirmation may wait there. CONVERSATION-19 One
+    whose confirmation may have expired itself, while we were away, goes out again under its id, in a conversation that
+    is founded anew: who reads the one that it was in is not known.
     """
-    overdue = tables.unconfirmed(db, context.now_ms - EXPIRED_AFTER_MS, chat)
+    unconfirmed = tables.unconfirmed(db, context.now_ms - EXPIRED_AFTER_MS, chat)
+    conversations = tables.conversations_of(db, chat)
+    missed = [one for one in unconfirmed if _may_have_missed(db, conversations, *one[1:])]
+    overdue = [one for one in unconfirmed if one not in missed]
+    for _, message, _, _ in missed:
+        _intend(db, chat, [message])
     for _, message, _, _ in overdue:
         fire(db, message, MessageEvent.EXPIRED)
-    for conversation in {conversation for _, _, conversation, _ in overdue}:
+    for conversation in {conversation for _, _, conversation, _ in unconfirmed}:
         invitation = any(of == conversation and not seq for _, _, of, seq in overdue)
         _give_up(db, chat, conversation, invitation=invitation)
     if overdue:
         chats.notify(db, chat, [Notice.UNHEARD])
+
+
+def _may_have_missed(db: Db, conversations: Sequence[Conversation], message: bytes, said_in: bytes, seq: int) -> bool:
+    """Whether a confirmation of an own text may be among what was never seen here."""
+    acknowledged = tables.acknowledged_at(db, message)
+    return any(c.unseen >= acknowledged and (c.id != said_in or c.unseen_seq > seq) for c in conversations)
 
 
 def _give_up(db: Db, chat: int, conversation_id: bytes, *, invitation: bool) -> None:

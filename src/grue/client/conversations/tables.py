@@ -339,6 +339,30 @@ def unconfirmed_of(db: Db, chat: int) -> list[bytes]:
     return [as_bytes(row[0]) for row in rows]
 
 
+def acknowledged_at(db: Db, message: bytes) -> int:
+    """Unix milliseconds at which the server said to have an own text; 0: it has not yet."""
+    row = db.row("SELECT acknowledged FROM message WHERE id = ? AND incoming = 0", message)
+    return 0 if row is None else as_int(row[0])
+
+
+def own_of(db: Db, chat: int, messages: Iterable[bytes]) -> list[bytes]:
+    """Those of these ids that are own texts of a chat."""
+    sql = "SELECT 1 FROM message WHERE id = ? AND chat = ? AND incoming = 0 AND route = 'encrypted'"
+    return [message for message in messages if db.row(sql, message, chat) is not None]
+
+
+def incoming_in(db: Db, conversation: bytes) -> list[bytes]:
+    """Texts that came in a conversation, oldest first."""
+    rows = db.rows("SELECT id FROM message WHERE conversation = ? AND incoming = 1 ORDER BY n", conversation)
+    return [as_bytes(row[0]) for row in rows]
+
+
+def last_incoming(db: Db, chat: int, sender: bytes, limit: int) -> list[bytes]:
+    """The newest texts that came of an account, oldest first."""
+    sql = "SELECT id FROM message WHERE chat = ? AND sender = ? AND incoming = 1 ORDER BY n DESC LIMIT ?"
+    return [as_bytes(row[0]) for row in reversed(db.rows(sql, chat, sender, limit))]
+
+
 def unconfirmed_in(db: Db, conversation: bytes) -> list[bytes]:
     """Own texts of a conversation that the server has, and nobody has confirmed."""
     return [as_bytes(row[0]) for row in db.rows("SELECT id " + _UNCONFIRMED + "AND conversation = ?", conversation)]

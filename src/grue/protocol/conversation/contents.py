@@ -6,7 +6,7 @@ these bytes and cannot read them; the one exception is an SMS, which it saw in t
 
 from typing import Annotated, Final
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from grue.protocol.wire import MAX_DEVICES, MAX_SMS, Codec, Count, Id, Key, Message, Number, Signature, seen
 
@@ -19,6 +19,9 @@ MAX_TEXT: Final = 48 * 1024
 
 MAX_HEAD: Final = 512
 """Bytes of a directory's head inside a message; one has some 190."""
+
+MAX_NAMED: Final = 16
+"""Texts that one receipt names: with them it still fits the smallest envelope, as any other."""
 
 MAX_NAME: Final = 255
 """Characters of a file's name: what file systems take."""
@@ -67,15 +70,22 @@ class Text(Message, tag=80):
     attachment: Annotated[Attachment | None, MEMBERS] = None
     head: Annotated[bytes, Meta(max_length=MAX_HEAD), MEMBERS] = b""
     """The directory's head at the sender's last daily round, as a `SignedFile`; empty before the first."""
+    after: Annotated[Count, MEMBERS] = 0
+    """Of the log up to here the sender has not seen all, so that `read_seq` says nothing of it."""
 
 
 class Receipt(Message, tag=81):
-    """The sender has read and stored the log up to here."""
+    """The sender has read and stored the log up to here, and the texts that are named."""
 
     read_seq: Annotated[Count, MEMBERS]
-    log_hash: Annotated[Key, MEMBERS]
+    log_hash: Annotated[bytes, Meta(max_length=32), MEMBERS]
+    """Empty, with `read_seq` 0, when the sender does not know it."""
     head: Annotated[bytes, Meta(max_length=MAX_HEAD), MEMBERS] = b""
     """As in `Text`."""
+    after: Annotated[Count, MEMBERS] = 0
+    """As in `Text`."""
+    texts: Annotated[list[Id], Meta(max_length=MAX_NAMED), MEMBERS] = field(default_factory=list)
+    """Ids of texts that `read_seq` does not cover, from whatever conversation of the same two."""
 
 
 class Transcript(Message, tag=82):

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from grue._core import MlsMember, MlsSession, MlsStagedCommit
 from grue.errors import NotPermitted, TooLarge
 from grue.protocol.conversation import envelope
-from grue.protocol.conversation.contents import MAX_TEXT, Application, Receipt, Text
+from grue.protocol.conversation.contents import MAX_NAMED, MAX_TEXT, Application, Receipt, Text
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, ReaderState
 from grue.protocol.states import Table, advance
@@ -27,6 +27,12 @@ KEPT_EPOCH_KEYS: Final = 3
 
 UPDATE_AFTER_MS: Final = 7 * 24 * 3600 * 1000
 """A device renews its leaf when it sends and its last commit is a week old: what a thief of its state can read ends."""
+
+MAX_OWN: Final = 256
+"""Own posts that are known by their seq until they are met in the log: more than one catches up with at a time."""
+
+MAX_OWED: Final = 4096
+"""Texts without a receipt that are remembered, 64 KiB: four days of a thousand a day."""
 
 SUPERSEDED_FOR_MS: Final = 30 * 24 * 3600 * 1000
 """How long the other of two groups for one pair is still read: as long as an envelope lives."""
@@ -186,11 +192,36 @@ class Conversation(Struct, array_like=True, frozen=True):
     """The intro mailbox on the other account's device list; empty in a home of before it was kept."""
     disagrees: bool = False
     """The contact has stated another hash of the log than ours: the user was told."""
-    owes: bool = False
-    """A text of the contact's was read, and no receipt of it has been queued yet."""
+    owed: list[bytes] = []
+    """Ids of the contact's texts that were read, and no receipt of which has been queued yet."""
+    hole: int = 0
+    """The newest seq that was never seen here: it expired, or the server withheld it. 0: all were."""
+    own: list[int] = []
+    """Seqs of own posts that were not met in the log yet, at most `MAX_OWN`."""
+    unseen: int = 0
+    """Unix milliseconds when it was last found that something of the contact's was never seen here ..."""
+    unseen_seq: int = 0
+    """... and the newest seq of it."""
+    answered: tuple[bytes, int] = (b"", 0)
+    """SHA-256 of the key package of the contact's newest resync request that we answered, and Unix milliseconds."""
+    founded: int = 0
+    """Unix milliseconds when we founded it; 0: the other side did."""
+    mute: bool = False
+    """Superseded as our own state went back, or as it forked: not even a receipt is written with it."""
 
     def __repr__(self) -> str:
         return f"Conversation(state={self.state.value}, cursor={self.log.cursor})"
+
+    @property
+    def confirms(self) -> bool:
+        """Whether a receipt of what was read in it can go out in it, where the other side is to be found."""
+        superseded = self.state is ConversationState.SUPERSEDED and not self.mute
+        return superseded or self.state is ConversationState.ACTIVE
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether how far the log was read says what was read: all of it was seen."""
+        return not self.hole and self.log.hash != UNKNOWN_HASH
 
 
 class Purpose(StrEnum):
@@ -265,8 +296,10 @@ class Step:
     conversation: Conversation
     outgoing: list[Outgoing] = field(default_factory=list)
     incoming: list[Incoming] = field(default_factory=list)
-    read_by_peer: int | None = None
-    """The other side has read up to this seq, and the invitation before it; None when nothing was heard."""
+    read_by_peer: list[tuple[int, int]] = field(default_factory=list)
+    """The other side has read what follows the first seq, up to the second one, and the invitation before it."""
+    read_texts: list[bytes] = field(default_factory=list)
+    """Ids of texts that the other side has read, and named."""
     echoes: dict[bytes, int] = field(default_factory=dict)
     """Own envelopes with texts that were met in the log, and where."""
     holes: list[tuple[int, int]] = field(default_factory=list)
@@ -303,7 +336,8 @@ def become_if(conversation: Conversation, event: ConversationEvent) -> Conversat
 
 def supersede(conversation: Conversation, tools: Tools) -> Conversation:
     """Another group of the same pair is used from now on; this one is read for `SUPERSEDED_FOR_MS` more."""
-    return replace(become(conversation, ConversationEvent.SUPERSEDED), since=tools.now_ms)
+    mute = conversation.state in (ConversationState.RESTORED, ConversationState.FORKED)
+    return replace(become(conversation, ConversationEvent.SUPERSEDED), since=tools.now_ms, mute=mute)
 
 
 def epoch_key(session: MlsSession, group: bytes) -> bytes:
@@ -375,16 +409,31 @@ def say(session: MlsSession, conversation: Conversation, text: Text, tools: Tool
         raise TooLarge
     log = conversation.log
     known = log.cursor and log.hash != UNKNOWN_HASH
-    said = replace(text, read_seq=log.cursor if known else 0, log_hash=log.hash if known else b"")
+    said = replace(
+        text,
+        read_seq=log.cursor if known else 0,
+        log_hash=log.hash if known else b"",
+        after=conversation.hole if known else 0,
+    )
     return Step(conversation, [post(session, conversation, said, Purpose.SAY, tools)])
 
 
-def confirm(session: MlsSession, conversation: Conversation, tools: Tools, head: bytes = b"") -> Outgoing | None:
-    """A receipt for what has been read, with the directory's head; None without anything to say, or anybody to."""
+def confirm(
+    session: MlsSession, conversation: Conversation, texts: Sequence[bytes], tools: Tools, head: bytes = b""
+) -> list[Outgoing]:
+    """Receipts for what has been read, with the directory's head; none without anything to say, or anybody to.
+
+    CONVERSATION-18 `texts` are named: those that how far the log was read does not cover, as it was not seen whole, or
+    they came by an invitation or in another conversation of the same two.
+    """
     log = conversation.log
-    if conversation.state is not ConversationState.ACTIVE or log.hash == UNKNOWN_HASH or not log.cursor:
-        return None
-    return post(session, conversation, Receipt(log.cursor, log.hash, head), Purpose.RECEIPT, tools)
+    known = log.cursor and log.hash != UNKNOWN_HASH
+    if not conversation.confirms or not (texts or known):
+        return []
+    seq, digest, after = (log.cursor, log.hash, conversation.hole) if known else (0, b"", 0)
+    named = [list(texts[n : n + MAX_NAMED]) for n in range(0, len(texts), MAX_NAMED)] or [[]]
+    receipts = [Receipt(seq, digest, head, after, some) for some in named]
+    return [post(session, conversation, receipt, Purpose.RECEIPT, tools) for receipt in receipts]
 
 
 def update(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:

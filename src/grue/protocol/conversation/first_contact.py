@@ -42,6 +42,7 @@ from grue.protocol.conversation.conversation import (
     supersede,
     with_epoch_key,
 )
+from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import device_list_hash, identity_of, verify_device_list
 from grue.protocol.conversation.mailbox import Log, ReaderState, empty_log, exchanged
 from grue.protocol.conversation.padding import pad, unpad
@@ -177,7 +178,17 @@ def invited(
         _check_not_rewound(session, old, lost_in)
     conversation = _requested(session, group, own_leaf, invitation, devices, tools)
     if old is not None:
-        conversation = replace(conversation, state=old.state, heard=old.heard)
+        # What was said between the loss and this was never seen, and will not be.
+        conversation = replace(
+            conversation,
+            state=old.state,
+            heard=old.heard,
+            owed=old.owed,
+            founded=old.founded,
+            hole=conversation.log.cursor,
+            unseen=tools.now_ms,
+            unseen_seq=conversation.log.cursor,
+        )
     step = Step(conversation)
     if invitation.text is not None:
         step.incoming.append(Incoming(devices.identity_public, invitation.text, invitation.start_seq))
@@ -200,7 +211,7 @@ def settle(result: Invited, same: Sequence[Conversation], tools: Tools) -> tuple
     if result.again is not None:
         leaving = RemoveReader(result.again.log.mailbox, result.again.read_key)
         step.outgoing.append(Outgoing(Purpose.LEAVE, leaving))
-    kept = [c for c in others if _at_once(c, result) and c.id < step.conversation.id]
+    kept = [c for c in others if _at_once(c, result, tools) and c.id < step.conversation.id]
     if kept:
         step.conversation = supersede(step.conversation, tools)
     left = [c for c in others if c not in kept and ConversationEvent.SUPERSEDED in TABLE[c.state]]
@@ -227,7 +238,8 @@ def accept(conversation: Conversation, tools: Tools) -> Step:
 
 def slot_exchanged(conversation: Conversation, cursor: int) -> Conversation:
     """The server made us a reader that starts after `cursor`; the slot's secret is spent."""
-    return replace(conversation, log=exchanged(conversation.log, cursor), slot_secret=b"")
+    hole = conversation.hole if cursor == conversation.log.cursor else cursor
+    return replace(conversation, log=exchanged(conversation.log, cursor), slot_secret=b"", hole=hole)
 
 
 def welcome_newcomer(
@@ -271,6 +283,7 @@ def _started(session: MlsSession, group: bytes, peer: DeviceList, tools: Tools) 
         epoch_keys=[epoch_key(session, group)],
         since=tools.now_ms,
         peer_intro=peer.intro_mailbox,
+        founded=tools.now_ms,
     )
 
 
@@ -339,9 +352,13 @@ def _check_not_rewound(session: MlsSession, old: Conversation, lost_in: int) -> 
         raise BadEnvelope("(an epoch that has passed)")
 
 
-def _at_once(other: Conversation, result: Invited) -> bool:
-    """Both sides have started one, and this one was not started because the sender had lost the other one."""
-    return other.state in SENDING and not other.heard and other.id != result.replaces
+def _at_once(other: Conversation, result: Invited, tools: Tools) -> bool:
+    """Both sides have started one, and this one was not started because the sender had lost the other one.
+
+    Who starts one when the other's invitation has expired has read it long ago, and left it, or never will.
+    """
+    lately = tools.now_ms - other.founded <= EXPIRED_AFTER_MS
+    return lately and other.state in SENDING and not other.heard and other.id != result.replaces
 
 
 def _open_invitation(session: MlsSession, group: bytes, sealed: bytes) -> tuple[Invitation, int]:

@@ -29,6 +29,7 @@ from grue.protocol.conversation import envelope
 from grue.protocol.conversation.contents import APPLICATION, Receipt, ResyncRequest, Text
 from grue.protocol.conversation.conversation import (
     KEY_PACKAGES,
+    MAX_OWED,
     READING,
     TABLE,
     Asked,
@@ -51,9 +52,10 @@ from grue.protocol.conversation.conversation import (
     seal_post,
     with_epoch_key,
 )
+from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import Me, welcome_newcomer
-from grue.protocol.conversation.mailbox import UNKNOWN_HASH, delivered, met
+from grue.protocol.conversation.mailbox import UNKNOWN_HASH, delivered, met, skipped
 from grue.protocol.wire import Delivery, RemoveReader
 
 Entries = dict[bytes, bytes]
@@ -132,7 +134,8 @@ class Follower:
         conversation = step.conversation
         if delivery.seq <= conversation.log.cursor:
             return
-        _notice_gap(step, delivery)
+        if delivery.seq != conversation.log.cursor + 1:
+            _miss(step, delivery.seq - 1, self.tools)
         purpose = self.posted(delivery.envelope)
         if conversation.pending is not None and conversation.pending.envelope == delivery.envelope:
             step.conversation = self._won(session, step, delivery)
@@ -221,32 +224,41 @@ class Follower:
             return
         sender = identity_of(opened.credential)
         if sender == step.conversation.peer:
-            heard = replace(step.conversation, heard=True)
+            # Who still writes in what was superseded has not found the other one: it is read for as long again.
+            superseded = step.conversation.state is ConversationState.SUPERSEDED
+            since = self.tools.now_ms if superseded else step.conversation.since
+            heard = replace(step.conversation, heard=True, since=since)
             step.conversation = become_if(heard, ConversationEvent.HEARD)
         if isinstance(content, Text | Receipt):
-            self._heard(step, sender, content.read_seq, content.log_hash)
+            self._heard(step, sender, content)
             step.heads += [content.head] if content.head else []
         if isinstance(content, Text):
             step.incoming.append(Incoming(sender, content, delivery.seq))
+            if sender == step.conversation.peer:
+                step.conversation = owe(step.conversation, [content.id])
         elif isinstance(content, ResyncRequest):
             self._readmit(session, step, opened, content)
 
-    def _heard(self, step: Step, sender: bytes, seq: int, log_hash: bytes) -> None:
+    def _heard(self, step: Step, sender: bytes, content: Text | Receipt) -> None:
         """MAILBOX-20 the other's hash of the log is ours, as far as both have read.
 
         A contact may state what it likes, so its word alone accuses nobody and stops nothing: the user is told, once,
         and it confirms no text. A device of our own has no reason to, so its word is a fork.
 
         After a hole we take up the hash of somebody who has read exactly as far as we have.
+
+        CONVERSATION-18 what the other side says to have read is what it has seen: nothing in a hole of its log.
         """
-        log = step.conversation.log
+        log, seq, log_hash = step.conversation.log, content.read_seq, content.log_hash
+        if isinstance(content, Receipt) and sender == step.conversation.peer:
+            step.read_texts += content.texts
         if log_hash and log.hash == UNKNOWN_HASH and seq == log.cursor:
             step.conversation = replace(step.conversation, log=replace(log, hash=log_hash))
         ours = step.hashes.get(seq) or self.hash_at(seq)
         if seq and log_hash and ours and ours != log_hash:
             _disagree(step, sender)
         elif sender == step.conversation.peer:
-            step.read_by_peer = max(step.read_by_peer or 0, seq)
+            step.read_by_peer.append((content.after, seq))
 
     def _commit(self, session: MlsSession, step: Step, staged: MlsStagedCommit, delivery: Delivery) -> None:
         conversation = step.conversation
@@ -274,6 +286,9 @@ class Follower:
         mailbox on its account's device list. CONVERSATION-16 one within `ASK_AGAIN_MS` of another that was answered is
         not, and no more than `READMISSIONS_A_DAY` of one account are. One at a time: a request that comes while another
         commit of ours is pending is left, and whoever is lost asks again after `ASK_AGAIN_MS`.
+
+        CONVERSATION-21 by one key package a device is readmitted once in `ENVELOPE_DAYS` + 1, while the Welcome waits
+        for it: whoever asks again before it has come would be removed by the next answer, and so on for ever.
         """
         conversation = step.conversation
         members = session.members(conversation.id)
@@ -288,7 +303,9 @@ class Follower:
         if request.intro_mailbox != listed or not self._may_readmit(step, account):
             step.skipped += 1
             return
-        if conversation.pending is not None or conversation.state is not ConversationState.ACTIVE:
+        package, answered = sha256(request.key_package).digest(), conversation.answered
+        waiting = answered[0] == package and self.tools.now_ms - answered[1] <= EXPIRED_AFTER_MS
+        if waiting or conversation.pending is not None or conversation.state is not ConversationState.ACTIVE:
             return
         step.readmitted.append(account)
         secret, envelope_id = self.tools.random(32), self.tools.random(16)
@@ -297,7 +314,12 @@ class Follower:
         welcome = Newcomer(request.intro_mailbox, commit.welcome or b"", secret, newcomer.signature_key)
         # A home of before it was kept learns the intro mailbox here; it names no other later.
         known = conversation.peer_intro if own else listed
-        step.conversation = replace(conversation, pending=PendingCommit(envelope_id, welcome), peer_intro=known)
+        step.conversation = replace(
+            conversation,
+            pending=PendingCommit(envelope_id, welcome),
+            peer_intro=known,
+            answered=(package, self.tools.now_ms),
+        )
 
     def _may_readmit(self, step: Step, account: bytes) -> bool:
         if account in step.readmitted:
@@ -363,14 +385,31 @@ def _disagree(step: Step, sender: bytes) -> None:
         step.notices.append(Notice.FORKED)
 
 
-def _notice_gap(step: Step, delivery: Delivery) -> None:
-    cursor = step.conversation.log.cursor
-    if delivery.seq == cursor + 1:
-        return
-    step.holes.append((cursor + 1, delivery.seq - 1))
-    if not step.conversation.gap:
-        step.conversation = replace(step.conversation, gap=True)
-        step.notices.append(Notice.GAP)
+def miss_all(conversation: Conversation, head: int, tools: Tools) -> Step:
+    """Nothing that followed what was read is at the server any more: go on after its head."""
+    step = Step(conversation)
+    _miss(step, head, tools)
+    step.conversation = replace(step.conversation, log=skipped(step.conversation.log, head), own=[])
+    return step
+
+
+def _miss(step: Step, until: int, tools: Tools) -> None:
+    """The log up to this seq was never seen: it expired, or the server withheld it."""
+    conversation = step.conversation
+    step.holes.append((conversation.log.cursor + 1, until))
+    own, newest = set(conversation.own), until
+    while newest in own:
+        newest -= 1
+    step.conversation = replace(conversation, gap=True, hole=until)
+    if newest > conversation.log.cursor:
+        step.conversation = replace(step.conversation, unseen=tools.now_ms, unseen_seq=newest)
+        step.notices += [] if conversation.gap else [Notice.GAP]
+
+
+def owe(conversation: Conversation, texts: Sequence[bytes]) -> Conversation:
+    """Texts of the contact's were read, and it is to be told."""
+    new = [text for text in texts if text not in conversation.owed[-64:]]
+    return replace(conversation, owed=[*conversation.owed, *new][-MAX_OWED:])
 
 
 def _release_slot(conversation: Conversation) -> list[Outgoing]:
@@ -383,7 +422,8 @@ def _release_slot(conversation: Conversation) -> list[Outgoing]:
 
 def _read(step: Step, delivery: Delivery) -> None:
     log = delivered(step.conversation.log, delivery)
-    step.conversation = replace(step.conversation, log=log)
+    own = [seq for seq in step.conversation.own if seq > log.cursor]
+    step.conversation = replace(step.conversation, log=log, own=own)
     if log.hash != UNKNOWN_HASH:
         step.hashes[log.cursor] = log.hash
 

@@ -78,6 +78,11 @@ def delivered(log: Log, delivery: Delivery) -> Log:
     )
 
 
+def skipped(log: Log, head: int) -> Log:
+    """The log at its head, of which what was left to read is not there any more."""
+    return replace(log, state=advance(TABLE, log.state, ReaderEvent.DELIVERED), cursor=head, hash=UNKNOWN_HASH)
+
+
 def met(log: Log, incarnation: bytes) -> Log:
     """The incarnation that the server states. A new one means a restored backup: read again from the start."""
     if not log.incarnation or log.incarnation == incarnation:

@@ -1,0 +1,90 @@
+"""Nobody whose text was read is told that it expired, however long either side was away: faults of seeded schedules."""
+
+import pytest
+
+from grue.client.client import Client
+from grue.testing import World
+from tests.world.memory import ALICE, BOB, CAROL, take
+from tests.world.test_faults import forget_private_keys
+from tests.world.test_messages import acquainted
+from tests.world.test_unheard import DAYS, pass_days, states
+
+pytestmark = pytest.mark.tiers
+
+
+async def again(*clients: Client) -> None:
+    """Everybody receives, until nothing more is to be said."""
+    for _ in range(3):
+        for client in clients:
+            client._parts.inbox._read_at.clear()
+            await take(client)
+
+
+async def test_conversation_19_a_text_whose_confirmation_expired_unread_goes_out_again_and_is_shown_once(
+    world: World,
+) -> None:
+    alice, bob = await acquainted(world)
+    sent = await alice.send(BOB, "read at once")
+    await bob.poll()
+    assert [message.id for message in await bob.unshown()] == [sent.id]
+    await pass_days(world, 40)
+    await again(alice, bob)
+    assert (await states(alice, BOB))[-1] == "delivered"
+    assert "read at once" not in [message.text for message in await bob.unshown()]
+
+
+async def test_conversation_18_what_is_read_after_a_hole_in_the_log_is_confirmed(world: World) -> None:
+    alice, bob = await acquainted(world)
+    await alice.send(BOB, "expires")
+    await pass_days(world, 29)
+    await alice.send(BOB, "is read")
+    await pass_days(world, 1.5)
+    assert await take(bob) == ["is read"]
+    await alice.poll()
+    assert (await states(alice, BOB))[-2:] == ["sent", "delivered"]
+    await pass_days(world, 1)
+    await alice.poll()
+    assert (await states(alice, BOB))[-2:] == ["expired", "delivered"]
+
+
+async def test_a_text_in_a_conversation_that_was_founded_anew_is_confirmed_without_an_answer(world: World) -> None:
+    alice, bob = await acquainted(world)
+    await alice.poll()
+    await alice.send(BOB, "expires")
+    await pass_days(world, DAYS)
+    await alice.send(BOB, "in a new conversation")
+    await again(bob, alice)
+    assert (await states(alice, BOB))[-2:] == ["expired", "delivered"]
+
+
+async def test_a_request_that_is_accepted_is_confirmed_without_an_answer(world: World) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    await alice.send(BOB, "hello")
+    await take(bob)
+    await bob.requests.accept(ALICE)
+    await again(bob, alice)
+    assert await states(alice, BOB) == ["delivered"]
+
+
+async def test_conversation_20_two_who_receive_once_a_day_get_over_a_lost_commit(world: World) -> None:
+    alice, bob = await acquainted(world)
+    await forget_private_keys(bob)
+    await pass_days(world, 7.1)
+    await alice.send(BOB, "a commit that bob cannot follow comes with it")
+    for _ in range(6):
+        for client in (bob, alice):
+            await client.poll()
+        await pass_days(world, 1)
+    await alice.send(BOB, "after it")
+    assert "after it" in await take(bob)
+
+
+async def test_a_text_of_a_request_that_gave_way_is_not_shown_as_a_contacts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grue.client.conversations.requests.MAX_REQUESTS", 1)
+    bob = await world.person(BOB)
+    for number in (ALICE, CAROL):
+        await (await world.person(number)).send(BOB, "hello")
+    await bob.poll()
+    assert [message.request for message in await bob.unshown()] == [True, True]
