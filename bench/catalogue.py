@@ -51,6 +51,7 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
         "mls_decrypt_us": "decrypt one message",
         "kills_unshown": "messages that no `receive` wrote out, with thousands of kills meanwhile",
         "kills_shown_twice": "messages that were written out once more, of at most one for each kill",
+        "schedules_unheard": "schedules of five people with a text that is neither shown nor called `expired`, or both",
         "idle_device_kib": "memory of the server for a device that is connected and quiet",
     },
     "Attachments": {
