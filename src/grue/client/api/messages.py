@@ -74,8 +74,13 @@ def still_unshown(db: Db, own: str, row: int) -> Message | None:
 
 def _is_request(db: Db, chat: Chat) -> bool:
     states = {conversation.state for conversation in tables.conversations_of(db, chat.id)}
-    waiting = states & {ConversationState.REQUESTED, ConversationState.DECLINED}
-    return bool(waiting) and states <= NOT_AGREED
+    return ConversationState.REQUESTED in states and states <= NOT_AGREED
+
+
+def _is_strangers(db: Db, chat: Chat) -> bool:
+    """Whether nothing of theirs was ever accepted; a request that gave way to others is none any more."""
+    states = {conversation.state for conversation in tables.conversations_of(db, chat.id)}
+    return bool(states) and states <= NOT_AGREED
 
 
 def _is_turned_down(db: Db, chat: Chat) -> bool:
@@ -98,7 +103,7 @@ def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
         sent=message.sent / 1000,
         incoming=message.incoming,
         state=message.state,
-        request=message.incoming and message.route is Route.ENCRYPTED and _is_request(db, chat),
+        request=message.incoming and message.route is Route.ENCRYPTED and _is_strangers(db, chat),
         row=message.n,
         file=None if attachment is None else File(attachment.name, attachment.length),
     )

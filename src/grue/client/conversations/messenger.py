@@ -77,6 +77,9 @@ SMS_EVENTS: Final = {
     MessageState.FAILED: MessageEvent.RECEIPT_FAILED,
 }
 
+NOBODY_THERE: Final = (KeyChanged, ContactGone, RouteUnknown, NoSuchChat)
+"""What says that trying again finds nobody to send to, unlike a full disk at the server."""
+
 SMS_NOT_SENT: Final = (
     *(SmsGatewayDown, SmsThrottled, SmsRejected, SmsUnavailable),
     *(LimitReached, NotPermitted, TooLarge, BadRequest, Unreachable),
@@ -280,8 +283,8 @@ class Messenger:
             peer = await self._claim(chat)
         except NetworkError:
             raise
-        except (Refused, VerificationFailed):
-            await self._context.store.transact(_give_up, message)
+        except (Refused, VerificationFailed) as error:
+            await self._context.store.transact(_give_up, message, isinstance(error, NOBODY_THERE))
             raise
         await self._context.store.transact(self._start_conversation, message, chat, peer)
 
@@ -497,6 +500,8 @@ _UNLISTED: Final = "unlisted"
 """Chats whose number has no record any more, and that the user writes to all the same."""
 
 
-def _give_up(db: Db, message: bytes) -> None:
-    if tables.take_intent(db, message):
-        steps.fire(db, message, MessageEvent.REFUSED)
+def _give_up(db: Db, message: bytes, nobody_there: bool) -> None:
+    """A text that the server had before is not refused: it waits, or is told as what nobody confirmed."""
+    sent_before = tables.acknowledged_at(db, message) > 0
+    if (nobody_there or not sent_before) and tables.take_intent(db, message):
+        steps.fire(db, message, MessageEvent.EXPIRED if sent_before else MessageEvent.REFUSED)

@@ -48,6 +48,8 @@ TABLE: Final[Table[MessageState, MessageEvent]] = {
         # The other side can read it before the server's answer to us arrives.
         MessageEvent.READ: MessageState.DELIVERED,
         MessageEvent.REFUSED: MessageState.REFUSED,
+        # It was sent before, goes out again, and there is nobody any more to send it to.
+        MessageEvent.EXPIRED: MessageState.EXPIRED,
     },
     MessageState.SENT: {
         MessageEvent.ACKNOWLEDGED: MessageState.SENT,
