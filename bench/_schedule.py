@@ -82,6 +82,8 @@ class Schedule:
         """By home and message."""
         self.homes: dict[str, str] = {}
         """Numbers by home, lost ones too."""
+        self.gone: dict[str, float] = {}
+        """Unix seconds at which each home was lost, or its account deleted: nobody confirms anything there again."""
         self.killed: set[str] = set()
         """Homes a process of which was killed: what it was showing comes twice."""
         self.whole: defaultdict[str, list[float]] = defaultdict(list)
@@ -259,8 +261,11 @@ class Schedule:
         return f"{words}, and was never shown"
 
     def _was_said(self, home: str, shown: Shown, told: Told) -> bool:
-        """Whether a home that has shown this text received to the end while the server had it, and so has said so."""
-        if shown.confirmed is None:
+        """Whether a home that has shown this text received to the end while the server had it, and so has said so.
+
+        Of one that is gone by then the sender may have missed that, and cannot ask again.
+        """
+        if shown.confirmed is None or self.gone.get(home, told.since + 1) <= told.since:
             return False
         acknowledged = told.acknowledged / 1000
         until = min(told.since, acknowledged + (wire.ENVELOPE_DAYS - 1) * 86_400)

@@ -178,6 +178,7 @@ async def anew(schedule: Schedule) -> None:
         await client.close()
         return
     await old.close()
+    schedule.gone[one.home] = schedule.trial.clock.now
     one.client, one.home = client, home
     schedule.homes[home] = one.number
 
@@ -192,6 +193,7 @@ async def leave(schedule: Schedule) -> None:
     with suppress(Refused):
         await one.client.account.delete()
         one.registered = False
+        schedule.gone[one.home] = schedule.trial.clock.now
         schedule.say(f"-- {name(one)} deletes the account")
 
 
