@@ -167,7 +167,8 @@ async def anew(schedule: Schedule) -> None:
             await client.verify(schedule.trial.code(one.number))
         except NumberHeld:
             if schedule.chosen.random() < 0.5:
-                await old.account.release()
+                (claim,) = await old.account.claims()
+                await old.account.release(claim.name)
             else:
                 await schedule.trial.pass_days(8)
                 schedule.say("-- 8.00 days pass")

@@ -63,7 +63,7 @@ async def test_a_request_that_is_accepted_is_confirmed_without_an_answer(world: 
     assert await states(alice, BOB) == ["delivered"]
 
 
-async def test_conversation_20_two_who_receive_once_a_day_get_over_a_lost_commit(world: World) -> None:
+async def test_conversation_21_two_who_receive_once_a_day_get_over_a_lost_commit(world: World) -> None:
     alice, bob = await acquainted(world)
     await forget_private_keys(bob)
     await pass_days(world, 7.1)

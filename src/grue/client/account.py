@@ -149,7 +149,7 @@ def forget(db: Db) -> None:
     So does nothing that is true of this server's directory alone: another server's has another key.
     """
     note_left(db)
-    for key in ("account", "registration", "tended", "checked_in", "claims", "copied", "intro_read"):
+    for key in ("account", "registration", "tended", "checked_in", "number_claims", "copied", "intro_read"):
         drop_meta(db, key)
     directory.forget(db)
     own_record.forget(db)
@@ -228,9 +228,9 @@ def _registered(db: Db, registration: Registration) -> Account:
 
 def note_claims(db: Db, account: Account, claims: list[wire.NumberClaim]) -> None:
     """Tell the user once of each claim of the own number, and of each new day."""
-    before = get_meta(db, "claims", list[wire.NumberClaim]) or []
+    before = get_meta(db, "number_claims", list[wire.NumberClaim]) or []
     if claims != before:
-        put_meta(db, "claims", claims)
+        put_meta(db, "number_claims", claims)
     if {(claim.name, claim.until_day) for claim in claims} - {(claim.name, claim.until_day) for claim in before}:
         chats.notify(db, chats.bind(db, account.number, account.identity_public).id, [Notice.NUMBER_CLAIMED])
 
