@@ -2,17 +2,21 @@
 
 import os
 from collections.abc import Sequence
+from itertools import chain
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import MlsSession
 from grue.protocol import wire
+from grue.protocol.conversation.changing import carry_out, leave
 from grue.protocol.conversation.contents import IntroWelcome, Text
 from grue.protocol.conversation.conversation import (
+    READING,
     Conversation,
     ConversationEvent,
     Incoming,
     Outgoing,
+    Plan,
     Purpose,
     Step,
     Tools,
@@ -27,11 +31,13 @@ from grue.protocol.conversation.first_contact import (
     Me,
     Peer,
     accept,
+    accept_invited,
     check_claimed,
     invited,
     open_intro,
     slot_exchanged,
     start_conversation,
+    start_group,
 )
 from grue.protocol.conversation.follow import Follower, ask_resync
 
@@ -103,6 +109,18 @@ class Device:
         receipts = confirm(session, self.conversation, [], TOOLS)
         self.keep(session)
         return self.apply(Step(self.conversation, receipts))
+
+    def plan(self, plan: Plan) -> list[Outgoing]:
+        session = self.session()
+        step = carry_out(session, self.conversation, self.me, plan, TOOLS)
+        self.keep(session)
+        return self.apply(step)
+
+    def leave(self) -> list[Outgoing]:
+        session = self.session()
+        step = leave(session, self.conversation, TOOLS)
+        self.keep(session)
+        return self.apply(step)
 
     def ask_resync(self) -> list[Outgoing]:
         session = self.session()
@@ -182,6 +200,66 @@ class Mailbox:
 
     def after(self, device: Device) -> list[wire.Delivery]:
         return self.log[device.conversation.log.cursor :]
+
+
+class Office:
+    """All mailboxes of a server, as far as a group needs them: none refuses anything."""
+
+    def __init__(self) -> None:
+        self.logs: dict[bytes, list[wire.Delivery]] = {}
+        self.intros: dict[bytes, list[bytes]] = {}
+
+    def take(self, device: Device, outgoing: Sequence[Outgoing]) -> None:
+        for one in outgoing:
+            match one.request:
+                case wire.CreateMailbox(mailbox):
+                    self.logs.setdefault(mailbox, [])
+                case wire.Post(mailbox, _, envelope, blob):
+                    log = self.logs[mailbox]
+                    log.append(wire.Delivery(mailbox, len(log) + 1, envelope, blob))
+                case wire.PostIntro(mailbox, _, blob):
+                    self.intros.setdefault(mailbox, []).append(blob)
+                case wire.ExchangeSlot(mailbox):
+                    assert mailbox in self.logs
+                    device.conversation = slot_exchanged(device.conversation, device.conversation.log.cursor)
+                case _:
+                    pass
+
+    def waiting(self, device: Device) -> list[wire.Delivery]:
+        conversation = device.conversation
+        drained = [self.logs[drain.log.mailbox][drain.log.cursor :] for drain in conversation.drains]
+        return [*chain(*drained), *self.logs[conversation.log.mailbox][conversation.log.cursor :]]
+
+    def read(self, *devices: Device) -> None:
+        """Let everybody read to the head, and post what follows from it, until nothing more does."""
+        busy = True
+        while busy:
+            before = sum(map(len, self.logs.values()))
+            for device in devices:
+                if device.conversation.state in READING:
+                    self.take(device, device.follow(self.waiting(device)))
+            busy = sum(map(len, self.logs.values())) > before
+
+    def join(self, *people: "Person") -> None:
+        """Accept the newest invitation of each."""
+        for person in people:
+            device = person.device
+            known = [device.conversation] if hasattr(device, "conversation") else []
+            result = device.invited(self.intros[person.intro].pop(), known)
+            self.take(device, device.apply(accept_invited(result, TOOLS)))
+
+
+def group_of(*names: str) -> tuple["Office", list["Person"]]:
+    """A group of as many accounts, the first its admin; everybody has joined."""
+    people = [Person(f"+4477009001{n:02}") for n in range(len(names))]
+    office, founder = Office(), people[0].device
+    session = founder.session()
+    step = start_group(session, founder.me, [person.checked() for person in people[1:]], "Hike", "", TOOLS)
+    founder.keep(session)
+    office.take(founder, founder.apply(step))
+    founder.conversation = become(founder.conversation, ConversationEvent.POSTED)
+    office.join(*people[1:])
+    return office, people
 
 
 def first_contact(alice: Device, bob: Person, text: str = "hello") -> tuple[list[Outgoing], bytes]:

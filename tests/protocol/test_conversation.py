@@ -17,6 +17,7 @@ from grue.protocol.conversation.conversation import (
     KEPT_EPOCH_KEYS,
     ConversationEvent,
     ConversationState,
+    Member,
     Notice,
     Outgoing,
     PendingCommit,
@@ -63,7 +64,7 @@ def test_a_receipt_says_how_far_the_other_side_has_read() -> None:
     bob.device.follow(mailbox.after(bob.device))
     mailbox.take(bob.device.confirm())
     alice.device.follow(mailbox.after(alice.device))
-    assert alice.device.steps[-1].read_by_peer == [(0, 1)]
+    assert alice.device.steps[-1].read == [Read(bob.public, 0, 1)]
 
 
 # --- commits --------------------------------------------------------------------------------------
@@ -318,7 +319,7 @@ def test_mailbox_20_another_order_of_the_log_is_noticed_by_whoever_can_still_rea
     mailbox.take(bob.device.say("an answer, with bob's hash of the log"))
     alice.device.follow(mailbox.after(alice.device))
     step = alice.device.steps[-1]
-    assert (step.notices, step.read_by_peer) == ([Notice.DISAGREES], [])
+    assert (step.notices, step.read) == ([Notice.DISAGREES], [])
     mailbox.take(bob.device.say("another one"))
     alice.device.follow(mailbox.after(alice.device))
     assert alice.device.steps[-1].notices == []
@@ -345,7 +346,7 @@ def test_mailbox_20_what_an_own_device_states_of_the_log_is_a_fork() -> None:
     bob.device.conversation = replace(bob.device.conversation, log=replace(log, hash=b"another".ljust(32)))
     mailbox.take(bob.device.say("what an own device says"))
     # To alice bob is a device of her own: the conversation is with somebody else.
-    alice.device.conversation = replace(alice.device.conversation, peer=bytes(32))
+    alice.device.conversation = replace(alice.device.conversation, members=[Member(bytes(32))])
     alice.device.follow(mailbox.after(alice.device))
     assert alice.device.conversation.state is ConversationState.FORKED
     assert alice.device.steps[-1].notices == [Notice.FORKED]

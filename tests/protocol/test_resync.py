@@ -9,7 +9,7 @@ from grue._core import MlsError
 from grue.errors import BadEnvelope, BadKeyPackage
 from grue.protocol import wire
 from grue.protocol.conversation.contents import ResyncRequest
-from grue.protocol.conversation.conversation import Asked, ConversationEvent, Purpose, Step, become, post
+from grue.protocol.conversation.conversation import Asked, ConversationEvent, Member, Purpose, Step, become, post
 from grue.protocol.conversation.follow import ASK_AGAIN_MS, DAY_MS, READMISSIONS_A_DAY
 from tests.protocol.people import TOOLS, Mailbox, Person, acquainted, exchange
 from tests.protocol.test_conversation import forget_path_secrets
@@ -55,7 +55,7 @@ def test_conversation_14_no_welcome_but_the_answer_to_the_own_request_leads_back
     again = replace(become(lost, ConversationEvent.REJOINED), asked=None)
     with pytest.raises((MlsError, BadKeyPackage)):
         bob.device.invited(welcome, [become(again, ConversationEvent.LOST_TRACK)])
-    assert alice.public == lost.peer
+    assert lost.others == {alice.public}
 
 
 def test_conversation_14_an_epoch_that_is_not_later_is_not_joined() -> None:
@@ -100,10 +100,10 @@ def test_conversation_15_a_welcome_goes_to_the_intro_mailbox_of_the_device_list_
 
 def test_conversation_15_a_home_of_before_learns_the_intro_mailbox_and_keeps_to_it() -> None:
     alice, bob, mailbox = acquainted()
-    alice.device.conversation = replace(alice.device.conversation, peer_intro=b"")
+    alice.device.conversation = replace(alice.device.conversation, members=[Member(bob.public)])
     _asks(bob, mailbox, bob.intro)
     alice.device.follow(mailbox.after(alice.device))
-    assert alice.device.conversation.peer_intro == bob.intro
+    assert alice.device.conversation.members[0].intro_mailbox == bob.intro
 
 
 def test_conversation_16_requests_are_answered_so_many_a_day_and_not_at_once() -> None:

@@ -4,11 +4,12 @@ The rules of `grue.protocol.wire` hold here too: arrays, tag first, fields only 
 these bytes and cannot read them; the one exception is an SMS, which it saw in the clear as it passed.
 """
 
+from enum import StrEnum
 from typing import Annotated, Final
 
 from msgspec import Meta, field
 
-from grue.protocol.wire import MAX_DEVICES, MAX_SMS, Codec, Count, Id, Key, Message, Number, Signature, seen
+from grue.protocol.wire import MAX_SLOTS, MAX_SMS, Codec, Count, Id, Key, Message, Number, Signature, seen
 
 MEMBERS: Final = seen("members of the conversation")
 DEVICES: Final = seen("the account's devices; the server saw it pass")
@@ -25,6 +26,18 @@ MAX_NAMED: Final = 16
 
 MAX_NAME: Final = 255
 """Characters of a file's name: what file systems take."""
+
+MAX_GROUP_NAME: Final = 100
+"""Characters of a group's name: one line of a list of chats."""
+
+MAX_DESCRIPTION: Final = 1000
+"""Characters of a group's description: a paragraph."""
+
+GroupName = Annotated[str, Meta(min_length=1, max_length=MAX_GROUP_NAME)]
+Description = Annotated[str, Meta(max_length=MAX_DESCRIPTION)]
+
+MAX_MEMBERS: Final = 1000
+"""Accounts, and devices, in one group: what the costs of a commit were measured to."""
 
 
 # --- inside an intro mailbox's envelope -----------------------------------------------------------
@@ -102,12 +115,77 @@ class Slot(Message, tag=83):
     secret: Annotated[Key, MEMBERS]
 
 
+class Role(StrEnum):
+    """What a member of a group may do."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+class GroupMember(Message, tag=90):
+    """One account in a group."""
+
+    identity: Annotated[Key, MEMBERS]
+    intro_mailbox: Annotated[Key, MEMBERS]
+    """Where a Welcome goes when a device of this account has lost track."""
+    role: Annotated[Role, MEMBERS] = Role.MEMBER
+
+
+class GroupState(Message, tag=91):
+    """What the members of a group agree on beside MLS. Only a `GroupChange` in a commit changes it."""
+
+    name: Annotated[GroupName, MEMBERS]
+    members: Annotated[list[GroupMember], Meta(min_length=1, max_length=MAX_MEMBERS), MEMBERS]
+    """In the order in which they came."""
+    description: Annotated[Description, MEMBERS] = ""
+    may_add: Annotated[Role, MEMBERS] = Role.ADMIN
+    may_rename: Annotated[Role, MEMBERS] = Role.ADMIN
+    may_write: Annotated[Role, MEMBERS] = Role.MEMBER
+    """`admin` in a group for announcements."""
+
+
+class NewRole(Message, tag=92):
+    identity: Annotated[Key, MEMBERS]
+    role: Annotated[Role, MEMBERS]
+
+
+class Departure(Message, tag=93):
+    """The proof that an account wants to be removed from a group, by one of its devices."""
+
+    signature_key: Annotated[Key, MEMBERS]
+    signature: Annotated[Signature, MEMBERS]
+
+
+class GroupChange(Message, tag=94):
+    """The authenticated data of a commit in a group. What is empty stays as it is."""
+
+    state_hash: Annotated[Key, MEMBERS]
+    """Of the state that follows, so that a newcomer who was told another one notices."""
+    name: Annotated[GroupName | None, MEMBERS] = None
+    description: Annotated[Description | None, MEMBERS] = None
+    may_add: Annotated[Role | None, MEMBERS] = None
+    may_rename: Annotated[Role | None, MEMBERS] = None
+    may_write: Annotated[Role | None, MEMBERS] = None
+    roles: Annotated[list[NewRole], Meta(max_length=MAX_MEMBERS), MEMBERS] = field(default_factory=list)
+    added: Annotated[list[GroupMember], Meta(max_length=MAX_MEMBERS), MEMBERS] = field(default_factory=list)
+    """The accounts whose devices this commit adds and that had none here."""
+    departed: Annotated[list[Departure], Meta(max_length=MAX_MEMBERS), MEMBERS] = field(default_factory=list)
+    moves: Annotated[bool, MEMBERS] = False
+    """The mailbox moves though nobody leaves: what a past member knows of it ends."""
+
+
+class Leave(Message, tag=95):
+    """The sender wants to be removed; whoever may commit does it."""
+
+    departure: Annotated[Departure, MEMBERS]
+
+
 class Invitation(Message, tag=84):
     """What a newcomer needs to read and write in a conversation, with the first text."""
 
     mailbox: Annotated[Key, MEMBERS]
     write_key: Annotated[Key, MEMBERS]
-    slots: Annotated[list[Slot], Meta(max_length=2 * MAX_DEVICES), MEMBERS]
+    slots: Annotated[list[Slot], Meta(max_length=MAX_SLOTS), MEMBERS]
     start_seq: Annotated[Count, MEMBERS]
     log_hash: Annotated[bytes, Meta(max_length=32), MEMBERS]
     """Empty when the sender does not know it."""
@@ -119,6 +197,8 @@ class Invitation(Message, tag=84):
     text: Annotated[Text | None, MEMBERS] = None
     replaces: Annotated[bytes, Meta(max_length=32), MEMBERS] = b""
     """The conversation that this one takes over from, when the sender's own state went back."""
+    group: Annotated[GroupState | None, MEMBERS] = None
+    """Of a group, as it is when the newcomer is in it; None in a conversation of two accounts."""
 
 
 class ResyncRequest(Message, tag=85):
@@ -147,10 +227,11 @@ class SignedSms(Message, tag=87):
 
 
 IntroPayload = IntroWelcome | IntroSms
-Application = Invitation | Text | Receipt | ResyncRequest
+Application = Invitation | Text | Receipt | ResyncRequest | Leave
 
 INTRO_PAYLOAD: Final = Codec[IntroPayload](IntroPayload)
 APPLICATION: Final = Codec[Application](Application)
+GROUP_CHANGE: Final = Codec[GroupChange](GroupChange)
 ATTACHMENT: Final = Codec[Attachment](Attachment)
 SIGNED_SMS: Final = Codec[SignedSms](SignedSms)
 RECEIVED_SMS: Final = Codec[ReceivedSms](ReceivedSms)

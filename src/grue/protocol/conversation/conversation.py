@@ -1,4 +1,4 @@
-"""A conversation of two accounts: what a client keeps of it, its states, and how it speaks.
+"""A conversation: what a client keeps of it, its states, and how it speaks. Two accounts are in it, or a group.
 
 Nothing here does I/O. Each function takes the stored conversation and an `MlsSession` over its stored entries,
 and returns a `Step`: everything that one client transaction has to commit, all of it or none.
@@ -15,8 +15,17 @@ from msgspec.structs import replace
 
 from grue._core import MlsMember, MlsSession, MlsStagedCommit
 from grue.errors import NotPermitted, TooLarge
-from grue.protocol.conversation import envelope
-from grue.protocol.conversation.contents import MAX_NAMED, MAX_TEXT, Application, Receipt, Text
+from grue.protocol.conversation import envelope, groups
+from grue.protocol.conversation.contents import (
+    MAX_NAMED,
+    MAX_TEXT,
+    Application,
+    Departure,
+    GroupChange,
+    GroupState,
+    Receipt,
+    Text,
+)
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, ReaderState
 from grue.protocol.states import Table, advance
@@ -75,6 +84,8 @@ class ConversationEvent(StrEnum):
     UNCONFIRMED = "unconfirmed"
     HEARD = "heard"
     EXPIRED = "expired"
+    LEFT = "left"
+    """We have left the group, or were removed."""
 
 
 TABLE: Final[Table[ConversationState, ConversationEvent]] = {
@@ -84,6 +95,7 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
         ConversationEvent.WENT_BACK: ConversationState.RESTORED,
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
         ConversationEvent.FORK_SEEN: ConversationState.FORKED,
+        ConversationEvent.LEFT: ConversationState.GONE,
     },
     ConversationState.REQUESTED: {
         ConversationEvent.ACCEPTED: ConversationState.ACTIVE,
@@ -99,14 +111,17 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
         ConversationEvent.FORK_SEEN: ConversationState.FORKED,
         ConversationEvent.UNCONFIRMED: ConversationState.UNHEARD,
+        ConversationEvent.LEFT: ConversationState.GONE,
     },
     ConversationState.LOST: {
         ConversationEvent.REJOINED: ConversationState.ACTIVE,
         ConversationEvent.SUPERSEDED: ConversationState.GONE,
+        ConversationEvent.LEFT: ConversationState.GONE,
     },
     ConversationState.RESTORED: {
         ConversationEvent.LOST_TRACK: ConversationState.LOST,
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
+        ConversationEvent.LEFT: ConversationState.GONE,
     },
     ConversationState.SUPERSEDED: {
         ConversationEvent.LOST_TRACK: ConversationState.GONE,
@@ -116,6 +131,7 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
         ConversationEvent.LOST_TRACK: ConversationState.LOST,
         ConversationEvent.WENT_BACK: ConversationState.RESTORED,
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
+        ConversationEvent.LEFT: ConversationState.GONE,
     },
     ConversationState.UNHEARD: {
         ConversationEvent.HEARD: ConversationState.ACTIVE,
@@ -123,6 +139,7 @@ TABLE: Final[Table[ConversationState, ConversationEvent]] = {
         ConversationEvent.WENT_BACK: ConversationState.RESTORED,
         ConversationEvent.SUPERSEDED: ConversationState.SUPERSEDED,
         ConversationEvent.FORK_SEEN: ConversationState.FORKED,
+        ConversationEvent.LEFT: ConversationState.GONE,
     },
     ConversationState.GONE: {},
 }
@@ -139,20 +156,66 @@ GIVEN_UP: Final = frozenset(
 )
 
 
+class NewDevice(Struct, array_like=True, frozen=True):
+    """A device that a pending commit adds, and the slot that is reserved for it."""
+
+    signature_key: bytes
+    slot_secret: bytes
+
+
 class Newcomer(Struct, array_like=True, frozen=True):
-    """Who a pending commit adds: what has to go to them once it has won."""
+    """An account whose devices a pending commit adds: who has to hear of it once it has won."""
 
     intro_mailbox: bytes
-    welcome: bytes
-    slot_secret: bytes
-    signature_key: bytes
+    devices: list[NewDevice]
+
+
+class Adding(Struct, array_like=True, frozen=True):
+    """An account that is to be added to a group, with the key packages that were claimed for it."""
+
+    identity: bytes
+    intro_mailbox: bytes
+    packages: list[bytes]
+
+
+class Plan(Struct, array_like=True, frozen=True):
+    """What somebody wants to change in a group. It is tried again when another commit was first."""
+
+    change: GroupChange
+    """What it wants, beside the members; the hash in it means nothing yet."""
+    add: list[Adding] = []
+    remove: list[bytes] = []
+    """Identities."""
 
 
 class PendingCommit(Struct, array_like=True, frozen=True):
     """An own commit that is posted, or about to be, and has neither won nor lost."""
 
     envelope: bytes
-    newcomer: Newcomer | None = None
+    newcomers: list[Newcomer] = []
+    welcome: bytes = b""
+    """For all of the newcomers."""
+    plan: Plan | None = None
+    """Of a change of the group; None for a renewed leaf or a device that is readmitted."""
+    after: GroupState | None = None
+    """The group's state should it win; None when that stays as it is."""
+
+
+class Drain(Struct, array_like=True, frozen=True):
+    """The mailbox that a conversation has moved from: it is read for a while, for what crossed the move."""
+
+    log: Log
+    read_key: bytes
+    until: int
+    """Unix milliseconds."""
+
+
+class Member(Struct, array_like=True, frozen=True):
+    """Another account in a conversation."""
+
+    identity: bytes
+    intro_mailbox: bytes = b""
+    """On its device list; empty in a home of before it was kept."""
 
 
 class Asked(Struct, array_like=True, frozen=True):
@@ -167,8 +230,8 @@ class Conversation(Struct, array_like=True, frozen=True):
 
     id: bytes
     state: ConversationState
-    peer: bytes
-    """The other account's identity key."""
+    members: list[Member]
+    """The other accounts: one, unless it is a group."""
     write_key: bytes
     read_key: bytes
     slot_secret: bytes
@@ -188,8 +251,6 @@ class Conversation(Struct, array_like=True, frozen=True):
     """Part of the log was never seen, and nothing has been opened since."""
     asked: Asked | None = None
     """Of the resync that was asked for, while it is lost; every request of one loss has the same."""
-    peer_intro: bytes = b""
-    """The intro mailbox on the other account's device list; empty in a home of before it was kept."""
     disagrees: bool = False
     """The contact has stated another hash of the log than ours: the user was told."""
     owed: list[bytes] = []
@@ -208,6 +269,22 @@ class Conversation(Struct, array_like=True, frozen=True):
     """Unix milliseconds when we founded it; 0: the other side did."""
     mute: bool = False
     """Superseded as our own state went back, or as it forked: not even a receipt is written with it."""
+    group: GroupState | None = None
+    """What the members agree on; None in a conversation of two accounts."""
+    drains: list[Drain] = []
+    departing: list[Departure] = []
+    """Of accounts that ask to be removed, and are to be by us when nothing is pending."""
+    left_in: int = -1
+    """The epoch in which we left, or were removed; only a later one leads back."""
+
+    @property
+    def others(self) -> set[bytes]:
+        """The other accounts' identity keys."""
+        return {member.identity for member in self.members}
+
+    def member(self, identity: bytes) -> Member | None:
+        """The other account with this identity."""
+        return next((member for member in self.members if member.identity == identity), None)
 
     def __repr__(self) -> str:
         return f"Conversation(state={self.state.value}, cursor={self.log.cursor})"
@@ -235,6 +312,15 @@ class Purpose(StrEnum):
     RECEIPT = "receipt"
     RESYNC = "resync"
     LEAVE = "leave"
+    CHANGE = "change"
+    """A commit that changes the group: unlike others it spends a token where the mailbox is full."""
+    MOVE = "move"
+    """The mailbox that the conversation moves to is made."""
+    FAREWELL = "farewell"
+    """We ask to be removed."""
+
+
+COMMITS: Final = frozenset({Purpose.COMMIT, Purpose.CHANGE})
 
 
 @dataclass(frozen=True)
@@ -285,8 +371,25 @@ class Notice(StrEnum):
     """What we sent expired, and nobody had confirmed it."""
     GAP = "gap"
     """Part of what the other side sent was never seen: it expired, or the server withheld it."""
+    REMOVED = "removed"
+    """We were removed from the group."""
+    NOT_CHANGED = "not_changed"
+    """A change that we wanted in the group was not allowed any more when its turn came."""
     TURNED_AWAY = "turned_away"
     """So many requests came that the oldest gave way."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one of the others has read of ours, as it says: what follows `after` in the log, up to `until`, and texts that
+    it names. Whatever went ahead of the log as an invitation it has read as well.
+    """
+
+    reader: bytes
+    """Its identity."""
+    after: int = 0
+    until: int = 0
+    texts: Sequence[bytes] = ()
 
 
 @dataclass
@@ -296,14 +399,14 @@ class Step:
     conversation: Conversation
     outgoing: list[Outgoing] = field(default_factory=list)
     incoming: list[Incoming] = field(default_factory=list)
-    read_by_peer: list[tuple[int, int]] = field(default_factory=list)
-    """The other side has read what follows the first seq, up to the second one, and the invitation before it."""
-    read_texts: list[bytes] = field(default_factory=list)
-    """Ids of texts that the other side has read, and named."""
+    read: list[Read] = field(default_factory=list)
+    """What others have read, as they say."""
     echoes: dict[bytes, int] = field(default_factory=dict)
     """Own envelopes with texts that were met in the log, and where."""
     holes: list[tuple[int, int]] = field(default_factory=list)
     """First and last seq of each part of the log that was not there to be read."""
+    read_by_all: int | None = None
+    """Every other account has read up to this seq, and the invitation before it; None when nothing new was heard."""
     notices: list[Notice] = field(default_factory=list)
     skipped: int = 0
     """Envelopes that nobody in the conversation could have meant."""
@@ -315,6 +418,10 @@ class Step:
     """Own texts that nobody has confirmed go out again, under their ids: not everybody can have read them."""
     readmitted: list[bytes] = field(default_factory=list)
     """Accounts a device of which was readmitted, to be counted."""
+    moved: bool = False
+    """The mailbox moved: seqs begin anew, and what nobody has confirmed goes out again."""
+    changes: list[GroupState] = field(default_factory=list)
+    """What the group became, state after state."""
 
 
 @dataclass(frozen=True)
@@ -332,6 +439,13 @@ def become(conversation: Conversation, event: ConversationEvent) -> Conversation
 def become_if(conversation: Conversation, event: ConversationEvent) -> Conversation:
     """Take the step if the table has it, for what a message can bring about in any state."""
     return become(conversation, event) if event in TABLE[conversation.state] else conversation
+
+
+def members_of(state: GroupState, me: bytes, before: Sequence[Member]) -> list[Member]:
+    """The other accounts of a group, with what is known of those that were there before."""
+    known = {member.identity: member for member in before}
+    others = [member for member in state.members if member.identity != me]
+    return [known.get(one.identity) or Member(one.identity, one.intro_mailbox) for one in others]
 
 
 def supersede(conversation: Conversation, tools: Tools) -> Conversation:
@@ -353,21 +467,28 @@ def preferred(conversations: Sequence[Conversation]) -> Conversation | None:
     return min((c for c in conversations if c.state in SENDING), key=lambda c: c.id, default=None)
 
 
-def permit_commit(conversation: Conversation, staged: MlsStagedCommit, members: Sequence[MlsMember]) -> None:
-    """Check what every member can check of a commit. Raises NotPermitted.
+def permit_commit(
+    conversation: Conversation, staged: MlsStagedCommit, members: Sequence[MlsMember]
+) -> GroupState | None:
+    """Check what every member can check of a commit; returns the group's state after it. Raises NotPermitted.
 
-    CONVERSATION-05 who is added belongs to one of the two accounts. CONVERSATION-06 a device that is removed belongs to
-    the committer's account, or is itself added again in the same commit.
+    In a group GROUP-01 to GROUP-07 hold. In a conversation of two CONVERSATION-05 who is added belongs to one of the
+    two accounts, and CONVERSATION-06 a device that is removed belongs to the committer's, or is itself added again.
     """
     identities = {member.leaf: identity_of(member.credential) for member in members}
-    accounts = set(identities.values()) | {conversation.peer}
+    committer = identities[staged.leaf]
+    if conversation.group is not None:
+        commit = groups.Committed(committer, members, staged.added, staged.removed, staged.authenticated_data)
+        return groups.changed(conversation.id, conversation.group, commit)
+    accounts = set(identities.values()) | conversation.others
     if not {identity_of(member.credential) for member in staged.added} <= accounts:
         raise NotPermitted
     readmitted = {member.signature_key for member in staged.added}
     for member in staged.removed:
-        own = identity_of(member.credential) == identities[staged.leaf]
+        own = identity_of(member.credential) == committer
         if not own and member.signature_key not in readmitted:
             raise NotPermitted
+    return None
 
 
 def post(

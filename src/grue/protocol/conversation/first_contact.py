@@ -15,9 +15,12 @@ from grue.errors import BadEnvelope, BadKeyPackage, BadRequest, TooLarge
 from grue.protocol.conversation.contents import (
     APPLICATION,
     INTRO_PAYLOAD,
+    GroupMember,
+    GroupState,
     IntroSms,
     IntroWelcome,
     Invitation,
+    Role,
     Slot,
     Text,
     Transcript,
@@ -31,14 +34,16 @@ from grue.protocol.conversation.conversation import (
     ConversationEvent,
     ConversationState,
     Incoming,
-    Newcomer,
+    Member,
     Outgoing,
+    PendingCommit,
     Purpose,
     Step,
     Tools,
     become,
     epoch_key,
     hashed,
+    members_of,
     supersede,
     with_epoch_key,
 )
@@ -112,6 +117,31 @@ def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes, kn
     return Peer(devices, list(packages.values()))
 
 
+def start_group(session: MlsSession, me: Me, peers: Sequence[Peer], name: str, description: str, tools: Tools) -> Step:
+    """Make a group of several accounts, with us as its admin; an invitation goes to each. Raises TooLarge.
+
+    Everybody gets the same Welcome, whose size is the tree's, and slots for the own devices alone.
+    """
+    group = tools.random(32)
+    session.create(group, me.credential)
+    commit = session.commit(group, [package for peer in peers for package in peer.packages], [], b"")
+    session.accepted(group)
+    if commit.welcome is None:
+        raise BadKeyPackage("(nobody to invite)")
+    invited_ones = [GroupMember(peer.devices.identity_public, peer.devices.intro_mailbox) for peer in peers]
+    founder = GroupMember(me.identity_public, me.intro_mailbox, Role.ADMIN)
+    state = GroupState(name, [founder, *invited_ones], description)
+    conversation = replace(_started(session, group, [peer.devices for peer in peers], tools), group=state)
+    slots = _slots(session, group, tools)
+    step = Step(conversation, [_create(conversation, slots)])
+    accounts = {member.leaf: identity_of(member.credential) for member in session.members(group)}
+    for member in invited_ones:
+        theirs = [slot for slot in slots if accounts[slot.leaf] == member.identity]
+        blob = _intro_blob(session, group, commit.welcome, _invitation(conversation, me, theirs, None))
+        step.outgoing += _introduce([member.intro_mailbox], blob, b"", tools)
+    return step
+
+
 def start_conversation(
     session: MlsSession,
     me: Me,
@@ -133,18 +163,12 @@ def start_conversation(
     session.accepted(group)
     if commit.welcome is None:
         raise BadKeyPackage("(nobody to invite)")
-    conversation = _started(session, group, peer.devices, tools)
+    conversation = _started(session, group, [peer.devices], tools)
     slots = _slots(session, group, tools)
     invitation = _invitation(conversation, me, slots, text, replaces)
     blob = _intro_blob(session, group, commit.welcome, invitation)
-    create = CreateMailbox(
-        conversation.log.mailbox,
-        hashed(conversation.write_key),
-        hashed(conversation.read_key),
-        [hashed(slot.secret) for slot in slots],
-    )
     introduced = [peer.devices.intro_mailbox, *([me.intro_mailbox] if own_packages else [])]
-    return Step(conversation, [Outgoing(Purpose.START, create), *_introduce(introduced, blob, text.id, tools)])
+    return Step(conversation, [_create(conversation, slots), *_introduce(introduced, blob, text.id, tools)])
 
 
 def invited(
@@ -155,13 +179,18 @@ def invited(
     known         the conversation with this id, if we have one
     list_version  of the newest device list seen of an account; 0 when none was
 
-    CONVERSATION-03 exactly two accounts, ours and one other. CONVERSATION-04 every leaf is on its account's signed
-    device list, and that is not older than one seen before. CONVERSATION-07 a group that we are in is joined anew only
-    while it is lost, and only by the account that it is with. CONVERSATION-14 then the Welcome is to the key package of
-    our own resync request, and leads into a later epoch than the one that was lost.
+    CONVERSATION-03 exactly two accounts, ours and one other; in a group GROUP-09 those that its state names, and no
+    others. CONVERSATION-04 every leaf of the inviter and of ours is on its account's signed device list, and that is
+    not older than one seen before. CONVERSATION-07 a group that we are in is joined anew only while it is lost, and
+    only by an account that is in it. CONVERSATION-14 then the Welcome is to the key package of our own resync request,
+    and leads into a later epoch than the one that was lost. GROUP-10 a group that we have left is joined in a later
+    epoch only.
     Raises BadKeyPackage, BadEnvelope or an MlsError; the session's changes are void then.
     """
     old = known(_group_of(payload))
+    before = old
+    if old is not None and old.state is ConversationState.GONE and old.group is not None:
+        old = None
     if old is not None and old.state is not ConversationState.LOST:
         raise BadEnvelope("(a group that we are in)")
     lost_in = session.epoch(old.id) if old is not None else -1
@@ -169,14 +198,16 @@ def invited(
         session.delete(old.id)
     invitation, sender, own_leaf = _join(session, payload)
     group = _group_of(payload)
+    if before is not None and session.epoch(group) <= before.left_in:
+        raise BadEnvelope("(an epoch from before we left)")
     devices = _check_members(session.members(group), me, invitation, sender)
     if devices.version < list_version(devices.identity_public):
         raise BadKeyPackage("(an older device list)")
-    if old is not None and old.peer != devices.identity_public:
+    if old is not None and devices.identity_public not in old.others:
         raise BadKeyPackage("(somebody else's conversation)")
     if old is not None:
         _check_not_rewound(session, old, lost_in)
-    conversation = _requested(session, group, own_leaf, invitation, devices, tools)
+    conversation = _requested(session, me, own_leaf, invitation, devices, group, tools)
     if old is not None:
         # What was said between the loss and this was never seen, and will not be.
         conversation = replace(
@@ -202,20 +233,26 @@ def settle(result: Invited, same: Sequence[Conversation], tools: Tools) -> tuple
     With one that we started or accepted there is nothing to ask: the new one is accepted. CONVERSATION-08 of two groups
     in which neither side has heard the other, both keep the one with the lower id; otherwise the newest is used.
     """
-    step = result.step
-    others = [c for c in same if c.id != step.conversation.id and c.state in AGREED]
+    others = [c for c in same if c.id != result.step.conversation.id and c.state in AGREED]
     if result.again is None and not others:
-        return step, []
-    accepted = accept(step.conversation, tools)
-    step.conversation, step.outgoing = accepted.conversation, accepted.outgoing
-    if result.again is not None:
-        leaving = RemoveReader(result.again.log.mailbox, result.again.read_key)
-        step.outgoing.append(Outgoing(Purpose.LEAVE, leaving))
+        return result.step, []
+    step = accept_invited(result, tools)
     kept = [c for c in others if _at_once(c, result, tools) and c.id < step.conversation.id]
     if kept:
         step.conversation = supersede(step.conversation, tools)
     left = [c for c in others if c not in kept and ConversationEvent.SUPERSEDED in TABLE[c.state]]
     return step, [supersede(c, tools) for c in left]
+
+
+def accept_invited(result: Invited, tools: Tools) -> Step:
+    """Accept at once, and leave the place that we had in the same conversation before."""
+    step = result.step
+    accepted = accept(step.conversation, tools)
+    step.conversation, step.outgoing = accepted.conversation, accepted.outgoing
+    if result.again is not None:
+        leaving = RemoveReader(result.again.log.mailbox, result.again.read_key)
+        step.outgoing.append(Outgoing(Purpose.LEAVE, leaving))
+    return step
 
 
 def accept_all(requests: Sequence[Conversation], tools: Tools) -> list[Step]:
@@ -242,15 +279,18 @@ def slot_exchanged(conversation: Conversation, cursor: int) -> Conversation:
     return replace(conversation, log=exchanged(conversation.log, cursor), slot_secret=b"", hole=hole)
 
 
-def welcome_newcomer(
-    session: MlsSession, conversation: Conversation, me: Me, newcomer: Newcomer, tools: Tools
-) -> Outgoing:
-    """After a commit that added somebody has won: the Welcome and an invitation in the new epoch."""
-    leaf = next(m.leaf for m in session.members(conversation.id) if m.signature_key == newcomer.signature_key)
-    slots = [Slot(leaf, newcomer.slot_secret)]
-    invitation = _invitation(conversation, me, slots, None)
-    blob = _intro_blob(session, conversation.id, newcomer.welcome, invitation)
-    return _introduce([newcomer.intro_mailbox], blob, b"", tools)[0]
+def welcome_newcomers(
+    session: MlsSession, conversation: Conversation, me: Me, pending: PendingCommit, tools: Tools
+) -> list[Outgoing]:
+    """After a commit that added somebody has won: the Welcome, and to each account an invitation in the new epoch."""
+    leaves = {member.signature_key: member.leaf for member in session.members(conversation.id)}
+    outgoing: list[Outgoing] = []
+    for newcomer in pending.newcomers:
+        slots = [Slot(leaves[device.signature_key], device.slot_secret) for device in newcomer.devices]
+        invitation = _invitation(conversation, me, slots, None)
+        blob = _intro_blob(session, conversation.id, pending.welcome, invitation)
+        outgoing += _introduce([newcomer.intro_mailbox], blob, b"", tools)
+    return outgoing
 
 
 def open_intro(blob: bytes) -> IntroWelcome | IntroSms:
@@ -270,19 +310,24 @@ def _check_package(package: bytes, identity_public: bytes, device_public: bytes)
         raise BadKeyPackage
 
 
-def _started(session: MlsSession, group: bytes, peer: DeviceList, tools: Tools) -> Conversation:
+def _create(conversation: Conversation, slots: Sequence[Slot]) -> Outgoing:
+    log, secrets = conversation.log, [hashed(slot.secret) for slot in slots]
+    create = CreateMailbox(log.mailbox, hashed(conversation.write_key), hashed(conversation.read_key), secrets)
+    return Outgoing(Purpose.START, create)
+
+
+def _started(session: MlsSession, group: bytes, peers: Sequence[DeviceList], tools: Tools) -> Conversation:
     address = session.exporter(group, ADDRESS_LABEL, b"", 64)
     return Conversation(
         id=group,
         state=ConversationState.STARTED,
-        peer=peer.identity_public,
+        members=[Member(peer.identity_public, peer.intro_mailbox) for peer in peers],
         write_key=address[32:],
         read_key=tools.random(32),
         slot_secret=b"",
         log=empty_log(address[:32], ReaderState.READING),
         epoch_keys=[epoch_key(session, group)],
         since=tools.now_ms,
-        peer_intro=peer.intro_mailbox,
         founded=tools.now_ms,
     )
 
@@ -306,6 +351,7 @@ def _invitation(
         device_list=me.device_list,
         text=text,
         replaces=replaces,
+        group=conversation.group,
     )
 
 
@@ -375,21 +421,34 @@ def _open_invitation(session: MlsSession, group: bytes, sealed: bytes) -> tuple[
 
 
 def _check_members(members: Sequence[MlsMember], me: Me, invitation: Invitation, sender: int) -> DeviceList:
-    by_leaf = {member.leaf: member for member in members}
-    inviter = identity_of(by_leaf[sender].credential)
+    """CONVERSATION-03, CONVERSATION-04 and GROUP-09; returns the inviter's device list."""
+    inviter = next(identity_of(member.credential) for member in members if member.leaf == sender)
     accounts = {identity_of(member.credential) for member in members}
-    if accounts != {me.identity_public, inviter} or len(accounts) != 2:
-        raise BadKeyPackage("(the invitation is not from one other account)")
+    if invitation.group is None:
+        expected = {me.identity_public, inviter}
+    else:
+        expected = {member.identity for member in invitation.group.members}
+        if len(expected) != len(invitation.group.members):
+            raise BadKeyPackage("(a member twice)")
+    if accounts != expected or inviter == me.identity_public or me.identity_public not in expected:
+        raise BadKeyPackage("(the invitation names other accounts than are there)")
     theirs = verify_device_list(invitation.device_list, inviter)
     allowed = {inviter: theirs, me.identity_public: verify_device_list(me.device_list, me.identity_public)}
     for member in members:
-        if member.signature_key not in allowed[identity_of(member.credential)].devices:
+        listed = allowed.get(identity_of(member.credential))
+        if listed is not None and member.signature_key not in listed.devices:
             raise BadKeyPackage("(a device that is not on its account's list)")
     return theirs
 
 
+def _others(me: Me, invitation: Invitation, devices: DeviceList) -> list[Member]:
+    if invitation.group is None:
+        return [Member(devices.identity_public, devices.intro_mailbox)]
+    return members_of(invitation.group, me.identity_public, [])
+
+
 def _requested(
-    session: MlsSession, group: bytes, own_leaf: int, invitation: Invitation, devices: DeviceList, tools: Tools
+    session: MlsSession, me: Me, own_leaf: int, invitation: Invitation, devices: DeviceList, group: bytes, tools: Tools
 ) -> Conversation:
     secret = next((slot.secret for slot in invitation.slots if slot.leaf == own_leaf), b"")
     if not secret:
@@ -397,13 +456,13 @@ def _requested(
     conversation = Conversation(
         id=group,
         state=ConversationState.REQUESTED,
-        peer=devices.identity_public,
+        members=_others(me, invitation, devices),
         write_key=invitation.write_key,
         read_key=b"",
         slot_secret=secret,
         log=Log(invitation.mailbox, ReaderState.SLOT, invitation.start_seq, invitation.log_hash),
         epoch_keys=[],
         since=tools.now_ms,
-        peer_intro=devices.intro_mailbox,
+        group=invitation.group,
     )
     return with_epoch_key(conversation, epoch_key(session, group))

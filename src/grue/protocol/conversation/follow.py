@@ -24,29 +24,46 @@ from grue._core import (
     MlsWrongEpoch,
     mls_key_package_member,
 )
-from grue.errors import BadEnvelope, BadRequest, GrueError, NotPermitted
+from grue.errors import BadEnvelope, BadRequest, GrueError, NotPermitted, TooLarge
 from grue.protocol.conversation import envelope
-from grue.protocol.conversation.contents import APPLICATION, Receipt, ResyncRequest, Text
+from grue.protocol.conversation.changing import NO_HASH, carry_out, move, stop_reading
+from grue.protocol.conversation.contents import (
+    APPLICATION,
+    GroupChange,
+    GroupState,
+    Leave,
+    Receipt,
+    ResyncRequest,
+    Role,
+    Text,
+)
 from grue.protocol.conversation.conversation import (
+    COMMITS,
     KEY_PACKAGES,
     MAX_OWED,
     READING,
+    SENDING,
     TABLE,
     Asked,
     Conversation,
     ConversationEvent,
     ConversationState,
+    Drain,
     Incoming,
     Newcomer,
+    NewDevice,
     Notice,
     Outgoing,
     PendingCommit,
+    Plan,
     Purpose,
+    Read,
     Step,
     Tools,
     become,
     become_if,
     epoch_key,
+    members_of,
     permit_commit,
     post,
     seal_post,
@@ -54,7 +71,8 @@ from grue.protocol.conversation.conversation import (
 )
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import identity_of
-from grue.protocol.conversation.first_contact import Me, welcome_newcomer
+from grue.protocol.conversation.first_contact import Me, welcome_newcomers
+from grue.protocol.conversation.groups import is_departure, left, may_write, role_of
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, delivered, met, skipped
 from grue.protocol.wire import Delivery, RemoveReader
 
@@ -67,6 +85,10 @@ ASK_AGAIN_MS: Final = 10 * 60 * 1000
 READMISSIONS_A_DAY: Final = 3
 """Resyncs of one account that are answered: each costs a commit, a Welcome and a `post` token. Who loses track more
 often has lost more than that, and founds another conversation with the next message."""
+
+RESPONDERS: Final = 3
+"""Members of a group that answer one request to be readmitted: one wins, and whoever is too late has spent a commit for
+nothing. Should none of them be there, the next request picks others."""
 
 DAY_MS: Final = 24 * 3600 * 1000
 
@@ -112,6 +134,7 @@ class Follower:
             self._one(session, step, delivery)
             if step.conversation.state not in READING:
                 break
+        self._let_all_go(session, step)
         return step, session.changes()
 
     def _singly(self, conversation: Conversation, deliveries: Sequence[Delivery]) -> tuple[Step, Changes]:
@@ -128,10 +151,16 @@ class Follower:
                 _keep(entries, changes, session.changes())
             if step.conversation.state not in READING:
                 break
+        session = MlsSession(entries)
+        self._let_all_go(session, step)
+        _keep(entries, changes, session.changes())
         return step, changes
 
     def _one(self, session: MlsSession, step: Step, delivery: Delivery) -> None:
         conversation = step.conversation
+        if delivery.mailbox != conversation.log.mailbox:
+            self._drained(session, step, delivery)
+            return
         if delivery.seq <= conversation.log.cursor:
             return
         if delivery.seq != conversation.log.cursor + 1:
@@ -142,7 +171,7 @@ class Follower:
         elif delivery.envelope in conversation.beaten:
             left = [envelope for envelope in conversation.beaten if envelope != delivery.envelope]
             step.conversation = replace(step.conversation, beaten=left)
-        elif purpose is Purpose.COMMIT:
+        elif purpose in COMMITS:
             # It won for everybody else, and we have forgotten it: it cannot be merged any more.
             _lose(step, delivery.envelope)
         elif purpose is None:
@@ -151,6 +180,35 @@ class Follower:
             self._said(step, delivery)
         if step.conversation.state in READING:
             _read(step, delivery)
+
+    def _drained(self, session: MlsSession, step: Step, delivery: Delivery) -> None:
+        """GROUP-11 in a mailbox that the conversation has moved from, messages of who is still a member count, and no
+        commit does. What is said there of logs is of another one.
+        """
+        conversation = step.conversation
+        drain = next((one for one in conversation.drains if one.log.mailbox == delivery.mailbox), None)
+        if drain is None or delivery.seq <= drain.log.cursor:
+            return
+        if self.posted(delivery.envelope) is None:
+            opened = self._opened_of_drained(session, conversation, delivery)
+            if opened is None:
+                step.skipped += 1
+            else:
+                self._application(session, step, opened, delivery)
+        _read(step, delivery)
+
+    def _opened_of_drained(
+        self, session: MlsSession, conversation: Conversation, delivery: Delivery
+    ) -> MlsApplication | None:
+        try:
+            message = envelope.unseal(conversation.epoch_keys, delivery.mailbox, delivery.envelope, delivery.blob)
+            opened = session.process(conversation.id, message)
+        except (BadEnvelope, MlsOwnMessage, MlsLost, *_JUNK):
+            return None
+        if isinstance(opened, MlsStagedCommit):
+            session.discard(opened)
+            return None
+        return opened if identity_of(opened.credential) in conversation.others | {self.me.identity_public} else None
 
     def _said(self, step: Step, delivery: Delivery) -> None:
         """CONVERSATION-13 an own text that commits overtook on its way, so that nobody can open it, goes out again.
@@ -169,14 +227,33 @@ class Follower:
         conversation = step.conversation
         session.accepted(conversation.id)
         key = epoch_key(session, conversation.id)
+        pending = conversation.pending
         merged = replace(with_epoch_key(conversation, key), pending=None, since=self.tools.now_ms)
-        newcomer = conversation.pending.newcomer if conversation.pending else None
-        if newcomer is not None:
-            # The newcomer reads after the commit, so its log starts there.
+        if pending is not None and pending.after is not None:
+            merged = self._become(session, step, merged, pending.after, delivery)
+        if pending is not None and pending.newcomers:
+            # The newcomers read after the commit, so their log starts there.
             at = replace(merged, log=delivered(merged.log, delivery))
-            step.outgoing.append(welcome_newcomer(session, at, self.me, newcomer, self.tools))
-            step.resend = True
+            step.outgoing += welcome_newcomers(session, at, self.me, pending, self.tools)
+            step.resend |= pending.plan is None
         return merged
+
+    def _become(
+        self, session: MlsSession, step: Step, conversation: Conversation, after: GroupState, delivery: Delivery
+    ) -> Conversation:
+        """The group as it is after a commit; on a removal its mailbox moves."""
+        assert conversation.group is not None
+        gone = left(conversation.group, after)
+        members = members_of(after, self.me.identity_public, conversation.members)
+        became = replace(conversation, group=after, members=members)
+        step.changes.append(after)
+        if not gone:
+            return became
+        step.moved = True
+        read = replace(became, log=delivered(became.log, delivery))
+        moving = move(session, read, self.tools)
+        step.outgoing += moving.outgoing
+        return moving.conversation
 
     def _theirs(self, session: MlsSession, step: Step, delivery: Delivery) -> None:
         conversation = step.conversation
@@ -223,23 +300,31 @@ class Follower:
             step.skipped += 1
             return
         sender = identity_of(opened.credential)
-        if sender == step.conversation.peer:
+        if sender in step.conversation.others:
             # Who still writes in what was superseded has not found the other one: it is read for as long again.
             superseded = step.conversation.state is ConversationState.SUPERSEDED
             since = self.tools.now_ms if superseded else step.conversation.since
             heard = replace(step.conversation, heard=True, since=since)
             step.conversation = become_if(heard, ConversationEvent.HEARD)
         if isinstance(content, Text | Receipt):
-            self._heard(step, sender, content)
+            self._heard(step, sender, content, delivery)
             step.heads += [content.head] if content.head else []
         if isinstance(content, Text):
-            step.incoming.append(Incoming(sender, content, delivery.seq))
-            if sender == step.conversation.peer:
-                step.conversation = owe(step.conversation, [content.id])
+            self._text(step, sender, content, delivery)
         elif isinstance(content, ResyncRequest):
-            self._readmit(session, step, opened, content)
+            self._readmit(session, step, opened, content, delivery.envelope)
+        elif isinstance(content, Leave):
+            self._let_go(session, step, sender, content)
 
-    def _heard(self, step: Step, sender: bytes, content: Text | Receipt) -> None:
+    def _text(self, step: Step, sender: bytes, text: Text, delivery: Delivery) -> None:
+        if not may_write(step.conversation.group, sender):
+            step.skipped += 1
+            return
+        step.incoming.append(Incoming(sender, text, delivery.seq))
+        if sender in step.conversation.others:
+            step.conversation = owe(step.conversation, [text.id])
+
+    def _heard(self, step: Step, sender: bytes, content: Text | Receipt, delivery: Delivery) -> None:
         """MAILBOX-20 the other's hash of the log is ours, as far as both have read.
 
         A contact may state what it likes, so its word alone accuses nobody and stops nothing: the user is told, once,
@@ -250,23 +335,29 @@ class Follower:
         CONVERSATION-18 what the other side says to have read is what it has seen: nothing in a hole of its log.
         """
         log, seq, log_hash = step.conversation.log, content.read_seq, content.log_hash
-        if isinstance(content, Receipt) and sender == step.conversation.peer:
-            step.read_texts += content.texts
+        if isinstance(content, Receipt) and content.texts and sender in step.conversation.others:
+            step.read.append(Read(sender, texts=content.texts))
+        if delivery.mailbox != log.mailbox:
+            # What it says of a log is of the one that the conversation has moved from.
+            return
         if log_hash and log.hash == UNKNOWN_HASH and seq == log.cursor:
             step.conversation = replace(step.conversation, log=replace(log, hash=log_hash))
         ours = step.hashes.get(seq) or self.hash_at(seq)
         if seq and log_hash and ours and ours != log_hash:
             _disagree(step, sender)
-        elif sender == step.conversation.peer:
-            step.read_by_peer.append((content.after, seq))
+        elif sender in step.conversation.others:
+            step.read.append(Read(sender, content.after, seq))
 
     def _commit(self, session: MlsSession, step: Step, staged: MlsStagedCommit, delivery: Delivery) -> None:
         conversation = step.conversation
         try:
-            permit_commit(conversation, staged, session.members(conversation.id))
+            after = permit_commit(conversation, staged, session.members(conversation.id))
         except NotPermitted:
             session.discard(staged)
             step.skipped += 1
+            return
+        if after is not None and role_of(after, self.me.identity_public) is None:
+            self._removed(session, step, staged, delivery)
             return
         if staged.removes_self:
             # Somebody thinks that we are lost, and the Welcome is on its way.
@@ -275,17 +366,53 @@ class Follower:
             return
         session.merge(conversation.id, staged)
         key = epoch_key(session, conversation.id)
-        beaten = [*conversation.beaten, conversation.pending.envelope] if conversation.pending else conversation.beaten
-        step.outgoing.extend(_release_slot(conversation))
-        step.conversation = replace(with_epoch_key(conversation, key), pending=None, beaten=beaten[-MAX_BEATEN:])
+        pending = conversation.pending
+        beaten = [*conversation.beaten, pending.envelope] if pending else conversation.beaten
+        step.outgoing.extend(_release_slots(conversation))
+        followed = replace(with_epoch_key(conversation, key), pending=None, beaten=beaten[-MAX_BEATEN:])
+        again = {member.signature_key: identity_of(member.credential) for member in staged.added}
+        # Whoever was readmitted by somebody else counts as well, or two would undo each other's answers.
+        step.readmitted += {again[m.signature_key] for m in staged.removed if m.signature_key in again}
+        if pending is not None and not any(one.signature_key in again for new in pending.newcomers for one in new.devices):
+            followed = replace(followed, answered=(b"", 0))
+        if after is not None and after != conversation.group:
+            followed = self._become(session, step, followed, after, delivery)
+        step.conversation = followed
+        if pending is not None and pending.plan is not None:
+            self._plan_again(session, step, pending.plan)
 
-    def _readmit(self, session: MlsSession, step: Step, opened: MlsApplication, request: ResyncRequest) -> None:
+    def _removed(self, session: MlsSession, step: Step, staged: MlsStagedCommit, delivery: Delivery) -> None:
+        """We are no member any more: the keys go, and the row stays, so that no older Welcome leads back."""
+        conversation = step.conversation
+        session.discard(staged)
+        step.notices.append(Notice.REMOVED)
+        step.conversation = replace(
+            become(replace(conversation, log=delivered(conversation.log, delivery)), ConversationEvent.LEFT),
+            pending=None, drains=[], left_in=session.epoch(conversation.id),
+        )  # fmt: skip
+        step.outgoing += stop_reading(conversation)
+        session.delete(conversation.id)
+
+    def _plan_again(self, session: MlsSession, step: Step, plan: Plan) -> None:
+        """Another commit was first: ours goes out anew, if it is still allowed and means something."""
+        try:
+            again = carry_out(session, step.conversation, self.me, plan, self.tools)
+        except (NotPermitted, TooLarge):
+            step.notices.append(Notice.NOT_CHANGED)
+            return
+        step.conversation = again.conversation
+        step.outgoing += again.outgoing
+
+    def _readmit(
+        self, session: MlsSession, step: Step, opened: MlsApplication, request: ResyncRequest, asked_in: bytes
+    ) -> None:
         """Remove a member that lost track and add it again, in one commit, at the head of the log.
 
         CONVERSATION-10 the key package is the asking member's own. CONVERSATION-15 the Welcome goes to the intro
         mailbox on its account's device list. CONVERSATION-16 one within `ASK_AGAIN_MS` of another that was answered is
         not, and no more than `READMISSIONS_A_DAY` of one account are. One at a time: a request that comes while another
-        commit of ours is pending is left, and whoever is lost asks again after `ASK_AGAIN_MS`.
+        commit of ours is pending is left, and whoever is lost asks again after `ASK_AGAIN_MS`. GROUP-12 in a group a
+        few members answer, others each time.
 
         CONVERSATION-21 by one key package a device is readmitted once in `ENVELOPE_DAYS` + 1, while the Welcome waits
         for it: whoever asks again before it has come would be removed by the next answer, and so on for ever.
@@ -298,8 +425,10 @@ class Follower:
             step.skipped += 1
             return
         account = identity_of(asking.credential)
-        own = account == self.me.identity_public
-        listed = (self.me.intro_mailbox if own else conversation.peer_intro) or request.intro_mailbox
+        known = conversation.member(account)
+        listed = (self.me.intro_mailbox if known is None else known.intro_mailbox) or request.intro_mailbox
+        if not is_answered_by(self.me.identity_public, conversation, account, asked_in):
+            return
         if request.intro_mailbox != listed or not self._may_readmit(step, account):
             step.skipped += 1
             return
@@ -311,15 +440,36 @@ class Follower:
         secret, envelope_id = self.tools.random(32), self.tools.random(16)
         commit = session.commit(conversation.id, [request.key_package], [asking.leaf], b"")
         step.outgoing.append(seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id, slots=[secret]))
-        welcome = Newcomer(request.intro_mailbox, commit.welcome or b"", secret, newcomer.signature_key)
+        again = Newcomer(request.intro_mailbox, [NewDevice(newcomer.signature_key, secret)])
+        pending = PendingCommit(envelope_id, [again], commit.welcome or b"")
         # A home of before it was kept learns the intro mailbox here; it names no other later.
-        known = conversation.peer_intro if own else listed
-        step.conversation = replace(
-            conversation,
-            pending=PendingCommit(envelope_id, welcome),
-            peer_intro=known,
-            answered=(package, self.tools.now_ms),
-        )
+        others = [replace(one, intro_mailbox=listed) if one == known else one for one in conversation.members]
+        answered = (package, self.tools.now_ms)
+        step.conversation = replace(conversation, pending=pending, members=others, answered=answered)
+
+    def _let_go(self, session: MlsSession, step: Step, sender: bytes, leave: Leave) -> None:
+        """Remove an account that has asked for it. Admins do so, as soon as one reads it."""
+        conversation = step.conversation
+        if conversation.group is None or role_of(conversation.group, self.me.identity_public) is not Role.ADMIN:
+            return
+        keys = {m.signature_key for m in session.members(conversation.id) if identity_of(m.credential) == sender}
+        departure = leave.departure
+        if departure.signature_key not in keys or not is_departure(conversation.id, departure):
+            step.skipped += 1
+        else:
+            step.conversation = replace(conversation, departing=[*conversation.departing, departure])
+
+    def _let_all_go(self, session: MlsSession, step: Step) -> None:
+        """Remove who has asked for it, once nothing of ours is pending."""
+        conversation = step.conversation
+        if not conversation.departing or conversation.pending is not None or conversation.state not in SENDING:
+            return
+        step.conversation = replace(conversation, departing=[])
+        accounts = {m.signature_key: identity_of(m.credential) for m in session.members(conversation.id)}
+        departed = [one for one in conversation.departing if one.signature_key in accounts]
+        if departed:
+            remove = [accounts[one.signature_key] for one in departed]
+            self._plan_again(session, step, Plan(GroupChange(NO_HASH, departed=departed), remove=remove))
 
     def _may_readmit(self, step: Step, account: bytes) -> bool:
         if account in step.readmitted:
@@ -329,10 +479,16 @@ class Follower:
         return len(lately) < READMISSIONS_A_DAY and all(age >= ASK_AGAIN_MS for age in lately)
 
 
+def is_answered_by(me: bytes, conversation: Conversation, account: bytes, asked_in: bytes) -> bool:
+    """Whether we are one of the few that the random id of the request's envelope picks, of all but who asks."""
+    order = sorted((conversation.others | {me}) - {account}, key=lambda one: sha256(asked_in + one).digest())
+    return me in order[:RESPONDERS]
+
+
 def refused_commit(session: MlsSession, conversation: Conversation) -> Step:
     """The server has definitely refused an own commit: forget it. Never call this after a time-out."""
     session.rejected(conversation.id)
-    return Step(replace(conversation, pending=None), _release_slot(conversation))
+    return Step(replace(conversation, pending=None), _release_slots(conversation))
 
 
 def ask_resync(session: MlsSession, conversation: Conversation, me: Me, tools: Tools) -> Step:
@@ -376,7 +532,7 @@ def _lose(step: Step, commit: bytes) -> None:
 
 def _disagree(step: Step, sender: bytes) -> None:
     conversation = step.conversation
-    if sender == conversation.peer:
+    if sender in conversation.others:
         if not conversation.disagrees:
             step.conversation = replace(conversation, disagrees=True)
             step.notices.append(Notice.DISAGREES)
@@ -412,20 +568,32 @@ def owe(conversation: Conversation, texts: Sequence[bytes]) -> Conversation:
     return replace(conversation, owed=[*conversation.owed, *new][-MAX_OWED:])
 
 
-def _release_slot(conversation: Conversation) -> list[Outgoing]:
-    """Give back the slot that a beaten commit reserved: nobody will read there, so it must not hold envelopes."""
-    if conversation.pending is None or conversation.pending.newcomer is None:
+def _release_slots(conversation: Conversation) -> list[Outgoing]:
+    """Give back the slots that a beaten commit reserved: nobody will read there, so they must not hold envelopes."""
+    if conversation.pending is None:
         return []
-    request = RemoveReader(conversation.log.mailbox, conversation.pending.newcomer.slot_secret)
-    return [Outgoing(Purpose.LEAVE, request)]
+    mailbox, newcomers = conversation.log.mailbox, conversation.pending.newcomers
+    secrets = [device.slot_secret for newcomer in newcomers for device in newcomer.devices]
+    return [Outgoing(Purpose.LEAVE, RemoveReader(mailbox, secret)) for secret in secrets]
 
 
 def _read(step: Step, delivery: Delivery) -> None:
-    log = delivered(step.conversation.log, delivery)
-    own = [seq for seq in step.conversation.own if seq > log.cursor]
-    step.conversation = replace(step.conversation, log=log, own=own)
-    if log.hash != UNKNOWN_HASH:
-        step.hashes[log.cursor] = log.hash
+    """The log goes on; that of a mailbox which is drained, when it came from there."""
+    conversation = step.conversation
+    if delivery.mailbox == conversation.log.mailbox:
+        log = delivered(conversation.log, delivery)
+        own = [seq for seq in conversation.own if seq > log.cursor]
+        step.conversation = replace(conversation, log=log, own=own)
+        if log.hash != UNKNOWN_HASH:
+            step.hashes[log.cursor] = log.hash
+    else:
+        drains = [_drained(drain, delivery) for drain in conversation.drains]
+        step.conversation = replace(conversation, drains=drains)
+
+
+def _drained(drain: Drain, delivery: Delivery) -> Drain:
+    of_this = drain.log.mailbox == delivery.mailbox and delivery.seq > drain.log.cursor
+    return replace(drain, log=delivered(drain.log, delivery)) if of_this else drain
 
 
 def _keep(entries: Entries, changes: Changes, more: Changes) -> None:

@@ -11,6 +11,7 @@ from grue.protocol.wire.base import (
     MAX_QUERIES,
     MAX_QUERY,
     MAX_REQUEST,
+    MAX_SLOTS,
     MAX_WAIT,
     SERVER,
     Blob,
@@ -62,9 +63,9 @@ class CreateMailbox(Message, tag=35):
     mailbox: Annotated[Key, SERVER]
     write_hash: Annotated[Key, SERVER]
     """SHA-256 of the write key."""
-    read_hash: Annotated[Key, SERVER]
-    """SHA-256 of the creator's read key."""
-    slots: Annotated[list[Key], Meta(max_length=2 * MAX_DEVICES), SERVER]
+    read_hash: Annotated[Key | None, SERVER]
+    """SHA-256 of the creator's read key; None when any reader may create it, and each takes a slot."""
+    slots: Annotated[list[Key], Meta(max_length=MAX_SLOTS), SERVER]
     """SHA-256 of each slot secret; those readers start at the mailbox's beginning."""
 
 
@@ -75,7 +76,7 @@ class Post(Message, tag=36):
     write_key: Annotated[Key, SERVER]
     envelope: Annotated[Id, SERVER]
     blob: Annotated[Blob, seen("server sees the size bucket; contents: members of the conversation")]
-    slots: Annotated[list[Key], Meta(max_length=2 * MAX_DEVICES), SERVER] = field(default_factory=list)
+    slots: Annotated[list[Key], Meta(max_length=MAX_SLOTS), SERVER] = field(default_factory=list)
     """Slots to reserve in the same transaction, starting at this envelope's seq."""
 
 

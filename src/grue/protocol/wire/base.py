@@ -46,6 +46,9 @@ CLAIM_NAME_BYTES: Final = 8
 MAX_CLAIMS: Final = 8
 """Claims of a number that its device is told of at once; those to which it has not objected come first."""
 
+MAX_SLOTS: Final = 256
+"""Slots that one request reserves: as many readers as a mailbox has."""
+
 MAX_KEY_PACKAGES: Final = 100
 """Key packages a device may keep at the server: new people in one offline stretch."""
 

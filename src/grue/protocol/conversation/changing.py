@@ -1,0 +1,168 @@
+"""How a group changes: somebody's plan becomes a commit, the mailbox moves when an account goes, and one leaves.
+
+A plan is kept until its commit has won. Should another commit be first, the same plan is committed again on top of it,
+as far as it still means something.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from grue._core import MlsMember, MlsSession, mls_key_package_member
+from grue.errors import TooLarge
+from grue.protocol.conversation.contents import MAX_MEMBERS, GroupMember, GroupState, Leave
+from grue.protocol.conversation.conversation import (
+    Adding,
+    Conversation,
+    ConversationEvent,
+    Drain,
+    Newcomer,
+    NewDevice,
+    Outgoing,
+    PendingCommit,
+    Plan,
+    Purpose,
+    Step,
+    Tools,
+    become,
+    hashed,
+    post,
+    seal_post,
+)
+from grue.protocol.conversation.devices import identity_of
+from grue.protocol.conversation.first_contact import ADDRESS_LABEL, Me
+from grue.protocol.conversation.groups import Committed, changed, follows, sign_departure, state_hash
+from grue.protocol.conversation.mailbox import ReaderState, empty_log
+from grue.protocol.wire import CreateMailbox, ExchangeSlot, RemoveReader, encode
+
+SLOT_LABEL: Final = "grue slot v1"
+"""MLS exporter label of the slot that a leaf has in a mailbox that a conversation moves to; the context is the leaf."""
+
+DRAIN_MS: Final = 2 * 24 * 3600 * 1000
+"""How long the mailbox that a conversation moved from is read: who writes there has not read for so long."""
+
+NO_HASH: Final = bytes(32)
+"""In a plan, whose hash is computed when it is committed."""
+
+
+def carry_out(session: MlsSession, conversation: Conversation, me: Me, plan: Plan, tools: Tools) -> Step:
+    """Commit what somebody wants; pending until it is met in the log. Costs an X-Wing encapsulation a member.
+
+    What is so already is left out; when nothing remains, nothing goes out.
+    Raises NotPermitted for what every member would pass over, TooLarge for what no envelope takes.
+    """
+    members = session.members(conversation.id)
+    plan = _what_remains(conversation, members, plan)
+    assert conversation.group is not None
+    removed = [member for member in members if identity_of(member.credential) in plan.remove]
+    packages = [package for adding in plan.add for package in adding.packages]
+    added = [mls_key_package_member(package) for package in packages]
+    if len(members) - len(removed) + len(added) > MAX_MEMBERS:
+        raise TooLarge
+    after = follows(conversation.group, plan.change, plan.remove)
+    if after == conversation.group and not plan.change.moves:
+        return Step(conversation)
+    data = encode(replace(plan.change, state_hash=state_hash(conversation.id, after)))
+    changed(conversation.id, conversation.group, Committed(me.identity_public, members, added, removed, data))
+    return _commit(session, conversation, plan, [member.leaf for member in removed], data, after, tools)
+
+
+def move(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
+    """Move to the mailbox that this epoch's secrets name. Each member has it made, and takes a slot of its own."""
+    group, own = conversation.id, session.own_leaf(conversation.id)
+    address = session.exporter(group, ADDRESS_LABEL, b"", 64)
+    secrets = {
+        m.leaf: session.exporter(group, SLOT_LABEL, m.leaf.to_bytes(4, "big"), 32) for m in session.members(group)
+    }
+    slots = [hashed(secrets[leaf]) for leaf in sorted(secrets)]
+    read_key = tools.random(32)
+    drain = Drain(conversation.log, conversation.read_key, tools.now_ms + DRAIN_MS)
+    moved = replace(
+        conversation,
+        write_key=address[32:],
+        read_key=read_key,
+        slot_secret=secrets[own],
+        log=empty_log(address[:32], ReaderState.SLOT),
+        drains=[*conversation.drains, drain],
+        own=[],
+        hole=0,
+        unseen=0,
+        unseen_seq=0,
+    )
+    create = CreateMailbox(address[:32], hashed(address[32:]), None, slots)
+    exchange = ExchangeSlot(address[:32], secrets[own], hashed(read_key))
+    return Step(moved, [Outgoing(Purpose.MOVE, create), Outgoing(Purpose.EXCHANGE, exchange)])
+
+
+def leave(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
+    """Ask to be removed, stop reading, and forget the keys. Raises NotPermitted in a state that cannot write."""
+    own = session.own_leaf(conversation.id)
+    key = next(m.signature_key for m in session.members(conversation.id) if m.leaf == own)
+    asking = Leave(sign_departure(session, conversation.id, key))
+    outgoing = [] if not conversation.read_key else [post(session, conversation, asking, Purpose.FAREWELL, tools)]
+    gone = replace(
+        become(conversation, ConversationEvent.LEFT), pending=None, drains=[], left_in=session.epoch(conversation.id)
+    )
+    session.delete(conversation.id)
+    return Step(gone, [*outgoing, *stop_reading(conversation)])
+
+
+def stop_reading(conversation: Conversation) -> list[Outgoing]:
+    """Leave the mailboxes of a conversation, those that are only drained included."""
+    readers = [(conversation.log.mailbox, conversation.read_key or conversation.slot_secret)]
+    readers += [(drain.log.mailbox, drain.read_key) for drain in conversation.drains]
+    return [Outgoing(Purpose.LEAVE, RemoveReader(mailbox, key)) for mailbox, key in readers]
+
+
+def drained(conversation: Conversation, now_ms: int) -> Step | None:
+    """Leave the mailboxes that were drained long enough; None when there is none."""
+    over = [drain for drain in conversation.drains if drain.until <= now_ms]
+    if not over:
+        return None
+    stay = [drain for drain in conversation.drains if drain.until > now_ms]
+    leaving = [Outgoing(Purpose.LEAVE, RemoveReader(drain.log.mailbox, drain.read_key)) for drain in over]
+    return Step(replace(conversation, drains=stay), leaving)
+
+
+def _what_remains(conversation: Conversation, members: Sequence[MlsMember], plan: Plan) -> Plan:
+    """The plan without what others have done meanwhile."""
+    assert conversation.group is not None
+    present = {member.identity for member in conversation.group.members}
+    keys = {member.signature_key for member in members}
+    add = [adding for adding in plan.add if adding.identity not in present]
+    change = replace(
+        plan.change,
+        roles=[new for new in plan.change.roles if new.identity in present],
+        added=[GroupMember(adding.identity, adding.intro_mailbox) for adding in add],
+        departed=[departure for departure in plan.change.departed if departure.signature_key in keys],
+    )
+    return Plan(change, add, [identity for identity in plan.remove if identity in present])
+
+
+def _commit(
+    session: MlsSession,
+    conversation: Conversation,
+    plan: Plan,
+    leaves: Sequence[int],
+    data: bytes,
+    after: GroupState,
+    tools: Tools,
+) -> Step:
+    packages = [package for adding in plan.add for package in adding.packages]
+    commit = session.commit(conversation.id, packages, leaves, data)
+    newcomers = [_newcomer(adding, tools) for adding in plan.add]
+    slots = [device.slot_secret for newcomer in newcomers for device in newcomer.devices]
+    envelope_id = tools.random(16)
+    try:
+        outgoing = seal_post(conversation, commit.message, Purpose.CHANGE, envelope_id, slots=slots)
+    except TooLarge:
+        session.rejected(conversation.id)
+        raise
+    pending = PendingCommit(envelope_id, newcomers, commit.welcome or b"", plan, after)
+    return Step(replace(conversation, pending=pending), [outgoing])
+
+
+def _newcomer(adding: Adding, tools: Tools) -> Newcomer:
+    keys = [mls_key_package_member(package).signature_key for package in adding.packages]
+    return Newcomer(adding.intro_mailbox, [NewDevice(key, tools.random(32)) for key in keys])

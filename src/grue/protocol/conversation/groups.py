@@ -1,0 +1,206 @@
+"""The rules of a group: who is in it, what it is called, and who may change that.
+
+Each change is the authenticated data of a commit. The mailbox orders commits, and every check here needs only the
+state before, the commit and its members: so all members see the same changes in the same order, and refuse the same
+ones, whatever their contacts, clocks and networks say.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec.structs import replace
+
+from grue._core import MlsMember, MlsSession
+from grue.errors import BadRequest, NotPermitted
+from grue.protocol.conversation.contents import (
+    GROUP_CHANGE,
+    MAX_MEMBERS,
+    Departure,
+    GroupChange,
+    GroupState,
+    Role,
+)
+from grue.protocol.conversation.devices import identity_of
+from grue.protocol.wire import encode
+
+STATE_CONTEXT: Final = b"grue group state v1"
+LEAVE_CONTEXT: Final = b"grue group leave v1"
+"""What a device signs to be removed: this, then the group's id. It can only ever be used against who signed it."""
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A commit as every member sees it.
+
+    committer  the identity of who made it
+    before     the members by leaf, before it
+    data       its authenticated data
+    """
+
+    committer: bytes
+    before: Sequence[MlsMember]
+    added: Sequence[MlsMember]
+    removed: Sequence[MlsMember]
+    data: bytes
+
+
+def state_hash(group: bytes, state: GroupState) -> bytes:
+    """32 bytes that two members compare their states by."""
+    return sha256(STATE_CONTEXT + group + encode(state)).digest()
+
+
+def role_of(state: GroupState, identity: bytes) -> Role | None:
+    """None for who is no member."""
+    return next((member.role for member in state.members if member.identity == identity), None)
+
+
+def is_allowed(state: GroupState, identity: bytes, needed: Role) -> bool:
+    """Whether this member's role is the needed one or a higher."""
+    role = role_of(state, identity)
+    return role is Role.ADMIN or (role is not None and needed is Role.MEMBER)
+
+
+def may_write(state: GroupState | None, identity: bytes) -> bool:
+    """GROUP-08 only who may write is heard; in a conversation of two that is everybody."""
+    return state is None or is_allowed(state, identity, state.may_write)
+
+
+def sign_departure(session: MlsSession, group: bytes, signature_key: bytes) -> Departure:
+    """The proof by this device that its account wants to be removed. Needs b"s"."""
+    return Departure(signature_key, session.sign(LEAVE_CONTEXT + group))
+
+
+def is_departure(group: bytes, departure: Departure) -> bool:
+    """Whether the key in it has signed it; whose key that is has to be seen elsewhere."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(departure.signature_key)
+        key.verify(departure.signature, LEAVE_CONTEXT + group)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def changed(group: bytes, state: GroupState, commit: Committed) -> GroupState:
+    """The group's state after a commit. Raises NotPermitted for one that every member passes over.
+
+    GROUP-01 the committer is a member, and the data is a `GroupChange` or empty. GROUP-02 exactly the accounts that had
+    no device here are `added`, as members, by who may add. GROUP-03 other accounts' devices are removed by an admin, or
+    with the account's signed departure, or are added again in the same commit. GROUP-04 further devices of an account
+    are added by itself. GROUP-05 name and description are changed by who may rename, rules and roles by admins.
+    GROUP-06 the state that follows has the hash that the change names. GROUP-07 who removes an account adds none, since
+    the mailbox moves.
+    """
+    change = _decoded(commit.data)
+    if role_of(state, commit.committer) is None:
+        raise NotPermitted
+    _check_devices(group, state, commit, change)
+    gone = _gone(commit)
+    _check_added(state, commit, change, gone)
+    _check_settings(state, commit.committer, change)
+    after = _after(state, change, gone)
+    if change.state_hash != b"" and change.state_hash != state_hash(group, after):
+        raise NotPermitted
+    if change.state_hash == b"" and after != state:
+        raise NotPermitted
+    return after
+
+
+def follows(state: GroupState, change: GroupChange, gone: Sequence[bytes]) -> GroupState:
+    """The state that a change will lead to, for who makes it."""
+    return _after(state, change, set(gone))
+
+
+def left(before: GroupState, after: GroupState) -> set[bytes]:
+    """The accounts that were in a group and are no more."""
+    return {member.identity for member in before.members} - {member.identity for member in after.members}
+
+
+def _decoded(data: bytes) -> GroupChange:
+    if not data:
+        return _NOTHING
+    try:
+        change = GROUP_CHANGE.decode(data)
+    except BadRequest:
+        raise NotPermitted from None
+    return change
+
+
+def _check_devices(group: bytes, state: GroupState, commit: Committed, change: GroupChange) -> None:
+    """GROUP-03 and GROUP-04."""
+    again = {member.signature_key for member in commit.added}
+    removed = {member.signature_key for member in commit.removed}
+    departed = _departed(group, commit.before, change)
+    admin = role_of(state, commit.committer) is Role.ADMIN
+    for member in commit.removed:
+        account = identity_of(member.credential)
+        if not (account == commit.committer or member.signature_key in again or admin or account in departed):
+            raise NotPermitted
+    known = {member.identity for member in state.members}
+    for member in commit.added:
+        account = identity_of(member.credential)
+        if account in known and account != commit.committer and member.signature_key not in removed:
+            raise NotPermitted
+
+
+def _departed(group: bytes, before: Sequence[MlsMember], change: GroupChange) -> set[bytes]:
+    accounts = {member.signature_key: identity_of(member.credential) for member in before}
+    proved = (departure for departure in change.departed if is_departure(group, departure))
+    return {accounts[departure.signature_key] for departure in proved if departure.signature_key in accounts}
+
+
+def _gone(commit: Committed) -> set[bytes]:
+    """The accounts that have no device here after a commit."""
+    removed = {member.leaf for member in commit.removed}
+    stay = {identity_of(member.credential) for member in commit.before if member.leaf not in removed}
+    stay |= {identity_of(member.credential) for member in commit.added}
+    return {identity_of(member.credential) for member in commit.removed} - stay
+
+
+def _check_added(state: GroupState, commit: Committed, change: GroupChange, gone: set[bytes]) -> None:
+    """GROUP-02 and GROUP-07."""
+    known = {member.identity for member in state.members}
+    new = {identity_of(member.credential) for member in commit.added} - known
+    named = [member.identity for member in change.added]
+    if len(named) != len(set(named)) or set(named) != new:
+        raise NotPermitted
+    if new and (gone or not is_allowed(state, commit.committer, state.may_add)):
+        raise NotPermitted
+    if any(member.role is not Role.MEMBER for member in change.added):
+        raise NotPermitted
+
+
+def _check_settings(state: GroupState, committer: bytes, change: GroupChange) -> None:
+    """GROUP-05."""
+    renames = change.name is not None or change.description is not None
+    if renames and not is_allowed(state, committer, state.may_rename):
+        raise NotPermitted
+    rules = (change.may_add, change.may_rename, change.may_write)
+    if (change.roles or any(rules)) and role_of(state, committer) is not Role.ADMIN:
+        raise NotPermitted
+
+
+def _after(state: GroupState, change: GroupChange, gone: set[bytes]) -> GroupState:
+    roles: Mapping[bytes, Role] = {new.identity: new.role for new in change.roles}
+    everybody = [member for member in [*state.members, *change.added] if member.identity not in gone]
+    if not set(roles) <= {member.identity for member in everybody} or not 0 < len(everybody) <= MAX_MEMBERS:
+        raise NotPermitted
+    members = [replace(member, role=roles.get(member.identity, member.role)) for member in everybody]
+    if all(member.role is not Role.ADMIN for member in members):
+        # Nobody could add or remove any more. The order is the same for all: who has been here longest.
+        members[0] = replace(members[0], role=Role.ADMIN)
+    return GroupState(
+        name=change.name or state.name,
+        members=members,
+        description=state.description if change.description is None else change.description,
+        may_add=change.may_add or state.may_add,
+        may_rename=change.may_rename or state.may_rename,
+        may_write=change.may_write or state.may_write,
+    )
+
+
+_NOTHING: Final = GroupChange(b"")
+"""A commit without data: a renewed leaf, or a device that is readmitted."""

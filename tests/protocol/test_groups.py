@@ -1,0 +1,306 @@
+"""Groups: who may change what, in which order changes count, and what those see who are removed."""
+
+import os
+
+import pytest
+from msgspec.structs import replace
+
+from grue.errors import BadEnvelope, BadKeyPackage, NotPermitted
+from grue.protocol.conversation.changing import NO_HASH, drained
+from grue.protocol.conversation.contents import GroupChange, GroupMember, GroupState, NewRole, Role
+from grue.protocol.conversation.conversation import (
+    Adding,
+    ConversationState,
+    Notice,
+    Plan,
+    Purpose,
+    Step,
+    seal_post,
+)
+from grue.protocol.conversation.follow import RESPONDERS, is_answered_by
+from grue.protocol.conversation.groups import role_of
+from grue.protocol.wire import encode
+from tests.protocol.people import Device, Office, Person, group_of
+from tests.protocol.test_conversation import forget_path_secrets
+
+RENAMED = Plan(GroupChange(NO_HASH, name="Sunday hike"))
+
+
+def removing(*people: Person) -> Plan:
+    return Plan(GroupChange(NO_HASH), remove=[person.public for person in people])
+
+
+def adding(*people: Person) -> Plan:
+    peers = [person.checked() for person in people]
+    new = [Adding(peer.devices.identity_public, peer.devices.intro_mailbox, peer.packages) for peer in peers]
+    return Plan(GroupChange(NO_HASH), new)
+
+
+def promoting(person: Person, role: Role = Role.ADMIN) -> Plan:
+    return Plan(GroupChange(NO_HASH, roles=[NewRole(person.public, role)]))
+
+
+def state(device: Device) -> GroupState:
+    assert device.conversation.group is not None
+    return device.conversation.group
+
+
+def agree(*people: Person) -> GroupState:
+    """The one state that all of them have."""
+    (one,) = {encode(state(person.device)) for person in people}
+    (_,) = {person.device.conversation.log.mailbox for person in people}
+    (_,) = {person.device.conversation.epoch_keys[0] for person in people}
+    assert one
+    return state(people[0].device)
+
+
+def say(office: Office, person: Person, text: str) -> None:
+    office.take(person.device, person.device.say(text))
+
+
+def test_one_post_reaches_everybody() -> None:
+    office, people = group_of("Alice", "Bob", "Carol", "Dave")
+    say(office, people[1], "Nine at the station")
+    office.read(*(person.device for person in people))
+    assert [person.device.texts for person in people] == [["Nine at the station"], [], *[["Nine at the station"]] * 2]
+    assert sum(map(len, office.logs.values())) == 1
+
+
+def test_a_text_is_confirmed_when_all_others_have_read_it() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    say(office, alice, "hello")
+    office.read(bob.device)
+    office.take(bob.device, bob.device.confirm())
+    office.read(alice.device)
+    assert alice.device.steps[-1].read_by_all == 0
+    office.read(carol.device)
+    office.take(carol.device, carol.device.confirm())
+    office.read(alice.device)
+    assert alice.device.steps[-1].read_by_all == 1
+
+
+def test_a_newcomer_reads_what_comes_after_it_and_knows_the_group() -> None:
+    office, (alice, bob) = group_of("Alice", "Bob")
+    dave = Person("+447700900199")
+    say(office, alice, "before")
+    office.take(alice.device, alice.device.plan(adding(dave)))
+    office.read(alice.device, bob.device)
+    office.join(dave)
+    say(office, bob, "after")
+    office.read(alice.device, bob.device, dave.device)
+    assert (dave.device.texts, bob.device.texts) == (["after"], ["before"])
+    assert [member.identity for member in agree(alice, bob, dave).members] == [alice.public, bob.public, dave.public]
+
+
+def test_a_removal_moves_the_mailbox_and_the_removed_cannot_follow() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    before = alice.device.conversation.log.mailbox
+    office.take(alice.device, alice.device.plan(removing(bob)))
+    office.read(alice.device, bob.device, carol.device)
+    assert bob.device.conversation.state is ConversationState.GONE
+    assert bob.device.steps[-1].notices == [Notice.REMOVED]
+    assert not any(key.startswith(b"g") for key in bob.device.entries)
+    assert agree(alice, carol).members[-1].identity == carol.public
+    assert alice.device.conversation.log.mailbox != before
+    say(office, carol, "without bob")
+    office.read(alice.device, carol.device)
+    assert (alice.device.texts, len(office.logs[before])) == (["without bob"], 1)
+
+
+def test_group_11_a_text_that_crossed_the_move_is_read_and_a_commit_there_is_not() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.plan(removing(bob)))
+    say(office, carol, "crossed")
+    office.take(carol.device, carol.device.update())
+    office.read(alice.device)
+    assert (alice.device.texts, alice.device.steps[-1].skipped) == (["crossed"], 1)
+    office.read(carol.device, alice.device)
+    agree(alice, carol)
+
+
+def test_group_11_what_the_removed_one_writes_there_is_not_read() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.plan(removing(bob)))
+    say(office, bob, "still here?")
+    office.read(alice.device, carol.device)
+    assert (alice.device.texts, carol.device.texts) == ([], [])
+
+
+def test_a_drained_mailbox_is_left_after_two_days() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.plan(removing(bob)))
+    office.read(alice.device, carol.device)
+    (drain,) = alice.device.conversation.drains
+    assert drained(alice.device.conversation, drain.until - 1) is None
+    step = drained(alice.device.conversation, drain.until)
+    assert step is not None
+    assert (step.conversation.drains, [one.purpose for one in step.outgoing]) == ([], [Purpose.LEAVE])
+
+
+def test_of_two_changes_at_once_the_second_is_made_again_on_top_of_the_first() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    dave = Person("+447700900199")
+    office.take(alice.device, alice.device.plan(promoting(bob)))
+    office.read(alice.device, bob.device, carol.device)
+    office.take(alice.device, alice.device.plan(RENAMED))
+    office.take(bob.device, bob.device.plan(adding(dave)))
+    office.read(alice.device, bob.device, carol.device)
+    office.join(dave)
+    office.read(dave.device)
+    after = agree(alice, bob, carol, dave)
+    assert (after.name, len(after.members)) == ("Sunday hike", 4)
+
+
+def test_the_same_account_added_by_two_at_once_is_added_once() -> None:
+    office, (alice, bob) = group_of("Alice", "Bob")
+    dave = Person("+447700900199")
+    office.take(alice.device, alice.device.plan(promoting(bob)))
+    office.read(alice.device, bob.device)
+    for admin in (alice, bob):
+        office.take(admin.device, admin.device.plan(adding(dave)))
+    office.read(alice.device, bob.device)
+    assert len(office.intros[dave.intro]) == 1
+    office.join(dave)
+    assert [member.identity for member in agree(alice, bob, dave).members][2:] == [dave.public]
+    assert [one.conversation.pending for one in (alice.device, bob.device)] == [None, None]
+
+
+def test_a_change_that_is_not_allowed_any_more_is_told_of() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.plan(promoting(bob)))
+    office.read(alice.device, bob.device, carol.device)
+    office.take(alice.device, alice.device.plan(promoting(bob, Role.MEMBER)))
+    office.take(bob.device, bob.device.plan(RENAMED))
+    office.read(alice.device, bob.device, carol.device)
+    assert [Notice.NOT_CHANGED] in [step.notices for step in bob.device.steps]
+    assert agree(alice, bob, carol).name == "Hike"
+
+
+def test_who_leaves_is_removed_by_an_admin_and_reads_no_more() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(bob.device, bob.device.leave())
+    assert bob.device.conversation.state is ConversationState.GONE
+    office.read(carol.device)
+    assert role_of(state(carol.device), bob.public) is Role.MEMBER
+    office.read(alice.device, carol.device)
+    assert [member.identity for member in agree(alice, carol).members] == [alice.public, carol.public]
+
+
+def test_when_the_last_admin_leaves_who_was_here_longest_becomes_one() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.plan(promoting(carol)))
+    office.read(alice.device, bob.device, carol.device)
+    office.take(carol.device, carol.device.plan(promoting(alice, Role.MEMBER)))
+    office.read(alice.device, bob.device, carol.device)
+    office.take(carol.device, carol.device.plan(promoting(carol, Role.MEMBER)))
+    office.read(alice.device, bob.device, carol.device)
+    assert role_of(agree(alice, bob, carol), alice.public) is Role.ADMIN
+
+
+@pytest.mark.parametrize("plan", [RENAMED, Plan(GroupChange(NO_HASH, may_write=Role.ADMIN))])
+def test_group_05_a_member_changes_no_name_and_no_rule(plan: Plan) -> None:
+    _, (_, bob) = group_of("Alice", "Bob")
+    with pytest.raises(NotPermitted):
+        bob.device.plan(plan)
+
+
+def test_group_02_03_05_a_member_adds_removes_and_promotes_nobody() -> None:
+    _, (_, bob, carol) = group_of("Alice", "Bob", "Carol")
+    for plan in (adding(Person("+447700900199")), removing(carol), promoting(bob)):
+        with pytest.raises(NotPermitted):
+            bob.device.plan(plan)
+
+
+def forced(office: Office, person: Person, data: bytes, add: list[bytes], remove: list[int]) -> None:
+    """Post a commit without asking whether it is allowed."""
+    device, session = person.device, person.device.session()
+    commit = session.commit(device.conversation.id, add, remove, data)
+    outgoing = seal_post(device.conversation, commit.message, Purpose.CHANGE, os.urandom(16))
+    office.take(device, device.apply(Step(device.conversation, [outgoing])))
+
+
+@pytest.mark.parametrize("rule", ["rename", "junk", "add", "remove", "admin", "hash"])
+def test_group_01_to_06_a_commit_that_is_not_allowed_is_passed_over_by_all(rule: str) -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    before = agree(alice, bob, carol)
+    dave = Person("+447700900199")
+    new = GroupMember(dave.public, dave.intro)
+    data, add, remove = {
+        "rename": (encode(GroupChange(NO_HASH, name="Mine")), [], []),
+        "junk": (b"\x93\x00", [], []),
+        "add": (encode(GroupChange(NO_HASH, added=[new])), dave.checked().packages, []),
+        "remove": (b"", [], [2]),
+        "admin": (encode(GroupChange(NO_HASH, added=[replace(new, role=Role.ADMIN)])), dave.checked().packages, []),
+        "hash": (encode(GroupChange(NO_HASH, name="Hike")), [], []),
+    }[rule]
+    forced(office, alice if rule in ("admin", "hash") else bob, data, add, remove)
+    office.read(carol.device)
+    assert (carol.device.steps[-1].skipped, state(carol.device)) == (1, before)
+
+
+def test_group_08_in_a_group_for_announcements_a_member_is_not_heard() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.plan(Plan(GroupChange(NO_HASH, may_write=Role.ADMIN))))
+    office.read(alice.device, bob.device, carol.device)
+    say(office, bob, "psst")
+    say(office, alice, "announced")
+    office.read(alice.device, carol.device)
+    assert (alice.device.texts, carol.device.texts) == ([], ["announced"])
+
+
+def test_group_09_an_invitation_that_names_others_than_are_there_is_refused() -> None:
+    office, (alice, _) = group_of("Alice", "Bob")
+    dave = Person("+447700900199")
+    office.take(alice.device, alice.device.plan(adding(dave)))
+    lied = replace(state(alice.device), members=[*state(alice.device).members, GroupMember(os.urandom(32), dave.intro)])
+    pending = alice.device.conversation.pending
+    assert pending is not None
+    alice.device.conversation = replace(alice.device.conversation, pending=replace(pending, after=lied))
+    office.read(alice.device)
+    with pytest.raises(BadKeyPackage):
+        office.join(dave)
+
+
+def test_group_10_who_has_left_comes_back_in_a_later_epoch_only() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.plan(removing(bob)))
+    office.read(alice.device, bob.device, carol.device)
+    office.take(alice.device, alice.device.plan(adding(bob)))
+    office.read(alice.device, carol.device)
+    again = office.intros[bob.intro][-1]
+    gone = bob.device.conversation
+    bob.device.conversation = replace(gone, left_in=gone.left_in + 9)
+    with pytest.raises(BadEnvelope):
+        bob.device.invited(again, [bob.device.conversation])
+    bob.device.conversation = gone
+    office.join(bob)
+    say(office, alice, "welcome back")
+    office.read(bob.device)
+    agree(alice, bob, carol)
+    assert bob.device.texts == ["welcome back"]
+
+
+def test_group_12_a_few_answer_a_request_to_be_readmitted_and_others_the_next_time() -> None:
+    _, people = group_of(*"ABCDEFGH")
+    lost, others = people[-1], people[:-1]
+    answering = []
+    for _ in range(2):
+        envelope = os.urandom(16)
+        answering.append([p for p in others if is_answered_by(p.public, p.device.conversation, lost.public, envelope)])
+    assert [len(few) for few in answering] == [RESPONDERS, RESPONDERS]
+
+
+def test_a_member_that_lost_track_is_readmitted() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.update())
+    forget_path_secrets(bob.device)
+    office.read(bob.device)
+    assert bob.device.conversation.state is ConversationState.LOST
+    office.read(alice.device, carol.device)
+    office.take(bob.device, bob.device.ask_resync())
+    office.read(alice.device, carol.device)
+    office.join(bob)
+    say(office, carol, "there you are")
+    office.read(alice.device, bob.device)
+    assert bob.device.texts == ["there you are"]
+    agree(alice, bob, carol)
