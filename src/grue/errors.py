@@ -97,6 +97,18 @@ class NoSuchRequest(UsageError):
     fix = "`grue requests` lists them."
 
 
+class AmbiguousName(UsageError):
+    code = "ambiguous_name"
+    message = "Several groups are called so."
+    fix = "Name the one that is meant by its id; `grue group list` has them."
+
+
+class NoSuchMember(UsageError):
+    code = "no_such_member"
+    message = "Nobody of that name or number is in this group."
+    fix = "`grue group show` lists who is."
+
+
 class NoSuchHome(UsageError):
     code = "no_such_home"
     message = "There is no home in that folder."
@@ -167,6 +179,18 @@ class RouteUnknown(Refused):
     code = "route_unknown"
     message = "It is not known whether this number is on Grue, so nothing was sent."
     fix = "Try again when the server answers. A failed lookup never turns into an SMS."
+
+
+class NotOnGrue(Refused):
+    code = "not_on_grue"
+    message = "This number is not on Grue, or not to be found, so it cannot be in a group."
+    fix = "Nothing was changed. Leave it out, or ask them to register."
+
+
+class NotInGroup(Refused):
+    code = "not_in_group"
+    message = "You are not in this group any more."
+    fix = "Who is in it can add you again."
 
 
 class EncryptedContact(Refused):

@@ -1,23 +1,35 @@
-"""A chat is one person or number as the user sees them. Every room above needs chats, and the notices in them."""
+"""A chat is a person, a number or a group as the user sees them. Rooms above need chats, and the notices in them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
 from grue.client.store.engine import Db, Row, as_bytes, as_int, as_str
-from grue.errors import NoSuchChat
+from grue.errors import AmbiguousName, NoSuchChat
 from grue.protocol.conversation.conversation import Notice
-from grue.protocol.numbers import parse, region_of
+from grue.protocol.numbers import parse, reads_as_number, region_of
 
 CHAT_PREFIX: Final = "chat:"
 """Names a chat by its id: the only way to a chat whose number is not verified."""
 
+
+GROUP_PREFIX: Final = "group:"
+"""Names a group by the first `ID_DIGITS` hexadecimal digits of its id."""
+
+PERSON_PREFIX: Final = "person:"
+"""Names an account by the first `ID_DIGITS` hexadecimal digits of its identity key, for who shows no number."""
+
+ID_DIGITS: Final = 16
+"""64 bits: nobody has so many groups or contacts that two of them would be called the same by chance."""
 
 SMS_PREFIX: Final = "sms:"
 """Before an SMS sender that is a name and no number."""
 
 ME: Final = "me"
 """Send to this to keep a note for oneself."""
+
+PREFIXES: Final = (CHAT_PREFIX, GROUP_PREFIX, PERSON_PREFIX, SMS_PREFIX)
+"""Whatever begins with one of these is an id, and no name that people give."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +43,20 @@ class Chat:
     list_version: int
     """Of the newest device list that was seen of this account."""
     encrypted: bool
+    group: bytes = b""
+    """The id of a group; empty for one person or number."""
+    title: str = ""
+    """What the group is called."""
 
     @property
     def name(self) -> str:
-        """What to send to: the number when it is verified, else the chat by its id."""
+        """What to send to: the group's id, the number when it is verified, else the chat by its id."""
+        if self.group:
+            return GROUP_PREFIX + self.group.hex()[:ID_DIGITS]
         return self.number or f"{CHAT_PREFIX}{self.id}"
 
 
-_CHAT = "SELECT id, number, claimed, identity, list_number, encrypted FROM chat "
+_CHAT = "SELECT id, number, claimed, identity, list_number, encrypted, group_id, title FROM chat "
 
 
 def of_number(db: Db, number: str) -> Chat | None:
@@ -58,11 +76,41 @@ def by_id(db: Db, chat: int) -> Chat | None:
     return _chat(db.row(_CHAT + "WHERE id = ?", chat))
 
 
+def of_group(db: Db, group: bytes) -> Chat | None:
+    return _chat(db.row(_CHAT + "WHERE group_id = ?", group))
+
+
+def person(identity: bytes) -> str:
+    """What an account is called whose number is not known here."""
+    return PERSON_PREFIX + identity.hex()[:ID_DIGITS]
+
+
+def resolve(db: Db, name: str) -> str:
+    """What a name means: itself when it is an id, a number or `me`, else the id of the one group that is called so.
+
+    Raises AmbiguousName for several of them.
+    """
+    if name == ME or name.startswith(PREFIXES) or reads_as_number(name):
+        return name
+    found = [cast("Chat", _chat(row)) for row in db.rows(_CHAT + "WHERE title = ? AND group_id != x''", name)]
+    if len(found) > 1:
+        raise AmbiguousName(f"({', '.join(chat.name for chat in found)})")
+    return found[0].name if found else name
+
+
 def named(db: Db, name: str, own_number: str) -> Chat:
-    """The chat of a number, of `me`, `chat:ID` or `sms:SENDER`. Raises NoSuchChat, NotANumber."""
+    """The chat of a number, of `me`, an id, `sms:SENDER` or a group's name.
+
+    Raises NoSuchChat, NotANumber, AmbiguousName.
+    """
+    name = resolve(db, name)
     if name.startswith(CHAT_PREFIX):
         digits = name.removeprefix(CHAT_PREFIX)
         chat = by_id(db, int(digits)) if digits.isdecimal() and len(digits) < 18 else None
+    elif name.startswith(GROUP_PREFIX):
+        chat = _chat(db.row(_CHAT + _BY_ID.format("group_id"), name.removeprefix(GROUP_PREFIX), ID_DIGITS))
+    elif name.startswith(PERSON_PREFIX):
+        chat = _chat(db.row(_CHAT + _BY_ID.format("identity"), name.removeprefix(PERSON_PREFIX), ID_DIGITS))
     elif name.startswith(SMS_PREFIX):
         chat = of_number(db, name)
     else:
@@ -70,6 +118,9 @@ def named(db: Db, name: str, own_number: str) -> Chat:
     if chat is None:
         raise NoSuchChat
     return chat
+
+
+_BY_ID: Final = "WHERE substr(lower(hex({})), 1, ?2) = ?1"
 
 
 def all_chats(db: Db) -> list[Chat]:
@@ -89,6 +140,19 @@ def for_identity(db: Db, identity: bytes, claimed: str) -> Chat:
     """The chat of an account, made when there is none."""
     db.execute("INSERT OR IGNORE INTO chat (identity, claimed) VALUES (?, ?)", identity, claimed)
     found = of_identity(db, identity)
+    assert found is not None
+    return found
+
+
+def for_group(db: Db, group: bytes, title: str) -> Chat:
+    """The chat of a group, made when there is none, and called what it is called now."""
+    db.execute(
+        "INSERT INTO chat (group_id, title) VALUES (?1, ?2)"
+        " ON CONFLICT (group_id) WHERE group_id != x'' DO UPDATE SET title = ?2",
+        group,
+        title,
+    )
+    found = of_group(db, group)
     assert found is not None
     return found
 
@@ -155,4 +219,13 @@ def _chat(row: Row | None) -> Chat | None:
     if row is None:
         return None
     number, identity = row[1] or "", row[3] or b""
-    return Chat(as_int(row[0]), as_str(number), as_str(row[2]), as_bytes(identity), as_int(row[4]), bool(row[5]))
+    return Chat(
+        as_int(row[0]),
+        as_str(number),
+        as_str(row[2]),
+        as_bytes(identity),
+        as_int(row[4]),
+        bool(row[5]),
+        as_bytes(row[6]),
+        as_str(row[7]),
+    )

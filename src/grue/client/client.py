@@ -20,10 +20,12 @@ from grue.client.api.account import OwnAccount
 from grue.client.api.contacts import Contacts
 from grue.client.api.directory import DirectoryCopy
 from grue.client.api.exposure import Exposure
+from grue.client.api.groups import Groups
 from grue.client.api.messages import ChatInfo, File, Message, history_of, listed, still_unshown
 from grue.client.api.requests import Requests
 from grue.client.context import Account, Clock, Context, Opened, Random, load_account
 from grue.client.conversations import attachments, tables
+from grue.client.conversations.groups import GroupChanges
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger, Sent
 from grue.client.conversations.once import Parts
@@ -101,6 +103,7 @@ class Client:
         self.contacts = Contacts(self._opened)
         self.directory = DirectoryCopy(self._opened, clock)
         self.requests = Requests(self._opened, self._fetch_intro, self._go_out)
+        self.groups = Groups(self._opened, lambda: self._parts.groups)
         self.exposure = Exposure(self._opened, self._note_exposure)
 
     async def __aenter__(self) -> Self:
@@ -214,7 +217,7 @@ class Client:
     ) -> Sent:
         """Send one message; returns when it is stored here, and sent if the server answers.
 
-        to          a number, a chat's name, or `me` for a note
+        to          a number, a chat's id, a group's id or name, or `me` for a note
         file        goes along sealed, up to 100 MiB; where its upload breaks off, the same call again goes on with it
         sms         the sender agrees to SMS, should it be proved that the number is not on Grue, or not to be found
         accept_key  the sender has checked with the contact, and goes on with a new key, no record, or after a fork
@@ -454,7 +457,8 @@ class Client:
         context = Context(store, transport, directory, tokens, account, self._clock, self._random)
         inbox = Inbox(context)
         outbox = Outbox(context, inbox.give_up)
-        self._conversing = Parts(context, inbox, outbox, Messenger(context, inbox, outbox))
+        messenger, groups = Messenger(context, inbox, outbox), GroupChanges(context, inbox, outbox)
+        self._conversing = Parts(context, inbox, outbox, messenger, groups)
         self._opened.registered(context)
 
     def _start(self) -> Receiver:

@@ -11,10 +11,7 @@ from grue.client.people import contactsync
 from grue.client.store.engine import Db
 from grue.client.store.entries import get_meta, put_meta
 from grue.errors import GrueError, NetworkError, SplitDirectory
-from grue.protocol.conversation.conversation import (
-    SUPERSEDED_FOR_MS,
-    ConversationState,
-)
+from grue.protocol.conversation.conversation import READING, SUPERSEDED_FOR_MS, ConversationState
 
 EVERY: Final = 24 * 3600
 """Seconds between two rounds."""
@@ -59,6 +56,7 @@ async def _chores(context: Context, now: int) -> None:
     await _check_in(context, now)
     await context.directory.prepare()
     await context.store.transact(_leave_superseded, context)
+    await context.store.transact(_leave_drained, context)
     await context.store.transact(requests.tidy, context)
     await context.store.note(tables.forget_old, context.now_ms)
     await contactsync.resume(context)
@@ -78,6 +76,12 @@ def _due(db: Db, what: str, every: int, now: int) -> bool:
         return False
     put_meta(db, what, now)
     return True
+
+
+def _leave_drained(db: Db, context: Context) -> None:
+    """Leave the mailboxes that conversations have moved from."""
+    for conversation, chat in tables.conversations_in(db, READING):
+        steps.leave_drained(context, db, chat, conversation)
 
 
 def _leave_superseded(db: Db, context: Context) -> None:

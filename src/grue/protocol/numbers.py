@@ -75,6 +75,14 @@ def as_typed(text: str, region_hint: str | None = None) -> str:
     return grouped
 
 
+def reads_as_number(text: str) -> bool:
+    """Whether this is written as numbers are, whole or not."""
+    try:
+        return bool(_digits(text))
+    except NotANumber:
+        return False
+
+
 def _digits(text: str) -> str:
     """Drop the punctuation. Raises NotANumber for anything else that is neither digit nor leading plus."""
     text = text.strip()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from grue.client import chats
-from grue.client.chats import CHAT_PREFIX, Chat
+from grue.client.chats import CHAT_PREFIX, Chat, person
 from grue.client.context import own_number
 from grue.client.conversations import tables
 from grue.client.conversations.tables import StoredMessage
@@ -34,9 +34,10 @@ class Message:
 
     id: str
     chat: str
-    """What to send an answer to: the number when it is verified, else the chat's name."""
+    """What to send an answer to: the group's id, the number when it is verified, else the chat's name."""
     sender: str
-    """The sender's number when it is verified, else `chat:` and the chat's id, as for every SMS."""
+    """The sender's number when it is verified, else `chat:` and the chat's id, as for every SMS; in a group `person:` and
+    the beginning of the identity key."""
     claimed: str
     """The number that an unverified sender claims, as the sender of every SMS does; empty for a verified one."""
     to: str
@@ -51,6 +52,8 @@ class Message:
     row: int = 0
     """Where it lies in this home's store."""
     file: File | None = None
+    group: str = ""
+    """What the group is called that it came to; empty in a chat with one person."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class ChatInfo:
     """One line of the list of chats."""
 
     chat: str
+    group: str
+    """What it is called, when it is a group."""
     claimed: str
     encrypted: bool
     request: bool
@@ -90,13 +95,12 @@ def _is_turned_down(db: Db, chat: Chat) -> bool:
 
 def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
     other, attachment = chat.name, tables.attached(db, message.n)
-    unverified = message.incoming and _is_doubtful(db, message, chat)
-    sender = f"{CHAT_PREFIX}{chat.id}" if unverified else other
+    sender, claimed = _sender(db, message, chat)
     return Message(
         id=message.id.hex(),
         chat=other,
         sender=sender if message.incoming else own,
-        claimed=chat.number if unverified else "" if chat.number else chat.claimed,
+        claimed=claimed,
         to=own if message.incoming else other,
         text=message.text,
         route=message.route,
@@ -106,7 +110,31 @@ def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
         request=message.incoming and message.route is Route.ENCRYPTED and _is_strangers(db, chat),
         row=message.n,
         file=None if attachment is None else File(attachment.name, attachment.length),
+        group=chat.title,
     )
+
+
+def _sender(db: Db, message: StoredMessage, chat: Chat) -> tuple[str, str]:
+    """Who sent it, and which number they only claim."""
+    if chat.group:
+        return named_member(db, message.sender)
+    unverified = message.incoming and _is_doubtful(db, message, chat)
+    claimed = chat.number if unverified else "" if chat.number else chat.claimed
+    return (f"{CHAT_PREFIX}{chat.id}" if unverified else chat.name), claimed
+
+
+def named_member(db: Db, identity: bytes) -> tuple[str, str]:
+    """What a member of a group is called here: by a number that is known to be theirs, else by `person:`.
+
+    And the number that they only claim, if any.
+    """
+    known = chats.of_identity(db, identity)
+    if known is None:
+        return person(identity), ""
+    with suppress(BadRecord):
+        if known.number and not names_another(db, known.number, identity):
+            return known.number, ""
+    return person(identity), known.number or known.claimed
 
 
 def _is_doubtful(db: Db, message: StoredMessage, chat: Chat) -> bool:
@@ -129,13 +157,21 @@ def _last(db: Db, message: StoredMessage) -> str:
 
 def listed(db: Db) -> list[ChatInfo]:
     own = own_number(db)
-    return [_chat_info(db, chat, own) for chat in chats.all_chats(db) if not _is_turned_down(db, chat)]
+    return [_chat_info(db, chat, own) for chat in chats.all_chats(db) if _is_listed(db, chat)]
+
+
+def _is_listed(db: Db, chat: Chat) -> bool:
+    """Not who was turned down, and not who is known from a group alone."""
+    if _is_turned_down(db, chat):
+        return False
+    return bool(tables.conversations_of(db, chat.id) or tables.history(db, chat.id))
 
 
 def _chat_info(db: Db, chat: Chat, own: str) -> ChatInfo:
     messages = tables.history(db, chat.id)
     return ChatInfo(
         chat=chat.name,
+        group=chat.title,
         claimed="" if chat.number else chat.claimed,
         encrypted=chat.encrypted,
         request=_is_request(db, chat),

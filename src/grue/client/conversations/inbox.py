@@ -29,12 +29,21 @@ from grue.protocol.conversation.conversation import (
     Conversation,
     ConversationState,
     Notice,
+    Reader,
     Step,
     confirm,
     preferred,
+    with_log,
 )
 from grue.protocol.conversation.fallback import Route
-from grue.protocol.conversation.first_contact import Invited, invited, open_intro, settle
+from grue.protocol.conversation.first_contact import (
+    AGREED,
+    Invited,
+    accept_invited,
+    invited,
+    open_intro,
+    settle,
+)
 from grue.protocol.conversation.follow import (
     Follower,
     ask_due,
@@ -44,7 +53,7 @@ from grue.protocol.conversation.follow import (
     owe,
     start_again,
 )
-from grue.protocol.conversation.mailbox import ReaderState
+from grue.protocol.conversation.mailbox import Log, ReaderState
 from grue.protocol.directory.directory_sync import Current
 from grue.protocol.directory.lookup import Found, check_transcript, claimed_output
 from grue.protocol.directory.pir import TABLE_TIER
@@ -150,7 +159,7 @@ class Inbox:
         """What was asked for is not there, and has been: it expired. Nothing of a log that begins anew."""
         incarnation, cursor, head = fetched.incarnation, asked.after, fetched.head
         found = tables.conversation_by_mailbox(db, asked.mailbox)
-        if found is None or found[0].state not in READING:
+        if found is None or found[0].state not in READING or found[0].log.mailbox != asked.mailbox:
             return
         conversation, chat = found
         if conversation.log.incarnation == incarnation and cursor <= conversation.log.cursor < head:
@@ -158,6 +167,11 @@ class Inbox:
             if step.conversation.unseen != conversation.unseen:
                 step.conversation = self._owe_again(db, chat, step.conversation)
             steps.save(self._context, db, chat, step)
+
+    async def read_now(self, chat: int) -> None:
+        """Read a chat's conversations to their heads, however lately that was done. Raises NetworkError."""
+        for conversation in await self._context.store.read(tables.readable_of, chat):
+            await self._catch_up(conversation)
 
     async def catch_up(self, chat: int) -> None:
         """Read a chat's conversations to their heads, unless that was done a moment ago. Raises NetworkError."""
@@ -194,25 +208,27 @@ class Inbox:
             still = same or cursor >= fetched.head
 
     async def _catch_up(self, conversation: Conversation) -> None:
-        while conversation.log.state is ReaderState.READING and conversation.state in READING:
+        """Read what the conversation has moved from, and then where it is."""
+        for reader in conversation.readers if conversation.state in READING else ():
+            await self._catch_up_in(conversation.state, reader)
+
+    async def _catch_up_in(self, state: ConversationState, reader: Reader | None) -> None:
+        while reader is not None and reader.log.state is ReaderState.READING:
+            before = reader.log
             try:
-                mailbox, read_key = conversation.log.mailbox, conversation.read_key
-                request = wire.Fetch(mailbox, read_key, conversation.log.cursor)
+                request = wire.Fetch(before.mailbox, reader.read_key, before.cursor)
                 fetched = _fetched(await self._context.tokens.ask(request))
             except (NoSuchMailbox, NotPermitted):
                 # One that we have started may not be there yet; any other is gone for us.
-                if conversation.state is not ConversationState.STARTED:
-                    await self._context.store.transact(self.give_up, conversation.id)
+                if state is not ConversationState.STARTED:
+                    await self._context.store.transact(self.give_up_mailbox, before.mailbox)
                 return
-            after = await self.conversation(mailbox, fetched.incarnation, fetched.envelopes)
-            if after is not None and not fetched.envelopes and after.log.cursor < fetched.head:
+            reader = await self.conversation(before.mailbox, fetched.incarnation, fetched.envelopes)
+            if reader is not None and not fetched.envelopes and reader.log.cursor < fetched.head:
                 await self._context.store.transact(self._miss_all, request, fetched)
-            before = conversation.log
-            still = after and (after.log.cursor, after.log.incarnation) == (before.cursor, before.incarnation)
-            if after is None or still or after.log.cursor >= fetched.head:
+            if reader is None or _is_at_head(before, reader.log, fetched.head):
                 self.fresh(before.mailbox)
                 return
-            conversation = after
 
     # --- the intro mailbox ------------------------------------------------------------------------
 
@@ -347,8 +363,13 @@ class Inbox:
     def _welcome(self, db: Db, current: Current | None, payload: IntroWelcome) -> None:
         session, result = self._invited(db, payload)
         chat = self._chat(db, current, result)
+        group = result.step.conversation.group
+        room = chat if group is None else chats.for_group(db, result.step.conversation.id, group.name)
         if requests.is_blocked(db, chat, result):
-            self._turned_down(db, chat, result, session)
+            self._turned_down(db, room, result, session)
+            return
+        if group is not None:
+            self._group(db, room, chat, result, session)
             return
         same = tables.conversations_of(db, chat.id)
         step, left = settle(result, same, self._context.tools)
@@ -367,6 +388,22 @@ class Inbox:
             steps.leave(self._context, db, chat.id, old)
         if step.conversation.state is ConversationState.REQUESTED:
             requests.came(db, self._context, chat)
+
+    def _group(self, db: Db, room: Chat, inviter: Chat, result: Invited, session: MlsSession) -> None:
+        """Who we have agreed to hear from may put us into a group; anybody else asks, and so does who we left it by."""
+        left = tables.conversation_by_id(db, result.step.conversation.id) is not None and result.again is None
+        agreed = not left and any(c.state in AGREED for c in tables.conversations_of(db, inviter.id))
+        at_once = agreed or result.again is not None
+        steps.save(
+            self._context,
+            db,
+            room.id,
+            accept_invited(result, self._context.tools) if at_once else result.step,
+            session,
+        )
+        chats.mark_encrypted(db, inviter.id, result.device_list.version)
+        if not at_once:
+            requests.came(db, self._context, room)
 
     def _turned_down(self, db: Db, chat: Chat, result: Invited, session: MlsSession) -> None:
         """Who is blocked has written: it is kept like any request, and put before nobody."""
@@ -412,7 +449,7 @@ class Inbox:
 
     async def conversation(
         self, mailbox: bytes, incarnation: bytes, deliveries: Sequence[wire.Delivery], acknowledge: bool = True
-    ) -> Conversation | None:
+    ) -> Reader | None:
         """Store what came to a conversation's mailbox and acknowledge it; None when it is not read (any more).
 
         When the mailbox begins anew, what was fetched by the old cursor is dropped, and the cursor is 0.
@@ -424,19 +461,20 @@ class Inbox:
                 await self._context.tokens.ask(wire.Ack(mailbox, after.read_key, after.log.cursor))
         return after
 
-    def _follow(
-        self, db: Db, mailbox: bytes, incarnation: bytes, deliveries: Sequence[wire.Delivery]
-    ) -> Conversation | None:
+    def _follow(self, db: Db, mailbox: bytes, incarnation: bytes, deliveries: Sequence[wire.Delivery]) -> Reader | None:
         found = tables.conversation_by_mailbox(db, mailbox)
         if found is None or found[0].state not in READING:
             return None
         conversation, chat = found
         if chat in tables.blocked_chats(db):
             return None
-        known = conversation.log.incarnation
+        reader = conversation.reader(mailbox)
+        if reader is None:
+            return None
+        known = reader.log.incarnation
         if known and known != incarnation:
-            return self._begin_anew(db, chat, conversation, incarnation)
-        conversation = replace(conversation, log=replace(conversation.log, incarnation=incarnation))
+            return self._begin_anew(db, chat, conversation, reader.log, incarnation)
+        conversation = with_log(conversation, replace(reader.log, incarnation=incarnation))
         follower = Follower(
             entries=mls_entries(db, b"s", group_prefix(conversation.id)),
             me=self._context.account.me,
@@ -455,20 +493,21 @@ class Inbox:
         steps.save(self._context, db, chat, step)
         self._heard(db, chat, step)
         self._lost(db, chat, step.conversation)
-        return step.conversation
+        return step.conversation.reader(mailbox)
 
     def _owe_again(self, db: Db, chat: int, conversation: Conversation) -> Conversation:
         """CONVERSATION-18 something of theirs was missed: perhaps what they sent again for want of a receipt."""
         self._unconfirmed = None
-        return owe(conversation, tables.last_incoming(db, chat, conversation.peer, MAX_NAMED))
+        return owe(conversation, tables.last_incoming(db, chat, conversation.others, MAX_NAMED))
 
-    def _begin_anew(self, db: Db, chat: int, conversation: Conversation, incarnation: bytes) -> Conversation:
-        again = start_again(conversation, incarnation)
-        tables.forget_log(db, conversation.id)
-        # What the store has lost by that nobody knows; who has read it knows it by its id.
-        steps.intend_again(db, conversation.id, chat)
+    def _begin_anew(self, db: Db, chat: int, conversation: Conversation, log: Log, incarnation: bytes) -> Reader | None:
+        again = start_again(conversation, log, incarnation)
+        if log.mailbox == conversation.log.mailbox:
+            tables.forget_log(db, conversation.id)
+            # What the store has lost by that nobody knows; who has read it knows it by its id.
+            steps.intend_again(db, conversation.id, chat)
         tables.save_conversation(db, again, chat)
-        return again
+        return again.reader(log.mailbox)
 
     def _lost(self, db: Db, chat: int, conversation: Conversation) -> None:
         """Lost by a commit: ask to be added again. Lost for good: what is unconfirmed goes out in a new one."""
@@ -480,9 +519,15 @@ class Inbox:
             steps.intend_again(db, conversation.id, chat)
 
     def give_up_mailbox(self, db: Db, mailbox: bytes) -> None:
+        """This mailbox is gone, or does not know us any more."""
         found = tables.conversation_by_mailbox(db, mailbox)
-        if found is not None:
+        if found is not None and found[0].log.mailbox == mailbox:
             self.give_up(db, found[0].id)
+        elif found is not None:
+            # The conversation has moved from it, and nothing more comes there.
+            stay = [drain for drain in found[0].drains if drain.log.mailbox != mailbox]
+            tables.save_conversation(db, replace(found[0], drains=stay), found[1])
+            tables.drain(db, replace(found[0], drains=stay))
 
     def give_up(self, db: Db, conversation_id: bytes) -> None:
         """This conversation's mailbox is gone, or does not know us any more: what waits for it goes elsewhere."""
@@ -494,6 +539,11 @@ class Inbox:
         tables.save_conversation(db, conversation, chat)
         chats.notify(db, chat, [Notice.LOST])
         steps.intend_again(db, conversation.id, chat)
+
+
+def _is_at_head(before: Log, after: Log, head: int) -> bool:
+    """Whether nothing more is to be fetched: all was read, or nothing new came."""
+    return after.cursor >= head or (after.cursor, after.incarnation) == (before.cursor, before.incarnation)
 
 
 def _fetched(answer: wire.AnonymousAnswer) -> wire.Fetched:

@@ -13,7 +13,7 @@ from typing import Final
 
 from grue._core import MlsSession
 from grue.client import chats
-from grue.client.chats import CHAT_PREFIX, ME, Chat
+from grue.client.chats import CHAT_PREFIX, GROUP_PREFIX, ME, PERSON_PREFIX, Chat
 from grue.client.context import Context
 from grue.client.conversations import apart, requests, steps, tables
 from grue.client.conversations.inbox import Inbox
@@ -34,6 +34,7 @@ from grue.errors import (
     NetworkError,
     NoSuchChat,
     NotAGrueServer,
+    NotInGroup,
     NotPermitted,
     Refused,
     RouteUnknown,
@@ -51,6 +52,7 @@ from grue.protocol import wire
 from grue.protocol.conversation.contents import MAX_TEXT, Attachment
 from grue.protocol.conversation.conversation import (
     GIVEN_UP,
+    READING,
     TABLE,
     Conversation,
     ConversationEvent,
@@ -64,6 +66,7 @@ from grue.protocol.conversation.conversation import (
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS, MessageEvent, MessageState
 from grue.protocol.conversation.fallback import Route, decide
 from grue.protocol.conversation.first_contact import Peer, accept_all, check_claimed, start_conversation
+from grue.protocol.conversation.groups import may_write
 from grue.protocol.directory.lookup import Found
 from grue.protocol.directory.record import Record
 from grue.protocol.numbers import parse, region_of
@@ -129,7 +132,7 @@ class Messenger:
         if to == ME:
             return await self._note(text, attachment)
         said = Said(text, attachment)
-        target = self._target(to)
+        target = await self._target(to)
         with suppress(GrueError):
             # What is wrong is said when it stands in the way of this message.
             await self._look_around(target)
@@ -137,7 +140,7 @@ class Messenger:
         if known is not None:
             message, chat, encrypted = known
             return await (self._flushed(message) if encrypted else self._carried_out(message, chat))
-        if target.startswith(CHAT_PREFIX):
+        if target.startswith(chats.PREFIXES):
             return await self._to_unverified(target, said, accept_key)
         return await self._to_number(target, said, sms, accept_key)
 
@@ -145,16 +148,22 @@ class Messenger:
         """Say no before anything is uploaded. Raises UsageError, NoSuchChat, and what a lookup raises."""
         if to == ME:
             raise UsageError("A note to yourself carries no file.")
-        target = self._target(to)
-        if target.startswith(CHAT_PREFIX):
+        target = await self._target(to)
+        if target.startswith(chats.PREFIXES):
             await self._context.store.read(chats.named, target, "")
         elif not await self._context.store.read(chats.encrypted_before, target):
             looked_up = await self._look_up(target)
             if not isinstance(looked_up.result, Found):
                 raise UsageError(NO_FILE_BY_SMS)
 
-    def _target(self, to: str) -> str:
-        return to if to.startswith(CHAT_PREFIX) else parse(to, region_of(self._context.account.number))
+    async def _target(self, to: str) -> str:
+        """An id, or a number as E.164. Raises AmbiguousName, NoSuchChat, NotANumber."""
+        name = await self._context.store.read(chats.resolve, to)
+        if name.startswith((CHAT_PREFIX, GROUP_PREFIX, PERSON_PREFIX)):
+            return name
+        if not any(character.isdecimal() for character in name):
+            raise NoSuchChat
+        return parse(name, region_of(self._context.account.number))
 
     # --- what nobody confirmed --------------------------------------------------------------------
 
@@ -200,6 +209,9 @@ class Messenger:
         """
         chat = _chat_of(db, target)
         _check_not_blocked(db, chat)
+        if chat is not None and chat.group:
+            self._check_may_write(db, chat)
+            return self._keep_and_say(db, chat.id, said)
         if chat is None or not chat.identity:
             return None
         record = record_before(db, chat.number)
@@ -214,6 +226,16 @@ class Messenger:
         if not sendable or changed:
             return None
         return self._keep_and_say(db, chat.id, said)
+
+    def _check_may_write(self, db: Db, chat: Chat) -> None:
+        """Raises NotInGroup, NotPermitted."""
+        found = tables.conversation_by_id(db, chat.group)
+        if found is None or found[0].state not in READING | {ConversationState.REQUESTED, ConversationState.LOST}:
+            raise NotInGroup
+        if not may_write(found[0].group, self._context.account.identity_public):
+            raise NotPermitted("(only admins write in this group)")
+        if not found[0].members:
+            raise NotPermitted("(nobody else is in this group)")
 
     def _keep_and_say(self, db: Db, chat: int, said: Said) -> tuple[bytes, int, bool]:
         """Store the text; and encrypt it at once, when nothing is before it and the log is known to be at its head.
@@ -279,6 +301,10 @@ class Messenger:
         await self._inbox.catch_up(chat)
         if await self._context.store.transact(self._say, message, chat):
             return
+        if await self._context.store.read(_is_group, chat):
+            # It goes when we can follow the group again.
+            await self._context.store.transact(self._give_up_if_out, message, chat)
+            return
         try:
             peer = await self._claim(chat)
         except NetworkError:
@@ -287,6 +313,11 @@ class Messenger:
             await self._context.store.transact(_give_up, message, isinstance(error, NOBODY_THERE))
             raise
         await self._context.store.transact(self._start_conversation, message, chat, peer)
+
+    def _give_up_if_out(self, db: Db, message: bytes, chat: int) -> None:
+        """A text for a group that we are not in any more goes nowhere."""
+        if all(conversation.state is ConversationState.GONE for conversation in tables.conversations_of(db, chat)):
+            steps.give_up_intent(db, message)
 
     # --- encrypted --------------------------------------------------------------------------------
 
@@ -473,6 +504,11 @@ class Messenger:
         tables.add_own(db, chat.id, own.identity_public, message, text, Route.ENCRYPTED, self._context.now_ms, state)
 
 
+def _is_group(db: Db, chat: int) -> bool:
+    found = chats.by_id(db, chat)
+    return found is not None and bool(found.group)
+
+
 def _check_not_blocked(db: Db, chat: Chat | None) -> None:
     """Raises Blocked."""
     if chat is not None and tables.blocked_as(db, chat.number, chat.identity.hex()) is not None:
@@ -481,7 +517,7 @@ def _check_not_blocked(db: Db, chat: Chat | None) -> None:
 
 def _chat_of(db: Db, target: str) -> Chat | None:
     """The chat that a target names; None when there is none of a number. Raises NoSuchChat."""
-    return chats.named(db, target, "") if target.startswith(CHAT_PREFIX) else chats.of_number(db, target)
+    return chats.named(db, target, "") if target.startswith(chats.PREFIXES) else chats.of_number(db, target)
 
 
 def _check_not_gone(db: Db, chat: Chat, record: Record | Gone | None, accept_key: bool) -> None:

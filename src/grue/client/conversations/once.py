@@ -5,6 +5,7 @@ from functools import partial
 
 from grue.client.context import Context
 from grue.client.conversations import apart, tables
+from grue.client.conversations.groups import GroupChanges
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger
 from grue.client.conversations.outbox import Outbox
@@ -18,6 +19,7 @@ class Parts:
     inbox: Inbox
     outbox: Outbox
     messenger: Messenger
+    groups: GroupChanges
 
     async def send(self) -> None:
         """Send all that is queued or intended. Raises NetworkError; what could not go stays.
@@ -64,15 +66,25 @@ class Parts:
 
     async def _fetch_one(self, conversation: bytes) -> None:
         await self.outbox.flush(conversation)
+        self.outbox.take_opened()
         await self.inbox.catch_up_in(conversation)
         await self.turn(conversation)
+        if self.outbox.take_opened():
+            # Where a group has moved to meanwhile.
+            await self.inbox.catch_up_in(conversation)
+            await self.turn(conversation)
 
     async def _fetch_together(self) -> None:
         await self.send()
         await self.inbox.poll_intro()
         # What came may have been accepted by itself, and can be read once that is said.
         await self.send()
+        self.outbox.take_opened()
         await self.inbox.poll_conversations()
+        await self.send()
+        if self.outbox.take_opened():
+            # Where a group has moved to meanwhile.
+            await self.inbox.poll_conversations()
         await self.inbox.ask_again()
         await self.inbox.confirm()
         await self.send()

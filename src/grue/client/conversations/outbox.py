@@ -30,6 +30,7 @@ from grue.errors import (
 )
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import (
+    COMMITS,
     MAX_OWN,
     ConversationEvent,
     ConversationState,
@@ -149,9 +150,9 @@ class Outbox:
             tables.save_conversation(db, slot_exchanged(found[0], cursor), found[1])
 
     def _refused(self, db: Db, queued: Queued, verdict: GrueError) -> None:
-        if queued.purpose is Purpose.COMMIT:
+        if queued.purpose in COMMITS:
             self._commit_refused(db, queued)
-        if queued.purpose is Purpose.LEAVE:
+        if queued.purpose is Purpose.LEAVE or self._is_of_group(db, queued):
             return
         if queued.message and (queued.purpose is Purpose.INTRODUCE or isinstance(verdict, TooLarge)):
             # The account is gone, or the text can never go: the sender has to know.
@@ -159,6 +160,11 @@ class Outbox:
         if not isinstance(verdict, TooLarge):
             # Other texts are not lost with the mailbox: they go out in the conversation that takes its place.
             self._give_up(db, queued.conversation)
+
+    def _is_of_group(self, db: Db, queued: Queued) -> bool:
+        """An invitation to a group, whose account is gone: the others go on, and an admin can remove it."""
+        found = tables.conversation_by_id(db, queued.conversation)
+        return queued.purpose is Purpose.INTRODUCE and found is not None and found[0].group is not None
 
     def _commit_refused(self, db: Db, queued: Queued) -> None:
         found = tables.conversation_by_id(db, queued.conversation)
@@ -170,12 +176,12 @@ class Outbox:
 
 
 def _must_fit(queued: Queued) -> bool:
-    """Whether a conversation cannot go on without this: a device asks to be readmitted, or is removed and added anew.
+    """Whether a conversation cannot go on without this: a group changes, or a device is to be, or is, readmitted.
 
     What waits before it goes first, and so is paid for too. Texts alone wait until the other side has read: they would
     only fill up what is kept for this, and use up what first contacts cost.
     """
-    return queued.kind is Kind.READMISSION or queued.purpose is Purpose.RESYNC
+    return queued.kind is Kind.READMISSION or queued.purpose in (Purpose.RESYNC, Purpose.CHANGE)
 
 
 def _ready(waiting: Sequence[Queued], held: set[bytes], open_lanes: set[bytes]) -> list[Queued]:

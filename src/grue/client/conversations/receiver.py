@@ -245,16 +245,17 @@ class Receiver:
 
     async def _subscribe(self, pushes: "Pushes", subscribed: dict[bytes, bytes]) -> None:
         """Read what no other stream reads, as far as this one may; when all are full there is to be another."""
-        for conversation, chat in await self._context.store.read(tables.reading_conversations):
-            log_ = conversation.log
+        reading = await self._context.store.read(tables.reading_conversations)
+        for reader, chat in ((reader, chat) for conversation, chat in reading for reader in conversation.readers):
+            log_ = reader.log
             by = self._followed.get(log_.mailbox, pushes)
             if by is not pushes or log_.state is not ReaderState.READING:
                 continue
             if log_.mailbox not in subscribed and len(subscribed) >= wire.MAX_SUBSCRIPTIONS:
                 self._another()
-            elif subscribed.get(log_.mailbox) != conversation.read_key:
-                subscribed[log_.mailbox], self._followed[log_.mailbox] = conversation.read_key, pushes
-                await pushes.stream.send(wire.Subscribe(log_.mailbox, conversation.read_key, log_.cursor))
+            elif subscribed.get(log_.mailbox) != reader.read_key:
+                subscribed[log_.mailbox], self._followed[log_.mailbox] = reader.read_key, pushes
+                await pushes.stream.send(wire.Subscribe(log_.mailbox, reader.read_key, log_.cursor))
                 if chat == self._opened:
                     pushes.stream.first(log_.mailbox)
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from grue._core import MlsSession
 from grue.client import chats
-from grue.client.chats import CHAT_PREFIX, SMS_PREFIX, Chat
+from grue.client.chats import SMS_PREFIX, Chat
 from grue.client.context import Context
 from grue.client.conversations import apart, steps, tables
 from grue.client.people.tables import is_contact
@@ -32,7 +32,6 @@ from grue.protocol.conversation.conversation import (
     become,
     supersede,
 )
-from grue.protocol.conversation.delivery import MessageEvent
 from grue.protocol.conversation.first_contact import AGREED, Invited, accept_all
 from grue.protocol.conversation.follow import Follower
 from grue.protocol.conversation.mailbox import exchanged
@@ -71,6 +70,10 @@ class Request:
     """The first one's."""
     since: float
     """Unix seconds at which it came here."""
+    group: str = ""
+    """What the group is called that one is asked into; empty when one person writes."""
+    inviter: str = ""
+    """Who asks into the group, as in `chat`."""
 
 
 # --- coming in ------------------------------------------------------------------------------------
@@ -78,9 +81,10 @@ class Request:
 
 def came(db: Db, context: Context, chat: Chat) -> None:
     """A request was stored: of too many the oldest give way, and a notice says so once."""
-    own = [c for c in tables.conversations_of(db, chat.id) if c.state is ConversationState.REQUESTED]
-    away = [(c, chat.id) for c in _oldest_first(own)[:-MAX_REQUESTS_EACH]]
     waiting = tables.conversations_in(db, {ConversationState.REQUESTED})
+    inviter = max((c for c, of in waiting if of == chat.id), key=lambda c: (c.since, c.id)).inviter
+    own = {c.id: (c, of) for c, of in waiting if c.inviter == inviter}
+    away = [own[c.id] for c in _oldest_first([c for c, _ in own.values()])[:-MAX_REQUESTS_EACH]]
     if len(waiting) > MAX_REQUESTS:
         order = sorted(waiting, key=lambda found: (_is_known(db, found[1]), found[0].since, found[0].id))
         away = order[: len(waiting) - MAX_REQUESTS]
@@ -257,6 +261,8 @@ def block(db: Db, context: Context, name: str) -> str:
     Raises UsageError, NoSuchChat, NotANumber.
     """
     chat = _chat_or_none(db, name, context.account.number)
+    if chat is not None and chat.group:
+        raise UsageError("A group cannot be blocked. Leave it, or block who invites you.")
     blocked = chat.name if chat is not None else _bare(name, context.account.number)
     own = (context.account.number, context.account.identity_public.hex())
     who = [blocked] if chat is None else [chat.number, chat.identity.hex()]
@@ -267,8 +273,7 @@ def block(db: Db, context: Context, name: str) -> str:
     if chat is not None:
         _turn_down_all(db, chat)
         for message, _ in tables.intended(db, chat.id):
-            if tables.take_intent(db, message):
-                steps.fire(db, message, MessageEvent.REFUSED)
+            steps.give_up_intent(db, message)
     return blocked
 
 
@@ -293,7 +298,8 @@ def _turn_down_all(db: Db, chat: Chat) -> bool:
 
 
 def _chat_or_none(db: Db, name: str, own_number: str) -> Chat | None:
-    if name.startswith((CHAT_PREFIX, SMS_PREFIX)):
+    name = chats.resolve(db, name)
+    if name.startswith(chats.PREFIXES):
         return chats.named(db, name, own_number)
     return chats.of_number(db, _bare(name, own_number))
 
@@ -303,8 +309,16 @@ def _bare(name: str, own_number: str) -> str:
 
 
 def _request(db: Db, chat: Chat | None, since: int) -> Request | None:
-    messages = [] if chat is None else [m for m in tables.history(db, chat.id) if m.incoming]
     if chat is None:
         return None
-    claimed = "" if chat.number else chat.claimed
-    return Request(chat.name, claimed, len(messages), messages[0].text if messages else "", since / 1000)
+    messages = [m for m in tables.history(db, chat.id) if m.incoming]
+    inviter = _inviter(db, chat) if chat.group else chat
+    claimed = "" if inviter is None or inviter.number else inviter.claimed
+    text = messages[0].text if messages else ""
+    name = inviter.name if chat.group and inviter is not None else ""
+    return Request(chat.name, claimed, len(messages), text, since / 1000, chat.title, name)
+
+
+def _inviter(db: Db, chat: Chat) -> Chat | None:
+    found = tables.conversation_by_id(db, chat.group)
+    return None if found is None else chats.of_identity(db, found[0].inviter)

@@ -8,6 +8,7 @@ from grue.client.context import Context
 from grue.client.conversations import tables
 from grue.client.store.engine import Db, as_bytes
 from grue.client.store.entries import group_prefix, mls_entries, save_mls
+from grue.protocol.conversation.changing import drained
 from grue.protocol.conversation.conversation import (
     Conversation,
     ConversationEvent,
@@ -15,6 +16,7 @@ from grue.protocol.conversation.conversation import (
     Notice,
     Outgoing,
     Purpose,
+    Read,
     Step,
     become,
     become_if,
@@ -51,13 +53,19 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
             "UPDATE message SET met = seq WHERE conversation = ? AND incoming = 0 AND met = 0 AND seq BETWEEN ? AND ?",
             *(conversation.id, first, last),
         )
-    for after, seq in step.read_by_peer:
-        read_by_peer(db, conversation.id, after, seq)
-    for message in tables.own_of(db, chat, step.read_texts):
-        fire(db, message, MessageEvent.READ)
+    for one in step.read:
+        note_read(db, conversation, chat, one)
     _intend_never_kept(context, db, conversation, chat)
-    if step.resend:
+    if step.moved:
+        # After what was said of the log before: in the new mailbox seqs begin anew.
+        tables.forget_log(db, conversation.id)
+        tables.drain(db, conversation)
+    if step.resend or step.moved:
         intend_again(db, conversation.id, chat)
+    for group in step.changes:
+        chats.for_group(db, conversation.id, group.name)
+        # Nobody waits for the word of who is gone.
+        _settle_confirmed(db, conversation, tables.unconfirmed_in(db, conversation.id))
     chats.notify(db, chat, step.notices)
     if session is not None:
         save_mls(db, session.changes())
@@ -66,6 +74,9 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
 def save_incoming(db: Db, chat: int, own_identity: bytes, incoming: Incoming, conversation: bytes) -> None:
     """Store a text that came, or that another device of ours said; once, however often it comes."""
     text = incoming.text
+    if tables.blocked_as(db, incoming.sender.hex()) is not None:
+        # In a group, where others are heard.
+        return
     if incoming.sender == own_identity:
         # Another device of ours said it.
         if tables.message_state(db, text.id) is None:
@@ -89,12 +100,26 @@ def leave(context: Context, db: Db, chat: int, conversation: Conversation) -> No
     save_mls(db, session.changes())
 
 
+def leave_drained(context: Context, db: Db, chat: int, conversation: Conversation) -> None:
+    """Stop reading where a conversation has moved from, once that was long enough ago."""
+    step = drained(conversation, context.now_ms)
+    if step is not None:
+        save(context, db, chat, step)
+        tables.drain(db, step.conversation)
+
+
 def fire(db: Db, message: bytes, event: MessageEvent) -> None:
     """Take a step of the message's state; one that the table does not have is no news and is left out."""
     state = tables.message_state(db, message)
     if state is not None and event in TABLE[state]:
         after = advance(TABLE, state, event)
         db.execute("UPDATE message SET state = ? WHERE id = ? AND incoming = 0", after.value, message)
+
+
+def give_up_intent(db: Db, message: bytes) -> None:
+    """A text that was to go out never does."""
+    if tables.take_intent(db, message):
+        fire(db, message, MessageEvent.REFUSED)
 
 
 def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int, now_ms: int) -> None:
@@ -106,18 +131,27 @@ def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int, now_ms: 
     )
 
 
-def read_by_peer(db: Db, conversation: bytes, after: int, seq: int) -> None:
-    """The other side has read what follows `after` up to here, and whatever went ahead of the log as an invitation.
+def note_read(db: Db, conversation: Conversation, chat: int, read: Read) -> None:
+    """One of the others has read what it says, and what went ahead of the log as an invitation.
 
-    CONVERSATION-20 That confirms what we have met in the log ourselves, or what would be where we have a hole.
+    CONVERSATION-20 That confirms what we have met in the log ourselves, or what would be where we have a hole. In a group
+    a text is `delivered` once all others have confirmed it.
     """
-    rows = db.rows(
-        "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state = ?"
-        " AND (seq = 0 OR (met > 0 AND met > ?)) AND met <= ?",
-        *(conversation, MessageState.SENT.value, after, seq),
-    )
-    for (message,) in rows:
-        fire(db, as_bytes(message), MessageEvent.READ)
+    messages = tables.own_of(db, chat, read.texts) if read.texts else tables.covered(db, conversation.id, read)
+    if conversation.group is None:
+        for message in messages:
+            fire(db, message, MessageEvent.READ)
+        return
+    for message in messages:
+        tables.note_confirmed(db, message, read.reader)
+    _settle_confirmed(db, conversation, messages)
+
+
+def _settle_confirmed(db: Db, conversation: Conversation, messages: Sequence[bytes]) -> None:
+    for message in messages:
+        if conversation.others <= tables.confirmed_by(db, message):
+            fire(db, message, MessageEvent.READ)
+            tables.forget_confirmed(db, message)
 
 
 def intend_again(db: Db, conversation: bytes, chat: int) -> None:
@@ -190,7 +224,8 @@ def _may_have_missed(db: Db, conversations: Sequence[Conversation], message: byt
 
 def _give_up(db: Db, chat: int, conversation_id: bytes, *, invitation: bool) -> None:
     found = tables.conversation_by_id(db, conversation_id)
-    if found is None:
+    if found is None or found[0].group is not None:
+        # Of a group some have read it, and nobody can found another one.
         return
     conversation = become_if(found[0], ConversationEvent.UNCONFIRMED)
     tables.save_conversation(db, conversation, chat)

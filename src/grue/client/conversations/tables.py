@@ -1,6 +1,6 @@
 """Queries for conversations, messages and the outbox, to be used inside a transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, cast
@@ -19,6 +19,7 @@ from grue.protocol.conversation.conversation import (
     ConversationState,
     Outgoing,
     Purpose,
+    Read,
 )
 from grue.protocol.conversation.delivery import MessageState
 from grue.protocol.conversation.fallback import Route
@@ -40,6 +41,8 @@ class StoredMessage:
     n: int
     id: bytes
     chat: int
+    sender: bytes
+    """Identity key; empty for an SMS that came in."""
     incoming: bool
     route: Route
     text: str
@@ -87,7 +90,19 @@ def conversation_by_id(db: Db, conversation: bytes) -> tuple[Conversation, int] 
 
 
 def conversation_by_mailbox(db: Db, mailbox: bytes) -> tuple[Conversation, int] | None:
-    return _conversation(db.row("SELECT body, chat FROM conversation WHERE mailbox = ?", mailbox))
+    """The conversation that is in this mailbox, or has moved from it and still reads it."""
+    found = _conversation(db.row("SELECT body, chat FROM conversation WHERE mailbox = ?", mailbox))
+    if found is not None:
+        return found
+    drained = db.row("SELECT conversation FROM drained WHERE mailbox = ?", mailbox)
+    return None if drained is None else conversation_by_id(db, as_bytes(drained[0]))
+
+
+def drain(db: Db, conversation: Conversation) -> None:
+    """Note which mailboxes are drained for this conversation, and no others."""
+    db.execute("DELETE FROM drained WHERE conversation = ?", conversation.id)
+    for one in conversation.drains:
+        db.execute("INSERT OR REPLACE INTO drained VALUES (?, ?)", one.log.mailbox, conversation.id)
 
 
 def conversations_of(db: Db, chat: int) -> list[Conversation]:
@@ -254,7 +269,7 @@ def hash_at(db: Db, conversation: bytes, seq: int) -> bytes | None:
 
 # --- messages -------------------------------------------------------------------------------------
 
-_MESSAGE = "SELECT n, id, chat, incoming, route, text, sent, state FROM message "
+_MESSAGE = "SELECT n, id, chat, sender, incoming, route, text, sent, state FROM message "
 
 
 def add_own(
@@ -345,6 +360,31 @@ def acknowledged_at(db: Db, message: bytes) -> int:
     return 0 if row is None else as_int(row[0])
 
 
+def covered(db: Db, conversation: bytes, read: Read) -> list[bytes]:
+    """Own texts that the server has, nobody has confirmed, and this confirms."""
+    rows = db.rows(
+        "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state = ?"
+        " AND (seq = 0 OR (met > 0 AND met > ?)) AND met <= ?",
+        *(conversation, MessageState.SENT.value, read.after, read.until),
+    )
+    return [as_bytes(message) for (message,) in rows]
+
+
+def note_confirmed(db: Db, message: bytes, identity: bytes) -> None:
+    """A member of a group has confirmed an own text."""
+    db.execute("INSERT OR IGNORE INTO confirmed VALUES (?, ?)", message, identity)
+
+
+def confirmed_by(db: Db, message: bytes) -> set[bytes]:
+    """The members of a group that have confirmed an own text, while not all have."""
+    return {as_bytes(one) for (one,) in db.rows("SELECT identity FROM confirmed WHERE message = ?", message)}
+
+
+def forget_confirmed(db: Db, message: bytes) -> None:
+    """What becomes of this text is known."""
+    db.execute("DELETE FROM confirmed WHERE message = ?", message)
+
+
 def own_of(db: Db, chat: int, messages: Iterable[bytes]) -> list[bytes]:
     """Those of these ids that are own texts of a chat."""
     sql = "SELECT 1 FROM message WHERE id = ? AND chat = ? AND incoming = 0 AND route = 'encrypted'"
@@ -357,10 +397,10 @@ def incoming_in(db: Db, conversation: bytes) -> list[bytes]:
     return [as_bytes(row[0]) for row in rows]
 
 
-def last_incoming(db: Db, chat: int, sender: bytes, limit: int) -> list[bytes]:
-    """The newest texts that came of an account, oldest first."""
-    sql = "SELECT id FROM message WHERE chat = ? AND sender = ? AND incoming = 1 ORDER BY n DESC LIMIT ?"
-    return [as_bytes(row[0]) for row in reversed(db.rows(sql, chat, sender, limit))]
+def last_incoming(db: Db, chat: int, senders: Collection[bytes], limit: int) -> list[bytes]:
+    """The newest texts that came of these accounts, oldest first."""
+    sql = "SELECT id, sender FROM message WHERE chat = ? AND incoming = 1 ORDER BY n DESC LIMIT ?"
+    return [as_bytes(row[0]) for row in reversed(db.rows(sql, chat, limit)) if row[1] in senders]
 
 
 def unconfirmed_in(db: Db, conversation: bytes) -> list[bytes]:
@@ -418,11 +458,12 @@ def own_text(db: Db, message: bytes) -> Text | None:
 
 
 def _message(row: Row) -> StoredMessage:
-    n, message, chat, incoming, route, text, sent, state = row
+    n, message, chat, sender, incoming, route, text, sent, state = row
     return StoredMessage(
         n=as_int(n),
         id=as_bytes(message),
         chat=as_int(chat),
+        sender=as_bytes(sender),
         incoming=bool(incoming),
         route=Route(as_str(route)),
         text=as_str(text),

@@ -35,6 +35,12 @@ def is_contact(db: Db, number: str) -> bool:
     return db.row("SELECT 1 FROM contact WHERE number = ?", number) is not None
 
 
+def contact_name(db: Db, number: str) -> str:
+    """What the address book calls this number; empty when it does not have it."""
+    row = db.row("SELECT name FROM contact WHERE number = ?", number)
+    return "" if row is None else cast("str", row[0])
+
+
 def everybody(db: Db) -> list[Contact]:
     """All contacts by name, and those without one by number, last."""
     return [_contact(row) for row in db.rows(f"{_SELECT} ORDER BY name = '', name COLLATE NOCASE, number")]

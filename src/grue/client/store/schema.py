@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain
-from typing import Final
+from typing import Any, Final, cast
 
 import apsw
+import msgspec
 
 from grue.errors import BadRequest, ForeignDatabase
 from grue.protocol import wire
@@ -278,6 +279,50 @@ CREATE INDEX message_envelope ON message (envelope) WHERE incoming = 0 AND envel
 """
 """What a home of version 10 lacks."""
 
+SINCE_12: Final = """
+-- A group's chat: its id, and what it is called. Empty for one of a person or a number.
+ALTER TABLE chat ADD COLUMN group_id BLOB NOT NULL DEFAULT x'';
+ALTER TABLE chat ADD COLUMN title TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX chat_group ON chat (group_id) WHERE group_id != x'';
+
+-- Which members of a group have confirmed an own text, until all have.
+CREATE TABLE confirmed (
+    message BLOB NOT NULL,
+    identity BLOB NOT NULL,
+    PRIMARY KEY (message, identity)
+) WITHOUT ROWID;
+
+-- Mailboxes that a conversation has moved from and still reads.
+CREATE TABLE drained (
+    mailbox BLOB PRIMARY KEY,
+    conversation BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+"""What a home of version 11 lacks; `_name_members` goes with it."""
+
+_PEER: Final = 2
+_PENDING: Final = 9
+_PEER_INTRO: Final = 15
+
+
+def _name_members(connection: apsw.Connection) -> None:
+    """A conversation had one peer, and its intro mailbox apart; a pending commit one newcomer with one device."""
+    for id, body in connection.execute("SELECT id, body FROM conversation").fetchall():
+        assert isinstance(body, bytes)
+        fields = cast("list[object]", msgspec.msgpack.decode(body))
+        intro = fields.pop(_PEER_INTRO) if len(fields) > _PEER_INTRO else b""
+        fields[_PEER] = [[fields[_PEER], intro]]
+        fields[_PENDING] = _with_newcomers(cast("list[Any] | None", fields[_PENDING]))
+        connection.execute("UPDATE conversation SET body = ? WHERE id = ?", (msgspec.msgpack.encode(fields), id))
+
+
+def _with_newcomers(pending: list[Any] | None) -> list[object] | None:
+    if pending is None or len(pending) < 2 or pending[1] is None:
+        return pending and pending[:1]
+    intro, welcome, secret, key = pending[1]
+    return [pending[0], [[intro, [[key, secret]]]], welcome]
+
+
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
     (SINCE_2,),
     (SINCE_3,),
@@ -289,6 +334,7 @@ STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = 
     (SINCE_9,),
     (SINCE_10,),
     (SINCE_11,),
+    (SINCE_12, _name_members),
 )
 """Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 

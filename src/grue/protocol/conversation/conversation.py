@@ -225,6 +225,17 @@ class Asked(Struct, array_like=True, frozen=True):
     package: bytes
 
 
+@dataclass(frozen=True)
+class Reader:
+    """We, in one mailbox."""
+
+    log: Log
+    read_key: bytes
+
+    def __repr__(self) -> str:
+        return f"Reader(cursor={self.log.cursor})"
+
+
 class Conversation(Struct, array_like=True, frozen=True):
     """What a client stores of one conversation, beside the MLS entries. Holds secrets: never printed."""
 
@@ -276,11 +287,23 @@ class Conversation(Struct, array_like=True, frozen=True):
     """Of accounts that ask to be removed, and are to be by us when nothing is pending."""
     left_in: int = -1
     """The epoch in which we left, or were removed; only a later one leads back."""
+    inviter: bytes = b""
+    """The identity of who invited us to a group."""
 
     @property
     def others(self) -> set[bytes]:
         """The other accounts' identity keys."""
         return {member.identity for member in self.members}
+
+    @property
+    def readers(self) -> list[Reader]:
+        """What is read of it: its mailbox, and those that are drained."""
+        drained = [Reader(drain.log, drain.read_key) for drain in self.drains]
+        return [*drained, Reader(self.log, self.read_key)]
+
+    def reader(self, mailbox: bytes) -> Reader | None:
+        """How far we are in one of its mailboxes."""
+        return next((reader for reader in self.readers if reader.log.mailbox == mailbox), None)
 
     def member(self, identity: bytes) -> Member | None:
         """The other account with this identity."""
@@ -452,6 +475,14 @@ def supersede(conversation: Conversation, tools: Tools) -> Conversation:
     """Another group of the same pair is used from now on; this one is read for `SUPERSEDED_FOR_MS` more."""
     mute = conversation.state in (ConversationState.RESTORED, ConversationState.FORKED)
     return replace(become(conversation, ConversationEvent.SUPERSEDED), since=tools.now_ms, mute=mute)
+
+
+def with_log(conversation: Conversation, log: Log) -> Conversation:
+    """The conversation that is this far in one of its mailboxes; no other when it has no such mailbox."""
+    if log.mailbox == conversation.log.mailbox:
+        return replace(conversation, log=log)
+    drains = [replace(drain, log=log) if drain.log.mailbox == log.mailbox else drain for drain in conversation.drains]
+    return replace(conversation, drains=drains)
 
 
 def epoch_key(session: MlsSession, group: bytes) -> bytes:

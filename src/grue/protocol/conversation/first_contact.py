@@ -464,5 +464,6 @@ def _requested(
         epoch_keys=[],
         since=tools.now_ms,
         group=invitation.group,
+        inviter=devices.identity_public,
     )
     return with_epoch_key(conversation, epoch_key(session, group))

@@ -48,7 +48,6 @@ from grue.protocol.conversation.conversation import (
     Conversation,
     ConversationEvent,
     ConversationState,
-    Drain,
     Incoming,
     Newcomer,
     NewDevice,
@@ -68,12 +67,13 @@ from grue.protocol.conversation.conversation import (
     post,
     seal_post,
     with_epoch_key,
+    with_log,
 )
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import Me, welcome_newcomers
 from grue.protocol.conversation.groups import is_departure, left, may_write, role_of
-from grue.protocol.conversation.mailbox import UNKNOWN_HASH, delivered, met, skipped
+from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, met, skipped
 from grue.protocol.wire import Delivery, RemoveReader
 
 Entries = dict[bytes, bytes]
@@ -186,8 +186,8 @@ class Follower:
         commit does. What is said there of logs is of another one.
         """
         conversation = step.conversation
-        drain = next((one for one in conversation.drains if one.log.mailbox == delivery.mailbox), None)
-        if drain is None or delivery.seq <= drain.log.cursor:
+        reader = conversation.reader(delivery.mailbox)
+        if reader is None or delivery.seq <= reader.log.cursor:
             return
         if self.posted(delivery.envelope) is None:
             opened = self._opened_of_drained(session, conversation, delivery)
@@ -520,9 +520,9 @@ def give_up_mailbox(conversation: Conversation) -> Conversation:
     return replace(become_if(conversation, ConversationEvent.LOST_TRACK), lost_commit=b"", asked=None)
 
 
-def start_again(conversation: Conversation, incarnation: bytes) -> Conversation:
+def start_again(conversation: Conversation, log: Log, incarnation: bytes) -> Conversation:
     """The server's store was restored from a backup: read from the beginning, with a hole where it may have one."""
-    return replace(conversation, log=met(conversation.log, incarnation), gap=True)
+    return with_log(replace(conversation, gap=True), met(log, incarnation))
 
 
 def _lose(step: Step, commit: bytes) -> None:
@@ -580,20 +580,16 @@ def _release_slots(conversation: Conversation) -> list[Outgoing]:
 def _read(step: Step, delivery: Delivery) -> None:
     """The log goes on; that of a mailbox which is drained, when it came from there."""
     conversation = step.conversation
-    if delivery.mailbox == conversation.log.mailbox:
-        log = delivered(conversation.log, delivery)
-        own = [seq for seq in conversation.own if seq > log.cursor]
-        step.conversation = replace(conversation, log=log, own=own)
-        if log.hash != UNKNOWN_HASH:
-            step.hashes[log.cursor] = log.hash
-    else:
-        drains = [_drained(drain, delivery) for drain in conversation.drains]
-        step.conversation = replace(conversation, drains=drains)
-
-
-def _drained(drain: Drain, delivery: Delivery) -> Drain:
-    of_this = drain.log.mailbox == delivery.mailbox and delivery.seq > drain.log.cursor
-    return replace(drain, log=delivered(drain.log, delivery)) if of_this else drain
+    reader = conversation.reader(delivery.mailbox)
+    if reader is None or delivery.seq <= reader.log.cursor:
+        return
+    log = delivered(reader.log, delivery)
+    step.conversation = with_log(conversation, log)
+    if log.mailbox != conversation.log.mailbox:
+        return
+    step.conversation = replace(step.conversation, own=[seq for seq in conversation.own if seq > log.cursor])
+    if log.hash != UNKNOWN_HASH:
+        step.hashes[log.cursor] = log.hash
 
 
 def _keep(entries: Entries, changes: Changes, more: Changes) -> None:

@@ -75,6 +75,10 @@ def mailbox_expiry(today: int) -> int:
     return -(-(today + MAILBOX_DAYS) // MAILBOX_STEP) * MAILBOX_STEP
 
 
+_BY_ANY: Final = b"any member"
+"""In the hash over a creation that names no reader, where others have theirs."""
+
+
 # --- creating -------------------------------------------------------------------------------------
 
 
@@ -83,11 +87,13 @@ async def create(tx: Tx, request: wire.CreateMailbox, incarnation: bytes, today:
 
     Raises MailboxConflict (MAILBOX-01) when the id is in use with other contents.
     """
-    created = sha256(b"".join([request.write_hash, request.read_hash, *request.slots])).digest()
-    _check_distinct([request.read_hash, *request.slots])
+    readers = [request.read_hash] if request.read_hash is not None else []
+    created = sha256(b"".join([request.write_hash, *(readers or [_BY_ANY]), *request.slots])).digest()
+    _check_distinct([*readers, *request.slots])
     if not await _insert_mailbox(tx, request.mailbox, request.write_hash, created, incarnation, today, 0):
         return False
-    await _insert_reader(tx, request.mailbox, request.read_hash, 0, 0)
+    for reader in readers:
+        await _insert_reader(tx, request.mailbox, reader, 0, 0)
     for slot in request.slots:
         await _insert_reader(tx, request.mailbox, slot, 1, 0)
     return True

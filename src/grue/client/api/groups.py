@@ -1,0 +1,159 @@
+"""`client.groups`: make groups, change who is in them, what they are called and who may do what."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from grue.client import chats
+from grue.client.api.messages import named_member
+from grue.client.chats import Chat
+from grue.client.context import Opened
+from grue.client.conversations import tables
+from grue.client.conversations.groups import GroupChanges, check_description, checked_name
+from grue.client.people.tables import contact_name
+from grue.client.store.engine import Db
+from grue.errors import NoSuchChat, NotInGroup
+from grue.protocol.conversation.changing import NO_HASH
+from grue.protocol.conversation.contents import GroupChange, GroupState, Role
+from grue.protocol.conversation.conversation import ConversationState
+
+
+@dataclass(frozen=True)
+class GroupMember:
+    """Somebody in a group, as far as is known here."""
+
+    person: str
+    """`person:` and the beginning of the identity key."""
+    number: str
+    """The verified number; empty when it was never shown or found here."""
+    name: str
+    """From the own address book; empty when it is not there."""
+    role: Role
+    own: bool
+    """It is ourselves."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group as its members know it."""
+
+    id: str
+    """What to send to: `group:` and the beginning of its id."""
+    name: str
+    description: str
+    members: tuple[GroupMember, ...]
+    may_add: Role
+    may_rename: Role
+    may_write: Role
+    state: ConversationState
+    """`active`, unless it waits to be accepted, or this device has lost track of it."""
+
+
+class Groups:
+    """The groups of one home. A group is named by its id, or by its name where only one is called so.
+
+    What changes a group raises NotPermitted when it is for admins, NotInGroup for one that we have left, and
+    NetworkError when the server does not answer: what was stored before that goes out with the next `poll`.
+    """
+
+    def __init__(self, opened: Opened, changes: Callable[[], GroupChanges]) -> None:
+        self._opened = opened
+        self._changes = changes
+
+    async def create(self, name: str, *numbers: str, description: str = "") -> Group:
+        """Make a group with these numbers, and ourselves as its admin; returns when all were invited.
+
+        Costs a lookup and a `post` token for each number, and one more. When a number is not on Grue, nothing is made.
+        Raises NotOnGrue, UsageError (a name or a number that makes no sense), KeyChanged, Blocked, TooLarge.
+        """
+        chat = await self._changes().create(name, numbers, description)
+        return await self._opened.ready.store.read(self._shown, chat)
+
+    async def add(self, group: str, *numbers: str) -> Group:
+        """Add numbers; they read what comes after. Raises as `create`."""
+        await self._changes().add(group, numbers)
+        return await self.show(group)
+
+    async def remove(self, group: str, *who: str) -> Group:
+        """Remove members, by number or `person:` id; what comes after is not theirs to read. Raises NoSuchMember."""
+        await self._changes().remove(group, who)
+        return await self.show(group)
+
+    async def rename(self, group: str, name: str) -> Group:
+        """Call it something else, for everybody. Raises UsageError."""
+        await self._changes().change(group, GroupChange(NO_HASH, name=(name := checked_name(name))))
+        return await self.show(group if group.startswith(chats.PREFIXES) else name)
+
+    async def describe(self, group: str, description: str) -> Group:
+        """Say what it is for. Raises UsageError."""
+        check_description(description)
+        await self._changes().change(group, GroupChange(NO_HASH, description=description))
+        return await self.show(group)
+
+    async def allow(
+        self, group: str, *, add: Role | None = None, rename: Role | None = None, write: Role | None = None
+    ) -> Group:
+        """Say who may add members, rename it, and write: all members, or admins only. None leaves it as it is."""
+        change = GroupChange(NO_HASH, may_add=add, may_rename=rename, may_write=write)
+        await self._changes().change(group, change)
+        return await self.show(group)
+
+    async def set_role(self, group: str, who: str, role: Role) -> Group:
+        """Make a member an admin, or an admin a member. Raises NoSuchMember, UsageError."""
+        await self._changes().set_role(group, who, role)
+        return await self.show(group)
+
+    async def leave(self, group: str) -> None:
+        """Leave: nothing more is read, and an admin's client removes us. Its history stays. Raises UsageError."""
+        await self._changes().leave(group)
+
+    async def list(self) -> Sequence[Group]:
+        """Return the groups that we are in, or are asked into. Asks no server."""
+        return await self._opened.ready.store.read(self._all)
+
+    async def show(self, group: str) -> Group:
+        """Return one group. Asks no server. Raises NoSuchChat, NotInGroup."""
+        return await self._opened.ready.store.read(self._named, group)
+
+    def _all(self, db: Db) -> Sequence[Group]:
+        groups = [chat for chat in chats.all_chats(db) if chat.group]
+        return [self._shown(db, chat) for chat in groups if _state(db, chat) is not None]
+
+    def _named(self, db: Db, group: str) -> Group:
+        chat = chats.named(db, group, self._opened.ready.account.number)
+        if not chat.group:
+            raise NoSuchChat("(it is no group)")
+        return self._shown(db, chat)
+
+    def _shown(self, db: Db, chat: Chat) -> Group:
+        account = self._opened.ready.account
+        found = tables.conversation_by_id(db, chat.group)
+        state = _state(db, chat)
+        if found is None or state is None:
+            raise NotInGroup
+        members = [
+            _member(db, member.identity, member.role, account.identity_public, account.number)
+            for member in state.members
+        ]
+        return Group(
+            id=chat.name,
+            name=state.name,
+            description=state.description,
+            members=tuple(members),
+            may_add=state.may_add,
+            may_rename=state.may_rename,
+            may_write=state.may_write,
+            state=found[0].state,
+        )
+
+
+def _state(db: Db, chat: Chat) -> GroupState | None:
+    found = tables.conversation_by_id(db, chat.group)
+    out = found is None or found[0].state in (ConversationState.GONE, ConversationState.DECLINED)
+    return None if found is None or out else found[0].group
+
+
+def _member(db: Db, identity: bytes, role: Role, own_identity: bytes, own_number: str) -> GroupMember:
+    own = identity == own_identity
+    shown, _ = (own_number, "") if own else named_member(db, identity)
+    number = shown if shown.startswith("+") else ""
+    return GroupMember(chats.person(identity), number, contact_name(db, number) if number else "", role, own)
