@@ -187,6 +187,18 @@ class NotOnGrue(Refused):
     fix = "Nothing was changed. Leave it out, or ask them to register."
 
 
+class OnlyAdmins(Refused):
+    code = "only_admins"
+    message = "In this group only admins may do that."
+    fix = "`grue group show` lists them. Nothing was changed or sent."
+
+
+class GroupBusy(Refused):
+    code = "group_busy"
+    message = "Somebody else changed this group first, so nothing was changed."
+    fix = "Look at it with `grue group show`, and try again."
+
+
 class NotInGroup(Refused):
     code = "not_in_group"
     message = "You are not in this group any more."

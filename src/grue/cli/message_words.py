@@ -70,8 +70,10 @@ def message(one: "Message") -> Group:
         return Group(head, _Behind(Text(safe(one.text))))
     word, colour = ROUTES[one.route]
     by_sms = one.incoming and one.route is Route.SMS
-    other = _short(one.claimed if by_sms else one.sender) if one.incoming else f"to {_short(one.to)}"
+    other = _short(one.claimed if by_sms else one.sender) if one.incoming else f"to {_short(one.group or one.to)}"
     head = Text.assemble((_when(one.sent), "dim"), "  ", (other, "bold"), "  ", (word, colour))
+    if one.group and one.incoming:
+        head.append(f"  in {_short(one.group)}")
     if by_sms:
         head.append("  not verified: an SMS can name any number", style="yellow")
     elif one.claimed:
@@ -98,6 +100,7 @@ def chats(listed: "list[ChatInfo]") -> "Table | Text":
         if chat.notes:
             word, colour = "notes", "default"
         name = f"{chat.chat} (claims {chat.claimed})" if chat.claimed else chat.chat
+        name = f"{_short(chat.group)} ({chat.chat})" if chat.group else name
         last = one_line(chat.last)
         route = f"{word}, request" if chat.request else word
         table.add_row(

@@ -38,5 +38,9 @@ NOTICES: Final[Mapping[Notice, str]] = {
         "Nobody confirmed what you sent while the server kept it, so most likely it was never read. Send it again if "
         "it still matters: the next message begins this conversation anew."
     ),
+    Notice.INVITED: "You are asked into this group. `grue requests` says by whom, and `grue accept` joins it.",
+    Notice.ADDED: "You were added to this group. `grue group show` lists who is in it.",
+    Notice.REMOVED: "You were removed from this group. What was said so far stays here.",
+    Notice.NOT_CHANGED: "What you wanted to change in this group is not allowed any more, or somebody else did it.",
     Notice.GAP: "Part of what the other side sent was never seen: it expired, or the server kept it back.",
 }

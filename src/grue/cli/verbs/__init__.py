@@ -21,6 +21,7 @@ VERBS: Final = {
     "receive": ("messages", "Show what has arrived, each message once."),
     "chats": ("messages", "List the chats in this home, the latest first."),
     "show": ("messages", "Show all messages of a chat, oldest first."),
+    "group": ("groups", "Make a group, change who is in it and who may do what, or leave it."),
     "requests": ("requests", "List who has written to you and was not accepted yet."),
     "accept": ("requests", "Accept a request, as an answer does."),
     "decline": ("requests", "Turn a request down, without its sender being told."),
@@ -56,11 +57,12 @@ APPS: Final = {
     "contacts": "contacts_app",
     "carrier": "carrier_app",
     "directory": "directory_app",
+    "group": "groups_app",
     "lab": "lab_app",
 }
 
 GROUPS: Final = {
-    "You and others": ("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save"),
+    "You and others": ("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save", "group"),
     "Who may write to you": ("requests", "accept", "decline", "block", "unblock"),
     "What goes on": ("account", "exposure", "transport", "heads", "doctor"),
     "Operate": ("serve", "replica", "relay", "directory", "subpoena"),

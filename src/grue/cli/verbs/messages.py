@@ -36,7 +36,7 @@ def _words() -> "ModuleType":
 
 
 async def send(
-    to: Annotated[str, HYPHENS, Parameter(help=f"{ANY_NUMBER} Or a chat that `chats` lists, or `me`.")],
+    to: Annotated[str, HYPHENS, Parameter(help=f"{ANY_NUMBER} Or a group's name, a chat that `chats` lists, or `me`.")],
     text: Annotated[str, HYPHENS, Parameter(help="What to say. `-`: from stdin.")],
     /,
     *,
@@ -181,6 +181,7 @@ async def chats(*, shell: Injected) -> None:
     for chat in listed:
         fields = {
             "chat": chat.chat,
+            "group": chat.group or None,
             "claimed": chat.claimed or None,
             "encrypted": chat.encrypted,
             "request": chat.request,
@@ -243,4 +244,5 @@ def message_fields(message: "Message") -> dict[str, Any]:
         "incoming": message.incoming,
         "claimed": message.claimed or None,
         "request": message.request,
+        "group": message.group or None,
     } | file

@@ -6,7 +6,8 @@ from cyclopts import Parameter
 
 from grue.cli.opening import opened, typed
 from grue.cli.parameters import FLAG, HYPHENS, Injected
-from grue.cli.shell import Shell
+from grue.cli.shell import Shell, one_line
+from grue.client.chats import GROUP_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,8 @@ async def requests(
                     "messages": one.messages,
                     "text": one.text,
                     "since": one.since,
+                    "group": one.group or None,
+                    "inviter": one.inviter or None,
                 }
             )
     shell.say(lambda: _table(listed, "No requests." if unreached is None else "No requests are here so far."))
@@ -56,9 +59,10 @@ async def accept(chat: Annotated[str, HYPHENS, Parameter(help=FROM)], /, *, shel
     """Accept a request, as an answer does: from then on the sender sees what was read."""
     async with opened(shell) as client:
         with shell.waiting("Accepting ..."):
-            name = await client.requests.accept(typed(chat))
+            name = await client.requests.accept(named := typed(chat))
         _warn_unreached(shell, client)
-    shell.result({"accepted": name}, f"{name} may write to you. What came meanwhile is in `grue receive`.")
+    done = f"You are in {one_line(named)}." if name.startswith(GROUP_PREFIX) else f"{name} may write to you."
+    shell.result({"accepted": name}, f"{done} What came meanwhile is in `grue receive`.")
 
 
 async def decline(chat: Annotated[str, HYPHENS, Parameter(help=FROM)], /, *, shell: Injected) -> None:
@@ -97,6 +101,12 @@ def _warn_unreached(shell: Shell, client: "Client") -> None:
         shell.warn({"unreached": error.code, "message": str(error)}, f"{error} What is here already was used.")
 
 
+def _named(one: "Request") -> str:
+    """Who asks; for a group what it is called, and who asks into it."""
+    claimed = f" (claims {one.claimed})" if one.claimed else ""
+    return f"{one.chat} {one.group}, by {one.inviter}{claimed}" if one.group else f"{one.chat}{claimed}"
+
+
 def _table(listed: "Sequence[Request]", none: str) -> "Table | Text":
     from rich.table import Table
     from rich.text import Text
@@ -109,7 +119,7 @@ def _table(listed: "Sequence[Request]", none: str) -> "Table | Text":
     for head in ("from", "messages", "first"):
         table.add_column(head, no_wrap=head != "first", justify="right" if head == "messages" else "left")
     for one in listed:
-        name = f"{one.chat} (claims {one.claimed})" if one.claimed else one.chat
+        name = _named(one)
         first = safe(one.text).replace("\n", " ")[:200]
         table.add_row(Text(safe(name), style="bold"), str(one.messages), Text(first))
     return table

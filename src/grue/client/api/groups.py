@@ -51,8 +51,9 @@ class Group:
 class Groups:
     """The groups of one home. A group is named by its id, or by its name where only one is called so.
 
-    What changes a group raises NotPermitted when it is for admins, NotInGroup for one that we have left, and
-    NetworkError when the server does not answer: what was stored before that goes out with the next `poll`.
+    What changes a group raises OnlyAdmins when it is for admins, GroupBusy when somebody else was first, NotInGroup for
+    one that we have left, and NetworkError when the server does not answer: what was stored before that goes out with
+    the next `poll`.
     """
 
     def __init__(self, opened: Opened, changes: Callable[[], GroupChanges]) -> None:

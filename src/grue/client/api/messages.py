@@ -36,8 +36,8 @@ class Message:
     chat: str
     """What to send an answer to: the group's id, the number when it is verified, else the chat's name."""
     sender: str
-    """The sender's number when it is verified, else `chat:` and the chat's id, as for every SMS; in a group `person:` and
-    the beginning of the identity key."""
+    """The sender's number when it is verified, else `chat:` and the chat's id, as for every SMS; in a group `person:`
+    and the beginning of the identity key."""
     claimed: str
     """The number that an unverified sender claims, as the sender of every SMS does; empty for a verified one."""
     to: str

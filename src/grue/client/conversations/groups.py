@@ -21,6 +21,7 @@ from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
 from grue.errors import (
     Blocked,
+    GroupBusy,
     KeyChanged,
     NoSuchChat,
     NoSuchMember,
@@ -28,6 +29,7 @@ from grue.errors import (
     NotInGroup,
     NotOnGrue,
     NotPermitted,
+    OnlyAdmins,
     UsageError,
 )
 from grue.protocol import wire
@@ -40,6 +42,8 @@ from grue.protocol.numbers import parse, reads_as_number, region_of
 
 ROUNDS: Final = 8
 """Times that a change is committed until somebody else's commits leave it room: each is one round trip."""
+
+CANNOT_FOLLOW: Final = "This device has lost track of the group, and has asked to be added again. Try again later."
 
 JOINERS: Final = "\u200c\u200d"
 """Invisible, and part of how Persian, Hindi and many pictures are written."""
@@ -77,7 +81,7 @@ class GroupChanges:
         return chat
 
     async def add(self, group: str, numbers: Sequence[str]) -> GroupState:
-        """Add numbers. Raises as `create`, and NotPermitted."""
+        """Add numbers. Raises as `create`, and OnlyAdmins, GroupBusy."""
         chat = await self._chat(group)
         wanted = self._numbers(numbers)
         state = await self._settled(chat)
@@ -93,7 +97,7 @@ class GroupChanges:
         return await self._change(chat, Plan(GroupChange(NO_HASH), adding))
 
     async def remove(self, group: str, who: Sequence[str]) -> GroupState:
-        """Remove members; the mailbox moves, and what comes after is not theirs to read. Raises NotPermitted, ..."""
+        """Remove members; the mailbox moves, and what comes after is not theirs to read. Raises OnlyAdmins, ..."""
         chat = await self._chat(group)
         state = await self._settled(chat)
         identities = [await self._member(state, one) for one in who]
@@ -102,7 +106,7 @@ class GroupChanges:
         return await self._change(chat, Plan(GroupChange(NO_HASH), remove=identities))
 
     async def set_role(self, group: str, who: str, role: Role) -> GroupState:
-        """Make a member an admin, or an admin a member. Raises NotPermitted, NoSuchMember, UsageError."""
+        """Make a member an admin, or an admin a member. Raises OnlyAdmins, NoSuchMember, UsageError."""
         chat = await self._chat(group)
         state = await self._settled(chat)
         identity = await self._member(state, who)
@@ -112,7 +116,7 @@ class GroupChanges:
         return await self._change(chat, Plan(GroupChange(NO_HASH, roles=[NewRole(identity, role)])))
 
     async def change(self, group: str, change: GroupChange) -> GroupState:
-        """Change the name, the description, or who may do what. Raises NotPermitted."""
+        """Change the name, the description, or who may do what. Raises OnlyAdmins."""
         chat = await self._chat(group)
         await self._settled(chat)
         return await self._change(chat, Plan(change))
@@ -183,31 +187,34 @@ class GroupChanges:
         return chat
 
     async def _settled(self, chat: Chat) -> GroupState:
-        """Read the group to its head, until nothing of ours is pending. Raises NotInGroup, NotPermitted, ..."""
+        """Read the group to its head, until nothing of ours is pending. Raises NotInGroup, GroupBusy, ..."""
         for _ in range(ROUNDS):
             await self._outbox.flush()
             await self._inbox.read_now(chat.id)
             conversation = await self._context.store.read(_conversation, chat)
             if conversation.state not in SENDING or conversation.group is None:
-                raise NotPermitted("(accept the group first)" if _is_asked(conversation) else "(it cannot be followed)")
+                raise UsageError("Accept it first: `grue accept`." if _is_asked(conversation) else CANNOT_FOLLOW)
             if conversation.pending is None:
                 await self._outbox.flush()
                 return conversation.group
-        raise NotPermitted("(others change this group all the time; try again)")
+        raise GroupBusy
 
     async def _change(self, chat: Chat, plan: Plan) -> GroupState:
         await self._context.store.transact(self._commit, chat, plan)
         after = await self._settled(chat)
         if not _holds(after, plan):
-            raise NotPermitted("(somebody else changed the group first)")
+            raise GroupBusy
         return after
 
     def _commit(self, db: Db, chat: Chat, plan: Plan) -> None:
         conversation = _conversation(db, chat)
         session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
         if conversation.pending is not None:
-            raise NotPermitted("(another change is under way)")
-        step = carry_out(session, conversation, self._context.account.me, plan, self._context.tools)
+            raise GroupBusy
+        try:
+            step = carry_out(session, conversation, self._context.account.me, plan, self._context.tools)
+        except NotPermitted:
+            raise OnlyAdmins from None
         steps.save(self._context, db, chat.id, step, session)
 
     def _start(self, db: Db, name: str, claimed: Sequence[Claimed], description: str) -> Chat:

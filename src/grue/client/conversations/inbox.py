@@ -394,13 +394,10 @@ class Inbox:
         left = tables.conversation_by_id(db, result.step.conversation.id) is not None and result.again is None
         agreed = not left and any(c.state in AGREED for c in tables.conversations_of(db, inviter.id))
         at_once = agreed or result.again is not None
-        steps.save(
-            self._context,
-            db,
-            room.id,
-            accept_invited(result, self._context.tools) if at_once else result.step,
-            session,
-        )
+        step = accept_invited(result, self._context.tools) if at_once else result.step
+        if result.again is None:
+            step.notices.append(Notice.ADDED if at_once else Notice.INVITED)
+        steps.save(self._context, db, room.id, step, session)
         chats.mark_encrypted(db, inviter.id, result.device_list.version)
         if not at_once:
             requests.came(db, self._context, room)

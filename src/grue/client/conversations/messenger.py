@@ -36,6 +36,7 @@ from grue.errors import (
     NotAGrueServer,
     NotInGroup,
     NotPermitted,
+    OnlyAdmins,
     Refused,
     RouteUnknown,
     SmsGatewayDown,
@@ -233,9 +234,9 @@ class Messenger:
         if found is None or found[0].state not in READING | {ConversationState.REQUESTED, ConversationState.LOST}:
             raise NotInGroup
         if not may_write(found[0].group, self._context.account.identity_public):
-            raise NotPermitted("(only admins write in this group)")
+            raise OnlyAdmins
         if not found[0].members:
-            raise NotPermitted("(nobody else is in this group)")
+            raise UsageError("Nobody else is in this group.")
 
     def _keep_and_say(self, db: Db, chat: int, said: Said) -> tuple[bytes, int, bool]:
         """Store the text; and encrypt it at once, when nothing is before it and the log is known to be at its head.

@@ -66,10 +66,10 @@ class Parts:
 
     async def _fetch_one(self, conversation: bytes) -> None:
         await self.outbox.flush(conversation)
-        self.outbox.take_opened()
+        before = self.outbox.opened
         await self.inbox.catch_up_in(conversation)
         await self.turn(conversation)
-        if self.outbox.take_opened():
+        if self.outbox.opened != before:
             # Where a group has moved to meanwhile.
             await self.inbox.catch_up_in(conversation)
             await self.turn(conversation)
@@ -79,10 +79,10 @@ class Parts:
         await self.inbox.poll_intro()
         # What came may have been accepted by itself, and can be read once that is said.
         await self.send()
-        self.outbox.take_opened()
+        before = self.outbox.opened
         await self.inbox.poll_conversations()
         await self.send()
-        if self.outbox.take_opened():
+        if self.outbox.opened != before:
             # Where a group has moved to meanwhile.
             await self.inbox.poll_conversations()
         await self.inbox.ask_again()

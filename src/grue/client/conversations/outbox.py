@@ -64,8 +64,8 @@ class Outbox:
         self._context = context
         self._give_up = give_up
         self._one_flush: defaultdict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.opened = False
-        """A mailbox can be read now that could not before."""
+        self.opened = 0
+        """How many mailboxes can be read by now that could not before."""
 
     async def flush(self, lane: bytes | None = None) -> None:
         """Send everything that can go now. Raises NetworkError when the server does not answer; the rest is kept.
@@ -130,7 +130,7 @@ class Outbox:
             self._introduced(db, queued.conversation)
         elif isinstance(answer, wire.Reading):
             self._reading(db, queued.conversation, answer.cursor)
-        self.opened |= queued.purpose in (Purpose.START, Purpose.EXCHANGE)
+        self.opened += queued.purpose in (Purpose.START, Purpose.EXCHANGE)
 
     def _posted(self, db: Db, conversation_id: bytes, seq: int) -> None:
         """Ours is what has this seq, should it never be met in the log."""

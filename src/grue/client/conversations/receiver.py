@@ -74,6 +74,8 @@ class Receiver:
         """By mailbox, the stream that reads it."""
         self._wanted = 1
         """How many streams there are to be: each reads `wire.MAX_SUBSCRIPTIONS`."""
+        self._known_opened = 0
+        """Of the mailboxes that the outbox has opened, how many the streams know of."""
         self._opened: int | None = None
         """The chat that somebody looks at, or has written in last, in whatever process."""
         self._failures: dict[str, Exception] = {}
@@ -169,8 +171,8 @@ class Receiver:
 
     def _read_opened(self) -> None:
         """A mailbox that was made or joined meanwhile is read."""
-        if self._parts.outbox.opened and self._streams:
-            self._parts.outbox.opened = False
+        if self._parts.outbox.opened != self._known_opened and self._streams:
+            self._known_opened = self._parts.outbox.opened
             self.nudge()
 
     async def _others(self) -> None:
