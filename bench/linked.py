@@ -326,7 +326,7 @@ class Reader:
         context = cast("Any", SimpleNamespace(transport=transport, store=store, tokens=SimpleNamespace(ask=self._ask)))
         self.outbox = Outbox(context, cast("Any", None))
         messenger = SimpleNamespace(resume=_nothing)
-        parts = Parts(context, cast("Any", self._inbox()), self.outbox, cast("Any", messenger))
+        parts = Parts(context, cast("Any", self._inbox()), self.outbox, cast("Any", messenger), cast("Any", None))
         self.receiver = Receiver(parts, _nothing)
 
     def _inbox(self) -> Any:
@@ -359,10 +359,16 @@ class Reader:
             self._count, mailbox, Purpose.SAY, tables.Kind.POST, request, envelope, b""
         )
 
-    async def _settle(self, _settle: object, pairs: list[tuple[tables.Queued, object]]) -> None:
+    async def _settle(
+        self, _settle: object, pairs: list[tuple[tables.Queued, object]], lane: bytes | None
+    ) -> list[tables.Queued]:
         for queued, outcome in pairs:
             if not isinstance(outcome, Exception):
                 self._queue.pop(queued.n, None)
+        return self._waiting(lane)
+
+    def _waiting(self, lane: bytes | None = None) -> list[tables.Queued]:
+        return [queued for queued in self._queue.values() if lane in (None, queued.conversation)]
 
     async def _to_confirm(self) -> list[bytes]:
         # In an order that is the same in every run.
@@ -414,7 +420,7 @@ class Reader:
         if question is tables.last_written:
             return None
         if question is tables.queued:
-            return list(self._queue.values())
+            return self._waiting(*cast("tuple[bytes | None, ...]", about))
         if question is tables.intended:
             return []
         # Of one mailbox only whether it is being made, of none all that are read.
@@ -422,7 +428,8 @@ class Reader:
 
     def _conversation_of(self, mailbox: int) -> Any:
         log = SimpleNamespace(mailbox=name(mailbox), state=ReaderState.READING, cursor=self._cursors[mailbox])
-        return SimpleNamespace(log=log, read_key=bytes(32), state=ConversationState.ACTIVE)
+        reader = SimpleNamespace(log=log, read_key=bytes(32))
+        return SimpleNamespace(log=log, readers=[reader], state=ConversationState.ACTIVE)
 
     async def _conversation(self, mailbox: bytes, _incarnation: bytes, deliveries: Any, acknowledge: bool) -> Any:
         assert not acknowledge

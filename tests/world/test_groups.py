@@ -144,7 +144,7 @@ async def test_who_is_removed_is_told_and_reads_nothing_more(world: World) -> No
 
 
 async def test_what_was_written_while_the_mailbox_moved_is_read_once(world: World) -> None:
-    (alice, bob, carol, dave), group = await hike(world, ALICE, BOB, CAROL, DAVE)
+    (alice, _, carol, dave), group = await hike(world, ALICE, BOB, CAROL, DAVE)
     await carol.send(group.id, "one")
     await alice.groups.remove(group.id, BOB)
     await dave.send(group.id, "two")
@@ -158,7 +158,7 @@ async def test_what_was_written_while_the_mailbox_moved_is_read_once(world: Worl
 
 
 async def test_the_mailbox_that_was_left_is_read_for_two_days(world: World) -> None:
-    (alice, bob, carol), group = await hike(world, ALICE, BOB, CAROL)
+    (alice, _, carol), group = await hike(world, ALICE, BOB, CAROL)
     await alice.groups.remove(group.id, BOB)
     await settle(alice, carol)
     (conversation,) = [c for c, _ in await alice.context.store.read(tables.reading_conversations) if c.group]

@@ -85,12 +85,17 @@ def person(identity: bytes) -> str:
     return PERSON_PREFIX + identity.hex()[:ID_DIGITS]
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name is an id, a number or `me`, and so cannot be what a group is called."""
+    return name == ME or name.startswith(PREFIXES) or reads_as_number(name)
+
+
 def resolve(db: Db, name: str) -> str:
     """What a name means: itself when it is an id, a number or `me`, else the id of the one group that is called so.
 
     Raises AmbiguousName for several of them.
     """
-    if name == ME or name.startswith(PREFIXES) or reads_as_number(name):
+    if is_plain(name):
         return name
     found = [cast("Chat", _chat(row)) for row in db.rows(_CHAT + "WHERE title = ? AND group_id != x''", name)]
     if len(found) > 1:

@@ -135,8 +135,8 @@ class Client:
     async def close(self) -> None:
         """Stop receiving and close everything. What is queued stays queued. Closing twice does no harm."""
         try:
-            if self._opened.is_open:
-                await self._note_given(set(self._given))
+            if self._opened.is_open and self._given:
+                await self._note_shown(set(self._given))
         finally:
             # A disk that is full keeps nothing open; what was not noted comes again.
             await self._close()
@@ -274,11 +274,12 @@ class Client:
         receiver = self._start()
         all_asked = time.monotonic() + self._opened.ready.transport.spread
         idle_since = all_asked
+        shown: set[int] = set()
         while True:
             receiver.arrived.clear()
+            waiting = await self._waiting((shown | self._left) & self._given)
             receiver.check()
-            await self._note_given(self._left)
-            message = await self.take()
+            message, shown = await self._take(waiting), set()
             if message is not None:
                 self._given.add(message.row)
                 try:
@@ -286,7 +287,7 @@ class Client:
                 except GeneratorExit:
                     self._left.add(message.row)
                     raise
-                await self._note_given({message.row})
+                shown = {message.row}
                 idle_since = max(all_asked, time.monotonic())
             elif idle is not None and time.monotonic() - idle_since >= idle:
                 return
@@ -299,15 +300,7 @@ class Client:
         It stays with this client until `shown` says that it was shown, or `put_back` that it was not; should the
         process end before, the next one shows it, under the same `id`. Raises DiskFull, DiskFailed.
         """
-        context, after = self._opened.ready, 0
-        while page := await context.store.read(tables.unshown, after, LOOK_AT):
-            for row, id in page:
-                if self._showing.claim(row, id):
-                    message = await self._claimed(context, row)
-                    if message is not None:
-                        return message
-            after = page[-1][0]
-        return None
+        return await self._take(await self._waiting(set()))
 
     async def shown(self, message: Message) -> None:
         """Note that a message which was taken has been shown: nobody shows it again."""
@@ -396,16 +389,27 @@ class Client:
                 self._showing.release(row)
         return message
 
-    async def _note_given(self, rows: set[int]) -> None:
-        given = rows & self._given
-        if given:
-            await self._note_shown(given)
+    async def _waiting(self, shown: set[int]) -> list[tuple[int, bytes]]:
+        """Note that these were shown, and say what waits next, oldest first: (row, id). One transaction for both."""
+        return await (self._note_shown(shown) if shown else self._opened.ready.store.read(tables.unshown, 0, LOOK_AT))
 
-    async def _note_shown(self, rows: set[int]) -> None:
-        """To the end, even when the caller is cancelled: they were shown."""
-        noting = asyncio.ensure_future(self._opened.store.note(tables.mark_shown, rows))
+    async def _take(self, page: list[tuple[int, bytes]]) -> Message | None:
+        """The first of these, or of those behind them, that is ours to show."""
+        context = self._opened.ready
+        while page:
+            for row, id in page:
+                if self._showing.claim(row, id):
+                    message = await self._claimed(context, row)
+                    if message is not None:
+                        return message
+            page = await context.store.read(tables.unshown, page[-1][0], LOOK_AT)
+        return None
+
+    async def _note_shown(self, rows: set[int]) -> list[tuple[int, bytes]]:
+        """To the end, even when the caller is cancelled: they were shown. Returns what waits next."""
+        noting = asyncio.ensure_future(self._opened.store.note(tables.mark_shown, rows, LOOK_AT))
         try:
-            await asyncio.shield(noting)
+            return await asyncio.shield(noting)
         except asyncio.CancelledError:
             await noting
             raise

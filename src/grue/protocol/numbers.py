@@ -3,6 +3,7 @@
 `phonenumbers` takes 20 ms to import, which most commands do not need, so it is imported on first use.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from grue.errors import NotANumber, NumberTooShort
@@ -35,6 +36,7 @@ def parse(text: str, region_hint: str | None = None) -> str:
     return _format(_possible(digits, region_hint))
 
 
+@lru_cache(maxsize=64)
 def region_of(number: str) -> str | None:
     """The region, such as "GB", whose people may leave out the country code of this E.164 number."""
     import phonenumbers

@@ -61,13 +61,13 @@ class ChatInfo:
     """One line of the list of chats."""
 
     chat: str
-    group: str
-    """What it is called, when it is a group."""
     claimed: str
     encrypted: bool
     request: bool
     messages: int
     last: str
+    group: str = ""
+    """What it is called, when it is a group."""
     notes: bool = False
     """The chat with oneself, which `me` names."""
 
@@ -171,12 +171,12 @@ def _chat_info(db: Db, chat: Chat, own: str) -> ChatInfo:
     messages = tables.history(db, chat.id)
     return ChatInfo(
         chat=chat.name,
-        group=chat.title,
         claimed="" if chat.number else chat.claimed,
         encrypted=chat.encrypted,
         request=_is_request(db, chat),
         messages=len(messages),
         last=_last(db, messages[-1]) if messages else "",
+        group=chat.title,
         notes=bool(own) and chat.number == own,
     )
 

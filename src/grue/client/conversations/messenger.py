@@ -159,7 +159,8 @@ class Messenger:
 
     async def _target(self, to: str) -> str:
         """An id, or a number as E.164. Raises AmbiguousName, NoSuchChat, NotANumber."""
-        name = await self._context.store.read(chats.resolve, to)
+        known = chats.is_plain(to)
+        name = to if known else await self._context.store.read(chats.resolve, to)
         if name.startswith((CHAT_PREFIX, GROUP_PREFIX, PERSON_PREFIX)):
             return name
         if not any(character.isdecimal() for character in name):
@@ -186,12 +187,12 @@ class Messenger:
 
     async def _look_around(self, target: str) -> None:
         """Before a message to somebody known: who has the number now, and whether the last one was heard."""
-        chat = await self._context.store.read(_chat_of, target)
+        chat, overdue = await self._context.store.read(_overdue, target, self._context.now_ms - EXPIRED_AFTER_MS)
         if chat is None or not chat.identity:
             return
         with suppress(GrueError):
             await self._context.directory.freshen()
-        if await self._context.store.read(tables.unconfirmed, self._context.now_ms - EXPIRED_AFTER_MS, chat.id):
+        if overdue:
             await self._expire(chat.id)
 
     async def _expire(self, chat: int) -> None:
@@ -514,6 +515,12 @@ def _check_not_blocked(db: Db, chat: Chat | None) -> None:
     """Raises Blocked."""
     if chat is not None and tables.blocked_as(db, chat.number, chat.identity.hex()) is not None:
         raise Blocked
+
+
+def _overdue(db: Db, target: str, until_ms: int) -> tuple[Chat | None, bool]:
+    """The chat, and whether something in it that the server has had since before was confirmed by nobody."""
+    chat = _chat_of(db, target)
+    return chat, chat is not None and bool(tables.unconfirmed(db, until_ms, chat.id))
 
 
 def _chat_of(db: Db, target: str) -> Chat | None:

@@ -79,20 +79,17 @@ class Outbox:
         async with self._one_flush[only or b""]:
             held: set[bytes] = set()
             open_lanes: set[bytes] = set()
-            while ready := _ready(waiting := await self._waiting(only), held, open_lanes):
+            waiting = await self._context.store.read(tables.queued, only)
+            while ready := _ready(waiting, held, open_lanes):
                 paying = {queued.conversation for queued in waiting if _must_fit(queued)}
                 outcomes = await asyncio.gather(*(self._ask(one, one.conversation in paying) for one in ready))
                 pairs = list(zip(ready, outcomes, strict=True))
                 # Not waiting for the disk: what a power cut undoes is sent again, as the same bytes.
-                await self._context.store.note(self._settle, pairs)
+                waiting = await self._context.store.note(self._settle, pairs, only)
                 for queued, outcome in pairs:
                     lanes = held if isinstance(outcome, GrueError) and not isinstance(outcome, VERDICTS) else open_lanes
                     lanes.add(queued.conversation)
                 _raise_other(outcomes)
-
-    async def _waiting(self, lane: bytes | None) -> list[Queued]:
-        waiting = await self._context.store.read(tables.queued)
-        return waiting if lane is None else [queued for queued in waiting if queued.conversation == lane]
 
     async def _ask(self, queued: Queued, pays: bool) -> Outcome:
         """`pays` for a place in what a mailbox keeps of itself, if there is no other."""
@@ -110,12 +107,14 @@ class Outbox:
         except GrueError as error:
             return error
 
-    def _settle(self, db: Db, pairs: Sequence[tuple[Queued, Outcome]]) -> None:
+    def _settle(self, db: Db, pairs: Sequence[tuple[Queued, Outcome]], lane: bytes | None) -> list[Queued]:
+        """Note what the server said, and return what waits now."""
         for queued, outcome in pairs:
             if not isinstance(outcome, GrueError):
                 self._answered(db, queued, outcome)
             elif isinstance(outcome, VERDICTS) and tables.dequeue(db, queued.n):
                 self._refused(db, queued, outcome)
+        return tables.queued(db, lane)
 
     def _answered(self, db: Db, queued: Queued, answer: wire.AnonymousAnswer) -> None:
         if not tables.dequeue(db, queued.n):

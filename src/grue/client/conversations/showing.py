@@ -6,6 +6,7 @@ a file that says nothing: its name is a hash over the message's random id.
 
 import errno
 import os
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,14 +33,20 @@ class Showing:
             return False
         path = self._folder / sha256(b"%d " % row + message).hexdigest()[:32]
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            descriptor = _locked(path)
+            descriptor = self._locked(path)
         except OSError as error:
             raise (DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else DiskFailed) from None
         if descriptor is None:
             return False
         self._held[row] = path, descriptor
         return True
+
+    def _locked(self, path: Path) -> int | None:
+        try:
+            return _locked(path)
+        except FileNotFoundError:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            return _locked(path)
 
     def release(self, row: int) -> None:
         """Whoever asks next may show it, unless it was noted as shown. Nothing happens when it is not held."""
@@ -59,14 +66,12 @@ def _locked(path: Path) -> int | None:
     """A descriptor that locks this file, made when it is not there; None while another one does."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        try:
-            if not _lock(descriptor):
-                os.close(descriptor)
-                return None
+        if not _lock(descriptor):
+            os.close(descriptor)
+            return None
+        with suppress(FileNotFoundError):
             if os.fstat(descriptor).st_ino == os.stat(path).st_ino:
                 return descriptor
-        except FileNotFoundError:
-            pass
         # Whoever held it has removed it since it was opened.
         os.close(descriptor)
 

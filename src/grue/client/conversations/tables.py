@@ -189,9 +189,13 @@ def _kind(request: wire.AnonymousRequest) -> Kind:
     return Kind.READMISSION if request.slots else Kind.POST
 
 
-def queued(db: Db) -> list[Queued]:
-    """What waits to be sent, oldest first."""
-    rows = db.rows("SELECT n, conversation, purpose, kind, request, envelope, message FROM outbox ORDER BY n")
+def queued(db: Db, conversation: bytes | None = None) -> list[Queued]:
+    """What waits to be sent, of all conversations or of one, oldest first."""
+    rows = db.rows(
+        "SELECT n, conversation, purpose, kind, request, envelope, message FROM outbox"
+        " WHERE ?1 IS NULL OR conversation = ?1 ORDER BY n",
+        conversation,
+    )
     return [
         Queued(
             as_int(n),
@@ -430,10 +434,11 @@ def show_no_more(db: Db, chat: int) -> None:
     db.execute("UPDATE message SET shown = 1 WHERE chat = ? AND incoming = 1", chat)
 
 
-def mark_shown(db: Db, rows: Iterable[int]) -> None:
-    """A person, or who stands for one, has these."""
+def mark_shown(db: Db, rows: Iterable[int], limit: int) -> list[tuple[int, bytes]]:
+    """A person, or who stands for one, has these; returns as many that nobody has shown yet, as `unshown` does."""
     for n in rows:
         db.execute("UPDATE message SET shown = 1 WHERE n = ?", n)
+    return unshown(db, 0, limit)
 
 
 def history(db: Db, chat: int) -> list[StoredMessage]:
