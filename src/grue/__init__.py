@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from grue.client.api.contacts import Contacts
     from grue.client.api.directory import DirectoryCopy
     from grue.client.api.exposure import Exposure
+    from grue.client.api.groups import Group, GroupMember, Groups
     from grue.client.api.messages import ChatInfo, Message
     from grue.client.api.requests import Requests
     from grue.client.client import Client, open
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from grue.client.people.tables import Contact
     from grue.errors import (
         AlreadyRegistered,
+        AmbiguousName,
         BadAttachment,
         BadCertificate,
         BadDirectory,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         EpochEnded,
         ForeignDatabase,
         ForkedLog,
+        GroupBusy,
         GrueError,
         HomeBusy,
         KeyChanged,
@@ -63,16 +66,20 @@ if TYPE_CHECKING:
         NoSuchContact,
         NoSuchHome,
         NoSuchMailbox,
+        NoSuchMember,
         NoSuchRequest,
         NotAGrueServer,
         NotAnAddressBook,
         NotANumber,
         NotARelay,
+        NotInGroup,
+        NotOnGrue,
         NotPermitted,
         NotRegistered,
         NumberHeld,
         NumberTooShort,
         OldAccount,
+        OnlyAdmins,
         OtherVersion,
         ProxyUnreachable,
         Refused,
@@ -101,6 +108,7 @@ if TYPE_CHECKING:
         VerificationFailed,
         WrongPassphrase,
     )
+    from grue.protocol.conversation.contents import Role
     from grue.protocol.conversation.delivery import MessageState
     from grue.protocol.conversation.fallback import Route
 
@@ -108,6 +116,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AlreadyRegistered",
+    "AmbiguousName",
     "AsYouType",
     "BadAttachment",
     "BadCertificate",
@@ -140,6 +149,10 @@ __all__ = [
     "Exposure",
     "ForeignDatabase",
     "ForkedLog",
+    "Group",
+    "GroupBusy",
+    "GroupMember",
+    "Groups",
     "GrueError",
     "HomeBusy",
     "Imported",
@@ -159,16 +172,20 @@ __all__ = [
     "NoSuchContact",
     "NoSuchHome",
     "NoSuchMailbox",
+    "NoSuchMember",
     "NoSuchRequest",
     "NotAGrueServer",
     "NotANumber",
     "NotARelay",
     "NotAnAddressBook",
+    "NotInGroup",
+    "NotOnGrue",
     "NotPermitted",
     "NotRegistered",
     "NumberHeld",
     "NumberTooShort",
     "OldAccount",
+    "OnlyAdmins",
     "OtherVersion",
     "OwnAccount",
     "ProxyUnreachable",
@@ -176,6 +193,7 @@ __all__ = [
     "RelayUnreachable",
     "Request",
     "Requests",
+    "Role",
     "Route",
     "RouteUnknown",
     "Sent",
@@ -213,6 +231,9 @@ _HOMES = {
     "Contacts": "grue.client.api.contacts",
     "DirectoryCopy": "grue.client.api.directory",
     "Exposure": "grue.client.api.exposure",
+    "Group": "grue.client.api.groups",
+    "GroupMember": "grue.client.api.groups",
+    "Groups": "grue.client.api.groups",
     "Request": "grue.client.conversations.requests",
     "Requests": "grue.client.api.requests",
     "Contact": "grue.client.people.tables",
@@ -225,6 +246,7 @@ _HOMES = {
     "LookedUp": "grue.client.lookup.directory",
     "Sent": "grue.client.conversations.messenger",
     "MessageState": "grue.protocol.conversation.delivery",
+    "Role": "grue.protocol.conversation.contents",
     "Route": "grue.protocol.conversation.fallback",
 }
 """Where a name is; the others are errors."""

@@ -56,6 +56,8 @@ def _example(shape: shapes.Type, salt: int) -> Any:
             return min(salt * 1000, 2**63 - 1 if shape.le is None else shape.le)
         case shapes.BoolType():
             return True
+        case shapes.EnumType():
+            return list(shape.cls)[salt % len(shape.cls)]
         case shapes.ListType():
             return [_example(shape.item_type, salt + n) for n in range(max(shape.min_length or 0, 2))]
         case shapes.UnionType():
@@ -85,6 +87,8 @@ def _strategy(shape: shapes.Type) -> st.SearchStrategy[Any]:
             )
         case shapes.BoolType():
             return st.booleans()
+        case shapes.EnumType():
+            return st.sampled_from(shape.cls)
         case shapes.ListType():
             smallest = shape.min_length or 0
             return st.lists(_strategy(shape.item_type), min_size=smallest, max_size=max(smallest, 3))

@@ -7,7 +7,6 @@ from cyclopts import Parameter
 from grue.cli.opening import opened, typed
 from grue.cli.parameters import FLAG, HYPHENS, Injected
 from grue.cli.shell import Shell, one_line
-from grue.client.chats import GROUP_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +56,8 @@ async def requests(
 
 async def accept(chat: Annotated[str, HYPHENS, Parameter(help=FROM)], /, *, shell: Injected) -> None:
     """Accept a request, as an answer does: from then on the sender sees what was read."""
+    from grue.client.chats import GROUP_PREFIX
+
     async with opened(shell) as client:
         with shell.waiting("Accepting ..."):
             name = await client.requests.accept(named := typed(chat))
