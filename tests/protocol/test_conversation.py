@@ -22,6 +22,7 @@ from grue.protocol.conversation.conversation import (
     Outgoing,
     PendingCommit,
     Purpose,
+    Read,
     Step,
     become,
     permit_commit,

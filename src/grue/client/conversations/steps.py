@@ -134,8 +134,8 @@ def acknowledged(db: Db, message: bytes, conversation: bytes, seq: int, now_ms: 
 def note_read(db: Db, conversation: Conversation, chat: int, read: Read) -> None:
     """One of the others has read what it says, and what went ahead of the log as an invitation.
 
-    CONVERSATION-20 That confirms what we have met in the log ourselves, or what would be where we have a hole. In a group
-    a text is `delivered` once all others have confirmed it.
+    CONVERSATION-20 That confirms what we have met in the log ourselves, or what would be where we have a hole. In a
+    group a text is `delivered` once all others have confirmed it.
     """
     messages = tables.own_of(db, chat, read.texts) if read.texts else tables.covered(db, conversation.id, read)
     if conversation.group is None:

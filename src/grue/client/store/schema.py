@@ -303,6 +303,8 @@ CREATE TABLE drained (
 _PEER: Final = 2
 _PENDING: Final = 9
 _PEER_INTRO: Final = 15
+_OWED: Final = 16
+"""Where a conversation's body has these; the last one behind `_PEER_INTRO` was taken out."""
 
 
 def _name_members(connection: apsw.Connection) -> None:
@@ -312,7 +314,11 @@ def _name_members(connection: apsw.Connection) -> None:
         fields = cast("list[object]", msgspec.msgpack.decode(body))
         intro = fields.pop(_PEER_INTRO) if len(fields) > _PEER_INTRO else b""
         fields[_PEER] = [[fields[_PEER], intro]]
-        fields[_PENDING] = _with_newcomers(cast("list[Any] | None", fields[_PENDING]))
+        if len(fields) > _PENDING:
+            fields[_PENDING] = _with_newcomers(cast("list[Any] | None", fields[_PENDING]))
+        if len(fields) > _OWED and isinstance(fields[_OWED], bool):
+            # For some days it was noted that a receipt is owed, and not of what.
+            fields[_OWED] = []
         connection.execute("UPDATE conversation SET body = ? WHERE id = ?", (msgspec.msgpack.encode(fields), id))
 
 

@@ -408,8 +408,8 @@ class Notice(StrEnum):
 
 @dataclass(frozen=True)
 class Read:
-    """What one of the others has read of ours, as it says: what follows `after` in the log, up to `until`, and texts that
-    it names. Whatever went ahead of the log as an invitation it has read as well.
+    """What one of the others has read of ours, as it says: either texts that it names, or what follows `after` in the
+    log up to `until`, and whatever went ahead of the log as an invitation.
     """
 
     reader: bytes

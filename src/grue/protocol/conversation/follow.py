@@ -373,7 +373,9 @@ class Follower:
         again = {member.signature_key: identity_of(member.credential) for member in staged.added}
         # Whoever was readmitted by somebody else counts as well, or two would undo each other's answers.
         step.readmitted += {again[m.signature_key] for m in staged.removed if m.signature_key in again}
-        if pending is not None and not any(one.signature_key in again for new in pending.newcomers for one in new.devices):
+        if pending is not None and not any(
+            one.signature_key in again for new in pending.newcomers for one in new.devices
+        ):
             followed = replace(followed, answered=(b"", 0))
         if after is not None and after != conversation.group:
             followed = self._become(session, step, followed, after, delivery)
