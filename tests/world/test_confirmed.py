@@ -1,8 +1,15 @@
 """Nobody whose text was read is told that it expired, however long either side was away: faults of seeded schedules."""
 
+from dataclasses import replace
+
 import pytest
 
+from grue._core import MlsSession
 from grue.client.client import Client
+from grue.client.conversations import steps, tables
+from grue.client.store.engine import Db
+from grue.client.store.entries import group_prefix, mls_entries
+from grue.protocol.conversation.follow import ask_resync
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, CAROL, take
 from tests.world.test_faults import forget_private_keys
@@ -85,3 +92,30 @@ async def test_a_text_of_a_request_that_gave_way_is_not_shown_as_a_contacts(
         await (await world.person(number)).send(BOB, "hello")
     await bob.poll()
     assert [message.request for message in await bob.unshown()] == [True, True]
+
+
+async def test_conversation_19_what_was_confirmed_behind_a_commit_that_lost_us_is_not_called_expired(
+    world: World,
+) -> None:
+    """Who is readmitted without having lost track loses it at the commit, with what the other said behind that."""
+    alice, bob = await acquainted(world)
+    await alice.send(BOB, "read at once")
+    await alice.context.store.transact(ask_for_nothing, alice)
+    await alice.poll()
+    await bob.poll()
+    assert [message.text for message in await bob.unshown()] == ["read at once"]
+    await alice.poll()
+    await pass_days(world, DAYS)
+    await alice.poll()
+    assert "expired" not in await states(alice, BOB)
+    await again(bob, alice)
+    assert (await states(alice, BOB))[-1] == "delivered"
+
+
+def ask_for_nothing(db: Db, client: Client) -> None:
+    """Queue a request to be readmitted, though we can follow."""
+    context = client.context
+    for conversation, chat in tables.reading_conversations(db):
+        session = MlsSession(mls_entries(db, b"s", b"k", group_prefix(conversation.id)))
+        step = ask_resync(session, conversation, context.account.me, context.tools)
+        steps.save(context, db, chat, replace(step, conversation=conversation), session)

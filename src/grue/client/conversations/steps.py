@@ -12,6 +12,7 @@ from grue.protocol.conversation.changing import drained
 from grue.protocol.conversation.conversation import (
     Conversation,
     ConversationEvent,
+    ConversationState,
     Incoming,
     Notice,
     Outgoing,
@@ -217,9 +218,10 @@ def expire(context: Context, db: Db, chat: int) -> None:
 
 
 def _may_have_missed(db: Db, conversations: Sequence[Conversation], message: bytes, said_in: bytes, seq: int) -> bool:
-    """Whether a confirmation of an own text may be among what was never seen here."""
+    """Whether a confirmation of an own text may be among what was never seen here, as behind a commit that lost us."""
     acknowledged = tables.acknowledged_at(db, message)
-    return any(c.unseen >= acknowledged and (c.id != said_in or c.unseen_seq > seq) for c in conversations)
+    lost = any(c.id == said_in and c.state is ConversationState.LOST for c in conversations)
+    return lost or any(c.unseen >= acknowledged and (c.id != said_in or c.unseen_seq > seq) for c in conversations)
 
 
 def _give_up(db: Db, chat: int, conversation_id: bytes, *, invitation: bool) -> None:
