@@ -1,14 +1,14 @@
 """Nobody whose text was read is told that it expired, however long either side was away: faults of seeded schedules."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from grue._core import MlsSession
 from grue.client.client import Client
 from grue.client.conversations import steps, tables
 from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
+from grue.protocol.conversation.conversation import Step
 from grue.protocol.conversation.follow import ask_resync
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, CAROL, take
@@ -117,5 +117,6 @@ def ask_for_nothing(db: Db, client: Client) -> None:
     context = client.context
     for conversation, chat in tables.reading_conversations(db):
         session = MlsSession(mls_entries(db, b"s", b"k", group_prefix(conversation.id)))
-        step = ask_resync(session, conversation, context.account.me, context.tools)
-        steps.save(context, db, chat, replace(step, conversation=conversation), session)
+        lost = replace(conversation, lost_commit=context.random(16))
+        step = ask_resync(session, lost, context.account.me, context.tools)
+        steps.save(context, db, chat, Step(conversation, step.outgoing), session)
