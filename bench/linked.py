@@ -322,8 +322,10 @@ class Reader:
         self._count = 0
         self._unconfirmed: set[bytes] = set()
         transport = SimpleNamespace(stream=self._stream, spread=spread)
-        store = SimpleNamespace(read=self._read, note=self._settle)
-        context = cast("Any", SimpleNamespace(transport=transport, store=store, tokens=SimpleNamespace(ask=self._ask)))
+        store = SimpleNamespace(read=self._read, note=self._settle, transact=_nothing)
+        context = cast(
+            "Any", SimpleNamespace(transport=transport, store=store, tokens=SimpleNamespace(ask=self._ask), now_ms=0)
+        )
         self.outbox = Outbox(context, cast("Any", None))
         messenger = SimpleNamespace(resume=_nothing)
         parts = Parts(context, cast("Any", self._inbox()), self.outbox, cast("Any", messenger), cast("Any", None))

@@ -8,6 +8,7 @@ from grue.client.client import Client
 from grue.client.conversations import steps, tables
 from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
+from grue.protocol import wire
 from grue.protocol.conversation.conversation import Step
 from grue.protocol.conversation.follow import ask_resync
 from grue.testing import World
@@ -120,3 +121,18 @@ def ask_for_nothing(db: Db, client: Client) -> None:
         lost = replace(conversation, lost_commit=context.random(16))
         step = ask_resync(session, lost, context.account.me, context.tools)
         steps.save(context, db, chat, Step(conversation, step.outgoing), session)
+
+
+async def test_a_text_whose_acknowledgement_was_lost_long_ago_is_not_sent_again_as_it_was(world: World) -> None:
+    """The server has forgotten its envelope by then, and would take it for another one that says the same."""
+    alice, bob = await acquainted(world)
+    world.network.lose = lambda request: isinstance(request, wire.Post)
+    await alice.send(BOB, "read at once")
+    world.network.lose = lambda _request: False
+    assert await take(bob) == ["read at once"]
+    await pass_days(world, DAYS)
+    await take(bob)
+    await again(alice, bob)
+    await pass_days(world, DAYS)
+    await again(alice, bob)
+    assert ((await states(alice, BOB))[-1], await take(bob)) == ("delivered", [])

@@ -64,6 +64,8 @@ class Outbox:
         self._context = context
         self._give_up = give_up
         self._one_flush: defaultdict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._renewed = 0
+        """The day on which what waits was last looked through for texts that are too old."""
         self.opened = 0
         """How many mailboxes can be read by now that could not before."""
 
@@ -77,6 +79,9 @@ class Outbox:
         """
         only = lane if self._context.transport.spread else None
         async with self._one_flush[only or b""]:
+            if (today := self._context.now_ms // tables.DAY_MS) != self._renewed:
+                await self._context.store.transact(steps.renew_old, today)
+                self._renewed = today
             held: set[bytes] = set()
             open_lanes: set[bytes] = set()
             waiting = await self._context.store.read(tables.queued, only)

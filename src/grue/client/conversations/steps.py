@@ -26,7 +26,7 @@ from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS, TABLE, Message
 from grue.protocol.conversation.fallback import Route
 from grue.protocol.conversation.follow import owe
 from grue.protocol.states import advance
-from grue.protocol.wire import RemoveReader
+from grue.protocol.wire import ENVELOPE_DAYS, RemoveReader
 
 
 def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | None = None) -> None:
@@ -173,6 +173,15 @@ def _intend(db: Db, chat: int, messages: Sequence[bytes]) -> None:
         )
         db.execute("DELETE FROM outbox WHERE message = ?", message)
         tables.intend(db, message, chat)
+
+
+def renew_old(db: Db, today: int) -> None:
+    """Encrypt texts anew whose final bytes wait for longer than the server knows ids, and so would take them twice.
+
+    The other side may have read them, and would pass over the same bytes without a word.
+    """
+    for message, chat in tables.queued_texts(db, today - ENVELOPE_DAYS):
+        _intend(db, chat, [message])
 
 
 def _intend_never_kept(context: Context, db: Db, conversation: Conversation, chat: int) -> None:

@@ -210,6 +210,17 @@ def queued(db: Db, conversation: bytes | None = None) -> list[Queued]:
     ]
 
 
+def queued_texts(db: Db, until_day: int) -> list[tuple[bytes, int]]:
+    """Own texts that were encrypted on this day or before and still wait to be sent: (message, chat)."""
+    rows = db.rows(
+        "SELECT message.id, message.chat FROM outbox JOIN posted ON posted.envelope = outbox.envelope"
+        " JOIN message ON message.id = outbox.message AND incoming = 0"
+        " WHERE outbox.purpose = ? AND posted.day <= ? ORDER BY outbox.n",
+        *(Purpose.SAY.value, until_day),
+    )
+    return [(as_bytes(message), as_int(chat)) for message, chat in rows]
+
+
 def dequeue(db: Db, n: int) -> bool:
     """Take one from the outbox; False when another process did so first."""
     return db.execute("DELETE FROM outbox WHERE n = ?", n) == 1
