@@ -193,6 +193,12 @@ class OnlyAdmins(Refused):
     fix = "`grue group show` lists them. Nothing was changed or sent."
 
 
+class GroupFull(Refused):
+    code = "group_full"
+    message = "So many devices do not fit into one group yet: about 20 do."
+    fix = "Nothing was changed. Make a second group, or leave somebody out."
+
+
 class GroupBusy(Refused):
     code = "group_busy"
     message = "Somebody else changed this group first, so nothing was changed."

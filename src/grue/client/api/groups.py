@@ -64,7 +64,7 @@ class Groups:
         """Make a group with these numbers, and ourselves as its admin; returns when all were invited.
 
         Costs a lookup and a `post` token for each number, and one more. When a number is not on Grue, nothing is made.
-        Raises NotOnGrue, UsageError (a name or a number that makes no sense), KeyChanged, Blocked, TooLarge.
+        Raises NotOnGrue, UsageError (a name or a number that makes no sense), KeyChanged, Blocked, GroupFull.
         """
         chat = await self._changes().create(name, numbers, description)
         return await self._opened.ready.store.read(self._shown, chat)

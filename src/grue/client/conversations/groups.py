@@ -22,6 +22,7 @@ from grue.client.store.entries import group_prefix, mls_entries
 from grue.errors import (
     Blocked,
     GroupBusy,
+    GroupFull,
     KeyChanged,
     NoSuchChat,
     NoSuchMember,
@@ -30,6 +31,7 @@ from grue.errors import (
     NotOnGrue,
     NotPermitted,
     OnlyAdmins,
+    TooLarge,
     UsageError,
 )
 from grue.protocol import wire
@@ -71,7 +73,7 @@ class GroupChanges:
     async def create(self, name: str, numbers: Sequence[str], description: str) -> Chat:
         """Make a group of numbers that are on Grue; when one is not, nothing is made.
 
-        Raises UsageError, NotOnGrue, Blocked, KeyChanged, TooLarge, and what lookups and claims raise.
+        Raises UsageError, NotOnGrue, Blocked, KeyChanged, GroupFull, and what lookups and claims raise.
         """
         name = checked_name(name)
         check_description(description)
@@ -215,13 +217,18 @@ class GroupChanges:
             step = carry_out(session, conversation, self._context.account.me, plan, self._context.tools)
         except NotPermitted:
             raise OnlyAdmins from None
+        except TooLarge:
+            raise GroupFull from None
         steps.save(self._context, db, chat.id, step, session)
 
     def _start(self, db: Db, name: str, claimed: Sequence[Claimed], description: str) -> Chat:
         _bind(db, claimed)
         session = MlsSession(mls_entries(db, b"s"))
         peers = [one.peer for one in claimed]
-        step = start_group(session, self._context.account.me, peers, name, description, self._context.tools)
+        try:
+            step = start_group(session, self._context.account.me, peers, name, description, self._context.tools)
+        except TooLarge:
+            raise GroupFull from None
         chat = chats.for_group(db, step.conversation.id, name)
         steps.save(self._context, db, chat.id, step, session)
         return chat

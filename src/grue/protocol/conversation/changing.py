@@ -34,13 +34,16 @@ from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import ADDRESS_LABEL, Me
 from grue.protocol.conversation.groups import Committed, changed, follows, sign_departure, state_hash
 from grue.protocol.conversation.mailbox import ReaderState, empty_log
-from grue.protocol.wire import CreateMailbox, ExchangeSlot, RemoveReader, encode
+from grue.protocol.wire import ENVELOPE_BUCKETS, CreateMailbox, ExchangeSlot, RemoveReader, encode
 
 SLOT_LABEL: Final = "grue slot v1"
 """MLS exporter label of the slot that a leaf has in a mailbox that a conversation moves to; the context is the leaf."""
 
 DRAIN_MS: Final = 2 * 24 * 3600 * 1000
 """How long the mailbox that a conversation moved from is read: who writes there has not read for so long."""
+
+INVITATION_ROOM: Final = 1024
+"""Bytes of an invitation beside the group's state and the device list: keys, a transcript, slots, what MLS adds."""
 
 NO_HASH: Final = bytes(32)
 """In a plan, whose hash is computed when it is committed."""
@@ -65,7 +68,8 @@ def carry_out(session: MlsSession, conversation: Conversation, me: Me, plan: Pla
         return Step(conversation)
     data = encode(replace(plan.change, state_hash=state_hash(conversation.id, after)))
     changed(conversation.id, conversation.group, Committed(me.identity_public, members, added, removed, data))
-    return _commit(session, conversation, plan, [member.leaf for member in removed], data, after, tools)
+    leaves = [member.leaf for member in removed]
+    return _commit(session, conversation, plan, leaves, data, after, len(me.device_list), tools)
 
 
 def move(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
@@ -147,6 +151,7 @@ def _commit(
     leaves: Sequence[int],
     data: bytes,
     after: GroupState,
+    list_bytes: int,
     tools: Tools,
 ) -> Step:
     packages = [package for adding in plan.add for package in adding.packages]
@@ -155,12 +160,19 @@ def _commit(
     slots = [device.slot_secret for newcomer in newcomers for device in newcomer.devices]
     envelope_id = tools.random(16)
     try:
+        _check_fits(commit.welcome or b"", len(encode(after)) + list_bytes)
         outgoing = seal_post(conversation, commit.message, Purpose.CHANGE, envelope_id, slots=slots)
     except TooLarge:
         session.rejected(conversation.id)
         raise
     pending = PendingCommit(envelope_id, newcomers, commit.welcome or b"", plan, after)
     return Step(replace(conversation, pending=pending), [outgoing])
+
+
+def _check_fits(welcome: bytes, invitation_bytes: int) -> None:
+    """Raises TooLarge now: once the commit has won, whom it adds has to get its Welcome."""
+    if welcome and len(welcome) + invitation_bytes + INVITATION_ROOM > ENVELOPE_BUCKETS[-1]:
+        raise TooLarge
 
 
 def _newcomer(adding: Adding, tools: Tools) -> Newcomer:
