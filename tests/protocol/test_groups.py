@@ -175,7 +175,7 @@ def test_a_change_that_is_not_allowed_any_more_is_told_of() -> None:
 
 
 def _grow(office: Office, founder: Device) -> None:
-    for n in range(12):
+    for n in range(40):
         newcomer = Person(f"+4477009002{n:02}")
         office.take(founder, founder.plan(adding(newcomer)))
         office.read(founder)
