@@ -189,6 +189,7 @@ def test_who_would_not_fit_any_more_is_not_added_and_the_group_goes_on() -> None
     with pytest.raises(TooLarge):
         _grow(office, founder)
     assert founder.conversation.pending is None
+    office.read(people[1].device)
     say(office, people[1], "still here")
     office.read(founder)
     assert founder.texts == ["still here"]
