@@ -161,6 +161,8 @@ class Stage:
         word = re.sub(r"<code (\+\d+)>", lambda match: self.code(match[1]), word)
         word = re.sub(r"<newest (\w+) (\S+)>", lambda match: self._newest(match[1], match[2]), word)
         word = re.sub(r"<claim (\w+)>", lambda match: self._claim(match[1]), word)
+        word = re.sub(r"<group (\w+)>", lambda match: str(self._group(match[1])["group"]), word)
+        word = re.sub(r"<member (\w+) (\d)>", lambda match: self._member(match[1], int(match[2])), word)
         return re.sub(r"<imposter (\w+)>", lambda match: self._imposter(match[1]), word)
 
     def _newest(self, home: str, chat: str) -> str:
@@ -172,6 +174,15 @@ class Stage:
         """The name of the first claim of a home's number."""
         shown = self.grue("--home", home, "--json", "account", "claims").stdout
         return str(json.loads(shown[0])["claim"])
+
+    def _group(self, home: str) -> dict[str, Any]:
+        """The first group of a home."""
+        listed = self.grue("--home", home, "--json", "group", "list").stdout
+        return dict(json.loads(listed[0]))
+
+    def _member(self, home: str, number: int) -> str:
+        """The id of the first group's member of this number, from 1 on."""
+        return str(self._group(home)["members"][number - 1]["person"])
 
     # --- what can be done besides -----------------------------------------------------------------
 

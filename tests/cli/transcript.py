@@ -8,8 +8,8 @@
 
 What varies is written as <hex>, <n>, <time> or <any>; a line of `...` is any number of lines. `<server>` is the
 server's URL, `<carrier>` the carrier's address, `<code +44...>` the newest code that the carrier brought to a number,
-`<newest HOME CHAT>` the id of a chat's newest message, `<claim HOME>` the name of a claim of its number. `< 'text'` at
-the end of a command is its stdin. Other commands than `grue` are those of `play.Stage`.
+`<newest HOME CHAT>` the id of a chat's newest message, `<claim HOME>` the name of a claim of its number, `<group HOME>`
+the id of its first group and `<member HOME 2>` that of its second member. `< 'text'` at the end of a command is its stdin. Other commands than `grue` are those of `play.Stage`.
 
 WRITE_TRANSCRIPTS=1 writes down what came out instead of comparing it: read the difference before you keep it.
 """
@@ -25,7 +25,7 @@ TESTDATA = Path(__file__).parent / "testdata"
 VARIABLE = {"<hex>": r"[0-9a-f]{8,}", "<n>": r"\d[\d.]*", "<time>": r"\d\d:\d\d", "<any>": r".*"}
 
 SPELLED = [
-    (re.compile(r"\b[0-9a-f]{32}\b"), "<hex>"),
+    (re.compile(r"\b[0-9a-f]{32}\b|(?<=\bgroup:)[0-9a-f]{16}\b|(?<=\bperson:)[0-9a-f]{16}\b"), "<hex>"),
     (re.compile(r'(?<="since": )[\d.]+'), "<n>"),
     (re.compile(r'(?<="ms": )[\d.]+|(?<="sent": )[\d.]+|(?<=bytes_down": )\d+|(?<=bytes_up": )\d+'), "<n>"),
     (re.compile(r"^\d\d:\d\d(?=  )"), "<time>"),

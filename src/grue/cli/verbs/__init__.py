@@ -22,7 +22,7 @@ VERBS: Final = {
     "chats": ("messages", "List the chats in this home, the latest first."),
     "show": ("messages", "Show all messages of a chat, oldest first."),
     "group": ("groups", "Make a group, change who is in it and who may do what, or leave it."),
-    "requests": ("requests", "List who has written to you and was not accepted yet."),
+    "requests": ("requests", "Fetch and list who has written to you and was not accepted yet."),
     "accept": ("requests", "Accept a request, as an answer does."),
     "decline": ("requests", "Turn a request down, without its sender being told."),
     "block": ("requests", "Hear nothing of somebody any more, without their being told."),
