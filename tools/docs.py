@@ -100,6 +100,8 @@ def _size(shape: shapes.Type) -> str:
             return "1 to 9"
         case shapes.BoolType():
             return "1"
+        case shapes.EnumType(cls=enum):
+            return " or ".join(f"`{member.value}`" for member in enum)
         case shapes.ListType(item_type=item, min_length=least, max_length=most):
             each = _size(item)
             return f"{_range(least, most)} × {f'({each})' if ' ' in each else each}"

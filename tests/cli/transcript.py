@@ -9,7 +9,8 @@
 What varies is written as <hex>, <n>, <time> or <any>; a line of `...` is any number of lines. `<server>` is the
 server's URL, `<carrier>` the carrier's address, `<code +44...>` the newest code that the carrier brought to a number,
 `<newest HOME CHAT>` the id of a chat's newest message, `<claim HOME>` the name of a claim of its number, `<group HOME>`
-the id of its first group and `<member HOME 2>` that of its second member. `< 'text'` at the end of a command is its stdin. Other commands than `grue` are those of `play.Stage`.
+the id of its first group, `<member HOME 2>` that of this group's second member. `< 'text'` at the end of a command is
+its stdin. Other commands than `grue` are those of `play.Stage`.
 
 WRITE_TRANSCRIPTS=1 writes down what came out instead of comparing it: read the difference before you keep it.
 """

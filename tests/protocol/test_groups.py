@@ -19,7 +19,7 @@ from grue.protocol.conversation.conversation import (
     seal_post,
 )
 from grue.protocol.conversation.follow import RESPONDERS, is_answered_by
-from grue.protocol.conversation.groups import role_of
+from grue.protocol.conversation.groups import follows, role_of, state_hash
 from grue.protocol.wire import encode
 from tests.protocol.people import Device, Office, Person, group_of
 from tests.protocol.test_conversation import forget_path_secrets
@@ -248,13 +248,35 @@ def test_group_01_to_06_a_commit_that_is_not_allowed_is_passed_over_by_all(rule:
         "rename": (encode(GroupChange(NO_HASH, name="Mine")), [], []),
         "junk": (b"\x93\x00", [], []),
         "add": (encode(GroupChange(NO_HASH, added=[new])), dave.checked().packages, []),
+        # GROUP-03
         "remove": (b"", [], [2]),
         "admin": (encode(GroupChange(NO_HASH, added=[replace(new, role=Role.ADMIN)])), dave.checked().packages, []),
+        # GROUP-06
         "hash": (encode(GroupChange(NO_HASH, name="Hike")), [], []),
     }[rule]
     forced(office, alice if rule in ("admin", "hash") else bob, data, add, remove)
     office.read(carol.device)
     assert (carol.device.steps[-1].skipped, state(carol.device)) == (1, before)
+
+
+def test_group_04_nobody_adds_a_device_of_somebody_else() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    another = Device(carol.identity)
+    another.me = carol.device.me
+    forced(office, alice, b"", [another.package()], [])
+    office.read(bob.device)
+    assert bob.device.steps[-1].skipped == 1
+
+
+def test_group_07_a_commit_that_removes_one_account_and_adds_another_is_passed_over() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    dave = Person("+447700900199")
+    change = GroupChange(NO_HASH, added=[GroupMember(dave.public, dave.intro)])
+    after = follows(state(alice.device), change, [bob.public])
+    data = encode(replace(change, state_hash=state_hash(alice.device.conversation.id, after)))
+    forced(office, alice, data, dave.checked().packages, [1])
+    office.read(carol.device)
+    assert carol.device.steps[-1].skipped == 1
 
 
 def test_group_08_in_a_group_for_announcements_a_member_is_not_heard() -> None:
