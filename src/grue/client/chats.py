@@ -125,6 +125,14 @@ def named(db: Db, name: str, own_number: str) -> Chat:
     return chat
 
 
+def named_group(db: Db, name: str) -> Chat:
+    """The group of an id or a name. Raises NoSuchChat, AmbiguousName."""
+    name = resolve(db, name)
+    if not name.startswith(GROUP_PREFIX):
+        raise NoSuchChat("(no group is called so)")
+    return named(db, name, "")
+
+
 _BY_ID: Final = "WHERE substr(lower(hex({})), 1, ?2) = ?1"
 
 

@@ -11,7 +11,7 @@ from grue.client.conversations import tables
 from grue.client.conversations.groups import GroupChanges, check_description, checked_name
 from grue.client.people.tables import contact_name
 from grue.client.store.engine import Db
-from grue.errors import NoSuchChat, NotInGroup
+from grue.errors import NotInGroup
 from grue.protocol.conversation.changing import NO_HASH
 from grue.protocol.conversation.contents import GroupChange, GroupState, Role
 from grue.protocol.conversation.conversation import ConversationState
@@ -120,10 +120,7 @@ class Groups:
         return [self._shown(db, chat) for chat in groups if _state(db, chat) is not None]
 
     def _named(self, db: Db, group: str) -> Group:
-        chat = chats.named(db, group, self._opened.ready.account.number)
-        if not chat.group:
-            raise NoSuchChat("(it is no group)")
-        return self._shown(db, chat)
+        return self._shown(db, chats.named_group(db, group))
 
     def _shown(self, db: Db, chat: Chat) -> Group:
         account = self._opened.ready.account

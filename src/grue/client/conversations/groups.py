@@ -24,7 +24,6 @@ from grue.errors import (
     GroupBusy,
     GroupFull,
     KeyChanged,
-    NoSuchChat,
     NoSuchMember,
     NotAGrueServer,
     NotInGroup,
@@ -183,10 +182,7 @@ class GroupChanges:
     # --- changing -------------------------------------------------------------------------------------
 
     async def _chat(self, group: str) -> Chat:
-        chat = await self._context.store.read(chats.named, group, self._context.account.number)
-        if not chat.group:
-            raise NoSuchChat("(it is no group)")
-        return chat
+        return await self._context.store.read(chats.named_group, group)
 
     async def _settled(self, chat: Chat) -> GroupState:
         """Read the group to its head, until nothing of ours is pending. Raises NotInGroup, GroupBusy, ..."""
