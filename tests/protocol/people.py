@@ -16,7 +16,6 @@ from grue.protocol.conversation.conversation import (
     ConversationEvent,
     Incoming,
     Outgoing,
-    Plan,
     Purpose,
     Step,
     Tools,
@@ -40,6 +39,7 @@ from grue.protocol.conversation.first_contact import (
     start_group,
 )
 from grue.protocol.conversation.follow import Follower, ask_resync
+from grue.protocol.conversation.stored import Plan
 
 TOOLS = Tools(1_800_000_000_000, os.urandom)
 

@@ -17,10 +17,8 @@ from grue.protocol.conversation.conversation import (
     KEPT_EPOCH_KEYS,
     ConversationEvent,
     ConversationState,
-    Member,
     Notice,
     Outgoing,
-    PendingCommit,
     Purpose,
     Read,
     Step,
@@ -35,6 +33,7 @@ from grue.protocol.conversation.conversation import (
 )
 from grue.protocol.conversation.follow import refused_commit
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, ReaderState, delivered, empty_log, met
+from grue.protocol.conversation.stored import Member, PendingCommit
 from tests.often import LONGER
 from tests.protocol.people import TOOLS, Device, Person, acquainted, exchange
 

@@ -8,18 +8,10 @@ from msgspec.structs import replace
 from grue.errors import BadEnvelope, BadKeyPackage, NotPermitted, TooLarge
 from grue.protocol.conversation.changing import NO_HASH, drained
 from grue.protocol.conversation.contents import GroupChange, GroupMember, GroupState, NewRole, Role
-from grue.protocol.conversation.conversation import (
-    Adding,
-    ConversationState,
-    Notice,
-    Plan,
-    Purpose,
-    Read,
-    Step,
-    seal_post,
-)
+from grue.protocol.conversation.conversation import ConversationState, Notice, Purpose, Read, Step, seal_post
 from grue.protocol.conversation.follow import RESPONDERS, is_answered_by
 from grue.protocol.conversation.groups import follows, role_of, state_hash
+from grue.protocol.conversation.stored import Adding, Plan
 from grue.protocol.wire import encode
 from tests.protocol.people import Device, Office, Person, group_of
 from tests.protocol.test_conversation import forget_path_secrets

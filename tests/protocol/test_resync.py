@@ -9,8 +9,9 @@ from grue._core import MlsError
 from grue.errors import BadEnvelope, BadKeyPackage
 from grue.protocol import wire
 from grue.protocol.conversation.contents import ResyncRequest
-from grue.protocol.conversation.conversation import Asked, ConversationEvent, Member, Purpose, Step, become, post
+from grue.protocol.conversation.conversation import ConversationEvent, Purpose, Step, become, post
 from grue.protocol.conversation.follow import ASK_AGAIN_MS, DAY_MS, READMISSIONS_A_DAY
+from grue.protocol.conversation.stored import Asked, Member
 from tests.protocol.people import TOOLS, Mailbox, Person, acquainted, exchange
 from tests.protocol.test_conversation import forget_path_secrets
 

@@ -19,9 +19,8 @@ async def test_a_server_at_rest_has_of_a_group_one_more_mailbox_and_no_name(worl
     identities = [member.identity for member in conversation.group.members]
     await world.stop()
     database = apsw.Connection(str(world.data / "server.db"))
-    (readers,) = database.execute(
-        "SELECT count(*) FROM reader WHERE mailbox = ?", (conversation.log.mailbox,)
-    ).fetchone()
+    counted = database.execute("SELECT count(*) FROM reader WHERE mailbox = ?", (conversation.log.mailbox,))
+    ((readers,),) = counted.fetchall()
 
     of_mailboxes = b"".join(
         value if isinstance(value, bytes) else str(value).encode()

@@ -16,6 +16,7 @@ from grue.cli.verbs import messages as verbs
 from grue.client.api.messages import Message
 from grue.client.client import Client
 from grue.errors import AlreadyRegistered, NoSuchChat, NotRegistered
+from grue.protocol.conversation.contents import Role
 from grue.protocol.conversation.delivery import MessageState
 from grue.protocol.conversation.fallback import Route
 from grue.testing import World
@@ -76,6 +77,16 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
     "contacts.import_file": lambda client: client.contacts.import_file(io.BytesIO(b"Name,Phone\n")),
     "contacts.sync": lambda client: client.contacts.sync(),
     "contacts.forget": lambda client: client.contacts.forget(BOB),
+    "groups.create": lambda client: client.groups.create("Hike", BOB),
+    "groups.add": lambda client: client.groups.add("Hike", BOB),
+    "groups.remove": lambda client: client.groups.remove("Hike", BOB),
+    "groups.rename": lambda client: client.groups.rename("Hike", "Walk"),
+    "groups.describe": lambda client: client.groups.describe("Hike", "Boots"),
+    "groups.allow": lambda client: client.groups.allow("Hike", add=Role.ADMIN),
+    "groups.set_role": lambda client: client.groups.set_role("Hike", BOB, Role.ADMIN),
+    "groups.leave": lambda client: client.groups.leave("Hike"),
+    "groups.list": lambda client: client.groups.list(),
+    "groups.show": lambda client: client.groups.show("Hike"),
     "requests.look": lambda client: client.requests.look(),
     "requests.turned_away": lambda client: client.requests.turned_away(),
     "requests.accept": lambda client: client.requests.accept(BOB),

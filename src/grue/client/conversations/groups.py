@@ -36,8 +36,9 @@ from grue.errors import (
 from grue.protocol import wire
 from grue.protocol.conversation.changing import NO_HASH, carry_out, leave
 from grue.protocol.conversation.contents import MAX_DESCRIPTION, MAX_GROUP_NAME, GroupChange, GroupState, NewRole, Role
-from grue.protocol.conversation.conversation import SENDING, Adding, Conversation, ConversationState, Plan
+from grue.protocol.conversation.conversation import SENDING, Conversation, ConversationState
 from grue.protocol.conversation.first_contact import Peer, check_claimed, start_group
+from grue.protocol.conversation.stored import Adding, Plan
 from grue.protocol.directory.lookup import Found
 from grue.protocol.numbers import parse, reads_as_number, region_of
 

@@ -24,7 +24,7 @@ from grue.protocol.conversation.conversation import (
 )
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS, TABLE, MessageEvent, MessageState
 from grue.protocol.conversation.fallback import Route
-from grue.protocol.conversation.follow import owe
+from grue.protocol.conversation.holes import owe
 from grue.protocol.states import advance
 from grue.protocol.wire import ENVELOPE_DAYS, RemoveReader
 

@@ -13,15 +13,9 @@ from grue._core import MlsMember, MlsSession, mls_key_package_member
 from grue.errors import TooLarge
 from grue.protocol.conversation.contents import MAX_MEMBERS, GroupMember, GroupState, Leave
 from grue.protocol.conversation.conversation import (
-    Adding,
     Conversation,
     ConversationEvent,
-    Drain,
-    Newcomer,
-    NewDevice,
     Outgoing,
-    PendingCommit,
-    Plan,
     Purpose,
     Step,
     Tools,
@@ -34,6 +28,7 @@ from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import ADDRESS_LABEL, Me
 from grue.protocol.conversation.groups import Committed, changed, follows, sign_departure, state_hash
 from grue.protocol.conversation.mailbox import ReaderState, empty_log
+from grue.protocol.conversation.stored import Adding, Drain, Newcomer, NewDevice, PendingCommit, Plan
 from grue.protocol.wire import ENVELOPE_BUCKETS, CreateMailbox, ExchangeSlot, RemoveReader, encode
 
 SLOT_LABEL: Final = "grue slot v1"

@@ -34,9 +34,7 @@ from grue.protocol.conversation.conversation import (
     ConversationEvent,
     ConversationState,
     Incoming,
-    Member,
     Outgoing,
-    PendingCommit,
     Purpose,
     Step,
     Tools,
@@ -51,6 +49,7 @@ from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import device_list_hash, identity_of, verify_device_list
 from grue.protocol.conversation.mailbox import Log, ReaderState, empty_log, exchanged
 from grue.protocol.conversation.padding import pad, unpad
+from grue.protocol.conversation.stored import Member, PendingCommit
 from grue.protocol.wire import Claimed, CreateMailbox, DeviceList, ExchangeSlot, PostIntro, RemoveReader, encode
 
 ADDRESS_LABEL: Final = "grue address v1"

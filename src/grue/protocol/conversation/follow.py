@@ -40,21 +40,15 @@ from grue.protocol.conversation.contents import (
 from grue.protocol.conversation.conversation import (
     COMMITS,
     KEY_PACKAGES,
-    MAX_OWED,
     READING,
     SENDING,
     TABLE,
-    Asked,
     Conversation,
     ConversationEvent,
     ConversationState,
     Incoming,
-    Newcomer,
-    NewDevice,
     Notice,
     Outgoing,
-    PendingCommit,
-    Plan,
     Purpose,
     Read,
     Step,
@@ -73,7 +67,9 @@ from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import Me, welcome_newcomers
 from grue.protocol.conversation.groups import is_departure, left, may_write, role_of
-from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, met, skipped
+from grue.protocol.conversation.holes import miss, owe
+from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, met
+from grue.protocol.conversation.stored import Asked, Newcomer, NewDevice, PendingCommit, Plan
 from grue.protocol.wire import Delivery, RemoveReader
 
 Entries = dict[bytes, bytes]
@@ -164,7 +160,7 @@ class Follower:
         if delivery.seq <= conversation.log.cursor:
             return
         if delivery.seq != conversation.log.cursor + 1:
-            _miss(step, delivery.seq - 1, self.tools)
+            miss(step, delivery.seq - 1, self.tools)
         purpose = self.posted(delivery.envelope)
         if conversation.pending is not None and conversation.pending.envelope == delivery.envelope:
             step.conversation = self._won(session, step, delivery)
@@ -541,33 +537,6 @@ def _disagree(step: Step, sender: bytes) -> None:
     elif ConversationEvent.FORK_SEEN in TABLE[conversation.state]:
         step.conversation = become(conversation, ConversationEvent.FORK_SEEN)
         step.notices.append(Notice.FORKED)
-
-
-def miss_all(conversation: Conversation, head: int, tools: Tools) -> Step:
-    """Nothing that followed what was read is at the server any more: go on after its head."""
-    step = Step(conversation)
-    _miss(step, head, tools)
-    step.conversation = replace(step.conversation, log=skipped(step.conversation.log, head), own=[])
-    return step
-
-
-def _miss(step: Step, until: int, tools: Tools) -> None:
-    """The log up to this seq was never seen: it expired, or the server withheld it."""
-    conversation = step.conversation
-    step.holes.append((conversation.log.cursor + 1, until))
-    own, newest = set(conversation.own), until
-    while newest in own:
-        newest -= 1
-    step.conversation = replace(conversation, gap=True, hole=until)
-    if newest > conversation.log.cursor:
-        step.conversation = replace(step.conversation, unseen=tools.now_ms, unseen_seq=newest)
-        step.notices += [] if conversation.gap else [Notice.GAP]
-
-
-def owe(conversation: Conversation, texts: Sequence[bytes]) -> Conversation:
-    """Texts of the contact's were read, and it is to be told."""
-    new = [text for text in texts if text not in conversation.owed[-64:]]
-    return replace(conversation, owed=[*conversation.owed, *new][-MAX_OWED:])
 
 
 def _release_slots(conversation: Conversation) -> list[Outgoing]:
