@@ -38,7 +38,8 @@ from grue.protocol.conversation.first_contact import (
     start_conversation,
     start_group,
 )
-from grue.protocol.conversation.follow import Follower, ask_resync
+from grue.protocol.conversation.follow import Follower
+from grue.protocol.conversation.resync import ask_resync
 from grue.protocol.conversation.stored import Plan
 
 TOOLS = Tools(1_800_000_000_000, os.urandom)

@@ -430,9 +430,9 @@ def test_permission_needs_every_removed_member_to_be_the_committers_or_readmitte
         removed = [by_key[bob.device.public]]  # noqa: RUF012
 
     with pytest.raises(NotPermitted):
-        permit_commit(alice.device.conversation, Staged(), members)  # type: ignore[arg-type]
+        permit_commit(alice.device.conversation, Staged(), members, 1)  # type: ignore[arg-type]
     Staged.added = [by_key[bob.device.public]]
-    permit_commit(alice.device.conversation, Staged(), members)  # type: ignore[arg-type]
+    permit_commit(alice.device.conversation, Staged(), members, 1)  # type: ignore[arg-type]
 
 
 def test_conversation_13_a_text_that_commits_overtook_goes_out_again() -> None:

@@ -8,9 +8,17 @@ from msgspec.structs import replace
 from grue.errors import BadEnvelope, BadKeyPackage, NotPermitted, TooLarge
 from grue.protocol.conversation.changing import NO_HASH, drained
 from grue.protocol.conversation.contents import GroupChange, GroupMember, GroupState, NewRole, Role
-from grue.protocol.conversation.conversation import ConversationState, Notice, Purpose, Read, Step, seal_post
+from grue.protocol.conversation.conversation import (
+    ConversationState,
+    Notice,
+    Purpose,
+    Read,
+    Step,
+    epoch_key,
+    seal_post,
+)
 from grue.protocol.conversation.follow import RESPONDERS, is_answered_by
-from grue.protocol.conversation.groups import follows, role_of, state_hash
+from grue.protocol.conversation.groups import follows, role_of, sign_departure, state_hash
 from grue.protocol.conversation.stored import Adding, Plan
 from grue.protocol.wire import encode
 from tests.protocol.people import Device, Office, Person, group_of
@@ -264,7 +272,7 @@ def test_group_07_a_commit_that_removes_one_account_and_adds_another_is_passed_o
     office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
     dave = Person("+447700900199")
     change = GroupChange(NO_HASH, added=[GroupMember(dave.public, dave.intro)])
-    after = follows(state(alice.device), change, [bob.public])
+    after = follows(state(alice.device), change, [bob.public], [dave.public], 2)
     data = encode(replace(change, state_hash=state_hash(alice.device.conversation.id, after)))
     forced(office, alice, data, dave.checked().packages, [1])
     office.read(carol.device)
@@ -321,6 +329,79 @@ def test_group_12_a_few_answer_a_request_to_be_readmitted_and_others_the_next_ti
         envelope = os.urandom(16)
         answering.append([p for p in others if is_answered_by(p.public, p.device.conversation, lost.public, envelope)])
     assert [len(few) for few in answering] == [RESPONDERS, RESPONDERS]
+
+
+def test_group_03_an_old_departure_does_not_remove_who_came_back() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    session = bob.device.session()
+    departure = sign_departure(session, bob.device.conversation.id)
+    office.take(bob.device, bob.device.leave())
+    office.read(alice.device, carol.device)
+    office.take(alice.device, alice.device.plan(adding(bob)))
+    office.read(alice.device, carol.device)
+    office.join(bob)
+    assert departure.signature_key == bob.device.public
+    with pytest.raises(NotPermitted):
+        carol.device.plan(Plan(GroupChange(NO_HASH, departed=[departure]), remove=[bob.public]))
+
+
+def test_group_03_nobody_is_put_out_by_a_readmission_that_it_has_not_asked_for() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    leaf = next(
+        m.leaf
+        for m in bob.device.session().members(bob.device.conversation.id)
+        if m.signature_key == alice.device.public
+    )
+    for data in (b"", encode(GroupChange(state_hash(bob.device.conversation.id, state(bob.device))))):
+        forced(office, bob, data, alice.checked().packages, [leaf])
+        office.read(alice.device, carol.device)
+        assert (alice.device.steps[-1].skipped, carol.device.steps[-1].skipped) == (1, 1)
+    assert alice.device.conversation.state is ConversationState.ACTIVE
+
+
+def test_group_13_who_was_told_another_state_opens_nothing() -> None:
+    office, (alice, bob) = group_of("Alice", "Bob")
+    group = state(alice.device)
+    lied = replace(group, name="Another name")
+    session, of = bob.device.session(), bob.device.conversation.id
+    assert epoch_key(session, of, group) == alice.device.conversation.epoch_keys[0]
+    assert epoch_key(session, of, lied) != alice.device.conversation.epoch_keys[0]
+    assert office.logs
+
+
+def test_conversation_22_a_commit_under_an_older_key_is_passed_over_by_all() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.update())
+    office.read(alice.device, bob.device, carol.device)
+    bob.device.conversation = replace(bob.device.conversation, epoch_keys=bob.device.conversation.epoch_keys[1:])
+    office.take(bob.device, bob.device.update())
+    office.read(alice.device, carol.device)
+    assert (alice.device.steps[-1].skipped, carol.device.steps[-1].skipped) == (1, 1)
+
+
+def test_who_lost_track_and_was_not_answered_can_leave_and_be_added_again() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.update())
+    forget_path_secrets(bob.device)
+    office.read(bob.device)
+    office.read(alice.device, carol.device)
+    assert bob.device.conversation.state is ConversationState.LOST
+    office.take(alice.device, alice.device.plan(removing(bob)))
+    office.read(alice.device, carol.device)
+    office.take(alice.device, alice.device.plan(adding(bob)))
+    office.read(alice.device, carol.device)
+    result = bob.device.invited(office.intros[bob.intro].pop(), [bob.device.conversation])
+    assert (result.again, result.step.conversation.state) == (None, ConversationState.REQUESTED)
+
+
+def test_two_admins_who_leave_at_once_are_removed_by_a_member() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.plan(promoting(bob)))
+    office.read(alice.device, bob.device, carol.device)
+    office.take(alice.device, alice.device.leave())
+    office.take(bob.device, bob.device.leave())
+    office.read(carol.device)
+    assert [(m.identity, m.role) for m in state(carol.device).members] == [(carol.public, Role.ADMIN)]
 
 
 def test_a_member_that_lost_track_is_readmitted() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from grue.protocol import wire
+from grue.protocol.conversation.mailbox import moved_mailbox
 from grue.protocol.wire import ENVELOPE_DAYS
 from grue.server.context import Context
 from grue.server.mailboxes import mailboxes
@@ -575,3 +576,14 @@ async def test_nothing_finer_than_a_day_is_stored(server: TestServer) -> None:
         )}  # fmt: skip
 
     assert await server.store.read(days) == {server.today + ENVELOPE_DAYS, mailboxes.mailbox_expiry(server.today)}
+
+
+async def test_mailbox_11_who_is_first_at_a_mailbox_that_any_member_makes_cannot_change_its_readers(
+    server: TestServer,
+) -> None:
+    write_hash, slots = os.urandom(32), [os.urandom(32) for _ in range(3)]
+    mailbox = moved_mailbox(write_hash, slots)
+    assert await server.code(wire.CreateMailbox(mailbox, write_hash, None, slots[::-1])) == "bad_request"
+    assert await server.code(wire.CreateMailbox(mailbox, write_hash, None, [])) == "bad_request"
+    await server.ask(wire.CreateMailbox(mailbox, write_hash, None, slots))
+    await server.ask(wire.CreateMailbox(mailbox, write_hash, None, slots))

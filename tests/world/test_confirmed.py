@@ -10,7 +10,7 @@ from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import Step
-from grue.protocol.conversation.follow import ask_resync
+from grue.protocol.conversation.resync import ask_resync
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, CAROL, take
 from tests.world.test_faults import forget_private_keys

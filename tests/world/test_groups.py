@@ -6,7 +6,7 @@ from grue.client.api.groups import Group
 from grue.client.client import Client
 from grue.client.conversations import tables
 from grue.client.conversations.groups import checked_name
-from grue.errors import NoSuchMember, NotInGroup, NotOnGrue, OnlyAdmins, UsageError
+from grue.errors import NoSuchChat, NoSuchMember, NotInGroup, NotOnGrue, OnlyAdmins, UsageError
 from grue.protocol.conversation.contents import Role
 from grue.protocol.conversation.conversation import Notice
 from grue.testing import World
@@ -240,3 +240,31 @@ async def test_a_member_that_is_blocked_is_not_heard_in_a_group_either(world: Wo
     await carol.send(group.id, "hello")
     await settle(alice)
     assert await take(alice) == ["hello"]
+
+
+async def test_what_was_written_before_somebody_came_is_not_sent_again_to_it(world: World) -> None:
+    (alice, bob, carol), group = await hike(world, ALICE, BOB, CAROL)
+    dave = await world.person(DAVE)
+    await alice.send(group.id, "before dave")
+    await alice.groups.add(group.id, DAVE)
+    await dave.poll()
+    await dave.requests.accept("Hike")
+    await alice.groups.remove(group.id, BOB)
+    await settle(alice, carol, dave)
+    assert [message.text for message in await dave.history(group.id)] == []
+    assert [message.text for message in await carol.history(group.id)] == ["before dave"]
+    assert (await bob.history(group.id)) == []
+
+
+async def test_a_strangers_group_of_the_same_name_catches_nothing(world: World) -> None:
+    (alice, bob), group = await hike(world, ALICE, BOB)
+    eve = await world.person(CAROL)
+    await eve.groups.create("Hike", ALICE)
+    await eve.groups.create("Family", ALICE)
+    await alice.poll()
+    await alice.send("Hike", "ours")
+    with pytest.raises(NoSuchChat):
+        await alice.send("Family", "private")
+    await settle(bob, eve)
+    assert [message.text for message in await bob.history(group.id)] == ["ours"]
+    assert {request.group for request in await alice.requests.list()} == {"Family", "Hike"}

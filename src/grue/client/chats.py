@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from grue.client.store.engine import Db, Row, as_bytes, as_int, as_str
 from grue.errors import AmbiguousName, NoSuchChat
-from grue.protocol.conversation.conversation import Notice
+from grue.protocol.conversation.conversation import ConversationState, Notice
 from grue.protocol.numbers import parse, reads_as_number, region_of
 
 CHAT_PREFIX: Final = "chat:"
@@ -90,17 +90,29 @@ def is_plain(name: str) -> bool:
     return name == ME or name.startswith(PREFIXES) or reads_as_number(name)
 
 
-def resolve(db: Db, name: str) -> str:
+def resolve(db: Db, name: str, *, to_write: bool = False) -> str:
     """What a name means: itself when it is an id, a number or `me`, else the id of the one group that is called so.
 
+    to_write  only groups that we are in count: a stranger's that is called like one of ours catches nothing
     Raises AmbiguousName for several of them.
     """
     if is_plain(name):
         return name
-    found = [cast("Chat", _chat(row)) for row in db.rows(_CHAT + "WHERE title = ? AND group_id != x''", name)]
+    called_so = [cast("Chat", _chat(row)) for row in db.rows(_CHAT + "WHERE title = ? AND group_id != x''", name)]
+    found = called_so
+    if to_write:
+        states = [(chat, _state_of(db, chat.group)) for chat in called_so]
+        # One that we have left is named to say so.
+        left = [chat for chat, state in states if state is ConversationState.GONE]
+        found = [chat for chat, state in states if state not in _NOT_IN] or left[:1]
     if len(found) > 1:
         raise AmbiguousName(f"({', '.join(chat.name for chat in found)})")
     return found[0].name if found else name
+
+
+def _state_of(db: Db, group: bytes) -> ConversationState:
+    row = db.row("SELECT state FROM conversation WHERE id = ?", group)
+    return ConversationState.GONE if row is None else ConversationState(as_str(row[0]))
 
 
 def named(db: Db, name: str, own_number: str) -> Chat:
@@ -132,6 +144,8 @@ def named_group(db: Db, name: str) -> Chat:
         raise NoSuchChat("(no group is called so)")
     return named(db, name, "")
 
+
+_NOT_IN: Final = frozenset({ConversationState.REQUESTED, ConversationState.DECLINED, ConversationState.GONE})
 
 _BY_ID: Final = "WHERE substr(lower(hex({})), 1, ?2) = ?1"
 

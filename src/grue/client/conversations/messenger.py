@@ -59,9 +59,9 @@ from grue.protocol.conversation.conversation import (
     ConversationEvent,
     ConversationState,
     preferred,
+    renew,
     say,
     supersede,
-    update,
     update_due,
 )
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS, MessageEvent, MessageState
@@ -160,7 +160,7 @@ class Messenger:
     async def _target(self, to: str) -> str:
         """An id, or a number as E.164. Raises AmbiguousName, NoSuchChat, NotANumber."""
         known = chats.is_plain(to)
-        name = to if known else await self._context.store.read(chats.resolve, to)
+        name = to if known else await self._context.store.read(partial(chats.resolve, to_write=True), to)
         if name.startswith((CHAT_PREFIX, GROUP_PREFIX, PERSON_PREFIX)):
             return name
         if not any(character.isdecimal() for character in name):
@@ -333,8 +333,10 @@ class Messenger:
             return True
         session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
         step = say(session, conversation, text, self._context.tools)
+        if conversation.group is not None:
+            tables.mean_for(db, message, conversation.others)
         if update_due(step.conversation, self._context.now_ms):
-            renewed = update(session, step.conversation, self._context.tools)
+            renewed = renew(session, step.conversation, self._context.tools)
             step.conversation = renewed.conversation
             step.outgoing += renewed.outgoing
         steps.save(self._context, db, chat, step, session)

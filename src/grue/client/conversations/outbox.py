@@ -35,6 +35,8 @@ from grue.protocol.conversation.conversation import (
     ConversationEvent,
     ConversationState,
     Purpose,
+    Step,
+    announce,
     become_if,
 )
 from grue.protocol.conversation.delivery import MessageEvent
@@ -43,6 +45,9 @@ from grue.protocol.conversation.follow import refused_commit
 
 VERDICTS: Final = (NoSuchMailbox, NotPermitted, MailboxConflict, TooLarge)
 """What the server can say of one request that trying again will not change."""
+
+MUST_FIT: Final = frozenset({Purpose.RESYNC, Purpose.CHANGE, Purpose.FAREWELL})
+"""Posts that spend a token where the mailbox is full: without them a conversation cannot go on, or be left."""
 
 TOGETHER: Final = frozenset({Purpose.SAY, Purpose.RECEIPT})
 """Requests that need no answer before the next one of their lane goes out on the same socket."""
@@ -151,7 +156,10 @@ class Outbox:
     def _reading(self, db: Db, conversation_id: bytes, cursor: int) -> None:
         found = tables.conversation_by_id(db, conversation_id)
         if found is not None:
-            tables.save_conversation(db, slot_exchanged(found[0], cursor), found[1])
+            conversation, chat = slot_exchanged(found[0], cursor), found[1]
+            session = MlsSession(mls_entries(db, b"s", group_prefix(conversation_id)))
+            joined = Step(conversation, announce(session, conversation, self._context.tools))
+            steps.save(self._context, db, chat, joined, session)
 
     def _refused(self, db: Db, queued: Queued, verdict: GrueError) -> None:
         if queued.purpose in COMMITS:
@@ -185,7 +193,7 @@ def _must_fit(queued: Queued) -> bool:
     What waits before it goes first, and so is paid for too. Texts alone wait until the other side has read: they would
     only fill up what is kept for this, and use up what first contacts cost.
     """
-    return queued.kind is Kind.READMISSION or queued.purpose in (Purpose.RESYNC, Purpose.CHANGE)
+    return queued.kind is Kind.READMISSION or queued.purpose in MUST_FIT
 
 
 def _ready(waiting: Sequence[Queued], held: set[bytes], open_lanes: set[bytes]) -> list[Queued]:

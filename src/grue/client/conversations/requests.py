@@ -123,8 +123,9 @@ def tidy(db: Db, context: Context) -> None:
 def forget(db: Db, declined: Sequence[tuple[Conversation, int]]) -> None:
     """Forget the keys of declined requests; a row stays, so that the same Welcome makes no request again."""
     for conversation, chat in declined:
-        tables.save_conversation(db, become(conversation, ConversationEvent.EXPIRED), chat)
         session = MlsSession(mls_entries(db, group_prefix(conversation.id)))
+        gone = replace(become(conversation, ConversationEvent.EXPIRED), left_in=session.epoch(conversation.id))
+        tables.save_conversation(db, gone, chat)
         session.delete(conversation.id)
         save_mls(db, session.changes())
 

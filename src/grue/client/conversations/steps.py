@@ -33,6 +33,9 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
     """Write all of a step, and the MLS changes that belong to it."""
     conversation = step.conversation
     tables.save_conversation(db, conversation, chat)
+    if step.moved:
+        # What waits for room where the others were must not keep us from where they are: texts go out again there.
+        tables.drop_posts(db, conversation.id)
     for outgoing in step.outgoing:
         tables.enqueue(db, conversation.id, outgoing, context.now_ms)
         if outgoing.message:
@@ -149,10 +152,13 @@ def note_read(db: Db, conversation: Conversation, chat: int, read: Read) -> None
 
 
 def _settle_confirmed(db: Db, conversation: Conversation, messages: Sequence[bytes]) -> None:
+    """Who has never said anything here has not come yet, so a text waits for the others' word."""
+    here = {member.identity for member in conversation.members if member.heard}
     for message in messages:
-        if conversation.others <= tables.confirmed_by(db, message):
+        readers = tables.readers_of(db, message)
+        if any(readers.values()) and all(done for identity, done in readers.items() if identity in here):
             fire(db, message, MessageEvent.READ)
-            tables.forget_confirmed(db, message)
+            tables.forget_readers(db, message)
 
 
 def intend_again(db: Db, conversation: bytes, chat: int) -> None:
@@ -165,7 +171,13 @@ def intend_again(db: Db, conversation: bytes, chat: int) -> None:
 
 
 def _intend(db: Db, chat: int, messages: Sequence[bytes]) -> None:
+    """These go out again; in a group unless somebody has come since, who must not read what was said before."""
+    others = tables.others_in_group(db, chat)
     for message in messages:
+        if not others <= tables.readers_of(db, message).keys():
+            # What was sent stays sent, and is told as expired should nobody confirm it. What was not goes nowhere.
+            fire(db, message, MessageEvent.REFUSED)
+            continue
         db.execute(
             "UPDATE message SET state = 'queued', seq = 0, met = 0, conversation = x'', envelope = x''"
             " WHERE id = ? AND incoming = 0",
@@ -212,17 +224,20 @@ def expire(context: Context, db: Db, chat: int) -> None:
     is founded anew: who reads the one that it was in is not known.
     """
     unconfirmed = tables.unconfirmed(db, context.now_ms - EXPIRED_AFTER_MS, chat)
-    conversations = tables.conversations_of(db, chat)
+    # In a group there is no other conversation to say it in.
+    conversations = [one for one in tables.conversations_of(db, chat) if one.group is None]
     missed = [one for one in unconfirmed if _may_have_missed(db, conversations, *one[1:])]
+    unread = [one for one in unconfirmed if not any(tables.readers_of(db, one[1]).values())]
     overdue = [one for one in unconfirmed if one not in missed]
     for _, message, _, _ in missed:
         _intend(db, chat, [message])
     for _, message, _, _ in overdue:
         fire(db, message, MessageEvent.EXPIRED)
+        tables.forget_readers(db, message)
     for conversation in {conversation for _, _, conversation, _ in unconfirmed}:
         invitation = any(of == conversation and not seq for _, _, of, seq in overdue)
         _give_up(db, chat, conversation, invitation=invitation)
-    if overdue:
+    if any(one in unread for one in overdue):
         chats.notify(db, chat, [Notice.UNHEARD])
 
 

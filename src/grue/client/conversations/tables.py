@@ -231,6 +231,12 @@ def drop_queued(db: Db, conversation: bytes) -> None:
     db.execute("DELETE FROM outbox WHERE conversation = ?", conversation)
 
 
+def drop_posts(db: Db, conversation: bytes) -> None:
+    """What waits to be posted in this conversation goes out no more."""
+    kinds = (Kind.POST.value, Kind.READMISSION.value)
+    db.execute("DELETE FROM outbox WHERE conversation = ? AND kind IN (?, ?)", conversation, *kinds)
+
+
 def posted_purpose(db: Db, envelope: bytes) -> Purpose | None:
     """What one of our own envelopes was for; None for an id that is not ours."""
     row = db.row("SELECT purpose FROM posted WHERE envelope = ?", envelope)
@@ -385,19 +391,33 @@ def covered(db: Db, conversation: bytes, read: Read) -> list[bytes]:
     return [as_bytes(message) for (message,) in rows]
 
 
+def others_in_group(db: Db, chat: int) -> set[bytes]:
+    """The other members of the group that this chat is; empty when it is none."""
+    groups = [one for one in conversations_of(db, chat) if one.group is not None]
+    return groups[0].others if groups else set()
+
+
+def mean_for(db: Db, message: bytes, identities: Iterable[bytes]) -> None:
+    """Note whom an own text in a group is for, unless that is known."""
+    if db.row("SELECT 1 FROM reader WHERE message = ?", message) is None:
+        for identity in identities:
+            db.execute("INSERT INTO reader (message, identity) VALUES (?, ?)", message, identity)
+
+
 def note_confirmed(db: Db, message: bytes, identity: bytes) -> None:
     """A member of a group has confirmed an own text."""
-    db.execute("INSERT OR IGNORE INTO confirmed VALUES (?, ?)", message, identity)
+    db.execute("UPDATE reader SET confirmed = 1 WHERE message = ? AND identity = ?", message, identity)
 
 
-def confirmed_by(db: Db, message: bytes) -> set[bytes]:
-    """The members of a group that have confirmed an own text, while not all have."""
-    return {as_bytes(one) for (one,) in db.rows("SELECT identity FROM confirmed WHERE message = ?", message)}
+def readers_of(db: Db, message: bytes) -> dict[bytes, bool]:
+    """Whom an own text in a group was for, and whether they have confirmed it."""
+    rows = db.rows("SELECT identity, confirmed FROM reader WHERE message = ?", message)
+    return {as_bytes(identity): bool(confirmed) for identity, confirmed in rows}
 
 
-def forget_confirmed(db: Db, message: bytes) -> None:
+def forget_readers(db: Db, message: bytes) -> None:
     """What becomes of this text is known."""
-    db.execute("DELETE FROM confirmed WHERE message = ?", message)
+    db.execute("DELETE FROM reader WHERE message = ?", message)
 
 
 def own_of(db: Db, chat: int, messages: Iterable[bytes]) -> list[bytes]:

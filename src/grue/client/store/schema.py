@@ -285,10 +285,11 @@ ALTER TABLE chat ADD COLUMN group_id BLOB NOT NULL DEFAULT x'';
 ALTER TABLE chat ADD COLUMN title TEXT NOT NULL DEFAULT '';
 CREATE UNIQUE INDEX chat_group ON chat (group_id) WHERE group_id != x'';
 
--- Which members of a group have confirmed an own text, until all have.
-CREATE TABLE confirmed (
+-- Whom an own text in a group was for, and who of them has confirmed it, until all have.
+CREATE TABLE reader (
     message BLOB NOT NULL,
     identity BLOB NOT NULL,
+    confirmed INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (message, identity)
 ) WITHOUT ROWID;
 

@@ -11,8 +11,16 @@ from msgspec.structs import replace
 
 from grue._core import MlsMember, MlsSession, mls_key_package_member
 from grue.errors import TooLarge
-from grue.protocol.conversation.contents import MAX_MEMBERS, GroupMember, GroupState, Leave
+from grue.protocol.conversation.contents import (
+    MAX_MEMBERS,
+    GroupChange,
+    GroupMember,
+    GroupState,
+    Leave,
+    ResyncRequest,
+)
 from grue.protocol.conversation.conversation import (
+    SENDING,
     Conversation,
     ConversationEvent,
     Outgoing,
@@ -23,11 +31,12 @@ from grue.protocol.conversation.conversation import (
     hashed,
     post,
     seal_post,
+    state_context,
 )
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import ADDRESS_LABEL, Me
 from grue.protocol.conversation.groups import Committed, changed, follows, sign_departure, state_hash
-from grue.protocol.conversation.mailbox import ReaderState, empty_log
+from grue.protocol.conversation.mailbox import ReaderState, empty_log, moved_mailbox
 from grue.protocol.conversation.stored import Adding, Drain, Newcomer, NewDevice, PendingCommit, Plan
 from grue.protocol.wire import ENVELOPE_BUCKETS, CreateMailbox, ExchangeSlot, RemoveReader, encode
 
@@ -58,48 +67,80 @@ def carry_out(session: MlsSession, conversation: Conversation, me: Me, plan: Pla
     added = [mls_key_package_member(package) for package in packages]
     if len(members) - len(removed) + len(added) > MAX_MEMBERS:
         raise TooLarge
-    after = follows(conversation.group, plan.change, plan.remove)
-    if after == conversation.group and not plan.change.moves:
+    epoch = session.epoch(conversation.id) + 1
+    came = [adding.identity for adding in plan.add]
+    after = follows(conversation.group, plan.change, plan.remove, came, epoch)
+    if after == conversation.group:
         return Step(conversation)
     data = encode(replace(plan.change, state_hash=state_hash(conversation.id, after)))
-    changed(conversation.id, conversation.group, Committed(me.identity_public, members, added, removed, data))
+    changed(conversation.id, conversation.group, Committed(me.identity_public, members, added, removed, data, epoch))
     leaves = [member.leaf for member in removed]
     return _commit(session, conversation, plan, leaves, data, after, len(me.device_list), tools)
+
+
+def readmit(
+    session: MlsSession,
+    conversation: Conversation,
+    me: Me,
+    request: ResyncRequest,
+    newcomer: MlsMember,
+    asking: MlsMember,
+    tools: Tools,
+) -> Step:
+    """Remove a device of a group and add it again, as it has asked. Raises NotPermitted, TooLarge."""
+    assert conversation.group is not None
+    members, epoch = session.members(conversation.id), session.epoch(conversation.id) + 1
+    change = GroupChange(NO_HASH, readmitted=[request.proof] if request.proof is not None else [])
+    after = follows(conversation.group, change, [], [identity_of(asking.credential)], epoch)
+    data = encode(replace(change, state_hash=state_hash(conversation.id, after)))
+    committed = Committed(me.identity_public, members, [newcomer], [asking], data, epoch)
+    changed(conversation.id, conversation.group, committed)
+    commit = session.commit(conversation.id, [request.key_package], [asking.leaf], data)
+    secret, envelope_id = tools.random(32), tools.random(16)
+    try:
+        _check_fits(commit.welcome or b"", len(encode(after)) + len(me.device_list))
+        outgoing = seal_post(conversation, commit.message, Purpose.CHANGE, envelope_id, slots=[secret])
+    except TooLarge:
+        session.rejected(conversation.id)
+        raise
+    again = Newcomer(request.intro_mailbox, [NewDevice(newcomer.signature_key, secret)])
+    pending = PendingCommit(envelope_id, [again], commit.welcome or b"", after=after)
+    return Step(replace(conversation, pending=pending), [outgoing])
 
 
 def move(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
     """Move to the mailbox that this epoch's secrets name. Each member has it made, and takes a slot of its own."""
     group, own = conversation.id, session.own_leaf(conversation.id)
-    address = session.exporter(group, ADDRESS_LABEL, b"", 64)
+    write_key = session.exporter(group, ADDRESS_LABEL, state_context(group, conversation.group), 64)[32:]
     secrets = {
         m.leaf: session.exporter(group, SLOT_LABEL, m.leaf.to_bytes(4, "big"), 32) for m in session.members(group)
     }
     slots = [hashed(secrets[leaf]) for leaf in sorted(secrets)]
-    read_key = tools.random(32)
+    mailbox, read_key = moved_mailbox(hashed(write_key), slots), tools.random(32)
     drain = Drain(conversation.log, conversation.read_key, tools.now_ms + DRAIN_MS)
     moved = replace(
         conversation,
-        write_key=address[32:],
+        write_key=write_key,
         read_key=read_key,
         slot_secret=secrets[own],
-        log=empty_log(address[:32], ReaderState.SLOT),
+        log=empty_log(mailbox, ReaderState.SLOT),
         drains=[*conversation.drains, drain],
         own=[],
         hole=0,
         unseen=0,
         unseen_seq=0,
     )
-    create = CreateMailbox(address[:32], hashed(address[32:]), None, slots)
-    exchange = ExchangeSlot(address[:32], secrets[own], hashed(read_key))
+    create = CreateMailbox(mailbox, hashed(write_key), None, slots)
+    exchange = ExchangeSlot(mailbox, secrets[own], hashed(read_key))
     return Step(moved, [Outgoing(Purpose.MOVE, create), Outgoing(Purpose.EXCHANGE, exchange)])
 
 
 def leave(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
     """Ask to be removed, stop reading, and forget the keys. Raises NotPermitted in a state that cannot write."""
-    own = session.own_leaf(conversation.id)
-    key = next(m.signature_key for m in session.members(conversation.id) if m.leaf == own)
-    asking = Leave(sign_departure(session, conversation.id, key))
-    outgoing = [] if not conversation.read_key else [post(session, conversation, asking, Purpose.FAREWELL, tools)]
+    asking = Leave(sign_departure(session, conversation.id))
+    # Whoever has lost track writes nothing that others could read.
+    writes = conversation.read_key and conversation.state in SENDING
+    outgoing = [post(session, conversation, asking, Purpose.FAREWELL, tools)] if writes else []
     gone = replace(
         become(conversation, ConversationEvent.LEFT), pending=None, drains=[], left_in=session.epoch(conversation.id)
     )

@@ -129,6 +129,8 @@ class GroupMember(Message, tag=90):
     intro_mailbox: Annotated[Key, MEMBERS]
     """Where a Welcome goes when a device of this account has lost track."""
     role: Annotated[Role, MEMBERS] = Role.MEMBER
+    joined: Annotated[Count, MEMBERS] = 0
+    """The epoch since which it is in, or back: what it has signed before counts no more."""
 
 
 class GroupState(Message, tag=91):
@@ -154,6 +156,17 @@ class Departure(Message, tag=93):
 
     signature_key: Annotated[Key, MEMBERS]
     signature: Annotated[Signature, MEMBERS]
+    epoch: Annotated[Count, MEMBERS]
+    """In which it was signed."""
+
+
+class Readmission(Message, tag=96):
+    """The proof that a device has asked to be removed and added again, from its `ResyncRequest`."""
+
+    signature_key: Annotated[Key, MEMBERS]
+    signature: Annotated[Signature, MEMBERS]
+    epoch: Annotated[Count, MEMBERS]
+    """In which it has lost track."""
 
 
 class GroupChange(Message, tag=94):
@@ -170,8 +183,7 @@ class GroupChange(Message, tag=94):
     added: Annotated[list[GroupMember], Meta(max_length=MAX_MEMBERS), MEMBERS] = field(default_factory=list)
     """The accounts whose devices this commit adds and that had none here."""
     departed: Annotated[list[Departure], Meta(max_length=MAX_MEMBERS), MEMBERS] = field(default_factory=list)
-    moves: Annotated[bool, MEMBERS] = False
-    """The mailbox moves though nobody leaves: what a past member knows of it ends."""
+    readmitted: Annotated[list[Readmission], Meta(max_length=MAX_MEMBERS), MEMBERS] = field(default_factory=list)
 
 
 class Leave(Message, tag=95):
@@ -208,6 +220,8 @@ class ResyncRequest(Message, tag=85):
     """The envelope id of the commit."""
     key_package: Annotated[bytes, Meta(max_length=8192), MEMBERS]
     intro_mailbox: Annotated[Key, MEMBERS]
+    proof: Annotated[Readmission | None, MEMBERS] = None
+    """In a group: who answers shows it to the others."""
 
 
 class ReceivedSms(Message, tag=86):

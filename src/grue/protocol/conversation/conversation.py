@@ -409,8 +409,17 @@ def with_log(conversation: Conversation, log: Log) -> Conversation:
     return replace(conversation, drains=drains)
 
 
-def epoch_key(session: MlsSession, group: bytes) -> bytes:
-    return session.exporter(group, envelope.EPOCH_KEY_LABEL, b"", 32)
+def epoch_key(session: MlsSession, group: bytes, state: GroupState | None) -> bytes:
+    """What envelopes of this epoch are sealed under: who was told another state of the group opens none.
+
+    GROUP-13 A newcomer learns the state from who adds it, and must not follow a group that others do not see.
+    """
+    return session.exporter(group, envelope.EPOCH_KEY_LABEL, state_context(group, state), 32)
+
+
+def state_context(group: bytes, state: GroupState | None) -> bytes:
+    """What exported secrets are bound to; empty in a conversation of two."""
+    return b"" if state is None else groups.state_hash(group, state)
 
 
 def with_epoch_key(conversation: Conversation, key: bytes) -> Conversation:
@@ -423,7 +432,7 @@ def preferred(conversations: Sequence[Conversation]) -> Conversation | None:
 
 
 def permit_commit(
-    conversation: Conversation, staged: MlsStagedCommit, members: Sequence[MlsMember]
+    conversation: Conversation, staged: MlsStagedCommit, members: Sequence[MlsMember], epoch: int
 ) -> GroupState | None:
     """Check what every member can check of a commit; returns the group's state after it. Raises NotPermitted.
 
@@ -433,7 +442,8 @@ def permit_commit(
     identities = {member.leaf: identity_of(member.credential) for member in members}
     committer = identities[staged.leaf]
     if conversation.group is not None:
-        commit = groups.Committed(committer, members, staged.added, staged.removed, staged.authenticated_data)
+        data = staged.authenticated_data
+        commit = groups.Committed(committer, members, staged.added, staged.removed, data, epoch + 1)
         return groups.changed(conversation.id, conversation.group, commit)
     accounts = set(identities.values()) | conversation.others
     if not {identity_of(member.credential) for member in staged.added} <= accounts:
@@ -512,12 +522,28 @@ def confirm(
     return [post(session, conversation, receipt, Purpose.RECEIPT, tools) for receipt in receipts]
 
 
+def announce(session: MlsSession, conversation: Conversation, tools: Tools) -> list[Outgoing]:
+    """Tell a group that we have joined it, as a receipt for nothing: from now on texts wait for our word."""
+    if conversation.group is None or conversation.drains or not conversation.confirms:
+        return []
+    return [post(session, conversation, Receipt(0, b""), Purpose.RECEIPT, tools)]
+
+
 def update(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
     """Renew the own leaf: a self-update commit, pending until it is met in the log."""
     commit = session.commit(conversation.id, [], [], b"")
     envelope_id = tools.random(16)
     outgoing = seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id)
     return Step(replace(conversation, pending=PendingCommit(envelope_id)), [outgoing])
+
+
+def renew(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
+    """As `update`; nothing goes out where the commit fits no envelope, as in a large group that has hardly written."""
+    try:
+        return update(session, conversation, tools)
+    except TooLarge:
+        session.rejected(conversation.id)
+        return Step(conversation)
 
 
 def update_due(conversation: Conversation, now_ms: int) -> bool:

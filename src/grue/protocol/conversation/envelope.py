@@ -37,11 +37,16 @@ def seal(epoch_key: bytes, mailbox: bytes, envelope_id: bytes, message: bytes) -
 
 def unseal(epoch_keys: Sequence[bytes], mailbox: bytes, envelope_id: bytes, blob: bytes) -> bytes:
     """Open with the first of `epoch_keys` (newest first) that fits. Raises BadEnvelope when none does."""
+    return unseal_by(epoch_keys, mailbox, envelope_id, blob)[0]
+
+
+def unseal_by(epoch_keys: Sequence[bytes], mailbox: bytes, envelope_id: bytes, blob: bytes) -> tuple[bytes, int]:
+    """As `unseal`, and which of the keys it was."""
     if len(blob) not in ENVELOPE_BUCKETS:
         raise BadEnvelope("(its size is not one of ours)")
-    for epoch_key in epoch_keys:
+    for which, epoch_key in enumerate(epoch_keys):
         try:
-            return unpad(_cipher(epoch_key, envelope_id).decrypt(NONCE, blob, mailbox))
+            return unpad(_cipher(epoch_key, envelope_id).decrypt(NONCE, blob, mailbox)), which
         except InvalidTag:
             continue
     raise BadEnvelope

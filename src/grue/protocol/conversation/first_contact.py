@@ -42,6 +42,7 @@ from grue.protocol.conversation.conversation import (
     epoch_key,
     hashed,
     members_of,
+    state_context,
     supersede,
     with_epoch_key,
 )
@@ -130,7 +131,7 @@ def start_group(session: MlsSession, me: Me, peers: Sequence[Peer], name: str, d
     invited_ones = [GroupMember(peer.devices.identity_public, peer.devices.intro_mailbox) for peer in peers]
     founder = GroupMember(me.identity_public, me.intro_mailbox, Role.ADMIN)
     state = GroupState(name, [founder, *invited_ones], description)
-    conversation = replace(_started(session, group, [peer.devices for peer in peers], tools), group=state)
+    conversation = _started(session, group, [peer.devices for peer in peers], tools, state)
     slots = _slots(session, group, tools)
     step = Step(conversation, [_create(conversation, slots)])
     accounts = {member.leaf: identity_of(member.credential) for member in session.members(group)}
@@ -183,7 +184,7 @@ def invited(
     not older than one seen before. CONVERSATION-07 a group that we are in is joined anew only while it is lost, and
     only by an account that is in it. CONVERSATION-14 then the Welcome is to the key package of our own resync request,
     and leads into a later epoch than the one that was lost. GROUP-10 a group that we have left is joined in a later
-    epoch only.
+    epoch only, and so is one that was lost and in which nobody has answered; then we are asked.
     Raises BadKeyPackage, BadEnvelope or an MlsError; the session's changes are void then.
     """
     old = known(_group_of(payload))
@@ -197,16 +198,22 @@ def invited(
         session.delete(old.id)
     invitation, sender, own_leaf = _join(session, payload)
     group = _group_of(payload)
-    if before is not None and session.epoch(group) <= before.left_in:
-        raise BadEnvelope("(an epoch from before we left)")
+    left_in = max(lost_in, before.left_in if before is not None else -1)
+    if session.epoch(group) <= left_in:
+        raise BadEnvelope("(an epoch that has passed)")
+    if old is not None and not _is_asked_for(session, old):
+        if old.group is None:
+            raise BadKeyPackage("(not the key package that we have asked by)")
+        # Nobody answered; whoever is added to a group by others can always be added again, and is asked.
+        old = None
     devices = _check_members(session.members(group), me, invitation, sender)
     if devices.version < list_version(devices.identity_public):
         raise BadKeyPackage("(an older device list)")
-    if old is not None and devices.identity_public not in old.others:
+    if old is not None and old.group is None and devices.identity_public not in old.others:
         raise BadKeyPackage("(somebody else's conversation)")
-    if old is not None:
-        _check_not_rewound(session, old, lost_in)
-    conversation = _requested(session, me, own_leaf, invitation, devices, group, tools)
+    conversation = replace(
+        _requested(session, me, own_leaf, invitation, devices, group, tools), left_in=left_in if before else -1
+    )
     if old is not None:
         # What was said between the loss and this was never seen, and will not be.
         conversation = replace(
@@ -315,8 +322,10 @@ def _create(conversation: Conversation, slots: Sequence[Slot]) -> Outgoing:
     return Outgoing(Purpose.START, create)
 
 
-def _started(session: MlsSession, group: bytes, peers: Sequence[DeviceList], tools: Tools) -> Conversation:
-    address = session.exporter(group, ADDRESS_LABEL, b"", 64)
+def _started(
+    session: MlsSession, group: bytes, peers: Sequence[DeviceList], tools: Tools, state: GroupState | None = None
+) -> Conversation:
+    address = session.exporter(group, ADDRESS_LABEL, state_context(group, state), 64)
     return Conversation(
         id=group,
         state=ConversationState.STARTED,
@@ -325,7 +334,8 @@ def _started(session: MlsSession, group: bytes, peers: Sequence[DeviceList], too
         read_key=tools.random(32),
         slot_secret=b"",
         log=empty_log(address[:32], ReaderState.READING),
-        epoch_keys=[epoch_key(session, group)],
+        epoch_keys=[epoch_key(session, group, state)],
+        group=state,
         since=tools.now_ms,
         founded=tools.now_ms,
     )
@@ -386,15 +396,13 @@ def _join(session: MlsSession, payload: IntroWelcome) -> tuple[Invitation, int, 
     return *_open_invitation(session, staged.group_id, payload.invitation), staged.own_leaf
 
 
-def _check_not_rewound(session: MlsSession, old: Conversation, lost_in: int) -> None:
-    """CONVERSATION-14 a Welcome that anybody kept, such as the first one, does not lead back: it was to another key
-    package. Raises BadKeyPackage, BadEnvelope.
+def _is_asked_for(session: MlsSession, old: Conversation) -> bool:
+    """CONVERSATION-14 whether the Welcome was to the key package of our own resync request, which has gone by that.
+
+    One that anybody kept, such as the first one, was to another.
     """
     asked = None if old.asked is None else KEY_PACKAGES + old.asked.reference
-    if asked is None or session.changes().get(asked, b"") is not None:
-        raise BadKeyPackage("(not the key package that we have asked by)")
-    if session.epoch(old.id) <= lost_in:
-        raise BadEnvelope("(an epoch that has passed)")
+    return asked is not None and session.changes().get(asked, b"") is None
 
 
 def _at_once(other: Conversation, result: Invited, tools: Tools) -> bool:
@@ -426,9 +434,10 @@ def _check_members(members: Sequence[MlsMember], me: Me, invitation: Invitation,
     if invitation.group is None:
         expected = {me.identity_public, inviter}
     else:
-        expected = {member.identity for member in invitation.group.members}
-        if len(expected) != len(invitation.group.members):
-            raise BadKeyPackage("(a member twice)")
+        named = {member.identity: member.intro_mailbox for member in invitation.group.members}
+        expected = set(named)
+        if len(expected) != len(invitation.group.members) or named.get(me.identity_public) != me.intro_mailbox:
+            raise BadKeyPackage("(a member twice, or another intro mailbox than ours)")
     if accounts != expected or inviter == me.identity_public or me.identity_public not in expected:
         raise BadKeyPackage("(the invitation names other accounts than are there)")
     theirs = verify_device_list(invitation.device_list, inviter)
@@ -465,4 +474,4 @@ def _requested(
         group=invitation.group,
         inviter=devices.identity_public,
     )
-    return with_epoch_key(conversation, epoch_key(session, group))
+    return with_epoch_key(conversation, epoch_key(session, group, invitation.group))

@@ -5,6 +5,7 @@ wins, for everybody; an own one that is met in the log has won, another's that i
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -16,6 +17,7 @@ from grue._core import (
     MlsError,
     MlsLost,
     MlsMalformed,
+    MlsMember,
     MlsOwnMessage,
     MlsRefused,
     MlsSecretGone,
@@ -26,7 +28,7 @@ from grue._core import (
 )
 from grue.errors import BadEnvelope, BadRequest, GrueError, NotPermitted, TooLarge
 from grue.protocol.conversation import envelope
-from grue.protocol.conversation.changing import NO_HASH, carry_out, move, stop_reading
+from grue.protocol.conversation.changing import NO_HASH, carry_out, move, readmit, stop_reading
 from grue.protocol.conversation.contents import (
     APPLICATION,
     GroupChange,
@@ -39,7 +41,6 @@ from grue.protocol.conversation.contents import (
 )
 from grue.protocol.conversation.conversation import (
     COMMITS,
-    KEY_PACKAGES,
     READING,
     SENDING,
     TABLE,
@@ -58,7 +59,6 @@ from grue.protocol.conversation.conversation import (
     epoch_key,
     members_of,
     permit_commit,
-    post,
     seal_post,
     with_epoch_key,
     with_log,
@@ -66,10 +66,10 @@ from grue.protocol.conversation.conversation import (
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import Me, welcome_newcomers
-from grue.protocol.conversation.groups import is_departure, left, may_write, role_of
+from grue.protocol.conversation.groups import left, may_write, proved, role_of
 from grue.protocol.conversation.holes import miss, owe
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, met
-from grue.protocol.conversation.stored import Asked, Newcomer, NewDevice, PendingCommit, Plan
+from grue.protocol.conversation.stored import Newcomer, NewDevice, PendingCommit, Plan
 from grue.protocol.wire import Delivery, RemoveReader
 
 Entries = dict[bytes, bytes]
@@ -81,6 +81,9 @@ ASK_AGAIN_MS: Final = 10 * 60 * 1000
 READMISSIONS_A_DAY: Final = 3
 """Resyncs of one account that are answered: each costs a commit, a Welcome and a `post` token. Who loses track more
 often has lost more than that, and founds another conversation with the next message."""
+
+MAX_DEPARTING: Final = 16
+"""Departures that wait for us to commit them: one commit takes all, and who was left out asks again."""
 
 RESPONDERS: Final = 3
 """Members of a group that answer one request to be readmitted: one wins, and whoever is too late has spent a commit for
@@ -222,15 +225,18 @@ class Follower:
     def _won(self, session: MlsSession, step: Step, delivery: Delivery) -> Conversation:
         conversation = step.conversation
         session.accepted(conversation.id)
-        key = epoch_key(session, conversation.id)
         pending = conversation.pending
+        state = pending.after if pending is not None and pending.after is not None else conversation.group
+        key = epoch_key(session, conversation.id, state)
         merged = replace(with_epoch_key(conversation, key), pending=None, since=self.tools.now_ms)
         if pending is not None and pending.after is not None:
             merged = self._become(session, step, merged, pending.after, delivery)
         if pending is not None and pending.newcomers:
             # The newcomers read after the commit, so their log starts there.
             at = replace(merged, log=delivered(merged.log, delivery))
-            step.outgoing += welcome_newcomers(session, at, self.me, pending, self.tools)
+            with suppress(TooLarge):
+                # It was seen to fit when it was committed; whatever it is, our own commit has won.
+                step.outgoing += welcome_newcomers(session, at, self.me, pending, self.tools)
             step.resend |= pending.plan is None
         return merged
 
@@ -254,7 +260,7 @@ class Follower:
     def _theirs(self, session: MlsSession, step: Step, delivery: Delivery) -> None:
         conversation = step.conversation
         try:
-            message = envelope.unseal(
+            message, key = envelope.unseal_by(
                 conversation.epoch_keys, conversation.log.mailbox, delivery.envelope, delivery.blob
             )
         except BadEnvelope:
@@ -272,6 +278,10 @@ class Follower:
             step.conversation = replace(step.conversation, gap=False)
             if isinstance(opened, MlsApplication):
                 self._application(session, step, opened, delivery)
+            elif key:
+                # CONVERSATION-22 a commit counts only under the newest key: a newcomer has no other, and must agree.
+                session.discard(opened)
+                step.skipped += 1
             else:
                 self._commit(session, step, opened, delivery)
 
@@ -300,7 +310,8 @@ class Follower:
             # Who still writes in what was superseded has not found the other one: it is read for as long again.
             superseded = step.conversation.state is ConversationState.SUPERSEDED
             since = self.tools.now_ms if superseded else step.conversation.since
-            heard = replace(step.conversation, heard=True, since=since)
+            members = [replace(one, heard=True) if one.identity == sender else one for one in step.conversation.members]
+            heard = replace(step.conversation, heard=True, since=since, members=members)
             step.conversation = become_if(heard, ConversationEvent.HEARD)
         if isinstance(content, Text | Receipt):
             self._heard(step, sender, content, delivery)
@@ -310,7 +321,7 @@ class Follower:
         elif isinstance(content, ResyncRequest):
             self._readmit(session, step, opened, content, delivery.envelope)
         elif isinstance(content, Leave):
-            self._let_go(session, step, sender, content)
+            self._let_go(step, content)
 
     def _text(self, step: Step, sender: bytes, text: Text, delivery: Delivery) -> None:
         if not may_write(step.conversation.group, sender):
@@ -347,7 +358,8 @@ class Follower:
     def _commit(self, session: MlsSession, step: Step, staged: MlsStagedCommit, delivery: Delivery) -> None:
         conversation = step.conversation
         try:
-            after = permit_commit(conversation, staged, session.members(conversation.id))
+            epoch = session.epoch(conversation.id)
+            after = permit_commit(conversation, staged, session.members(conversation.id), epoch)
         except NotPermitted:
             session.discard(staged)
             step.skipped += 1
@@ -361,14 +373,17 @@ class Follower:
             _lose(step, delivery.envelope)
             return
         session.merge(conversation.id, staged)
-        key = epoch_key(session, conversation.id)
+        key = epoch_key(session, conversation.id, after)
         pending = conversation.pending
         beaten = [*conversation.beaten, pending.envelope] if pending else conversation.beaten
         step.outgoing.extend(_release_slots(conversation))
         followed = replace(with_epoch_key(conversation, key), pending=None, beaten=beaten[-MAX_BEATEN:])
         again = {member.signature_key: identity_of(member.credential) for member in staged.added}
         # Whoever was readmitted by somebody else counts as well, or two would undo each other's answers.
-        step.readmitted += {again[m.signature_key] for m in staged.removed if m.signature_key in again}
+        readmitted = {again[m.signature_key] for m in staged.removed if m.signature_key in again}
+        step.readmitted += readmitted
+        # They have not seen what came since they lost track.
+        step.resend |= bool(readmitted)
         if pending is not None and not any(
             one.signature_key in again for new in pending.newcomers for one in new.devices
         ):
@@ -394,8 +409,10 @@ class Follower:
     def _plan_again(self, session: MlsSession, step: Step, plan: Plan) -> None:
         """Another commit was first: ours goes out anew, if it is still allowed and means something."""
         try:
+            if step.conversation.state not in SENDING:
+                raise NotPermitted  # noqa: TRY301 -- told like any other change that came to nothing
             again = carry_out(session, step.conversation, self.me, plan, self.tools)
-        except (NotPermitted, TooLarge):
+        except (NotPermitted, TooLarge, MlsRefused):
             step.notices.append(Notice.NOT_CHANGED)
             return
         step.conversation = again.conversation
@@ -434,6 +451,9 @@ class Follower:
         waiting = answered[0] == package and self.tools.now_ms - answered[1] <= EXPIRED_AFTER_MS
         if waiting or conversation.pending is not None or conversation.state is not ConversationState.ACTIVE:
             return
+        if conversation.group is not None:
+            self._readmit_to_group(session, step, request, newcomer, asking)
+            return
         step.readmitted.append(account)
         secret, envelope_id = self.tools.random(32), self.tools.random(16)
         commit = session.commit(conversation.id, [request.key_package], [asking.leaf], b"")
@@ -445,29 +465,47 @@ class Follower:
         answered = (package, self.tools.now_ms)
         step.conversation = replace(conversation, pending=pending, members=others, answered=answered)
 
-    def _let_go(self, session: MlsSession, step: Step, sender: bytes, leave: Leave) -> None:
-        """Remove an account that has asked for it. Admins do so, as soon as one reads it."""
+    def _readmit_to_group(
+        self, session: MlsSession, step: Step, request: ResyncRequest, newcomer: MlsMember, asking: MlsMember
+    ) -> None:
+        """As `_readmit`, with the proof that the device has asked for it: others cannot be put out by a readmission."""
         conversation = step.conversation
-        if conversation.group is None or role_of(conversation.group, self.me.identity_public) is not Role.ADMIN:
-            return
-        keys = {m.signature_key for m in session.members(conversation.id) if identity_of(m.credential) == sender}
-        departure = leave.departure
-        if departure.signature_key not in keys or not is_departure(conversation.id, departure):
+        try:
+            again = readmit(session, conversation, self.me, request, newcomer, asking, self.tools)
+        except (NotPermitted, TooLarge, MlsRefused):
             step.skipped += 1
-        else:
-            step.conversation = replace(conversation, departing=[*conversation.departing, departure])
+            return
+        step.readmitted.append(identity_of(asking.credential))
+        answered = (sha256(request.key_package).digest(), self.tools.now_ms)
+        step.conversation = replace(again.conversation, answered=answered)
+        step.outgoing += again.outgoing
+
+    def _let_go(self, step: Step, leave: Leave) -> None:
+        """An account has asked to be removed: it is once nothing of ours is pending."""
+        departing = [*step.conversation.departing, leave.departure][-MAX_DEPARTING:]
+        step.conversation = replace(step.conversation, departing=departing)
 
     def _let_all_go(self, session: MlsSession, step: Step) -> None:
-        """Remove who has asked for it, once nothing of ours is pending."""
+        """Remove who has asked for it. An admin does so; where no other is left, whoever the departure picks."""
         conversation = step.conversation
-        if not conversation.departing or conversation.pending is not None or conversation.state not in SENDING:
+        if conversation.group is None or not conversation.departing:
+            return
+        if conversation.pending is not None or conversation.state not in SENDING:
             return
         step.conversation = replace(conversation, departing=[])
-        accounts = {m.signature_key: identity_of(m.credential) for m in session.members(conversation.id)}
-        departed = [one for one in conversation.departing if one.signature_key in accounts]
-        if departed:
-            remove = [accounts[one.signature_key] for one in departed]
-            self._plan_again(session, step, Plan(GroupChange(NO_HASH, departed=departed), remove=remove))
+        members = session.members(conversation.id)
+        who = proved(conversation.id, conversation.group, members, conversation.departing)
+        leaving = set(who.values()) - {self.me.identity_public}
+        departed = [one for one in conversation.departing if who.get(one.signature_key) in leaving]
+        if leaving and self._lets_go(conversation, leaving, departed[0].signature):
+            self._plan_again(session, step, Plan(GroupChange(NO_HASH, departed=departed), remove=sorted(leaving)))
+
+    def _lets_go(self, conversation: Conversation, leaving: set[bytes], asked_in: bytes) -> bool:
+        assert conversation.group is not None
+        admins = {one.identity for one in conversation.group.members if one.role is Role.ADMIN} - leaving
+        if admins:
+            return self.me.identity_public in admins
+        return any(is_answered_by(self.me.identity_public, conversation, one, asked_in) for one in leaving)
 
     def _may_readmit(self, step: Step, account: bytes) -> bool:
         if account in step.readmitted:
@@ -487,30 +525,6 @@ def refused_commit(session: MlsSession, conversation: Conversation) -> Step:
     """The server has definitely refused an own commit: forget it. Never call this after a time-out."""
     session.rejected(conversation.id)
     return Step(replace(conversation, pending=None), _release_slots(conversation))
-
-
-def ask_resync(session: MlsSession, conversation: Conversation, me: Me, tools: Tools) -> Step:
-    """Ask, in the epoch that we are still in, to be removed and added again. Needs b"s", b"k", b"g".
-
-    Asking again names the same key package, so that the answer to any of the requests can be used.
-    """
-    asked = conversation.asked or _package_to_ask_by(session, me)
-    request = ResyncRequest(conversation.lost_commit, asked.package, me.intro_mailbox)
-    asking = replace(conversation, since=tools.now_ms, asked=asked)
-    return Step(asking, [post(session, conversation, request, Purpose.RESYNC, tools)])
-
-
-def _package_to_ask_by(session: MlsSession, me: Me) -> Asked:
-    before = session.changes().keys()
-    package = session.key_package(me.credential, last_resort=False)
-    (entry,) = (key for key in session.changes().keys() - before if key.startswith(KEY_PACKAGES))
-    return Asked(entry.removeprefix(KEY_PACKAGES), package)
-
-
-def ask_due(conversation: Conversation, now_ms: int) -> bool:
-    """A resync was asked for, and nobody has answered for a while."""
-    waiting = conversation.state is ConversationState.LOST and conversation.lost_commit
-    return bool(waiting) and now_ms - conversation.since > ASK_AGAIN_MS
 
 
 def give_up_mailbox(conversation: Conversation) -> Conversation:

@@ -5,6 +5,7 @@ state before, the commit and its members: so all members see the same changes in
 ones, whatever their contacts, clocks and networks say.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,14 +23,18 @@ from grue.protocol.conversation.contents import (
     Departure,
     GroupChange,
     GroupState,
+    Readmission,
     Role,
 )
 from grue.protocol.conversation.devices import identity_of
-from grue.protocol.wire import encode
+from grue.protocol.wire import MAX_DEVICES, MAX_SLOTS, encode
 
 STATE_CONTEXT: Final = b"grue group state v1"
 LEAVE_CONTEXT: Final = b"grue group leave v1"
-"""What a device signs to be removed: this, then the group's id. It can only ever be used against who signed it."""
+"""What a device signs to be removed: this, the group's id, and the epoch. It only ever counts against who signed it."""
+
+READMIT_CONTEXT: Final = b"grue group readmit v1"
+"""What a device signs to be removed and added again, likewise."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Committed:
     added: Sequence[MlsMember]
     removed: Sequence[MlsMember]
     data: bytes
+    epoch: int
+    """That it leads to."""
 
 
 def state_hash(group: bytes, state: GroupState) -> bytes:
@@ -69,19 +76,53 @@ def may_write(state: GroupState | None, identity: bytes) -> bool:
     return state is None or is_allowed(state, identity, state.may_write)
 
 
-def sign_departure(session: MlsSession, group: bytes, signature_key: bytes) -> Departure:
-    """The proof by this device that its account wants to be removed. Needs b"s"."""
-    return Departure(signature_key, session.sign(LEAVE_CONTEXT + group))
+def sign_departure(session: MlsSession, group: bytes) -> Departure:
+    """The proof by this device that its account wants to be removed. Needs b"s", b"g"."""
+    epoch = session.epoch(group)
+    return Departure(own_key(session, group), session.sign(_signed(LEAVE_CONTEXT, group, epoch)), epoch)
 
 
-def is_departure(group: bytes, departure: Departure) -> bool:
-    """Whether the key in it has signed it; whose key that is has to be seen elsewhere."""
+def sign_readmission(session: MlsSession, group: bytes) -> Readmission:
+    """The proof by this device that it wants to be removed and added again. Needs b"s", b"g"."""
+    epoch = session.epoch(group)
+    return Readmission(own_key(session, group), session.sign(_signed(READMIT_CONTEXT, group, epoch)), epoch)
+
+
+def own_key(session: MlsSession, group: bytes) -> bytes:
+    """This device's signature key."""
+    own = session.own_leaf(group)
+    return next(member.signature_key for member in session.members(group) if member.leaf == own)
+
+
+def proved(
+    group: bytes, state: GroupState, members: Sequence[MlsMember], wishes: Sequence[Departure | Readmission]
+) -> dict[bytes, bytes]:
+    """Whose wishes these are, of members as they are: account by signature key.
+
+    One that was signed before the account came, or came back, counts no more: it was for another time.
+    """
+    accounts = {member.signature_key: identity_of(member.credential) for member in members}
+    joined = {member.identity: member.joined for member in state.members}
+    found: dict[bytes, bytes] = {}
+    for wish in wishes:
+        account = accounts.get(wish.signature_key)
+        if account in joined and wish.epoch >= joined[account] and _is_signed(group, wish):
+            found[wish.signature_key] = account
+    return found
+
+
+def _is_signed(group: bytes, wish: Departure | Readmission) -> bool:
+    context = LEAVE_CONTEXT if isinstance(wish, Departure) else READMIT_CONTEXT
     try:
-        key = Ed25519PublicKey.from_public_bytes(departure.signature_key)
-        key.verify(departure.signature, LEAVE_CONTEXT + group)
+        key = Ed25519PublicKey.from_public_bytes(wish.signature_key)
+        key.verify(wish.signature, _signed(context, group, wish.epoch))
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _signed(context: bytes, group: bytes, epoch: int) -> bytes:
+    return context + group + epoch.to_bytes(8, "big")
 
 
 def changed(group: bytes, state: GroupState, commit: Committed) -> GroupState:
@@ -89,10 +130,10 @@ def changed(group: bytes, state: GroupState, commit: Committed) -> GroupState:
 
     GROUP-01 the committer is a member, and the data is a `GroupChange` or empty. GROUP-02 exactly the accounts that had
     no device here are `added`, as members, by who may add. GROUP-03 other accounts' devices are removed by an admin, or
-    with the account's signed departure, or are added again in the same commit. GROUP-04 further devices of an account
-    are added by itself. GROUP-05 name and description are changed by who may rename, rules and roles by admins.
-    GROUP-06 the state that follows has the hash that the change names. GROUP-07 who removes an account adds none, since
-    the mailbox moves.
+    with the account's signed departure, or are added again in the same commit as they have asked, signed. GROUP-04
+    further devices of an account are added by itself, and none has more than `MAX_DEVICES`. GROUP-05 name and
+    description are changed by who may rename, rules and roles by admins. GROUP-06 the state that follows has the hash
+    that the change names. GROUP-07 who removes an account adds none, since the mailbox moves.
     """
     change = _decoded(commit.data)
     if role_of(state, commit.committer) is None:
@@ -101,7 +142,7 @@ def changed(group: bytes, state: GroupState, commit: Committed) -> GroupState:
     gone = _gone(commit)
     _check_added(state, commit, change, gone)
     _check_settings(state, commit.committer, change)
-    after = _after(state, change, gone)
+    after = _after(state, change, gone, _came(commit), commit.epoch)
     if change.state_hash != b"" and change.state_hash != state_hash(group, after):
         raise NotPermitted
     if change.state_hash == b"" and after != state:
@@ -109,9 +150,11 @@ def changed(group: bytes, state: GroupState, commit: Committed) -> GroupState:
     return after
 
 
-def follows(state: GroupState, change: GroupChange, gone: Sequence[bytes]) -> GroupState:
-    """The state that a change will lead to, for who makes it."""
-    return _after(state, change, set(gone))
+def follows(
+    state: GroupState, change: GroupChange, gone: Sequence[bytes], came: Sequence[bytes], epoch: int
+) -> GroupState:
+    """The state that a change will lead to in this epoch, for who makes it; `came` are added, or added again."""
+    return _after(state, change, set(gone), set(came), epoch)
 
 
 def left(before: GroupState, after: GroupState) -> set[bytes]:
@@ -133,23 +176,27 @@ def _check_devices(group: bytes, state: GroupState, commit: Committed, change: G
     """GROUP-03 and GROUP-04."""
     again = {member.signature_key for member in commit.added}
     removed = {member.signature_key for member in commit.removed}
-    departed = _departed(group, commit.before, change)
+    departed = set(proved(group, state, commit.before, change.departed).values())
+    asked = again & set(proved(group, state, commit.before, change.readmitted))
     admin = role_of(state, commit.committer) is Role.ADMIN
     for member in commit.removed:
         account = identity_of(member.credential)
-        if not (account == commit.committer or member.signature_key in again or admin or account in departed):
+        if not (account == commit.committer or member.signature_key in asked or admin or account in departed):
             raise NotPermitted
     known = {member.identity for member in state.members}
     for member in commit.added:
         account = identity_of(member.credential)
         if account in known and account != commit.committer and member.signature_key not in removed:
             raise NotPermitted
+    devices = Counter(identity_of(member.credential) for member in commit.before if member.signature_key not in removed)
+    devices.update(identity_of(member.credential) for member in commit.added)
+    if devices.total() > MAX_SLOTS or max(devices.values()) > MAX_DEVICES:
+        raise NotPermitted
 
 
-def _departed(group: bytes, before: Sequence[MlsMember], change: GroupChange) -> set[bytes]:
-    accounts = {member.signature_key: identity_of(member.credential) for member in before}
-    proved = (departure for departure in change.departed if is_departure(group, departure))
-    return {accounts[departure.signature_key] for departure in proved if departure.signature_key in accounts}
+def _came(commit: Committed) -> set[bytes]:
+    """The accounts that are added, or a device of which is added again."""
+    return {identity_of(member.credential) for member in commit.added}
 
 
 def _gone(commit: Committed) -> set[bytes]:
@@ -183,12 +230,19 @@ def _check_settings(state: GroupState, committer: bytes, change: GroupChange) ->
         raise NotPermitted
 
 
-def _after(state: GroupState, change: GroupChange, gone: set[bytes]) -> GroupState:
+def _after(state: GroupState, change: GroupChange, gone: set[bytes], came: set[bytes], epoch: int) -> GroupState:
     roles: Mapping[bytes, Role] = {new.identity: new.role for new in change.roles}
     everybody = [member for member in [*state.members, *change.added] if member.identity not in gone]
     if not set(roles) <= {member.identity for member in everybody} or not 0 < len(everybody) <= MAX_MEMBERS:
         raise NotPermitted
-    members = [replace(member, role=roles.get(member.identity, member.role)) for member in everybody]
+    members = [
+        replace(
+            member,
+            role=roles.get(member.identity, member.role),
+            joined=epoch if member.identity in came else member.joined,
+        )
+        for member in everybody
+    ]
     if all(member.role is not Role.ADMIN for member in members):
         # Nobody could add or remove any more. The order is the same for all: who has been here longest.
         members[0] = replace(members[0], role=Role.ADMIN)

@@ -5,6 +5,7 @@ server that shows two orders is noticed (check MAILBOX-20).
 """
 
 import hashlib
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -17,6 +18,18 @@ from grue.protocol.wire import Delivery
 LOG_CONTEXT: Final = b"grue log v1"
 UNKNOWN_HASH: Final = b""
 """The hash of a log of which a part was never seen (it expired unread): it is neither sent nor checked."""
+
+
+MOVED_CONTEXT: Final = b"grue moved mailbox v1"
+
+
+def moved_mailbox(write_hash: bytes, slots: Sequence[bytes]) -> bytes:
+    """The id of a mailbox that any member may create: it names all that the creation holds.
+
+    MAILBOX-11 so that whoever is first cannot create it with other readers. Nobody outside can know it, since the write
+    key comes from the members' secrets.
+    """
+    return hashlib.sha256(b"".join([MOVED_CONTEXT, write_hash, *slots])).digest()
 
 
 class ReaderState(StrEnum):

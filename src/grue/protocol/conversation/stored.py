@@ -68,6 +68,8 @@ class Member(Struct, array_like=True, frozen=True):
     identity: bytes
     intro_mailbox: bytes = b""
     """On its device list; empty in a home of before it was kept."""
+    heard: bool = False
+    """It has said something in this group: only then does a text wait for its word."""
 
 
 class Asked(Struct, array_like=True, frozen=True):

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, cast
 
 from grue.errors import BadRequest, MailboxConflict, MailboxFull, NoSuchMailbox, NotPermitted, TokenNeeded, TooLarge
 from grue.protocol import wire
+from grue.protocol.conversation.mailbox import moved_mailbox
 from grue.server.store.interface import Tx
 
 MAILBOX_DAYS: Final = 365
@@ -88,6 +89,9 @@ async def create(tx: Tx, request: wire.CreateMailbox, incarnation: bytes, today:
     Raises MailboxConflict (MAILBOX-01) when the id is in use with other contents.
     """
     readers = [request.read_hash] if request.read_hash is not None else []
+    if not readers and request.mailbox != moved_mailbox(request.write_hash, request.slots):
+        # MAILBOX-11
+        raise BadRequest
     created = sha256(b"".join([request.write_hash, *(readers or [_BY_ANY]), *request.slots])).digest()
     _check_distinct([*readers, *request.slots])
     if not await _insert_mailbox(tx, request.mailbox, request.write_hash, created, incarnation, today, 0):

@@ -1,0 +1,44 @@
+"""A device that has lost track asks to be removed and added again."""
+
+from msgspec.structs import replace
+
+from grue._core import MlsSession
+from grue.protocol.conversation.contents import ResyncRequest
+from grue.protocol.conversation.conversation import (
+    KEY_PACKAGES,
+    Conversation,
+    ConversationState,
+    Purpose,
+    Step,
+    Tools,
+    post,
+)
+from grue.protocol.conversation.first_contact import Me
+from grue.protocol.conversation.follow import ASK_AGAIN_MS
+from grue.protocol.conversation.groups import sign_readmission
+from grue.protocol.conversation.stored import Asked
+
+
+def ask_resync(session: MlsSession, conversation: Conversation, me: Me, tools: Tools) -> Step:
+    """Ask, in the epoch that we are still in, to be removed and added again. Needs b"s", b"k", b"g".
+
+    Asking again names the same key package, so that the answer to any of the requests can be used.
+    """
+    asked = conversation.asked or _package_to_ask_by(session, me)
+    proof = None if conversation.group is None else sign_readmission(session, conversation.id)
+    request = ResyncRequest(conversation.lost_commit, asked.package, me.intro_mailbox, proof)
+    asking = replace(conversation, since=tools.now_ms, asked=asked)
+    return Step(asking, [post(session, conversation, request, Purpose.RESYNC, tools)])
+
+
+def _package_to_ask_by(session: MlsSession, me: Me) -> Asked:
+    before = session.changes().keys()
+    package = session.key_package(me.credential, last_resort=False)
+    (entry,) = (key for key in session.changes().keys() - before if key.startswith(KEY_PACKAGES))
+    return Asked(entry.removeprefix(KEY_PACKAGES), package)
+
+
+def ask_due(conversation: Conversation, now_ms: int) -> bool:
+    """A resync was asked for, and nobody has answered for a while."""
+    waiting = conversation.state is ConversationState.LOST and conversation.lost_commit
+    return bool(waiting) and now_ms - conversation.since > ASK_AGAIN_MS
