@@ -136,3 +136,25 @@ async def test_a_text_whose_acknowledgement_was_lost_long_ago_is_not_sent_again_
     await pass_days(world, DAYS)
     await again(alice, bob)
     assert ((await states(alice, BOB))[-1], await take(bob)) == ("delivered", [])
+
+
+async def test_conversation_18_what_was_read_before_a_conversation_was_lost_is_confirmed_in_the_other_one(
+    world: World,
+) -> None:
+    """Both had founded one, and the invitation to the other is read when somebody has answered in the first."""
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    await alice.send(BOB, "of alice")
+    await bob.send(ALICE, "of bob")
+    ((in_alices, _),) = await alice.context.store.read(tables.reading_conversations)
+    ((in_bobs, _),) = await bob.context.store.read(tables.reading_conversations)
+    first, second = (alice, bob) if in_alices.id < in_bobs.id else (bob, alice)
+    await second.poll()
+    await first._parts.inbox.poll_conversations()
+    await forget_private_keys(first)
+    await pass_days(world, 7.1)
+    await second.send(first.number, "read at once")
+    assert "read at once" in await take(first)
+    await again(second, first)
+    await pass_days(world, DAYS)
+    await again(second, first)
+    assert (await states(second, first.number))[-1] == "delivered"

@@ -68,6 +68,9 @@ MAX_SUPERSEDED: Final = 8
 """Superseded conversations with one account that are still read: each is a mailbox to poll, and the other side decides
 how many there are."""
 
+_ACCEPTED: Final = frozenset(ConversationState) - {ConversationState.REQUESTED, ConversationState.DECLINED}
+"""CONVERSATION-18 what was read in one of these is confirmed, in another one when it was lost since then."""
+
 _CLAIMS: Final = "claims"
 
 
@@ -85,9 +88,9 @@ class Inbox:
         """The conversations in which something new was read, and no receipt of it has been queued."""
         if self._unconfirmed is None:
             # What a process has read that ended before it said so.
-            reading = await self._context.store.read(tables.reading_conversations)
+            accepted = await self._context.store.read(tables.heard_conversations, _ACCEPTED)
             if self._unconfirmed is None:
-                self._unconfirmed = {found.id for found, _ in reading if found.owed}
+                self._unconfirmed = {found.id for found, _ in accepted if found.owed}
         return self._unconfirmed
 
     async def confirm(self, only: bytes | None = None) -> bool:
