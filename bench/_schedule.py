@@ -86,8 +86,8 @@ class Schedule:
         """Unix seconds at which each home was lost, or its account deleted: nobody confirms anything there again."""
         self.killed: set[str] = set()
         """Homes a process of which was killed: what it was showing comes twice."""
-        self.whole: defaultdict[str, list[float]] = defaultdict(list)
-        """Unix seconds at which each home received to the end."""
+        self.whole: defaultdict[str, list[tuple[float, set[str]]]] = defaultdict(list)
+        """Unix seconds at which each home received to the end, and whom it had blocked then: it tells them nothing."""
         self._texts = 0
         self._blocked: set[tuple[str, str]] = set()
         """Homes, and the numbers that they do not hear: what these confirm is not heard either."""
@@ -184,7 +184,7 @@ class Schedule:
         failure = await self.acted(person, f"{name(person)} receives", person.client.poll())
         await self.show(person)
         if failure is None:
-            self._confirmed(person)
+            self._confirmed(person, await person.client.context.store.read(_blocked))
 
     async def show(self, person: Person) -> None:
         """Show what is here. A full disk has it shown again the next time."""
@@ -202,8 +202,8 @@ class Schedule:
             self.killed.add(person.home)
             await self.restarted(person)
 
-    def _confirmed(self, person: Person) -> None:
-        self.whole[person.home].append(self.trial.clock.now)
+    def _confirmed(self, person: Person, blocked: set[str]) -> None:
+        self.whole[person.home].append((self.trial.clock.now, blocked))
         for (home, _), shown in self.shown.items():
             if home == person.home and not shown.request and shown.confirmed is None:
                 shown.confirmed = self.trial.clock.now
@@ -255,21 +255,23 @@ class Schedule:
         if (home, told.to) in self._blocked:
             return ""
         if told.state in ("expired", "refused"):
-            return f"{words}, and was shown" if any(self._was_said(at, one, told) for at, one in shown) else ""
+            return f"{words}, and was shown" if any(self._was_said(at, one, home, told) for at, one in shown) else ""
         if shown:
             return ""
         return f"{words}, and was never shown"
 
-    def _was_said(self, home: str, shown: Shown, told: Told) -> bool:
+    def _was_said(self, home: str, shown: Shown, sender: str, told: Told) -> bool:
         """Whether a home that has shown this text received to the end while the server had it, and so has said so.
 
-        Of one that is gone by then the sender may have missed that, and cannot ask again.
+        Of one that is gone by then, or has blocked the sender since, the sender may have missed that, and cannot ask
+        again: it goes out once more, and who is blocked is to see nothing but what an unread text looks like.
         """
         if shown.confirmed is None or self.gone.get(home, told.since + 1) <= told.since:
             return False
         acknowledged = told.acknowledged / 1000
         until = min(told.since, acknowledged + (wire.ENVELOPE_DAYS - 1) * 86_400)
-        return any(max(shown.confirmed, acknowledged) <= time < until for time in self.whole[home])
+        told_at = [time for time, blocked in self.whole[home] if self.homes[sender] not in blocked]
+        return any(max(shown.confirmed, acknowledged) <= time < until for time in told_at)
 
     def _is_shown(self, id_: str) -> bool:
         return any(one == id_ for _, one in self.shown)
@@ -288,3 +290,7 @@ def _own_texts(db: Db) -> list[tuple[str, str, str, int, str]]:
         (str(id_).lower(), str(number), str(state), int(str(acknowledged)), str(text))
         for id_, number, state, acknowledged, text in rows
     ]
+
+
+def _blocked(db: Db) -> set[str]:
+    return {str(who) for (who,) in db.rows("SELECT who FROM blocked")}

@@ -158,3 +158,19 @@ async def test_conversation_18_what_was_read_before_a_conversation_was_lost_is_c
     await pass_days(world, DAYS)
     await again(second, first)
     assert (await states(second, first.number))[-1] == "delivered"
+
+
+async def test_what_went_out_again_to_who_has_blocked_its_sender_since_looks_like_an_unread_text(world: World) -> None:
+    """Its confirmation expired before it was fetched, and who is blocked learns nothing by saying it again."""
+    alice, bob = await acquainted(world)
+    await alice.send(BOB, "read at once")
+    assert "read at once" in await take(bob)
+    await pass_days(world, 40)
+    await bob.requests.block(ALICE)
+    await alice.poll()
+    await pass_days(world, 0.1)
+    await again(alice, bob)
+    assert (await states(alice, BOB))[-1] == "sent"
+    await pass_days(world, DAYS)
+    await again(alice, bob)
+    assert (await states(alice, BOB))[-1] == "expired"
