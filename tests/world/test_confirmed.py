@@ -9,7 +9,7 @@ from grue.client.conversations import steps, tables
 from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
 from grue.protocol import wire
-from grue.protocol.conversation.conversation import Step
+from grue.protocol.conversation.conversation import Notice, Step
 from grue.protocol.conversation.resync import ask_resync
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, CAROL, take
@@ -174,3 +174,48 @@ async def test_what_went_out_again_to_who_has_blocked_its_sender_since_looks_lik
     await pass_days(world, DAYS)
     await again(alice, bob)
     assert (await states(alice, BOB))[-1] == "expired"
+
+
+async def test_conversation_23_who_was_away_for_longer_than_an_own_commit_lives_readmits_who_could_not_follow_it(
+    world: World,
+) -> None:
+    alice, bob = await acquainted(world)
+    await forget_private_keys(bob)
+    await pass_days(world, 7.1)
+    await alice.send(BOB, "read at once")
+    assert "read at once" in await take(bob)
+    await pass_days(world, 40)
+    for _ in range(4):
+        await again(alice, bob)
+        await pass_days(world, 10)
+    assert (await states(alice, BOB))[-1] == "delivered"
+
+
+async def test_conversation_23_an_own_commit_that_expired_unseen_has_won_where_nobody_else_wrote_before_it(
+    world: World,
+) -> None:
+    alice, bob = await acquainted(world)
+    await pass_days(world, 7.1)
+    await alice.send(BOB, "a commit comes with it")
+    await take(bob)
+    await pass_days(world, 40)
+    await bob.send(ALICE, "behind the commit")
+    await take(alice)
+    assert "behind the commit" in [message.text for message in await alice.history(BOB)]
+    assert Notice.LOST not in [notice for _, notice in await alice.notices()]
+
+
+async def test_conversation_23_an_own_commit_that_may_have_been_beaten_unseen_is_not_waited_for(world: World) -> None:
+    alice, bob = await acquainted(world)
+    await alice.send(BOB, "earlier")
+    await pass_days(world, 7.1)
+    await alice.poll()
+    assert "earlier" in await take(bob)  # Its receipt lies between what alice has read and what she writes.
+    await forget_private_keys(bob)
+    await alice.send(BOB, "read at once")
+    await bob.poll()
+    await pass_days(world, 40)
+    for _ in range(4):
+        await again(alice, bob)
+        await pass_days(world, 10)
+    assert (await states(alice, BOB))[-1] == "delivered"

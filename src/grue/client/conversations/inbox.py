@@ -164,6 +164,7 @@ class Inbox:
             if step.conversation.unseen != conversation.unseen:
                 step.conversation = self._owe_again(db, chat, step.conversation)
             steps.save(self._context, db, chat, step)
+            self._lost(db, chat, step.conversation)
 
     async def read_now(self, chat: int) -> None:
         """Read a chat's conversations to their heads, however lately that was done. Raises NetworkError."""

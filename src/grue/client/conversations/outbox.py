@@ -134,19 +134,21 @@ class Outbox:
             seq = max(1, answer.seq) if isinstance(answer, wire.Posted) and queued.purpose is Purpose.SAY else 0
             steps.acknowledged(db, queued.message, queued.conversation, seq, self._context.now_ms)
         if isinstance(answer, wire.Posted) and queued.kind is not Kind.OTHER:
-            self._posted(db, queued.conversation, answer.seq)
+            self._posted(db, queued, answer.seq)
         if queued.purpose is Purpose.INTRODUCE:
             self._introduced(db, queued.conversation)
         elif isinstance(answer, wire.Reading):
             self._reading(db, queued.conversation, answer.cursor)
         self.opened += queued.purpose in (Purpose.START, Purpose.EXCHANGE)
 
-    def _posted(self, db: Db, conversation_id: bytes, seq: int) -> None:
+    def _posted(self, db: Db, queued: Queued, seq: int) -> None:
         """Ours is what has this seq, should it never be met in the log."""
-        found = tables.conversation_by_id(db, conversation_id)
+        found = tables.conversation_by_id(db, queued.conversation)
         if found is not None and seq > found[0].log.cursor:
-            own = [*found[0].own, seq][-MAX_OWN:]
-            tables.save_conversation(db, replace(found[0], own=own), found[1])
+            own, pending = [*found[0].own, seq][-MAX_OWN:], found[0].pending
+            if pending is not None and pending.envelope == queued.envelope:
+                pending = replace(pending, seq=seq)
+            tables.save_conversation(db, replace(found[0], own=own, pending=pending), found[1])
 
     def _introduced(self, db: Db, conversation_id: bytes) -> None:
         found = tables.conversation_by_id(db, conversation_id)

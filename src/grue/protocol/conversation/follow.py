@@ -67,8 +67,8 @@ from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import Me, welcome_newcomers
 from grue.protocol.conversation.groups import left, may_write, proved, role_of
-from grue.protocol.conversation.holes import miss, owe
-from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, met
+from grue.protocol.conversation.holes import lose, miss, owe
+from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, met, skipped
 from grue.protocol.conversation.stored import Newcomer, NewDevice, PendingCommit, Plan
 from grue.protocol.wire import Delivery, RemoveReader
 
@@ -164,15 +164,22 @@ class Follower:
             return
         if delivery.seq != conversation.log.cursor + 1:
             miss(step, delivery.seq - 1, self.tools)
+            if step.conversation.state not in READING:
+                return
+        if step.conversation.pending is not None and step.conversation.pending.unseen:
+            step.conversation = replace(step.conversation, log=skipped(step.conversation.log, delivery.seq - 1))
+            step.conversation = self._won(session, step, step.conversation.log)
+            self._one(session, step, delivery)
+            return
         purpose = self.posted(delivery.envelope)
         if conversation.pending is not None and conversation.pending.envelope == delivery.envelope:
-            step.conversation = self._won(session, step, delivery)
+            step.conversation = self._won(session, step, delivered(conversation.log, delivery))
         elif delivery.envelope in conversation.beaten:
             left = [envelope for envelope in conversation.beaten if envelope != delivery.envelope]
             step.conversation = replace(step.conversation, beaten=left)
         elif purpose in COMMITS:
             # It won for everybody else, and we have forgotten it: it cannot be merged any more.
-            _lose(step, delivery.envelope)
+            lose(step, delivery.envelope)
         elif purpose is None:
             self._theirs(session, step, delivery)
         elif purpose is Purpose.SAY:
@@ -222,7 +229,8 @@ class Follower:
         else:
             step.echoes[delivery.envelope] = delivery.seq
 
-    def _won(self, session: MlsSession, step: Step, delivery: Delivery) -> Conversation:
+    def _won(self, session: MlsSession, step: Step, log: Log) -> Conversation:
+        """Merge the own commit; `log` is how far the log was read with it."""
         conversation = step.conversation
         session.accepted(conversation.id)
         pending = conversation.pending
@@ -230,10 +238,10 @@ class Follower:
         key = epoch_key(session, conversation.id, state)
         merged = replace(with_epoch_key(conversation, key), pending=None, since=self.tools.now_ms)
         if pending is not None and pending.after is not None:
-            merged = self._become(session, step, merged, pending.after, delivery)
+            merged = self._become(session, step, merged, pending.after, log)
         if pending is not None and pending.newcomers:
             # The newcomers read after the commit, so their log starts there.
-            at = replace(merged, log=delivered(merged.log, delivery))
+            at = replace(merged, log=log)
             with suppress(TooLarge):
                 # It was seen to fit when it was committed; whatever it is, our own commit has won.
                 step.outgoing += welcome_newcomers(session, at, self.me, pending, self.tools)
@@ -241,7 +249,7 @@ class Follower:
         return merged
 
     def _become(
-        self, session: MlsSession, step: Step, conversation: Conversation, after: GroupState, delivery: Delivery
+        self, session: MlsSession, step: Step, conversation: Conversation, after: GroupState, log: Log
     ) -> Conversation:
         """The group as it is after a commit; on a removal its mailbox moves."""
         assert conversation.group is not None
@@ -252,8 +260,7 @@ class Follower:
         if not gone:
             return became
         step.moved = True
-        read = replace(became, log=delivered(became.log, delivery))
-        moving = move(session, read, self.tools)
+        moving = move(session, replace(became, log=log), self.tools)
         step.outgoing += moving.outgoing
         return moving.conversation
 
@@ -271,7 +278,7 @@ class Follower:
         except MlsOwnMessage:
             self._own(step, message)
         except MlsLost:
-            _lose(step, delivery.envelope)
+            lose(step, delivery.envelope)
         except _JUNK:
             step.skipped += 1
         else:
@@ -289,7 +296,7 @@ class Follower:
         """Junk; or, after a hole in the log, a sign that a commit was in the hole, which nothing can bring back."""
         step.skipped += 1
         if step.conversation.gap:
-            _lose(step, b"")
+            lose(step, b"")
 
     def _own(self, step: Step, message: bytes) -> None:
         """A message of ours in an envelope that is not: sealed anew by somebody, or unknown as our state went back."""
@@ -370,7 +377,7 @@ class Follower:
         if staged.removes_self:
             # Somebody thinks that we are lost, and the Welcome is on its way.
             session.discard(staged)
-            _lose(step, delivery.envelope)
+            lose(step, delivery.envelope)
             return
         session.merge(conversation.id, staged)
         key = epoch_key(session, conversation.id, after)
@@ -389,7 +396,7 @@ class Follower:
         ):
             followed = replace(followed, answered=(b"", 0))
         if after is not None and after != conversation.group:
-            followed = self._become(session, step, followed, after, delivery)
+            followed = self._become(session, step, followed, after, delivered(followed.log, delivery))
         step.conversation = followed
         if pending is not None and pending.plan is not None:
             self._plan_again(session, step, pending.plan)
@@ -535,11 +542,6 @@ def give_up_mailbox(conversation: Conversation) -> Conversation:
 def start_again(conversation: Conversation, log: Log, incarnation: bytes) -> Conversation:
     """The server's store was restored from a backup: read from the beginning, with a hole where it may have one."""
     return with_log(replace(conversation, gap=True), met(log, incarnation))
-
-
-def _lose(step: Step, commit: bytes) -> None:
-    step.notices.append(Notice.LOST)
-    step.conversation = replace(become(step.conversation, ConversationEvent.LOST_TRACK), lost_commit=commit, asked=None)
 
 
 def _disagree(step: Step, sender: bytes) -> None:

@@ -4,8 +4,17 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from grue.protocol.conversation.conversation import MAX_OWED, Conversation, Notice, Step, Tools
+from grue.protocol.conversation.conversation import (
+    MAX_OWED,
+    Conversation,
+    ConversationEvent,
+    Notice,
+    Step,
+    Tools,
+    become,
+)
 from grue.protocol.conversation.mailbox import skipped
+from grue.protocol.conversation.stored import PendingCommit
 
 
 def miss_all(conversation: Conversation, head: int, tools: Tools) -> Step:
@@ -27,6 +36,27 @@ def miss(step: Step, until: int, tools: Tools) -> None:
     if newest > conversation.log.cursor:
         step.conversation = replace(step.conversation, unseen=tools.now_ms, unseen_seq=newest)
         step.notices += [] if conversation.gap else [Notice.GAP]
+    if conversation.pending is not None and conversation.log.cursor < conversation.pending.seq <= until:
+        _miss_own_commit(step, conversation.log.cursor, conversation.pending)
+
+
+def _miss_own_commit(step: Step, cursor: int, pending: PendingCommit) -> None:
+    """CONVERSATION-23 an own commit lies where the log was never seen after `cursor`.
+
+    With nothing but own posts before it there it has won. Another one may have beaten it otherwise: then we do not know
+    which epoch the others are in, and must not wait for it, since who waits commits to nothing and readmits nobody.
+    """
+    own = step.conversation.own
+    if all(seq in own for seq in range(cursor + 1, pending.seq)):
+        step.conversation = replace(step.conversation, pending=replace(pending, unseen=True))
+    else:
+        lose(step, b"" if step.conversation.group is None else pending.envelope)
+
+
+def lose(step: Step, commit: bytes) -> None:
+    """We cannot follow any more: by this commit, from which a resync leads back, or for good."""
+    step.notices.append(Notice.LOST)
+    step.conversation = replace(become(step.conversation, ConversationEvent.LOST_TRACK), lost_commit=commit, asked=None)
 
 
 def owe(conversation: Conversation, texts: Sequence[bytes]) -> Conversation:

@@ -51,6 +51,10 @@ class PendingCommit(Struct, array_like=True, frozen=True):
     """Of a change of the group; None for a renewed leaf or a device that is readmitted."""
     after: GroupState | None = None
     """The group's state should it win; None when that stays as it is."""
+    seq: int = 0
+    """Where in the log the server says to have put it; 0: it has not said so yet."""
+    unseen: bool = False
+    """CONVERSATION-23 it has won in a hole of the log, and is merged before the next envelope is read."""
 
 
 class Drain(Struct, array_like=True, frozen=True):
