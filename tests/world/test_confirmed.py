@@ -219,3 +219,18 @@ async def test_conversation_23_an_own_commit_that_may_have_been_beaten_unseen_is
         await again(alice, bob)
         await pass_days(world, 10)
     assert (await states(alice, BOB))[-1] == "delivered"
+
+
+async def test_conversation_23_an_own_commit_that_neither_side_has_seen_gives_way_to_the_others(world: World) -> None:
+    alice, bob = await acquainted(world)
+    await alice.poll()
+    await pass_days(world, 7.1)
+    await alice.send(BOB, "expires with a commit")
+    await pass_days(world, 40)
+    await alice.poll()
+    for n in range(2):
+        await bob.send(ALICE, f"{n}: with a commit, from the epoch that both are in")
+        await bob.poll()
+    assert [text[0] for text in await take(alice)] == ["0", "1"]
+    await again(alice, bob)
+    assert (await states(bob, ALICE))[-2:] == ["delivered", "delivered"]

@@ -10,7 +10,7 @@ from grue.client.store.engine import Db
 from grue.errors import Blocked, NoSuchChat, Unreachable, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import Conversation, ConversationState, Notice
-from grue.protocol.conversation.follow import give_up_mailbox
+from grue.protocol.conversation.resync import give_up_mailbox
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
 from tests.world.test_messages import acquainted

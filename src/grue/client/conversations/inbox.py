@@ -43,10 +43,10 @@ from grue.protocol.conversation.first_contact import (
     open_intro,
     settle,
 )
-from grue.protocol.conversation.follow import Follower, give_up_mailbox, start_again
+from grue.protocol.conversation.follow import Follower
 from grue.protocol.conversation.holes import miss_all, owe
 from grue.protocol.conversation.mailbox import Log, ReaderState
-from grue.protocol.conversation.resync import ask_due, ask_resync
+from grue.protocol.conversation.resync import ask_due, ask_resync, give_up_mailbox, start_again
 from grue.protocol.conversation.stored import Reader
 from grue.protocol.directory.directory_sync import Current
 from grue.protocol.directory.lookup import Found, check_transcript, claimed_output

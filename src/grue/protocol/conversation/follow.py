@@ -68,7 +68,7 @@ from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import Me, welcome_newcomers
 from grue.protocol.conversation.groups import left, may_write, proved, role_of
 from grue.protocol.conversation.holes import lose, miss, owe
-from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, met, skipped
+from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, skipped
 from grue.protocol.conversation.stored import Newcomer, NewDevice, PendingCommit, Plan
 from grue.protocol.wire import Delivery, RemoveReader
 
@@ -166,9 +166,9 @@ class Follower:
             miss(step, delivery.seq - 1, self.tools)
             if step.conversation.state not in READING:
                 return
-        if step.conversation.pending is not None and step.conversation.pending.unseen:
-            step.conversation = replace(step.conversation, log=skipped(step.conversation.log, delivery.seq - 1))
-            step.conversation = self._won(session, step, step.conversation.log)
+        if step.conversation.group is not None and _won_unseen(step) is not None:
+            # Of many somebody has seen it, in time.
+            self._merge_unseen(session, step, delivery)
             self._one(session, step, delivery)
             return
         purpose = self.posted(delivery.envelope)
@@ -248,6 +248,13 @@ class Follower:
             step.resend |= pending.plan is None
         return merged
 
+    def _merge_unseen(self, session: MlsSession, step: Step, delivery: Delivery) -> None:
+        """CONVERSATION-23 the other side shows that it met our commit, which lies in a hole of our log before this."""
+        log = step.conversation.log
+        log = log if log.cursor == delivery.seq - 1 else skipped(log, delivery.seq - 1)
+        step.conversation = replace(step.conversation, log=log, gap=True)
+        step.conversation = self._won(session, step, log)
+
     def _become(
         self, session: MlsSession, step: Step, conversation: Conversation, after: GroupState, log: Log
     ) -> Conversation:
@@ -271,7 +278,11 @@ class Follower:
                 conversation.epoch_keys, conversation.log.mailbox, delivery.envelope, delivery.blob
             )
         except BadEnvelope:
-            self._unreadable(step)
+            if _won_unseen(step) is None:
+                self._unreadable(step)
+                return
+            self._merge_unseen(session, step, delivery)
+            self._one(session, step, delivery)
             return
         try:
             opened = session.process(conversation.id, message)
@@ -326,7 +337,7 @@ class Follower:
         if isinstance(content, Text):
             self._text(step, sender, content, delivery)
         elif isinstance(content, ResyncRequest):
-            self._readmit(session, step, opened, content, delivery.envelope)
+            self._readmit(session, step, opened, content, delivery)
         elif isinstance(content, Leave):
             self._let_go(step, content)
 
@@ -426,7 +437,7 @@ class Follower:
         step.outgoing += again.outgoing
 
     def _readmit(
-        self, session: MlsSession, step: Step, opened: MlsApplication, request: ResyncRequest, asked_in: bytes
+        self, session: MlsSession, step: Step, opened: MlsApplication, request: ResyncRequest, delivery: Delivery
     ) -> None:
         """Remove a member that lost track and add it again, in one commit, at the head of the log.
 
@@ -439,6 +450,9 @@ class Follower:
         CONVERSATION-21 by one key package a device is readmitted once in `ENVELOPE_DAYS` + 1, while the Welcome waits
         for it: whoever asks again before it has come would be removed by the next answer, and so on for ever.
         """
+        unseen = _won_unseen(step)
+        if unseen is not None and unseen.envelope == request.commit:
+            self._merge_unseen(session, step, delivery)
         conversation = step.conversation
         members = session.members(conversation.id)
         asking = next((m for m in members if m.leaf == opened.leaf and m.credential == opened.credential), None)
@@ -449,7 +463,7 @@ class Follower:
         account = identity_of(asking.credential)
         known = conversation.member(account)
         listed = (self.me.intro_mailbox if known is None else known.intro_mailbox) or request.intro_mailbox
-        if not is_answered_by(self.me.identity_public, conversation, account, asked_in):
+        if not is_answered_by(self.me.identity_public, conversation, account, delivery.envelope):
             return
         if request.intro_mailbox != listed or not self._may_readmit(step, account):
             step.skipped += 1
@@ -522,6 +536,12 @@ class Follower:
         return len(lately) < READMISSIONS_A_DAY and all(age >= ASK_AGAIN_MS for age in lately)
 
 
+def _won_unseen(step: Step) -> PendingCommit | None:
+    """An own commit that has won where the log was never seen, unless nobody else has met it there either."""
+    pending = step.conversation.pending
+    return pending if pending is not None and pending.unseen else None
+
+
 def is_answered_by(me: bytes, conversation: Conversation, account: bytes, asked_in: bytes) -> bool:
     """Whether we are one of the few that the random id of the request's envelope picks, of all but who asks."""
     order = sorted((conversation.others | {me}) - {account}, key=lambda one: sha256(asked_in + one).digest())
@@ -532,16 +552,6 @@ def refused_commit(session: MlsSession, conversation: Conversation) -> Step:
     """The server has definitely refused an own commit: forget it. Never call this after a time-out."""
     session.rejected(conversation.id)
     return Step(replace(conversation, pending=None), _release_slots(conversation))
-
-
-def give_up_mailbox(conversation: Conversation) -> Conversation:
-    """The mailbox is gone, or does not know us: the next message starts another conversation."""
-    return replace(become_if(conversation, ConversationEvent.LOST_TRACK), lost_commit=b"", asked=None)
-
-
-def start_again(conversation: Conversation, log: Log, incarnation: bytes) -> Conversation:
-    """The server's store was restored from a backup: read from the beginning, with a hole where it may have one."""
-    return with_log(replace(conversation, gap=True), met(log, incarnation))
 
 
 def _disagree(step: Step, sender: bytes) -> None:

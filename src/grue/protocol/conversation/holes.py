@@ -43,8 +43,10 @@ def miss(step: Step, until: int, tools: Tools) -> None:
 def _miss_own_commit(step: Step, cursor: int, pending: PendingCommit) -> None:
     """CONVERSATION-23 an own commit lies where the log was never seen after `cursor`.
 
-    With nothing but own posts before it there it has won. Another one may have beaten it otherwise: then we do not know
-    which epoch the others are in, and must not wait for it, since who waits commits to nothing and readmits nobody.
+    With nothing but own posts before it there it has won, unless nobody has met it: it is merged when the other side
+    writes in its epoch, or asks to be readmitted for it, and gives way to a commit of who has missed it as well.
+    Another one may have beaten it otherwise: then we do not know which epoch the others are in, and must not wait for
+    it, since who waits commits to nothing and readmits nobody.
     """
     own = step.conversation.own
     if all(seq in own for seq in range(cursor + 1, pending.seq)):

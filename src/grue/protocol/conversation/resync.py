@@ -1,4 +1,4 @@
-"""A device that has lost track asks to be removed and added again."""
+"""A device that has lost track asks to be removed and added again, or goes on without what it has lost."""
 
 from msgspec.structs import replace
 
@@ -7,15 +7,19 @@ from grue.protocol.conversation.contents import ResyncRequest
 from grue.protocol.conversation.conversation import (
     KEY_PACKAGES,
     Conversation,
+    ConversationEvent,
     ConversationState,
     Purpose,
     Step,
     Tools,
+    become_if,
     post,
+    with_log,
 )
 from grue.protocol.conversation.first_contact import Me
 from grue.protocol.conversation.follow import ASK_AGAIN_MS
 from grue.protocol.conversation.groups import sign_readmission
+from grue.protocol.conversation.mailbox import Log, met
 from grue.protocol.conversation.stored import Asked
 
 
@@ -42,3 +46,13 @@ def ask_due(conversation: Conversation, now_ms: int) -> bool:
     """A resync was asked for, and nobody has answered for a while."""
     waiting = conversation.state is ConversationState.LOST and conversation.lost_commit
     return bool(waiting) and now_ms - conversation.since > ASK_AGAIN_MS
+
+
+def give_up_mailbox(conversation: Conversation) -> Conversation:
+    """The mailbox is gone, or does not know us: the next message starts another conversation."""
+    return replace(become_if(conversation, ConversationEvent.LOST_TRACK), lost_commit=b"", asked=None)
+
+
+def start_again(conversation: Conversation, log: Log, incarnation: bytes) -> Conversation:
+    """The server's store was restored from a backup: read from the beginning, with a hole where it may have one."""
+    return with_log(replace(conversation, gap=True), met(log, incarnation))

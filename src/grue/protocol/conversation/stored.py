@@ -54,7 +54,7 @@ class PendingCommit(Struct, array_like=True, frozen=True):
     seq: int = 0
     """Where in the log the server says to have put it; 0: it has not said so yet."""
     unseen: bool = False
-    """CONVERSATION-23 it has won in a hole of the log, and is merged before the next envelope is read."""
+    """CONVERSATION-23 it was the first in a hole of the log, and is merged when somebody shows to have met it."""
 
 
 class Drain(Struct, array_like=True, frozen=True):
