@@ -1,15 +1,18 @@
 """Groups across real clients and a real server: made, changed, written to, left, and moved."""
 
+from contextlib import suppress
+
 import pytest
 
 from grue.client.api.groups import Group
 from grue.client.client import Client
 from grue.client.conversations import tables
 from grue.client.conversations.groups import checked_name
-from grue.errors import NoSuchChat, NoSuchMember, NotInGroup, NotOnGrue, OnlyAdmins, UsageError
+from grue.errors import NetworkError, NoSuchChat, NoSuchMember, NotInGroup, NotOnGrue, OnlyAdmins, UsageError
 from grue.protocol.conversation.contents import Role
 from grue.protocol.conversation.conversation import Notice
 from grue.testing import World
+from grue.testing.network import MemoryTransport
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take
 from tests.world.test_unheard import pass_days
 
@@ -268,3 +271,40 @@ async def test_a_strangers_group_of_the_same_name_catches_nothing(world: World) 
     await settle(bob, eve)
     assert [message.text for message in await bob.history(group.id)] == ["ours"]
     assert {request.group for request in await alice.requests.list()} == {"Family", "Hike"}
+
+
+async def test_group_14_who_was_away_while_the_group_moved_is_told_leaves_and_is_added_again(world: World) -> None:
+    (alice, _, carol), group = await hike(world, ALICE, BOB, CAROL)
+    await alice.groups.remove(group.id, BOB)
+    await settle(alice)
+    await pass_days(world, 32)
+    await settle(carol)
+    assert (group.id, Notice.LOST) in await carol.notices()
+    with pytest.raises(UsageError, match="leave"):
+        await carol.groups.rename(group.id, "Mine")
+    assert (await carol.send(group.id, "is anybody there?")).state.value == "queued"
+    await carol.groups.leave(group.id)
+    await settle(alice)
+    await alice.groups.remove(group.id, CAROL)
+    await alice.groups.add(group.id, CAROL)
+    await settle(carol)
+    await carol.requests.accept(group.id)
+    await settle(alice, carol)
+    await alice.send(group.id, "there you are")
+    await settle(carol)
+    assert "there you are" in await take(carol)
+
+
+async def test_a_change_sends_nothing_of_other_chats_through_a_relay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (alice, bob, carol), group = await hike(world, ALICE, BOB, CAROL)
+    world.network.down = True
+    with suppress(NetworkError):
+        await alice.send(BOB, "waits")
+    world.network.down = False
+    monkeypatch.setattr(MemoryTransport, "spread", 0.001)
+    await alice.groups.rename(group.id, "Sunday hike")
+    await settle(carol)
+    assert (await carol.groups.show(group.id)).name == "Sunday hike"
+    assert await take(bob) == []

@@ -44,3 +44,33 @@ NOTICES: Final[Mapping[Notice, str]] = {
     Notice.NOT_CHANGED: "What you wanted to change in this group is not allowed any more, or somebody else did it.",
     Notice.GAP: "Part of what the other side sent was never seen: it expired, or the server kept it back.",
 }
+
+OF_GROUPS: Final[Mapping[Notice, str]] = {
+    Notice.LOST: (
+        "This device cannot follow this group any more, and has asked the others to be added again. If that does not "
+        "come, leave it, and have yourself added: `grue group leave`."
+    ),
+    Notice.RESTORED: (
+        "An older state of this home came back, which can write nothing in this group. Leave it, and have yourself "
+        "added again: `grue group leave`."
+    ),
+    Notice.FORKED: (
+        "The server showed your own devices different histories of this group, so nothing is sent there. Leave it, "
+        "and have yourself added again."
+    ),
+    Notice.DISAGREES: (
+        "A member's log of this group is not the one here: the server showed two different histories, or that client "
+        "is wrong. What it confirmed by that does not count."
+    ),
+    Notice.UNHEARD: (
+        "Nobody in this group confirmed what you sent while the server kept it, so most likely it was never read. Send "
+        "it again if it still matters."
+    ),
+    Notice.GAP: "Part of what was said in this group was never seen: it expired, or the server kept it back.",
+}
+"""Where nothing begins anew with the next message, and there is more than one other side."""
+
+
+def words(notice: Notice, chat: str) -> str:
+    """What a notice of this chat says."""
+    return OF_GROUPS.get(notice, NOTICES[notice]) if chat.startswith("group:") else NOTICES[notice]

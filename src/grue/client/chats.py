@@ -235,6 +235,11 @@ def notify(db: Db, chat: int, notices: Iterable[Notice]) -> None:
         db.execute("INSERT INTO notice (chat, kind) VALUES (?, ?)", chat, notice.value)
 
 
+def drop_notices(db: Db, chat: int, notice: Notice) -> None:
+    """What this says of a chat is no news any more."""
+    db.execute("DELETE FROM notice WHERE chat = ? AND kind = ?", chat, notice.value)
+
+
 def take_notices(db: Db) -> list[tuple[Chat, Notice]]:
     """What a person should know, once."""
     rows = db.rows("SELECT chat, kind FROM notice ORDER BY n")

@@ -151,13 +151,12 @@ async def _keep_noticing(shell: Shell, client: "Client") -> None:
 
 async def _notices(shell: Shell, client: "Client") -> int:
     """Say what a person should know that is no message; returns how many there were."""
-    from grue.cli.notices import NOTICES
+    from grue.cli.notices import words
 
     found = await client.notices()
     for chat, notice in found:
-        shell.warn(
-            {"notice": notice.value, "chat": chat, "message": NOTICES[notice]}, f"{one_line(chat)}: {NOTICES[notice]}"
-        )
+        said = words(notice, chat)
+        shell.warn({"notice": notice.value, "chat": chat, "message": said}, f"{one_line(chat)}: {said}")
     return len(found)
 
 

@@ -36,7 +36,7 @@ from grue.errors import (
 from grue.protocol import wire
 from grue.protocol.conversation.changing import NO_HASH, carry_out, leave
 from grue.protocol.conversation.contents import MAX_DESCRIPTION, MAX_GROUP_NAME, GroupChange, GroupState, NewRole, Role
-from grue.protocol.conversation.conversation import SENDING, Conversation, ConversationState
+from grue.protocol.conversation.conversation import GIVEN_UP, SENDING, Conversation, ConversationState
 from grue.protocol.conversation.first_contact import Peer, check_claimed, start_group
 from grue.protocol.conversation.stored import Adding, Plan
 from grue.protocol.directory.lookup import Found
@@ -45,7 +45,10 @@ from grue.protocol.numbers import parse, reads_as_number, region_of
 ROUNDS: Final = 8
 """Times that a change is committed until somebody else's commits leave it room: each is one round trip."""
 
-CANNOT_FOLLOW: Final = "This device has lost track of the group, and has asked to be added again. Try again later."
+CANNOT_FOLLOW: Final = (
+    "This device cannot follow the group any more. If it is not added again by itself, leave the group, and have "
+    "yourself added."
+)
 
 JOINERS: Final = "\u200c\u200d"
 """Invisible, and part of how Persian, Hindi and many pictures are written."""
@@ -79,7 +82,7 @@ class GroupChanges:
         check_description(description)
         claimed = await self._claim(self._numbers(numbers))
         chat = await self._context.store.transact(self._start, name, claimed, description)
-        await self._outbox.flush()
+        await self._outbox.flush(chat.group)
         return chat
 
     async def add(self, group: str, numbers: Sequence[str]) -> GroupState:
@@ -126,12 +129,10 @@ class GroupChanges:
     async def leave(self, group: str) -> None:
         """Ask to be removed, and read no more. Raises NotInGroup, and UsageError for the only admin of others."""
         chat = await self._chat(group)
-        state = await self._settled(chat)
-        admins = [member.identity for member in state.members if member.role is Role.ADMIN]
-        if admins == [self._own] and len(state.members) > 1:
-            raise UsageError("You are its only admin. Make somebody else one first: `grue group role`.")
+        if (await self._context.store.read(_conversation, chat)).state not in GIVEN_UP:
+            _check_may_leave(await self._settled(chat), self._own)
         await self._context.store.transact(self._leave, chat)
-        await self._outbox.flush()
+        await self._outbox.flush(chat.group)
 
     # --- who ----------------------------------------------------------------------------------------
 
@@ -188,13 +189,13 @@ class GroupChanges:
     async def _settled(self, chat: Chat) -> GroupState:
         """Read the group to its head, until nothing of ours is pending. Raises NotInGroup, GroupBusy, ..."""
         for _ in range(ROUNDS):
-            await self._outbox.flush()
+            await self._outbox.flush(chat.group)
             await self._inbox.read_now(chat.id)
             conversation = await self._context.store.read(_conversation, chat)
             if conversation.state not in SENDING or conversation.group is None:
                 raise UsageError("Accept it first: `grue accept`." if _is_asked(conversation) else CANNOT_FOLLOW)
             if conversation.pending is None:
-                await self._outbox.flush()
+                await self._outbox.flush(chat.group)
                 return conversation.group
         raise GroupBusy
 
@@ -256,6 +257,12 @@ def check_description(description: str) -> None:
     """Raises UsageError for one that is too long."""
     if len(description) > MAX_DESCRIPTION:
         raise UsageError(f"A description has at most {MAX_DESCRIPTION} characters.")
+
+
+def _check_may_leave(state: GroupState, own: bytes) -> None:
+    admins = [member.identity for member in state.members if member.role is Role.ADMIN]
+    if admins == [own] and len(state.members) > 1:
+        raise UsageError("You are its only admin. Make somebody else one first: `grue group role`.")
 
 
 def _is_asked(conversation: Conversation) -> bool:

@@ -522,7 +522,6 @@ class Inbox:
             # The conversation has moved from it, and nothing more comes there.
             stay = [drain for drain in found[0].drains if drain.log.mailbox != mailbox]
             tables.save_conversation(db, replace(found[0], drains=stay), found[1])
-            tables.drain(db, replace(found[0], drains=stay))
 
     def give_up(self, db: Db, conversation_id: bytes) -> None:
         """This conversation's mailbox is gone, or does not know us any more: what waits for it goes elsewhere."""

@@ -58,6 +58,7 @@ from grue.protocol.conversation.conversation import (
     Conversation,
     ConversationEvent,
     ConversationState,
+    Notice,
     preferred,
     renew,
     say,
@@ -348,6 +349,7 @@ class Messenger:
         if best is not None:
             return best
         accepted = accept_all([c for c in conversations if c.state is ConversationState.REQUESTED], self._context.tools)
+        chats.drop_notices(db, chat, Notice.INVITED)
         for step in accepted:
             steps.save(self._context, db, chat, step)
         for step in accepted[:-1]:

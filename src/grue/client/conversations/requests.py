@@ -241,6 +241,7 @@ def accept(db: Db, context: Context, name: str) -> str:
             # They have founded another since: that one is in use.
             tables.save_conversation(db, supersede(conversation, context.tools), chat.id)
             steps.intend_again(db, conversation.id, chat.id)
+    chats.drop_notices(db, chat.id, Notice.INVITED)
     for step in accept_all(chosen, context.tools):
         steps.save(context, db, chat.id, step)
         steps.owe_all(db, step.conversation.id)
@@ -292,6 +293,7 @@ def unblock(db: Db, context: Context, name: str) -> str:
 
 
 def _turn_down_all(db: Db, chat: Chat) -> bool:
+    chats.drop_notices(db, chat.id, Notice.INVITED)
     requests = [c for c in tables.conversations_of(db, chat.id) if c.state is ConversationState.REQUESTED]
     _decline(db, [(c, chat.id) for c in requests])
     tables.show_no_more(db, chat.id)

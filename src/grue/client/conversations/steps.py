@@ -63,7 +63,6 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
     if step.moved:
         # After what was said of the log before: in the new mailbox seqs begin anew.
         tables.forget_log(db, conversation.id)
-        tables.drain(db, conversation)
     if step.resend or step.moved:
         intend_again(db, conversation.id, chat)
     for group in step.changes:
@@ -109,7 +108,6 @@ def leave_drained(context: Context, db: Db, chat: int, conversation: Conversatio
     step = drained(conversation, context.now_ms)
     if step is not None:
         save(context, db, chat, step)
-        tables.drain(db, step.conversation)
 
 
 def fire(db: Db, message: bytes, event: MessageEvent) -> None:

@@ -83,6 +83,10 @@ def save_conversation(db: Db, conversation: Conversation, chat: int) -> None:
         " ON CONFLICT (id) DO UPDATE SET chat = ?2, state = ?3, mailbox = ?4, body = ?5",
         *(conversation.id, chat, conversation.state.value, conversation.log.mailbox, body),
     )
+    if conversation.group is not None:
+        db.execute("DELETE FROM drained WHERE conversation = ?", conversation.id)
+        for drain in conversation.drains:
+            db.execute("INSERT OR REPLACE INTO drained VALUES (?, ?)", drain.log.mailbox, conversation.id)
 
 
 def conversation_by_id(db: Db, conversation: bytes) -> tuple[Conversation, int] | None:
@@ -96,13 +100,6 @@ def conversation_by_mailbox(db: Db, mailbox: bytes) -> tuple[Conversation, int] 
         return found
     drained = db.row("SELECT conversation FROM drained WHERE mailbox = ?", mailbox)
     return None if drained is None else conversation_by_id(db, as_bytes(drained[0]))
-
-
-def drain(db: Db, conversation: Conversation) -> None:
-    """Note which mailboxes are drained for this conversation, and no others."""
-    db.execute("DELETE FROM drained WHERE conversation = ?", conversation.id)
-    for one in conversation.drains:
-        db.execute("INSERT OR REPLACE INTO drained VALUES (?, ?)", one.log.mailbox, conversation.id)
 
 
 def conversations_of(db: Db, chat: int) -> list[Conversation]:

@@ -12,10 +12,8 @@ from msgspec.structs import replace
 from grue._core import MlsMember, MlsSession, mls_key_package_member
 from grue.errors import TooLarge
 from grue.protocol.conversation.contents import (
-    MAX_MEMBERS,
     GroupChange,
     GroupMember,
-    GroupState,
     Leave,
     ResyncRequest,
 )
@@ -38,7 +36,7 @@ from grue.protocol.conversation.first_contact import ADDRESS_LABEL, Me
 from grue.protocol.conversation.groups import Committed, changed, follows, sign_departure, state_hash
 from grue.protocol.conversation.mailbox import ReaderState, empty_log, moved_mailbox
 from grue.protocol.conversation.stored import Adding, Drain, Newcomer, NewDevice, PendingCommit, Plan
-from grue.protocol.wire import ENVELOPE_BUCKETS, CreateMailbox, ExchangeSlot, RemoveReader, encode
+from grue.protocol.wire import ENVELOPE_BUCKETS, MAX_SLOTS, CreateMailbox, ExchangeSlot, RemoveReader, encode
 
 SLOT_LABEL: Final = "grue slot v1"
 """MLS exporter label of the slot that a leaf has in a mailbox that a conversation moves to; the context is the leaf."""
@@ -65,7 +63,7 @@ def carry_out(session: MlsSession, conversation: Conversation, me: Me, plan: Pla
     removed = [member for member in members if identity_of(member.credential) in plan.remove]
     packages = [package for adding in plan.add for package in adding.packages]
     added = [mls_key_package_member(package) for package in packages]
-    if len(members) - len(removed) + len(added) > MAX_MEMBERS:
+    if len(members) - len(removed) + len(added) > MAX_SLOTS:
         raise TooLarge
     epoch = session.epoch(conversation.id) + 1
     came = [adding.identity for adding in plan.add]
@@ -74,8 +72,8 @@ def carry_out(session: MlsSession, conversation: Conversation, me: Me, plan: Pla
         return Step(conversation)
     data = encode(replace(plan.change, state_hash=state_hash(conversation.id, after)))
     changed(conversation.id, conversation.group, Committed(me.identity_public, members, added, removed, data, epoch))
-    leaves = [member.leaf for member in removed]
-    return _commit(session, conversation, plan, leaves, data, after, len(me.device_list), tools)
+    pending = PendingCommit(tools.random(16), [_newcomer(adding, tools) for adding in plan.add], plan=plan, after=after)
+    return _commit(session, conversation, me, pending, packages, [member.leaf for member in removed], data)
 
 
 def readmit(
@@ -95,17 +93,9 @@ def readmit(
     data = encode(replace(change, state_hash=state_hash(conversation.id, after)))
     committed = Committed(me.identity_public, members, [newcomer], [asking], data, epoch)
     changed(conversation.id, conversation.group, committed)
-    commit = session.commit(conversation.id, [request.key_package], [asking.leaf], data)
-    secret, envelope_id = tools.random(32), tools.random(16)
-    try:
-        _check_fits(commit.welcome or b"", len(encode(after)) + len(me.device_list))
-        outgoing = seal_post(conversation, commit.message, Purpose.CHANGE, envelope_id, slots=[secret])
-    except TooLarge:
-        session.rejected(conversation.id)
-        raise
-    again = Newcomer(request.intro_mailbox, [NewDevice(newcomer.signature_key, secret)])
-    pending = PendingCommit(envelope_id, [again], commit.welcome or b"", after=after)
-    return Step(replace(conversation, pending=pending), [outgoing])
+    again = Newcomer(request.intro_mailbox, [NewDevice(newcomer.signature_key, tools.random(32))])
+    pending = PendingCommit(tools.random(16), [again], after=after)
+    return _commit(session, conversation, me, pending, [request.key_package], [asking.leaf], data)
 
 
 def move(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
@@ -183,31 +173,30 @@ def _what_remains(conversation: Conversation, members: Sequence[MlsMember], plan
 def _commit(
     session: MlsSession,
     conversation: Conversation,
-    plan: Plan,
+    me: Me,
+    pending: PendingCommit,
+    packages: Sequence[bytes],
     leaves: Sequence[int],
     data: bytes,
-    after: GroupState,
-    list_bytes: int,
-    tools: Tools,
 ) -> Step:
-    packages = [package for adding in plan.add for package in adding.packages]
+    """Commit, and keep what is to be done once that has won. Raises TooLarge, and nothing is pending then."""
     commit = session.commit(conversation.id, packages, leaves, data)
-    newcomers = [_newcomer(adding, tools) for adding in plan.add]
-    slots = [device.slot_secret for newcomer in newcomers for device in newcomer.devices]
-    envelope_id = tools.random(16)
+    pending = replace(pending, welcome=commit.welcome or b"")
+    slots = [device.slot_secret for newcomer in pending.newcomers for device in newcomer.devices]
     try:
-        _check_fits(commit.welcome or b"", len(encode(after)) + list_bytes)
-        outgoing = seal_post(conversation, commit.message, Purpose.CHANGE, envelope_id, slots=slots)
+        _check_fits(pending, len(me.device_list))
+        outgoing = seal_post(conversation, commit.message, Purpose.CHANGE, pending.envelope, slots=slots)
     except TooLarge:
         session.rejected(conversation.id)
         raise
-    pending = PendingCommit(envelope_id, newcomers, commit.welcome or b"", plan, after)
     return Step(replace(conversation, pending=pending), [outgoing])
 
 
-def _check_fits(welcome: bytes, invitation_bytes: int) -> None:
+def _check_fits(pending: PendingCommit, list_bytes: int) -> None:
     """Raises TooLarge now: once the commit has won, whom it adds has to get its Welcome."""
-    if welcome and len(welcome) + invitation_bytes + INVITATION_ROOM > ENVELOPE_BUCKETS[-1]:
+    state = b"" if pending.after is None else encode(pending.after)
+    invitation = len(state) + list_bytes + INVITATION_ROOM
+    if pending.newcomers and len(pending.welcome) + invitation > ENVELOPE_BUCKETS[-1]:
         raise TooLarge
 
 

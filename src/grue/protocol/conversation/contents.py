@@ -36,8 +36,8 @@ MAX_DESCRIPTION: Final = 1000
 GroupName = Annotated[str, Meta(min_length=1, max_length=MAX_GROUP_NAME)]
 Description = Annotated[str, Meta(max_length=MAX_DESCRIPTION)]
 
-MAX_MEMBERS: Final = 1000
-"""Accounts, and devices, in one group: what the costs of a commit were measured to."""
+MAX_MEMBERS: Final = MAX_SLOTS
+"""Accounts in one group: each has a device, and each device a slot when the mailbox moves."""
 
 
 # --- inside an intro mailbox's envelope -----------------------------------------------------------

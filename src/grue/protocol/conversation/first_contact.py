@@ -184,14 +184,15 @@ def invited(
     not older than one seen before. CONVERSATION-07 a group that we are in is joined anew only while it is lost, and
     only by an account that is in it. CONVERSATION-14 then the Welcome is to the key package of our own resync request,
     and leads into a later epoch than the one that was lost. GROUP-10 a group that we have left is joined in a later
-    epoch only, and so is one that was lost and in which nobody has answered; then we are asked.
+    epoch only, and so is one that was lost and in which nobody has answered, or that still asks us; then we are asked.
     Raises BadKeyPackage, BadEnvelope or an MlsError; the session's changes are void then.
     """
     old = known(_group_of(payload))
     before = old
     if old is not None and old.state is ConversationState.GONE and old.group is not None:
         old = None
-    if old is not None and old.state is not ConversationState.LOST:
+    waiting = old is not None and old.state is ConversationState.REQUESTED and old.group is not None
+    if old is not None and old.state is not ConversationState.LOST and not waiting:
         raise BadEnvelope("(a group that we are in)")
     lost_in = session.epoch(old.id) if old is not None else -1
     if old is not None:
@@ -201,16 +202,16 @@ def invited(
     left_in = max(lost_in, before.left_in if before is not None else -1)
     if session.epoch(group) <= left_in:
         raise BadEnvelope("(an epoch that has passed)")
+    devices = _check_members(session.members(group), me, invitation, sender)
+    if devices.version < list_version(devices.identity_public):
+        raise BadKeyPackage("(an older device list)")
+    if old is not None and (old.group is None or waiting) and devices.identity_public not in old.others:
+        raise BadKeyPackage("(somebody else's conversation)")
     if old is not None and not _is_asked_for(session, old):
         if old.group is None:
             raise BadKeyPackage("(not the key package that we have asked by)")
         # Nobody answered; whoever is added to a group by others can always be added again, and is asked.
         old = None
-    devices = _check_members(session.members(group), me, invitation, sender)
-    if devices.version < list_version(devices.identity_public):
-        raise BadKeyPackage("(an older device list)")
-    if old is not None and old.group is None and devices.identity_public not in old.others:
-        raise BadKeyPackage("(somebody else's conversation)")
     conversation = replace(
         _requested(session, me, own_leaf, invitation, devices, group, tools), left_in=left_in if before else -1
     )

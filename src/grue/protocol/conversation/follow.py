@@ -66,7 +66,7 @@ from grue.protocol.conversation.conversation import (
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import Me, welcome_newcomers
-from grue.protocol.conversation.groups import left, may_write, proved, role_of
+from grue.protocol.conversation.groups import left, may_write, picked, proved, role_of
 from grue.protocol.conversation.holes import lose, miss, owe
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, skipped
 from grue.protocol.conversation.stored import Newcomer, NewDevice, PendingCommit, Plan
@@ -84,10 +84,6 @@ often has lost more than that, and founds another conversation with the next mes
 
 MAX_DEPARTING: Final = 16
 """Departures that wait for us to commit them: one commit takes all, and who was left out asks again."""
-
-RESPONDERS: Final = 3
-"""Members of a group that answer one request to be readmitted: one wins, and whoever is too late has spent a commit for
-nothing. Should none of them be there, the next request picks others."""
 
 DAY_MS: Final = 24 * 3600 * 1000
 
@@ -144,8 +140,7 @@ class Follower:
             try:
                 self._one(session, step, delivery)
             except (MlsError, GrueError):
-                step.skipped += 1
-                _read(step, delivery)
+                self._void(step, delivery)
             else:
                 _keep(entries, changes, session.changes())
             if step.conversation.state not in READING:
@@ -154,6 +149,15 @@ class Follower:
         self._let_all_go(session, step)
         _keep(entries, changes, session.changes())
         return step, changes
+
+    def _void(self, step: Step, delivery: Delivery) -> None:
+        """An envelope that could not be read at all is passed over; but not an own commit, which others follow."""
+        pending = step.conversation.pending
+        if pending is not None and pending.envelope == delivery.envelope:
+            lose(step, delivery.envelope)
+            return
+        step.skipped += 1
+        _read(step, delivery)
 
     def _one(self, session: MlsSession, step: Step, delivery: Delivery) -> None:
         conversation = step.conversation
@@ -188,9 +192,7 @@ class Follower:
             _read(step, delivery)
 
     def _drained(self, session: MlsSession, step: Step, delivery: Delivery) -> None:
-        """GROUP-11 in a mailbox that the conversation has moved from, messages of who is still a member count, and no
-        commit does. What is said there of logs is of another one.
-        """
+        """GROUP-11 where the conversation moved from, messages of who is still a member count, and no commit does."""
         conversation = step.conversation
         reader = conversation.reader(delivery.mailbox)
         if reader is None or delivery.seq <= reader.log.cursor:
@@ -289,7 +291,10 @@ class Follower:
         except MlsOwnMessage:
             self._own(step, message)
         except MlsLost:
-            lose(step, delivery.envelope)
+            if key:
+                step.skipped += 1
+            else:
+                lose(step, delivery.envelope)
         except _JUNK:
             step.skipped += 1
         else:
@@ -426,11 +431,11 @@ class Follower:
 
     def _plan_again(self, session: MlsSession, step: Step, plan: Plan) -> None:
         """Another commit was first: ours goes out anew, if it is still allowed and means something."""
-        try:
-            if step.conversation.state not in SENDING:
-                raise NotPermitted  # noqa: TRY301 -- told like any other change that came to nothing
-            again = carry_out(session, step.conversation, self.me, plan, self.tools)
-        except (NotPermitted, TooLarge, MlsRefused):
+        again = None
+        if step.conversation.state in SENDING:
+            with suppress(NotPermitted, TooLarge, MlsRefused):
+                again = carry_out(session, step.conversation, self.me, plan, self.tools)
+        if again is None:
             step.notices.append(Notice.NOT_CHANGED)
             return
         step.conversation = again.conversation
@@ -463,7 +468,7 @@ class Follower:
         account = identity_of(asking.credential)
         known = conversation.member(account)
         listed = (self.me.intro_mailbox if known is None else known.intro_mailbox) or request.intro_mailbox
-        if not is_answered_by(self.me.identity_public, conversation, account, delivery.envelope):
+        if not self._is_picked(conversation, account, delivery.envelope):
             return
         if request.intro_mailbox != listed or not self._may_readmit(step, account):
             step.skipped += 1
@@ -509,9 +514,8 @@ class Follower:
     def _let_all_go(self, session: MlsSession, step: Step) -> None:
         """Remove who has asked for it. An admin does so; where no other is left, whoever the departure picks."""
         conversation = step.conversation
-        if conversation.group is None or not conversation.departing:
-            return
-        if conversation.pending is not None or conversation.state not in SENDING:
+        waits = conversation.pending is not None or conversation.state not in SENDING
+        if conversation.group is None or not conversation.departing or waits:
             return
         step.conversation = replace(conversation, departing=[])
         members = session.members(conversation.id)
@@ -526,7 +530,10 @@ class Follower:
         admins = {one.identity for one in conversation.group.members if one.role is Role.ADMIN} - leaving
         if admins:
             return self.me.identity_public in admins
-        return any(is_answered_by(self.me.identity_public, conversation, one, asked_in) for one in leaving)
+        return any(self._is_picked(conversation, one, asked_in) for one in leaving)
+
+    def _is_picked(self, conversation: Conversation, account: bytes, asked_in: bytes) -> bool:
+        return self.me.identity_public in picked(conversation.others | {self.me.identity_public}, account, asked_in)
 
     def _may_readmit(self, step: Step, account: bytes) -> bool:
         if account in step.readmitted:
@@ -540,12 +547,6 @@ def _won_unseen(step: Step) -> PendingCommit | None:
     """An own commit that has won where the log was never seen, unless nobody else has met it there either."""
     pending = step.conversation.pending
     return pending if pending is not None and pending.unseen else None
-
-
-def is_answered_by(me: bytes, conversation: Conversation, account: bytes, asked_in: bytes) -> bool:
-    """Whether we are one of the few that the random id of the request's envelope picks, of all but who asks."""
-    order = sorted((conversation.others | {me}) - {account}, key=lambda one: sha256(asked_in + one).digest())
-    return me in order[:RESPONDERS]
 
 
 def refused_commit(session: MlsSession, conversation: Conversation) -> Step:

@@ -6,7 +6,7 @@ ones, whatever their contacts, clocks and networks say.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -35,6 +35,11 @@ LEAVE_CONTEXT: Final = b"grue group leave v1"
 
 READMIT_CONTEXT: Final = b"grue group readmit v1"
 """What a device signs to be removed and added again, likewise."""
+
+
+RESPONDERS: Final = 3
+"""Members of a group that answer one request to be readmitted: one wins, and whoever is too late has spent a commit for
+nothing. Should none of them be there, the next request picks others."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,12 @@ def follows(
 ) -> GroupState:
     """The state that a change will lead to in this epoch, for who makes it; `came` are added, or added again."""
     return _after(state, change, set(gone), set(came), epoch)
+
+
+def picked(members: Iterable[bytes], asking: bytes, asked_in: bytes) -> list[bytes]:
+    """GROUP-12 the few that answer what a member asks: those that the random id it asked in picks, others each time."""
+    others = (identity for identity in members if identity != asking)
+    return sorted(others, key=lambda one: sha256(asked_in + one).digest())[:RESPONDERS]
 
 
 def left(before: GroupState, after: GroupState) -> set[bytes]:

@@ -1,11 +1,13 @@
 """What of a log was never seen here, since it expired or was withheld, and what others are to be told for that."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
 from grue.protocol.conversation.conversation import (
     MAX_OWED,
+    READING,
     Conversation,
     ConversationEvent,
     Notice,
@@ -16,12 +18,18 @@ from grue.protocol.conversation.conversation import (
 from grue.protocol.conversation.mailbox import skipped
 from grue.protocol.conversation.stored import PendingCommit
 
+UNKNOWN_COMMIT: Final = bytes(16)
+"""In place of the commit that lost us, when that was never seen."""
+
 
 def miss_all(conversation: Conversation, head: int, tools: Tools) -> Step:
     """Nothing that followed what was read is at the server any more: go on after its head."""
     step = Step(conversation)
     miss(step, head, tools)
     step.conversation = replace(step.conversation, log=skipped(step.conversation.log, head), own=[])
+    if conversation.group is not None and step.conversation.state in READING:
+        # GROUP-14 It may have moved by a commit that expired: nobody reads here then, whatever we write.
+        lose(step, UNKNOWN_COMMIT)
     return step
 
 
