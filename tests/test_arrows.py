@@ -70,7 +70,13 @@ MAY_IMPORT: Final = {
 """For each part of `grue`, the other parts that it may import. "" is `import grue` itself: the library."""
 
 FLOORS: Final = {
-    "protocol": ("states urls numbers", "wire", "blobs tokens registration oblivious", "conversation", "directory sms"),
+    "protocol": (
+        "dates states urls numbers",
+        "wire",
+        "blobs tokens registration oblivious",
+        "conversation",
+        "directory sms",
+    ),
     "server": (
         "reporting clock chance listening arriving",
         "store",
@@ -91,7 +97,7 @@ FLOORS: Final = {
     ),
     "client": (
         "store",
-        "transport",
+        "transport verified",
         "chats",
         "lookup",
         "context",
@@ -125,9 +131,9 @@ PROTOCOL_LIBRARIES: Final = frozenset({"cryptography", "msgspec", "phonenumbers"
 """yarl, because aiohttp connects to what it reads in a URL: a check by another parser could read another host there."""
 # fmt: off
 PROTOCOL_STANDARD_LIBRARY: Final = frozenset({
-    "abc", "base64", "bisect", "collections", "contextlib", "copy", "dataclasses", "enum", "functools", "hashlib",
-    "heapq", "hmac", "ipaddress", "itertools", "math", "operator", "re", "string", "struct", "types", "typing",
-    "unicodedata",
+    "abc", "base64", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "enum", "functools",
+    "hashlib", "heapq", "hmac", "ipaddress", "itertools", "math", "operator", "re", "string", "struct", "types",
+    "typing", "unicodedata",
 })
 # fmt: on
 """No socket, disk, clock, thread or randomness among them: those are passed in."""

@@ -4,7 +4,6 @@ Callers match types, never text. `code` is what `--json` prints and what travels
 is what the command line ends with. No error carries a number, a name or message text of anybody.
 """
 
-import time
 from typing import ClassVar
 
 
@@ -174,8 +173,6 @@ class ContactGone(Refused):
 
 
 class RouteUnknown(Refused):
-    """The lookup gave no proof of absence, so nothing may go as SMS."""
-
     code = "route_unknown"
     message = "It is not known whether this number is on Grue, so nothing was sent."
     fix = "Try again when the server answers. A failed lookup never turns into an SMS."
@@ -183,8 +180,8 @@ class RouteUnknown(Refused):
 
 class NotOnGrue(Refused):
     code = "not_on_grue"
-    message = "This number is not on Grue, or not to be found, so it cannot be in a group."
-    fix = "Nothing was changed. Leave it out, or ask them to register."
+    message = "This number is not on Grue, or not to be found."
+    fix = "Nothing was changed. Only SMS reaches it: it is in no group, and has no safety number. Ask them to register."
 
 
 class OnlyAdmins(Refused):
@@ -501,6 +498,18 @@ class KeyChanged(VerificationFailed):
     fix = "They may have a new phone, or somebody is in between: ask them by another way."
 
 
+class VerifiedKeyChanged(KeyChanged):
+    code = "verified_key_changed"
+    message = "You had verified this contact, and their safety number is another one now. Nothing was sent."
+    fix = "Ask them by another way, compare `grue safety NUMBER` again, and only then go on: `grue send --accept-key`."
+
+
+class SafetyNumberDiffers(VerificationFailed):
+    code = "safety_number_differs"
+    message = "These are not the digits of the safety number here."
+    fix = "Read them again, on both sides. If they stay different, somebody may be in between: say nothing secret here."
+
+
 class BadManifest(VerificationFailed):
     code = "bad_manifest"
     message = "The directory's manifest is not signed by this server's key, or contradicts itself."
@@ -581,14 +590,6 @@ class CorruptDatabase(VerificationFailed):
     code = "corrupt_database"
     message = "The database is damaged."
     fix = "Restore a backup. The damaged file was left as it is."
-
-
-def date(seconds: float) -> str:
-    """Unix seconds as people read them, in UTC."""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
-    except (OverflowError, ValueError, OSError):
-        return f"{seconds:.0f} s after 1970"
 
 
 def _tree(cls: type[GrueError]) -> list[type[GrueError]]:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grue._core import MLS_CERTIFICATE_CONTEXT, MlsSession, OhttpGateway, OprfBlind, OprfKey, oprf_finalize
 from grue.errors import BadEnvelope
 from grue.protocol import blobs, oblivious, tokens, wire
-from grue.protocol.conversation import devices, envelope, mailbox, padding
+from grue.protocol.conversation import devices, envelope, mailbox, padding, safety
 from grue.protocol.conversation.conversation import hashed
 from grue.protocol.directory import directory, record
 from grue.protocol.sms import smsseal
@@ -164,6 +164,14 @@ def device_list(
     }
 
 
+def safety_number(one: bytes, other: bytes) -> Answers:
+    return {
+        "one": safety.fingerprint(one).encode(),
+        "other": safety.fingerprint(other).encode(),
+        "digits": safety.safety_number(one, other).encode(),
+    }
+
+
 def signed_request(device_secret: bytes, account: bytes, challenge: bytes, body: bytes) -> Answers:
     signed = wire.signed_bytes(account, challenge, body)
     return {"signed": signed, "signature": signing(device_secret).sign(signed)}
@@ -261,6 +269,7 @@ ANSWERS: Final[dict[str, Callable[..., Answers]]] = {
     "merkle-root": merkle_root,
     "overlay-chain": overlay_chain,
     "device-list": device_list,
+    "safety-number": safety_number,
     "signed-request": signed_request,
     "mls-exporter": mls_exporter,
     "envelope-epoch-key": mls_exporter,

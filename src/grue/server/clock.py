@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from grue.errors import ClockImplausible, date
+from grue.errors import ClockImplausible
+from grue.protocol.dates import date
 
 log: Final = logging.getLogger("grue.server")
 

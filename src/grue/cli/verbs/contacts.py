@@ -132,7 +132,7 @@ def _table(listed: "list[Contact]") -> "Table | Text":
 
 
 def _day(seconds: int) -> str:
-    from grue.errors import date
+    from grue.protocol.dates import date
 
     return date(seconds).partition(" ")[0]
 

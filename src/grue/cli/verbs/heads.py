@@ -7,7 +7,8 @@ from cyclopts import Parameter
 from grue.cli.opening import opened
 from grue.cli.parameters import Injected
 from grue.cli.shell import one_line
-from grue.errors import SplitDirectory, date
+from grue.errors import SplitDirectory
+from grue.protocol.dates import date
 
 if TYPE_CHECKING:
     from grue.client.lookup.gossip import Heads, Split

@@ -17,8 +17,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from grue._core import PirError, PirLayout
-from grue.errors import BadDirectory, BadManifest, BadRequest, ShrunkDirectory, StaleDirectory, date
+from grue.errors import BadDirectory, BadManifest, BadRequest, ShrunkDirectory, StaleDirectory
 from grue.protocol import wire
+from grue.protocol.dates import date
 from grue.protocol.directory.record import RECORD_BYTES, TAG_BYTES
 
 LAYOUT: Final = "table"
