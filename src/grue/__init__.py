@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from grue.client.api.exposure import Exposure
     from grue.client.api.groups import Group, GroupMember, Groups
     from grue.client.api.messages import ChatInfo, Message
+    from grue.client.api.people import People, SafetyNumber
     from grue.client.api.requests import Requests
     from grue.client.client import Client, open
     from grue.client.conversations.messenger import Sent
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
         Refused,
         RelayUnreachable,
         RouteUnknown,
+        SafetyNumberDiffers,
         ServerBusy,
         ServerChanged,
         ShrunkDirectory,
@@ -107,6 +109,7 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
         VerificationFailed,
+        VerifiedKeyChanged,
         WrongPassphrase,
     )
     from grue.protocol.conversation.contents import Role
@@ -190,6 +193,7 @@ __all__ = [
     "OnlyAdmins",
     "OtherVersion",
     "OwnAccount",
+    "People",
     "ProxyUnreachable",
     "Refused",
     "RelayUnreachable",
@@ -198,6 +202,8 @@ __all__ = [
     "Role",
     "Route",
     "RouteUnknown",
+    "SafetyNumber",
+    "SafetyNumberDiffers",
     "Sent",
     "ServerBusy",
     "ServerChanged",
@@ -222,6 +228,7 @@ __all__ = [
     "Unreachable",
     "UsageError",
     "VerificationFailed",
+    "VerifiedKeyChanged",
     "WrongPassphrase",
     "open",
 ]
@@ -237,7 +244,9 @@ _HOMES = {
     "GroupMember": "grue.client.api.groups",
     "Groups": "grue.client.api.groups",
     "Request": "grue.client.conversations.requests",
+    "People": "grue.client.api.people",
     "Requests": "grue.client.api.requests",
+    "SafetyNumber": "grue.client.api.people",
     "Contact": "grue.client.people.tables",
     "Imported": "grue.client.people.contacts",
     "Synced": "grue.client.people.contactsync",

@@ -38,6 +38,11 @@ NOTICES: Final[Mapping[Notice, str]] = {
         "Nobody confirmed what you sent while the server kept it, so most likely it was never read. Send it again if "
         "it still matters: the next message begins this conversation anew."
     ),
+    Notice.VERIFIED_CHANGED: (
+        "You had verified this contact, and the directory has another identity under the number now: a new telephone, "
+        "or somebody in between. Nothing goes to it. Ask them by another way, compare `grue safety` again, and only "
+        "then go on with `grue send --accept-key`."
+    ),
     Notice.INVITED: "You are asked into this group. `grue requests` says by whom, and `grue accept` joins it.",
     Notice.ADDED: "You were added to this group. `grue group show` lists who is in it.",
     Notice.REMOVED: "You were removed from this group. What was said so far stays here.",

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
+from grue.client import verified
 from grue.client.store.engine import Db, Row, as_bytes, as_int, as_str
 from grue.errors import AmbiguousName, NoSuchChat
 from grue.protocol.conversation.conversation import ConversationState, Notice
@@ -205,6 +206,7 @@ def bind(db: Db, number: str, identity: bytes) -> Chat:
         by_identity = None
     chat = by_number or by_identity or for_number(db, number)
     db.execute("UPDATE chat SET number = ?, claimed = ?, identity = ? WHERE id = ?", number, number, identity, chat.id)
+    verified.note_number(db, identity, number)
     return cast("Chat", by_id(db, chat.id))
 
 

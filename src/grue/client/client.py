@@ -22,6 +22,7 @@ from grue.client.api.directory import DirectoryCopy
 from grue.client.api.exposure import Exposure
 from grue.client.api.groups import Groups
 from grue.client.api.messages import ChatInfo, File, Message, history_of, listed, still_unshown
+from grue.client.api.people import People
 from grue.client.api.requests import Requests
 from grue.client.context import Account, Clock, Context, Opened, Random, load_account
 from grue.client.conversations import attachments, tables
@@ -104,6 +105,7 @@ class Client:
         self.directory = DirectoryCopy(self._opened, clock)
         self.requests = Requests(self._opened, self._fetch_intro, self._go_out)
         self.groups = Groups(self._opened, lambda: self._parts.groups)
+        self.people = People(self._opened)
         self.exposure = Exposure(self._opened, self._note_exposure)
 
     async def __aenter__(self) -> Self:

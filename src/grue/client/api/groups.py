@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from grue.client import chats
+from grue.client import chats, verified
 from grue.client.api.messages import named_member
 from grue.client.chats import Chat
 from grue.client.context import Opened
@@ -30,6 +30,8 @@ class GroupMember:
     role: Role
     own: bool
     """It is ourselves."""
+    verified: bool = False
+    """Whether the identity was verified by its safety number."""
 
 
 @dataclass(frozen=True)
@@ -154,4 +156,5 @@ def _member(db: Db, identity: bytes, role: Role, own_identity: bytes, own_number
     own = identity == own_identity
     shown, _ = (own_number, "") if own else named_member(db, identity)
     number = shown if shown.startswith("+") else ""
-    return GroupMember(chats.person(identity), number, contact_name(db, number) if number else "", role, own)
+    name = contact_name(db, number) if number else ""
+    return GroupMember(chats.person(identity), number, name, role, own, verified.is_verified(db, identity))

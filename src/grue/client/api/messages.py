@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from grue.client import chats
+from grue.client import chats, verified
 from grue.client.chats import CHAT_PREFIX, Chat, person
 from grue.client.context import own_number
 from grue.client.conversations import tables
@@ -54,6 +54,8 @@ class Message:
     file: File | None = None
     group: str = ""
     """What the group is called that it came to; empty in a chat with one person."""
+    verified: bool = False
+    """Whether the sender's identity was verified by its safety number; of an own one, that of whom it is to."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class ChatInfo:
     """What it is called, when it is a group."""
     notes: bool = False
     """The chat with oneself, which `me` names."""
+    verified: bool = False
+    """Whether the identity was verified by its safety number; not while the directory has another one."""
 
 
 def still_unshown(db: Db, own: str, row: int) -> Message | None:
@@ -111,6 +115,8 @@ def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
         row=message.n,
         file=None if attachment is None else File(attachment.name, attachment.length),
         group=chat.title,
+        verified=message.route is Route.ENCRYPTED
+        and verified.is_verified(db, message.sender if message.incoming else chat.identity),
     )
 
 
@@ -144,8 +150,13 @@ def _is_doubtful(db: Db, message: StoredMessage, chat: Chat) -> bool:
     """
     if not chat.number or message.route is Route.SMS:
         return bool(chat.number)
+    return _has_moved(db, chat)
+
+
+def _has_moved(db: Db, chat: Chat) -> bool:
+    """Whether somebody else has this chat's number by now."""
     with suppress(BadRecord):
-        return names_another(db, chat.number, chat.identity)
+        return bool(chat.number) and names_another(db, chat.number, chat.identity)
     return False
 
 
@@ -178,6 +189,7 @@ def _chat_info(db: Db, chat: Chat, own: str) -> ChatInfo:
         last=_last(db, messages[-1]) if messages else "",
         group=chat.title,
         notes=bool(own) and chat.number == own,
+        verified=verified.is_verified(db, chat.identity) and not _has_moved(db, chat),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from grue._core import MlsSession
-from grue.client import chats
+from grue.client import chats, verified
 from grue.client.chats import PERSON_PREFIX, Chat
 from grue.client.context import Context
 from grue.client.conversations import steps, tables
@@ -23,7 +23,6 @@ from grue.errors import (
     Blocked,
     GroupBusy,
     GroupFull,
-    KeyChanged,
     NoSuchMember,
     NotAGrueServer,
     NotInGroup,
@@ -290,7 +289,7 @@ def _known_versions(db: Db, numbers: Sequence[str], records: Sequence[Found]) ->
         identity = found.record.identity_public
         chat = chats.of_number(db, number)
         if chat is not None and chat.identity not in (b"", identity):
-            raise KeyChanged(f"({number})")
+            raise verified.key_changed(db, chat.identity, f"({number})")
         if tables.blocked_as(db, number, identity.hex()) is not None:
             raise Blocked(f"({number})")
     return [chats.list_version_of(db, found.record.identity_public) for found in records]

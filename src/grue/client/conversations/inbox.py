@@ -13,11 +13,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from grue._core import MlsError, MlsSession
-from grue.client import chats
+from grue.client import chats, verified
 from grue.client.chats import SMS_PREFIX, Chat
 from grue.client.context import Context, load_account, save_account
 from grue.client.conversations import copies, requests, steps, tables
 from grue.client.lookup import directory as own_directory
+from grue.client.lookup import watch
 from grue.client.lookup.tables import told_head
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
@@ -423,6 +424,8 @@ class Inbox:
         taken = by_number is not None and by_number.identity not in (b"", identity)
         if not taken and self._owns_number(db, current, result):
             return chats.bind(db, result.number, identity)
+        if taken and verified.owner(db, result.number) and self._owns_number(db, current, result):
+            watch.tell(db, result.number, identity)
         return chats.for_identity(db, identity, result.number)
 
     def _owns_number(self, db: Db, current: Current | None, result: Invited) -> bool:

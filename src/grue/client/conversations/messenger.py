@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from grue._core import MlsSession
-from grue.client import chats
+from grue.client import chats, verified
 from grue.client.chats import CHAT_PREFIX, GROUP_PREFIX, ME, PERSON_PREFIX, Chat
 from grue.client.context import Context
 from grue.client.conversations import apart, requests, steps, tables
@@ -221,7 +221,7 @@ class Messenger:
         changed = isinstance(record, Record) and record.identity_public != chat.identity
         _check_not_gone(db, chat, record, accept_key)
         if changed and not accept_key:
-            raise KeyChanged
+            raise verified.key_changed(db, chat.identity)
         conversations = tables.conversations_of(db, chat.id)
         sendable = preferred(conversations) or any(c.state is ConversationState.REQUESTED for c in conversations)
         if not sendable and not accept_key and any(c.state is ConversationState.FORKED for c in conversations):
@@ -367,7 +367,7 @@ class Messenger:
             raise RouteUnknown
         record = looked_up.result.record
         if record.identity_public != contact.identity:
-            raise KeyChanged
+            raise await self._context.store.read(verified.key_changed, contact.identity)
         claimed = await self._context.tokens.ask(wire.Claim(record.intro_mailbox))
         if not isinstance(claimed, wire.Claimed):
             raise NotAGrueServer
@@ -443,8 +443,9 @@ class Messenger:
         if number == self._context.account.number:
             raise UsageError("That is your own number; send to `me` instead.")
         chat = chats.of_number(db, number)
-        if chat and chat.identity not in (b"", record.identity_public) and not accept_key:
-            raise KeyChanged
+        known = (chat and chat.identity) or verified.owner(db, number)
+        if known not in (b"", record.identity_public) and not accept_key:
+            raise verified.key_changed(db, known)
         before, chat = chat, chats.bind(db, number, record.identity_public)
         _check_not_blocked(db, chat)
         if before and before.identity not in (b"", record.identity_public):

@@ -14,7 +14,8 @@ from enum import Enum
 from time import monotonic, perf_counter
 from typing import Final, TypeVar
 
-from grue.client.lookup import gossip, own_record, pir, tables
+from grue.client import verified
+from grue.client.lookup import gossip, own_record, pir, tables, watch
 from grue.client.lookup.gossip import Gossip
 from grue.client.lookup.own_record import OwnIdentity
 from grue.client.lookup.pir import Private
@@ -28,7 +29,7 @@ from grue.protocol.conversation.contents import Transcript
 from grue.protocol.conversation.fallback import Route
 from grue.protocol.directory.directory import is_tombstone
 from grue.protocol.directory.directory_sync import Current, Effect, Fetch, Known, Sync, Synced, restore
-from grue.protocol.directory.lookup import ANSWERED, Lookup, Result, SelfLookup
+from grue.protocol.directory.lookup import ANSWERED, Found, Lookup, Result, SelfLookup
 from grue.protocol.directory.pir import PRIVATE_TIER, TABLE_TIER, tier_of, tier_wanted
 from grue.protocol.directory.record import Record, derive, open_record
 from grue.protocol.oblivious import CHUNK
@@ -191,7 +192,7 @@ class Directory:
         except ANSWERED as error:
             result = error
         if self._own is not None:
-            await self._store.transact(_note_own_record, current, self._own)
+            await self._store.transact(_note_records, current, self._own)
         return result, transcript
 
     async def _look_at(self, own: OwnIdentity, current: Current) -> None:
@@ -200,7 +201,7 @@ class Directory:
         with suppress(GrueError):
             await self.retrieve(current, [tag] if tag is not None else [])
         with suppress(EpochEnded):
-            await self._store.transact(_note_own_record, current, own)
+            await self._store.transact(_note_records, current, own)
 
     async def _lookup(self, numbers: Sequence[str]) -> dict[str, Result]:
         current = await self.current()
@@ -215,7 +216,10 @@ class Directory:
 
     async def _search(self, current: Current, lookup: Lookup) -> dict[str, Result]:
         now = int(self._clock())
-        return await self._store.read(_search, current, lookup, now)
+        results, news = await self._store.read(_search, current, lookup, now)
+        if news:
+            await self._store.transact(_tell, news)
+        return results
 
     async def _evaluate(self, request: wire.Evaluate) -> wire.Evaluated:
         answer = await self._ask(request)
@@ -367,14 +371,25 @@ def _find(db: Db, epoch: int, tier: int, tag: bytes) -> bytes | None:
     return pir.find(db, epoch, tag) if tier == PRIVATE_TIER else tables.base_record(db, tag)
 
 
-def _search(db: Db, current: Current, lookup: Lookup, now: int) -> dict[str, Result]:
+def _search(db: Db, current: Current, lookup: Lookup, now: int) -> tuple[dict[str, Result], dict[str, bytes]]:
+    """What was found, and which numbers lead to another identity than the one that was verified."""
     # A message that was read since the head came may have shown another one.
     gossip.check_whole(db)
-    return lookup.search(copy_of(db, current).find, now)
+    results = lookup.search(copy_of(db, current).find, now)
+    found = {number: one.record.identity_public for number, one in results.items() if isinstance(one, Found)}
+    return results, {number: identity for number, identity in found.items() if verified.is_news(db, number, identity)}
 
 
-def _note_own_record(db: Db, current: Current, own: OwnIdentity) -> None:
-    own_record.note(db, current, own, copy_of(db, current).find)
+def _tell(db: Db, news: dict[str, bytes]) -> None:
+    for number, identity in news.items():
+        watch.tell(db, number, identity)
+
+
+def _note_records(db: Db, current: Current, own: OwnIdentity) -> None:
+    """What the copy has under the own number, and under those of verified contacts."""
+    copy = copy_of(db, current)
+    own_record.note(db, current, own, copy.find)
+    watch.note(db, current, copy.find)
 
 
 def _known(db: Db, server_public: bytes) -> Known | None:

@@ -330,6 +330,23 @@ def _with_newcomers(pending: list[Any] | None) -> list[object] | None:
     return [pending[0], [[intro, [[key, secret]]]], welcome]
 
 
+SINCE_13: Final = """
+-- Identities whose safety number was compared with their owners.
+CREATE TABLE verified (
+    identity BLOB PRIMARY KEY,
+    time INTEGER NOT NULL                   -- Unix seconds
+) WITHOUT ROWID;
+
+-- Under which numbers they were known: one that leads to another identity is told.
+CREATE TABLE verified_number (
+    number TEXT PRIMARY KEY,
+    identity BLOB NOT NULL REFERENCES verified ON DELETE CASCADE,
+    told BLOB NOT NULL DEFAULT x''          -- the other identity that was told of last
+) WITHOUT ROWID;
+"""
+"""What a home of version 12 lacks."""
+
+
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
     (SINCE_2,),
     (SINCE_3,),
@@ -342,6 +359,7 @@ STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = 
     (SINCE_10,),
     (SINCE_11,),
     (SINCE_12, _name_members),
+    (SINCE_13,),
 )
 """Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 

@@ -322,6 +322,8 @@ class Notice(StrEnum):
     """We were removed from the group."""
     NOT_CHANGED = "not_changed"
     """A change that we wanted in the group was not allowed any more when its turn came."""
+    VERIFIED_CHANGED = "verified_changed"
+    """The directory lists another identity under the number of a contact who was verified."""
     TURNED_AWAY = "turned_away"
     """So many requests came that the oldest gave way."""
 

@@ -1,0 +1,177 @@
+"""`client.people`: is it really them? Safety numbers, and who was verified by one."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from grue.client import chats, verified
+from grue.client.chats import ME, PERSON_PREFIX, SMS_PREFIX
+from grue.client.context import Opened
+from grue.client.conversations import tables
+from grue.client.lookup.directory import record_before
+from grue.client.store.engine import Db
+from grue.errors import GrueError, NoSuchChat, NotOnGrue, UsageError
+from grue.protocol.conversation import safety
+from grue.protocol.directory.lookup import Found
+from grue.protocol.directory.record import Record
+from grue.protocol.numbers import parse, region_of
+
+NO_KEY: Final = "An SMS sender has no key, and so no safety number."
+
+
+@dataclass(frozen=True)
+class SafetyNumber:
+    """What two people compare by another way, to know that nobody is in between."""
+
+    number: str
+    """Theirs, as E.164; empty when none is known to be."""
+    person: str
+    """`person:` and the beginning of the identity key that the digits are over."""
+    digits: str
+    """Sixty, without blanks: the same at the other side."""
+    verified: bool
+    """Whether they were compared, for this identity."""
+    changed: bool
+    """Whether this number had another identity here before: nothing goes to the new one until it is accepted."""
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Whose identity key is meant: the one known here, and the one that the directory has under the number now."""
+
+    number: str
+    known: bytes
+    identity: bytes
+
+
+class People:
+    """People that one home writes with. Each is named by a number, or by `chat:` or `person:` and an id.
+
+    A number means whoever the directory lists under it now: where that is another identity than the one known here, the
+    safety number is the new one's. A number that was never written to is looked up, and nobody learns which it is.
+    `chat:` and `person:` mean the identity known here.
+
+    Each raises UsageError (oneself, a group, an SMS sender with a name), NoSuchChat, NotANumber, NotOnGrue; and for a
+    number without an identity here NetworkError or VerificationFailed, as a lookup.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+
+    async def safety(self, who: str) -> SafetyNumber:
+        """Return the safety number with somebody."""
+        return await self._opened.ready.store.read(self._shown, await self._find(who))
+
+    async def compare(self, who: str, digits: str) -> SafetyNumber:
+        """Hold the digits of the other side against ours; nothing is marked. Raises SafetyNumberDiffers, UsageError.
+
+        digits  sixty, with blanks anywhere
+        """
+        safety.read(digits)
+        found = await self.safety(who)
+        safety.compare(found.digits, digits)
+        return found
+
+    async def verify(self, who: str, digits: str | None = None) -> SafetyNumber:
+        """Mark the identity as verified: its safety number was compared with its owner. Raises as `compare`.
+
+        digits  as the other side has them, to be compared first; the mark then goes to no other identity
+        """
+        if digits is not None:
+            safety.read(digits)
+        return await self._opened.ready.store.transact(self._mark, await self._find(who), digits)
+
+    async def unverify(self, who: str) -> SafetyNumber:
+        """Take the mark back."""
+        return await self._opened.ready.store.transact(self._unmark, await self._find(who))
+
+    def _mark(self, db: Db, person: _Person, digits: str | None) -> SafetyNumber:
+        if digits is not None:
+            safety.compare(self._shown(db, person).digits, digits)
+        if person.number and not person.known:
+            # From now on another identity under this number is noticed.
+            chats.bind(db, person.number, person.identity)
+        verified.mark(db, person.identity, person.number, int(self._opened.ready.clock()))
+        return self._shown(db, person)
+
+    def _unmark(self, db: Db, person: _Person) -> SafetyNumber:
+        verified.unmark(db, person.identity, person.number)
+        return self._shown(db, person)
+
+    def _shown(self, db: Db, person: _Person) -> SafetyNumber:
+        own = self._opened.ready.account.identity_public
+        other = person.known not in (b"", person.identity)
+        return SafetyNumber(
+            number=person.number,
+            person=chats.person(person.identity),
+            digits=safety.safety_number(own, person.identity),
+            verified=verified.is_verified(db, person.identity),
+            changed=other or verified.has_changed(db, person.number, person.identity),
+        )
+
+    async def _find(self, who: str) -> _Person:
+        context = self._opened.ready
+        person = await context.store.read(self._here, who)
+        if not person.number or person.identity:
+            return person
+        if person.known:
+            with suppress(GrueError):
+                # Without the server it is the one that is known here.
+                await context.directory.freshen()
+            return await context.store.read(_listed_now, person)
+        (looked_up,) = await context.directory.lookup([person.number])
+        if looked_up.error is not None:
+            raise looked_up.error
+        if not isinstance(looked_up.result, Found):
+            raise NotOnGrue
+        return _Person(person.number, b"", looked_up.result.record.identity_public)
+
+    def _here(self, db: Db, who: str) -> _Person:
+        """Who is meant, as far as it is known here; without an `identity` the directory is to be asked."""
+        own = self._opened.ready.account
+        name = chats.resolve(db, who)
+        if name.startswith(SMS_PREFIX):
+            raise UsageError(NO_KEY)
+        if name.startswith(PERSON_PREFIX):
+            person = _Person("", b"", _identity(db, name, own.identity_public))
+            chat = chats.of_identity(db, person.identity)
+            person = person if chat is None else _Person(chat.number, chat.identity, chat.identity)
+        elif name.startswith(chats.PREFIXES):
+            chat = chats.named(db, name, own.number)
+            if chat.group:
+                raise UsageError("A group has no safety number; each member has one: `grue group show` lists them.")
+            if not chat.identity and not chat.number.startswith("+"):
+                raise UsageError(NO_KEY)
+            person = _Person(chat.number, chat.identity, chat.identity)
+        else:
+            number = own.number if name == ME else parse(name, region_of(own.number))
+            chat = chats.of_number(db, number)
+            person = _Person(number, b"" if chat is None else chat.identity, b"")
+        if person.number == own.number or person.identity == own.identity_public:
+            raise UsageError("That is yourself: a safety number is of two people.")
+        return person
+
+
+def _listed_now(db: Db, person: _Person) -> _Person:
+    """With the identity that the copy of the directory has under the number; the known one if that cannot be told."""
+    with suppress(GrueError):
+        record = record_before(db, person.number)
+        if isinstance(record, Record):
+            return _Person(person.number, person.known, record.identity_public)
+    return _Person(person.number, person.known, person.known)
+
+
+def _identity(db: Db, name: str, own: bytes) -> bytes:
+    """Who is called so here, in a chat or as a member of a group. Raises NoSuchChat."""
+    with suppress(NoSuchChat):
+        return chats.named(db, name, "").identity
+    members = [
+        member.identity
+        for chat in chats.all_chats(db)
+        if (found := tables.conversation_by_id(db, chat.group)) and found[0].group
+        for member in found[0].group.members
+    ]
+    for identity in [own, *members]:
+        if chats.person(identity) == name:
+            return identity
+    raise NoSuchChat
