@@ -163,12 +163,18 @@ class Stage:
         word = re.sub(r"<claim (\w+)>", lambda match: self._claim(match[1]), word)
         word = re.sub(r"<group (\w+)>", lambda match: str(self._group(match[1])["group"]), word)
         word = re.sub(r"<member (\w+) (\d)>", lambda match: self._member(match[1], int(match[2])), word)
+        word = re.sub(r"<digits (\w+) (\S+)>", lambda match: self._digits(match[1], match[2]), word)
         return re.sub(r"<imposter (\w+)>", lambda match: self._imposter(match[1]), word)
 
     def _newest(self, home: str, chat: str) -> str:
         """The id of a chat's newest message."""
         shown = self.grue("--home", home, "--json", "show", chat).stdout
         return str(json.loads(shown[-1])["id"])
+
+    def _digits(self, home: str, who: str) -> str:
+        """The safety number that a home has with somebody."""
+        (shown,) = self.grue("--home", home, "--json", "safety", who).stdout
+        return str(json.loads(shown)["digits"])
 
     def _claim(self, home: str) -> str:
         """The name of the first claim of a home's number."""

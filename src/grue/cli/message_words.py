@@ -76,8 +76,12 @@ def message(one: "Message") -> Group:
         head.append(f"  in {_short(one.group)}")
     if by_sms:
         head.append("  not verified: an SMS can name any number", style="yellow")
+    elif one.claimed and one.verified:
+        head.append(f"  verified, but not as who has {_short(one.claimed)} now", style="yellow")
     elif one.claimed:
         head.append(f"  claims to be {_short(one.claimed)}, not verified", style="yellow")
+    elif one.verified:
+        head.append("  verified", style="bold")
     if one.request:
         head.append("  request: an answer accepts it", style="yellow")
     if not one.incoming:
@@ -102,7 +106,7 @@ def chats(listed: "list[ChatInfo]") -> "Table | Text":
         name = f"{chat.chat} (claims {chat.claimed})" if chat.claimed else chat.chat
         name = f"{_short(chat.group)} ({chat.chat})" if chat.group else name
         last = one_line(chat.last)
-        route = f"{word}, request" if chat.request else word
+        route = ", ".join([word, *["request"] * chat.request, *["verified"] * chat.verified])
         table.add_row(
             Text(one_line(name), style="bold"), Text(route, style=colour), str(chat.messages), Text(last[:200])
         )

@@ -22,6 +22,7 @@ VERBS: Final = {
     "chats": ("messages", "List the chats in this home, the latest first."),
     "show": ("messages", "Show all messages of a chat, oldest first."),
     "group": ("groups", "Make a group, change who is in it and who may do what, or leave it."),
+    "safety": ("safety", "Show the safety number with somebody, sixty digits and a QR code."),
     "requests": ("requests", "Fetch and list who has written to you and was not accepted yet."),
     "accept": ("requests", "Accept a request, as an answer does."),
     "decline": ("requests", "Turn a request down, without its sender being told."),
@@ -62,7 +63,9 @@ APPS: Final = {
 }
 
 GROUPS: Final = {
-    "You and others": ("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save", "group"),
+    "You and others": (
+        *("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save", "group", "safety"),
+    ),
     "Who may write to you": ("requests", "accept", "decline", "block", "unblock"),
     "What goes on": ("account", "exposure", "transport", "heads", "doctor"),
     "Operate": ("serve", "replica", "relay", "directory", "subpoena"),

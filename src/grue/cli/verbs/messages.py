@@ -184,6 +184,7 @@ async def chats(*, shell: Injected) -> None:
             "claimed": chat.claimed or None,
             "encrypted": chat.encrypted,
             "request": chat.request,
+            "verified": chat.verified,
             "messages": chat.messages,
             "last": chat.last,
         }
@@ -243,5 +244,6 @@ def message_fields(message: "Message") -> dict[str, Any]:
         "incoming": message.incoming,
         "claimed": message.claimed or None,
         "request": message.request,
+        "verified": message.verified,
         "group": message.group or None,
     } | file
