@@ -13,7 +13,7 @@ def test_a_link_to_another_document_stays() -> None:
 
 
 def test_a_link_to_code_becomes_a_path_to_read() -> None:
-    assert site.staged(HERE, "an [example](../src/grue/errors.py)") == "an example (`src/grue/errors.py`)"
+    assert site.staged(HERE, "an [example](../src/grue/cli/main.py)") == "an example (`src/grue/cli/main.py`)"
 
 
 def test_a_link_to_a_folder_leads_to_its_first_page() -> None:

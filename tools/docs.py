@@ -215,7 +215,7 @@ def tables(_argument: str) -> str:
 
 def errors(argument: str) -> str:
     """Errors by their code, as the command line and a refusal name them."""
-    codes = argument.split() or list(BY_CODE)
+    codes = argument.split() or sorted(BY_CODE, key=lambda code: BY_CODE[code].exit_code)
     if missing := [code for code in codes if code not in BY_CODE]:
         raise DocsError(f"no error has the code {', '.join(missing)}")
     found = [BY_CODE[code] for code in codes]
@@ -232,7 +232,7 @@ def local_errors(_argument: str) -> str:
     rows = [
         (*_error(error), f"`{path.relative_to(package)}`")
         for path in sorted(package.rglob("*.py"))
-        if path != package / "errors.py"
+        if path.parent != package / "errors"
         for error in _errors_of(path)
     ]
     return table(("code", "exit", "message", "what to do", "raised in"), rows)
