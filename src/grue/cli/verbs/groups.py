@@ -163,7 +163,7 @@ def group_fields(group: "Group") -> dict[str, Any]:
         "members": [
             {"person": member.person}
             | ({"number": member.number} if member.number else {})
-            | {"name": member.name, "role": member.role.value, "own": member.own}
+            | {"name": member.name, "role": member.role.value, "own": member.own, "verified": member.verified}
             for member in group.members
         ],
         "add": _who(group.may_add),
@@ -212,7 +212,8 @@ def _whole(group: "Group") -> "Lines":
     for member in group.members:
         shown = member.number or member.person
         name = "you" if member.own else one_line(member.name)
-        table.add_row(Text(shown, style="bold"), Text(name), Text(member.role.value, style="dim"))
+        mark = "verified" if member.verified else ""
+        table.add_row(Text(shown, style="bold"), Text(name), Text(member.role.value, style="dim"), Text(mark))
     rules = f"{_who(group.may_write)} may write, {_who(group.may_add)} add, {_who(group.may_rename)} rename"
     described = [Text(one_line(group.description))] if group.description else []
     return Lines(head, *described, table, Text(rules, style="dim"))
