@@ -95,13 +95,16 @@ PATHS = ["/grue", "/2/account", "/2/anonymous", "/2/gateway", "/2/query", "/2/re
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip", "GZIP"])
 async def test_what_is_encoded_is_refused_before_it_is_unpacked(site: Site, path: str, encoding: str) -> None:
-    """A MiB of it would be a GiB, in the event loop, while everybody else waits."""
+    """A MiB of it would be a GiB, in the event loop, while everybody else waits.
+
+    The loop's own thread is looked at: what other threads of this process do meanwhile is no work on the body.
+    """
     bomb = zlib.compress(bytes(200 << 20), 1, 31)[: 1 << 20]
     headers = {"Content-Encoding": encoding, "Content-Type": wire.OHTTP_REQUEST}
-    began = time.process_time()
+    began = time.thread_time()
     async with site.session.post(site.url + path, data=bomb, headers=headers) as response:
         assert (response.status, await response.text()) == (415, NOT_ENCODED)
-    assert time.process_time() - began < 0.2
+    assert time.thread_time() - began < 0.2
 
 
 def test_nothing_listens_without_that() -> None:
