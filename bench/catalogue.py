@@ -162,8 +162,8 @@ HEADLINES: Final = (
     "but it only says whether a number is in a set: it gives no record and no proof.",
     "A message is on the other screen after **{deliver_p50_ms} ms** (median, at 200 a second, on loopback), fsync "
     "on the server and both clients' databases included.",
-    "One server acknowledges **{acked_per_s} messages a second**, each on disk before it is acknowledged. Run in turn on "
-    "one machine, NATS, which syncs before it acknowledges too, took {acked_over_nats:NATS, sync always, 1/s} where "
+    "One server acknowledges **{acked_per_s} messages a second**, each on disk before it is acknowledged. Run in turn "
+    "on one machine, NATS, which syncs before it acknowledges too, took {acked_over_nats:NATS, sync always, 1/s} where "
     "Grue took {acked_over_nats:Grue, 1/s}.",
     "Through a relay a request takes **{oblivious_overhead_ms:oblivious} ms** instead of "
     "{oblivious_overhead_ms:direct} ms, measured in turn on one machine; the network's own time comes on top.",
