@@ -22,7 +22,7 @@ export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
 
 RUST_SOURCES := $(shell find rust \( -name target -o -name fuzz \) -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
-.PHONY: help setup demo lab test test-tier2 unit check dist-check bench docs site format clean \
+.PHONY: help setup demo lab week test test-tier2 unit check dist-check bench docs site format clean \
 	check-python check-rust check-project test-rust test-python test-arm
 
 help: ## Say what the targets do
@@ -36,6 +36,9 @@ demo: setup ## Run a server, a relay, a carrier and two clients on loopback, and
 lab: setup ## Play a made-up year through a classic directory, a carrier and Grue; writes dist/lab/life.html
 	@$(BIN)/grue lab life --out dist/lab $(LAB)
 	@$(BIN)/grue lab report dist/lab --html dist/lab/life.html --scores bench/life.json
+
+week: setup ## Play a made-up week of five people in three groups, on processes that are killed; WEEK='--days 30 --seed 7'
+	@$(BIN)/python -m tests.week $(WEEK)
 
 test: test-rust test-python ## Run every test
 
