@@ -11,7 +11,7 @@ from grue.client.client import Client
 from grue.client.conversations import tables
 from grue.client.conversations.tables import reading_conversations
 from grue.client.store.engine import Db
-from grue.client.store.entries import group_prefix, mls_entries, save_mls
+from grue.client.store.entries import group_prefix, mls_entries, save_mls, stamp_key
 from grue.errors import ContactGone, ForkedLog, GrueError, KeyChanged, NumberHeld, Refused
 from grue.protocol.conversation.contents import ResyncRequest
 from grue.protocol.conversation.conversation import ConversationState, Purpose, post
@@ -130,6 +130,8 @@ async def _forget_keys(schedule: Schedule, one: Person) -> None:
     store = one.client.context.store
     for conversation, _ in await store.read(reading_conversations):
         await store.transact(_delete_range, b"g" + conversation.id + b"h")
+        # Else the group that is kept in memory is taken for what is there.
+        await store.transact(_delete_range, stamp_key(conversation.id))
     schedule.say(f"-- {name(one)} cannot follow the next commit")
 
 

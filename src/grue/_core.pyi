@@ -315,6 +315,9 @@ class MlsSession:
     def changes(self) -> dict[bytes, bytes | None]:
         """Entries that differ from those given, None for a deleted one."""
 
+    def saved(self) -> None:
+        """The changes were stored, and the session goes on from them: what it has decoded is not decoded again."""
+
     def new_identity(self) -> bytes:
         """Make the device's Ed25519 signature key; returns its public half, 32 bytes."""
 

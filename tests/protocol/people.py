@@ -132,11 +132,19 @@ class Device:
     def follow(self, deliveries: Sequence[wire.Delivery]) -> list[Outgoing]:
         digests = self.digests.__contains__
         readmitted = self.readmitted.get
+        entries = dict(self.entries)
         follower = Follower(
-            self.entries, self.me, TOOLS, self.posted.get, digests, self.hashes.get, lambda who: readmitted(who, [])
+            MlsSession(entries),
+            lambda: entries,
+            self.me,
+            TOOLS,
+            self.posted.get,
+            digests,
+            self.hashes.get,
+            lambda who: readmitted(who, []),
         )
-        step, changes = follower.follow(self.conversation, deliveries)
-        self.keep_changes(changes)
+        step, followed = follower.follow(self.conversation, deliveries)
+        self.keep_changes(followed.changes() if isinstance(followed, MlsSession) else followed)
         return self.apply(step)
 
     def invited(self, blob: bytes, known: Sequence[Conversation] = (), list_version: int = 0) -> Invited:

@@ -9,6 +9,7 @@ It writes `homes_before_groups.tar.xz`, which has to be made again for no change
 import asyncio
 import sys
 import tarfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -62,9 +63,14 @@ async def make(folder: Path) -> None:
             await alice.poll()
         await dave.poll()
         await bob.send(ALICE, "written before, read after")
-    for path in [folder / "server" / "server.db", *(folder / number / "grue.db" for number in HOMES)]:
+    pack(folder, ARCHIVE, HOMES)
+
+
+def pack(folder: Path, made: Path, homes: Sequence[str]) -> None:
+    """The server and the homes, in an archive."""
+    for path in [folder / "server" / "server.db", *(folder / number / "grue.db" for number in homes)]:
         _make_small(path)
-    with tarfile.open(ARCHIVE, "w:xz") as archive:
+    with tarfile.open(made, "w:xz") as archive:
         archive.add(folder, ".")
 
 
@@ -86,11 +92,11 @@ def _make_small(path: Path) -> None:
     connection.close()
 
 
-def unpack(folder: Path) -> None:
+def unpack(folder: Path, made: Path = ARCHIVE, homes: Sequence[str] = HOMES) -> None:
     """The server and the homes as they were, the homes encrypted again."""
-    with tarfile.open(ARCHIVE) as archive:
+    with tarfile.open(made) as archive:
         archive.extractall(folder, filter="data")
-    for number in HOMES:
+    for number in homes:
         path = folder / number / "grue.db"
         connection = apsw.Connection(str(path))
         connection.pragma("rekey", f"raw:{unlock(path.parent, PASSPHRASE).hex()}")

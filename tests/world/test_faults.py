@@ -9,6 +9,7 @@ import pytest
 from grue.client.client import Client
 from grue.client.conversations.tables import reading_conversations
 from grue.client.store.engine import Db
+from grue.client.store.entries import stamp_key
 from grue.errors import NetworkError, Unreachable
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import UPDATE_AFTER_MS
@@ -268,6 +269,8 @@ async def forget_private_keys(client: Client) -> None:
     for conversation, _ in await store.read(reading_conversations):
         # The tag "h" of rust/mls/src/storage.rs: the key pairs that open the path of somebody else's commit.
         await store.transact(_delete_range, b"g" + conversation.id + b"h")
+        # Else the group that is kept in memory is taken for what is there.
+        await store.transact(_delete_range, stamp_key(conversation.id))
 
 
 def _delete_range(db: Db, prefix: bytes) -> None:

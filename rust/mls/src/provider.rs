@@ -21,6 +21,10 @@ impl Provider {
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
+
+    pub(crate) fn saved(&mut self) {
+        self.store.saved();
+    }
 }
 
 impl OpenMlsProvider for Provider {

@@ -42,6 +42,11 @@ impl Session {
         self.provider.store().changes()
     }
 
+    /// The changes were stored, and the session goes on: what it has decoded need not be decoded again.
+    pub fn saved(&mut self) {
+        self.provider.saved();
+    }
+
     /// A group to work on. A split borrow: the provider goes with it.
     pub(crate) fn group(&mut self, group_id: &[u8]) -> Result<(&Provider, &mut MlsGroup)> {
         let group = self.groups.get(&self.provider, group_id)?;

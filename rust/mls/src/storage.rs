@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     codec,
-    split::{gaps, put_together, take_apart},
+    pieces::{Kind, put_back_members, put_together, take_apart},
     store::{Store, StoreError},
 };
 
@@ -29,13 +29,23 @@ pub(crate) const GROUPS: u8 = b'g';
 
 /// The byte after the group id. Never change one: stored groups would be lost.
 mod tag {
-    pub(super) const TREE: u8 = b't';
+    /// The tree, taken apart (see [`crate::pieces`]).
+    pub(super) const TREE: u8 = b'T';
+    /// Followed by a name: the nodes of the tree.
+    pub(super) const NODES: u8 = b'n';
+    /// The tree as it was stored before: whole.
+    pub(super) const WHOLE_TREE: u8 = b't';
     pub(super) const CONTEXT: u8 = b'x';
     pub(super) const INTERIM_TRANSCRIPT_HASH: u8 = b'i';
     pub(super) const CONFIRMATION_TAG: u8 = b'f';
     pub(super) const STATE: u8 = b'a';
-    pub(super) const MESSAGE_SECRETS: u8 = b'm';
-    /// Followed by a number from 0: the members of a past epoch, the oldest first (see [`crate::split`]).
+    /// The message secrets, taken apart (see [`crate::pieces`]).
+    pub(super) const MESSAGE_SECRETS: u8 = b'M';
+    /// Followed by a name, which begins with the epoch: ratchets of the senders, and the members of past epochs.
+    pub(super) const SECRETS: u8 = b'p';
+    /// The message secrets as they were stored before: all but the members of past epochs.
+    pub(super) const WHOLE_MESSAGE_SECRETS: u8 = b'm';
+    /// Followed by a number from 0: the members of a past epoch as they were stored before, the oldest first.
     pub(super) const PAST_MEMBERS: u8 = b'l';
     pub(super) const RESUMPTION_SECRETS: u8 = b'r';
     pub(super) const OWN_LEAF_INDEX: u8 = b'o';
@@ -81,32 +91,66 @@ impl Store {
 }
 
 impl Store {
-    /// Write the lists that changed, and delete those that are no longer there.
-    fn write_past_members(&self, prefix: &[u8], lists: &[&[u8]]) -> Outcome<()> {
-        for (index, list) in (0..=u8::MAX).zip(lists) {
-            let key = numbered(prefix, index);
-            if self.read(&key, |entry| Ok(entry != *list))?.unwrap_or(true) {
-                self.write(key, list.to_vec());
+    /// Write what differs of a value and its pieces, and delete the pieces that it has no more.
+    fn put_apart(
+        &self,
+        key: Vec<u8>,
+        prefix: &[u8],
+        kind: Kind,
+        value: &impl Serialize,
+    ) -> Outcome<()> {
+        let value = Zeroizing::new(codec::encode(value)?);
+        let (rest, pieces) = take_apart(&value, kind);
+        self.write_if_new(key, &rest)?;
+        for name in self.names(prefix) {
+            if !pieces.contains_key(&name) {
+                self.delete([prefix, &name].concat());
             }
         }
-        let end = u8::try_from(lists.len()).map_err(|_| StoreError::Encode)?;
-        self.delete_all_from(&numbered(prefix, end), prefix);
+        pieces
+            .iter()
+            .try_for_each(|(name, piece)| self.write_if_new([prefix, name].concat(), piece))
+    }
+
+    fn get_apart<T: DeserializeOwned>(
+        &self,
+        key: &[u8],
+        prefix: &[u8],
+        kind: Kind,
+    ) -> Outcome<Option<T>> {
+        let Some(rest) = self.bytes(key)? else {
+            return Ok(None);
+        };
+        let whole = put_together(&rest, kind, |name| self.bytes(&[prefix, name].concat()))?;
+        codec::decode(&whole).map(Some)
+    }
+
+    /// As [`Self::get_apart`], of message secrets as they were stored before.
+    fn get_whole_secrets<T: DeserializeOwned>(
+        &self,
+        key: &[u8],
+        members: &[u8],
+    ) -> Outcome<Option<T>> {
+        let Some(rest) = self.bytes(key)? else {
+            return Ok(None);
+        };
+        let list = |index| {
+            self.bytes(&[members, &[index]].concat())?
+                .ok_or(StoreError::Decode)
+        };
+        codec::decode(&put_back_members(&rest, list)?).map(Some)
+    }
+
+    fn bytes(&self, key: &[u8]) -> Outcome<Option<Zeroizing<Vec<u8>>>> {
+        self.read(key, |entry| Ok(Zeroizing::new(entry.to_vec())))
+    }
+
+    fn write_if_new(&self, key: Vec<u8>, value: &[u8]) -> Outcome<()> {
+        if self.read(&key, |entry| Ok(entry != value))?.unwrap_or(true) {
+            self.write(key, value.to_vec());
+        }
         Ok(())
     }
-
-    fn read_past_members(&self, prefix: &[u8], count: usize) -> Outcome<Vec<Vec<u8>>> {
-        (0..=u8::MAX)
-            .take(count)
-            .map(|index| {
-                self.read(&numbered(prefix, index), |entry| Ok(entry.to_vec()))?
-                    .ok_or(StoreError::Decode)
-            })
-            .collect()
-    }
-}
-
-fn numbered(prefix: &[u8], index: u8) -> Vec<u8> {
-    [prefix, &[index]].concat()
 }
 
 /// One part of a group's state: its writer, reader and deleter.
@@ -138,7 +182,6 @@ macro_rules! part {
 impl StorageProvider<CURRENT_VERSION> for Store {
     type Error = StoreError;
 
-    part!(tag::TREE, TreeSync, write_tree, tree, delete_tree);
     part!(tag::CONTEXT, GroupContext, write_context, group_context, delete_context);
     part!(tag::INTERIM_TRANSCRIPT_HASH, InterimTranscriptHash, write_interim_transcript_hash, interim_transcript_hash, delete_interim_transcript_hash);
     part!(tag::CONFIRMATION_TAG, ConfirmationTag, write_confirmation_tag, confirmation_tag, delete_confirmation_tag);
@@ -159,23 +202,40 @@ impl StorageProvider<CURRENT_VERSION> for Store {
         Ok(())
     }
 
-    // Written with every message, so the parts that do not change stay apart.
+    // Large, and little of them changes at once.
+    fn write_tree<G: traits::GroupId<CURRENT_VERSION>, V: traits::TreeSync<CURRENT_VERSION>>(&self, group_id: &G, tree: &V) -> Outcome<()> {
+        self.delete(group_key(group_id, tag::WHOLE_TREE)?);
+        self.put_apart(group_key(group_id, tag::TREE)?, &group_key(group_id, tag::NODES)?, Kind::Tree, tree)
+    }
+    fn tree<G: traits::GroupId<CURRENT_VERSION>, V: traits::TreeSync<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<Option<V>> {
+        match self.get_apart(&group_key(group_id, tag::TREE)?, &group_key(group_id, tag::NODES)?, Kind::Tree)? {
+            Some(tree) => Ok(Some(tree)),
+            None => self.get(&group_key(group_id, tag::WHOLE_TREE)?),
+        }
+    }
+    fn delete_tree<G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<()> {
+        self.delete(group_key(group_id, tag::WHOLE_TREE)?);
+        self.delete(group_key(group_id, tag::TREE)?);
+        self.delete_all(&group_key(group_id, tag::NODES)?);
+        Ok(())
+    }
+
     fn write_message_secrets<G: traits::GroupId<CURRENT_VERSION>, V: traits::MessageSecrets<CURRENT_VERSION>>(&self, group_id: &G, secrets: &V) -> Outcome<()> {
-        let value = Zeroizing::new(codec::encode(secrets)?);
-        let (value, lists) = take_apart(&value);
-        self.write(group_key(group_id, tag::MESSAGE_SECRETS)?, value);
-        self.write_past_members(&group_key(group_id, tag::PAST_MEMBERS)?, &lists)
+        self.delete(group_key(group_id, tag::WHOLE_MESSAGE_SECRETS)?);
+        self.delete_all(&group_key(group_id, tag::PAST_MEMBERS)?);
+        self.put_apart(group_key(group_id, tag::MESSAGE_SECRETS)?, &group_key(group_id, tag::SECRETS)?, Kind::Secrets, secrets)
     }
     fn message_secrets<G: traits::GroupId<CURRENT_VERSION>, V: traits::MessageSecrets<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<Option<V>> {
-        let Some(value) = self.read(&group_key(group_id, tag::MESSAGE_SECRETS)?, |entry| Ok(Zeroizing::new(entry.to_vec())))? else {
-            return Ok(None);
-        };
-        let lists = self.read_past_members(&group_key(group_id, tag::PAST_MEMBERS)?, gaps(&value))?;
-        codec::decode(&Zeroizing::new(put_together(&value, &lists)?)).map(Some)
+        match self.get_apart(&group_key(group_id, tag::MESSAGE_SECRETS)?, &group_key(group_id, tag::SECRETS)?, Kind::Secrets)? {
+            Some(secrets) => Ok(Some(secrets)),
+            None => self.get_whole_secrets(&group_key(group_id, tag::WHOLE_MESSAGE_SECRETS)?, &group_key(group_id, tag::PAST_MEMBERS)?),
+        }
     }
     fn delete_message_secrets<G: traits::GroupId<CURRENT_VERSION>>(&self, group_id: &G) -> Outcome<()> {
-        self.delete(group_key(group_id, tag::MESSAGE_SECRETS)?);
+        self.delete(group_key(group_id, tag::WHOLE_MESSAGE_SECRETS)?);
         self.delete_all(&group_key(group_id, tag::PAST_MEMBERS)?);
+        self.delete(group_key(group_id, tag::MESSAGE_SECRETS)?);
+        self.delete_all(&group_key(group_id, tag::SECRETS)?);
         Ok(())
     }
 

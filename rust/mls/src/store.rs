@@ -1,6 +1,10 @@
 //! The entries of one transaction: what was given, and what changed since.
 
-use std::{cell::RefCell, collections::BTreeMap, ops::Bound};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -70,20 +74,44 @@ impl Store {
 
     /// Delete every entry under a prefix.
     pub(crate) fn delete_all(&self, prefix: &[u8]) {
-        self.delete_all_from(prefix, prefix);
+        for name in self.names(prefix) {
+            self.delete([prefix, &name].concat());
+        }
     }
 
-    /// Delete the entries under a prefix whose keys are not before `first`.
-    pub(crate) fn delete_all_from(&self, first: &[u8], prefix: &[u8]) {
-        let mut changed = self.changed.borrow_mut();
-        let from = (Bound::Included(first), Bound::Unbounded);
-        let changes = changed.range_mut::<[u8], _>(from);
-        for (_, value) in changes.take_while(|(key, _)| key.starts_with(prefix)) {
-            value.zeroize();
+    /// What follows a prefix in the keys of the entries under it, as they are now.
+    pub(crate) fn names(&self, prefix: &[u8]) -> BTreeSet<Key> {
+        fn under<'a, V>(
+            map: &'a BTreeMap<Key, V>,
+            prefix: &[u8],
+        ) -> impl Iterator<Item = (&'a [u8], &'a V)> {
+            let from = (Bound::Included(prefix), Bound::Unbounded);
+            map.range::<[u8], _>(from)
+                .map_while(move |(key, value)| Some((key.strip_prefix(prefix)?, value)))
         }
-        let given = self.given.range::<[u8], _>(from);
-        for (key, _) in given.take_while(|(key, _)| key.starts_with(prefix)) {
-            changed.insert(key.clone(), None);
+        let mut names: BTreeSet<Key> = under(&self.given, prefix)
+            .map(|(name, _)| name.to_vec())
+            .collect();
+        for (name, value) in under(&self.changed.borrow(), prefix) {
+            if value.is_some() {
+                names.insert(name.to_vec());
+            } else {
+                names.remove(name);
+            }
+        }
+        names
+    }
+
+    /// The changes were stored: from now on [`Self::changes`] is what differs from them.
+    pub(crate) fn saved(&mut self) {
+        for (key, value) in std::mem::take(self.changed.get_mut()) {
+            let old = match value {
+                Some(value) => self.given.insert(key, value),
+                None => self.given.remove(&key),
+            };
+            if let Some(mut old) = old {
+                old.zeroize();
+            }
         }
     }
 

@@ -55,8 +55,12 @@ fn changes_hold_only_what_differs() {
     session.members(&GROUP).expect("members");
     assert!(session.changes().is_empty());
     session.process(&GROUP, &message).expect("opened");
-    let changed: Vec<_> = session.changes().into_keys().collect();
-    assert_eq!(changed, [[group(), b"m".to_vec()].concat()]);
+    assert!(session.changes().keys().all(of_secrets));
+    session.saved();
+    assert!(
+        session.changes().is_empty(),
+        "what was stored differs no more"
+    );
     let commit = bob.commit(&[], &[]);
     assert!(!commit.message.is_empty());
     let mut session = Session::new(bob.entries.clone());
@@ -65,9 +69,17 @@ fn changes_hold_only_what_differs() {
     assert_eq!(changed, [[group(), b"a".to_vec()].concat()]);
 }
 
-#[test]
-fn a_message_changes_little_however_many_members_there_were() {
-    let mut devices = group_of::<8>();
+fn of_secrets(key: &Vec<u8>) -> bool {
+    matches!(key.get(33), Some(b'M' | b'p'))
+}
+
+fn bytes_of(changes: &grue_mls::Changes) -> usize {
+    changes.values().flatten().map(|value| value.len()).sum()
+}
+
+/// The bytes that somebody's third message in an epoch rewrites at who reads it, in a group of `N` that all have talked in.
+fn bytes_of_a_message<const N: usize>() -> usize {
+    let mut devices = group_of::<N>();
     for _ in 0..3 {
         let (alice, others) = devices.split_first_mut().expect("a founder");
         let commit = alice.commit(&[], &[]);
@@ -76,19 +88,51 @@ fn a_message_changes_little_however_many_members_there_were() {
             device.follow(&commit.message).expect("followed");
         }
     }
-    let message = devices[0].encrypt(b"x");
-    let bob = &mut devices[1];
+    let (bob, others) = devices.split_last_mut().expect("a reader");
+    for device in others.iter_mut() {
+        let said = [device.encrypt(b"x"), device.encrypt(b"x")];
+        said.iter().for_each(|message| {
+            bob.read(message).expect("opened");
+        });
+    }
+    let message = others.first_mut().expect("a founder").encrypt(b"x");
     let mut session = Session::new(bob.entries.clone());
     session.process(&GROUP, &message).expect("opened");
+    assert!(session.changes().keys().all(of_secrets));
+    bytes_of(&session.changes())
+}
+
+#[test]
+fn what_a_message_rewrites_does_not_grow_with_the_group() {
+    let (few, many) = (bytes_of_a_message::<2>(), bytes_of_a_message::<12>());
+    assert!(many <= few + 20 && many < 1_000, "{few} and {many} bytes");
+}
+
+#[test]
+fn a_commit_rewrites_the_nodes_of_one_path() {
+    let mut devices = group_of::<16>();
+    let (alice, others) = devices.split_first_mut().expect("a founder");
+    for _ in 0..4 {
+        let commit = alice.commit(&[], &[]);
+        alice.accept();
+        for device in others.iter_mut() {
+            device.follow(&commit.message).expect("followed");
+        }
+    }
+    let commit = alice.commit(&[], &[]);
+    let bob = others.first_mut().expect("a member");
+    let mut session = Session::new(bob.entries.clone());
+    let Ok(Incoming::Commit(staged)) = session.process(&GROUP, &commit.message) else {
+        panic!("a commit");
+    };
+    session.merge(&GROUP, *staged).expect("merged");
     let changes = session.changes();
-    assert_eq!(
-        changes.keys().collect::<Vec<_>>(),
-        [&[group(), b"m".to_vec()].concat()]
-    );
-    let bytes: usize = changes.values().flatten().map(|value| value.len()).sum();
-    assert!(bytes < 5_000, "{bytes} bytes");
-    let lists = bob.entries.keys().filter(|key| key.get(33) == Some(&b'l'));
-    assert_eq!(lists.count(), 2, "the members of two past epochs");
+    let nodes = changes.keys().filter(|key| key.get(33) == Some(&b'n'));
+    assert!(nodes.count() <= 6, "a leaf and four parents");
+    let members = changes.iter().filter(|(key, value)| {
+        value.is_some() && key.last() == Some(&b'm') && key.get(33) == Some(&b'p')
+    });
+    assert_eq!(members.count(), 1, "of the epoch that has passed");
 }
 
 #[test]

@@ -249,6 +249,13 @@ impl MlsSession {
         Ok(changes)
     }
 
+    fn saved(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, |session| {
+            session.saved();
+            Ok(())
+        })
+    }
+
     fn new_identity<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         self.bytes(py, |session| session.new_identity().map(Vec::from))
     }

@@ -1,7 +1,7 @@
 """The parts of one running client share a context: its store, transport, directory, account and clock."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from grue.client.lookup.directory import Directory
 from grue.client.store.engine import Db, Store
 from grue.client.store.entries import get_meta, put_meta
+from grue.client.store.sessions import Sessions
 from grue.client.transport.tokens import Tokens
 from grue.client.transport.transport import Transport
 from grue.errors import ForeignDatabase, NotRegistered, OldAccount
@@ -67,6 +68,7 @@ class Context:
     account: Account
     clock: Clock
     random: Random
+    sessions: Sessions = field(default_factory=Sessions)
 
     @property
     def tools(self) -> Tools:

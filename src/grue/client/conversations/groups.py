@@ -18,7 +18,7 @@ from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import LookedUp
 from grue.client.store.engine import Db
-from grue.client.store.entries import group_prefix, mls_entries
+from grue.client.store.entries import mls_entries
 from grue.errors import (
     Blocked,
     GroupBusy,
@@ -207,7 +207,7 @@ class GroupChanges:
 
     def _commit(self, db: Db, chat: Chat, plan: Plan) -> None:
         conversation = _conversation(db, chat)
-        session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
+        session = self._context.sessions.open(db, conversation.id)
         if conversation.pending is not None:
             raise GroupBusy
         try:
@@ -232,7 +232,7 @@ class GroupChanges:
 
     def _leave(self, db: Db, chat: Chat) -> None:
         conversation = _conversation(db, chat)
-        session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
+        session = self._context.sessions.open(db, conversation.id)
         steps.save(self._context, db, chat.id, leave(session, conversation, self._context.tools), session)
         for message, _ in tables.intended(db, chat.id):
             steps.give_up_intent(db, message)

@@ -115,7 +115,7 @@ class Inbox:
         active = conversation.state is ConversationState.ACTIVE
         # In one that was superseded they may have gone out again meanwhile, so that its seqs say nothing of them.
         named = [] if active and conversation.is_whole and conversation.log.cursor else conversation.owed
-        session = MlsSession(mls_entries(db, b"s", group_prefix(speaking.id)))
+        session = self._context.sessions.open(db, speaking.id)
         receipts = confirm(session, speaking, named, self._context.tools, told_head(db))
         if receipts:
             tables.save_conversation(db, replace(conversation, owed=[]), chat)
@@ -474,7 +474,8 @@ class Inbox:
             return self._begin_anew(db, chat, conversation, reader.log, incarnation)
         conversation = with_log(conversation, replace(reader.log, incarnation=incarnation))
         follower = Follower(
-            entries=mls_entries(db, b"s", group_prefix(conversation.id)),
+            session=self._context.sessions.open(db, conversation.id),
+            entries=lambda: mls_entries(db, b"s", group_prefix(conversation.id)),
             me=self._context.account.me,
             tools=self._context.tools,
             posted=lambda envelope: tables.posted_purpose(db, envelope),
@@ -482,13 +483,16 @@ class Inbox:
             hash_at=lambda seq: tables.hash_at(db, conversation.id, seq),
             readmitted=lambda identity: tables.readmitted(db, identity),
         )
-        step, changes = follower.follow(conversation, deliveries)
+        step, followed = follower.follow(conversation, deliveries)
         if step.conversation.unseen != conversation.unseen:
             step.conversation = self._owe_again(db, chat, step.conversation)
         if step.conversation.owed and self._unconfirmed is not None:
             self._unconfirmed.add(conversation.id)
-        save_mls(db, changes)
-        steps.save(self._context, db, chat, step)
+        if isinstance(followed, MlsSession):
+            steps.save(self._context, db, chat, step, followed)
+        else:
+            save_mls(db, followed)
+            steps.save(self._context, db, chat, step)
         self._heard(db, chat, step)
         self._lost(db, chat, step.conversation)
         return step.conversation.reader(mailbox)

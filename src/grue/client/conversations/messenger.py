@@ -21,7 +21,7 @@ from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import Gone, LookedUp, record_before
 from grue.client.signing import signed
 from grue.client.store.engine import Db
-from grue.client.store.entries import get_meta, group_prefix, mls_entries, put_meta
+from grue.client.store.entries import get_meta, mls_entries, put_meta
 from grue.errors import (
     BadRequest,
     Blocked,
@@ -332,7 +332,7 @@ class Messenger:
             return False
         if not tables.take_intent(db, message):
             return True
-        session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
+        session = self._context.sessions.open(db, conversation.id)
         step = say(session, conversation, text, self._context.tools)
         if conversation.group is not None:
             tables.mean_for(db, message, conversation.others)

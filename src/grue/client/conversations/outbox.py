@@ -12,12 +12,10 @@ from typing import Final, cast
 
 from msgspec.structs import replace
 
-from grue._core import MlsSession
 from grue.client.context import Context
 from grue.client.conversations import steps, tables
 from grue.client.conversations.tables import Kind, Queued
 from grue.client.store.engine import Db
-from grue.client.store.entries import group_prefix, mls_entries
 from grue.errors import (
     GrueError,
     LimitReached,
@@ -159,7 +157,7 @@ class Outbox:
         found = tables.conversation_by_id(db, conversation_id)
         if found is not None:
             conversation, chat = slot_exchanged(found[0], cursor), found[1]
-            session = MlsSession(mls_entries(db, b"s", group_prefix(conversation_id)))
+            session = self._context.sessions.open(db, conversation_id)
             joined = Step(conversation, announce(session, conversation, self._context.tools))
             steps.save(self._context, db, chat, joined, session)
 
@@ -185,7 +183,7 @@ class Outbox:
         if found is None or found[0].pending is None or found[0].pending.envelope != queued.envelope:
             return
         conversation, chat = found
-        session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
+        session = self._context.sessions.open(db, conversation.id)
         steps.save(self._context, db, chat, refused_commit(session, conversation), session)
 
 

@@ -187,8 +187,10 @@ def _seen(db: Db, context: Context, conversation_id: bytes, deliveries: Sequence
     if found is None or found[0].state is not ConversationState.REQUESTED:
         return
     conversation, chat = found
+    entries = mls_entries(db, b"s", group_prefix(conversation.id))
     follower = Follower(
-        entries=mls_entries(db, b"s", group_prefix(conversation.id)),
+        session=MlsSession(entries),
+        entries=lambda: entries,
         me=context.account.me,
         tools=context.tools,
         posted=lambda _envelope: None,

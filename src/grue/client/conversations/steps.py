@@ -71,7 +71,7 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
         _settle_confirmed(db, conversation, tables.unconfirmed_in(db, conversation.id))
     chats.notify(db, chat, step.notices)
     if session is not None:
-        save_mls(db, session.changes())
+        context.sessions.save(db, conversation.id, session)
 
 
 def save_incoming(db: Db, chat: int, own_identity: bytes, incoming: Incoming, conversation: bytes) -> None:

@@ -35,12 +35,20 @@ def group_prefix(group: bytes) -> bytes:
     return b"g" + group
 
 
+def stamp_key(group: bytes) -> bytes:
+    """Where a group's stamp is: random bytes, others after every change of its entries."""
+    return group_prefix(group) + b"@"
+
+
 def save_mls(db: Db, changes: dict[bytes, bytes | None]) -> None:
+    """Write what a session changed, and a fresh stamp for each group that is still there."""
     for key, value in changes.items():
         if value is None:
             db.execute("DELETE FROM mls WHERE key = ?", key)
         else:
             db.execute("INSERT OR REPLACE INTO mls VALUES (?, ?)", key, value)
+    for group in {key[1:33] for key, value in changes.items() if key[:1] == b"g" and value is not None}:
+        db.execute("INSERT OR REPLACE INTO mls VALUES (?, randomblob(16))", stamp_key(group))
 
 
 def _after(prefix: bytes) -> bytes:
