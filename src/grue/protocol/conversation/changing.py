@@ -155,6 +155,15 @@ def drained(conversation: Conversation, now_ms: int) -> Step | None:
     return Step(replace(conversation, drains=stay), leaving)
 
 
+def release_slots(conversation: Conversation) -> list[Outgoing]:
+    """Give back the slots that a beaten commit reserved: nobody will read there, so they must not hold envelopes."""
+    if conversation.pending is None:
+        return []
+    mailbox, newcomers = conversation.log.mailbox, conversation.pending.newcomers
+    secrets = [device.slot_secret for newcomer in newcomers for device in newcomer.devices]
+    return [Outgoing(Purpose.LEAVE, RemoveReader(mailbox, secret)) for secret in secrets]
+
+
 def _what_remains(conversation: Conversation, members: Sequence[MlsMember], plan: Plan) -> Plan:
     """The plan without what others have done meanwhile."""
     assert conversation.group is not None

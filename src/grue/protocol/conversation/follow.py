@@ -28,7 +28,7 @@ from grue._core import (
 )
 from grue.errors import BadEnvelope, BadRequest, GrueError, NotPermitted, TooLarge
 from grue.protocol.conversation import envelope
-from grue.protocol.conversation.changing import NO_HASH, carry_out, move, readmit, stop_reading
+from grue.protocol.conversation.changing import NO_HASH, carry_out, move, readmit, release_slots, stop_reading
 from grue.protocol.conversation.contents import (
     APPLICATION,
     GroupChange,
@@ -49,7 +49,6 @@ from grue.protocol.conversation.conversation import (
     ConversationState,
     Incoming,
     Notice,
-    Outgoing,
     Purpose,
     Read,
     Step,
@@ -70,7 +69,7 @@ from grue.protocol.conversation.groups import left, may_write, picked, proved, r
 from grue.protocol.conversation.holes import lose, miss, owe
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, skipped
 from grue.protocol.conversation.stored import Newcomer, NewDevice, PendingCommit, Plan
-from grue.protocol.wire import Delivery, RemoveReader
+from grue.protocol.wire import Delivery
 
 Entries = dict[bytes, bytes]
 Changes = dict[bytes, bytes | None]
@@ -403,7 +402,7 @@ class Follower:
         key = epoch_key(session, conversation.id, after)
         pending = conversation.pending
         beaten = [*conversation.beaten, pending.envelope] if pending else conversation.beaten
-        step.outgoing.extend(_release_slots(conversation))
+        step.outgoing.extend(release_slots(conversation))
         followed = replace(with_epoch_key(conversation, key), pending=None, beaten=beaten[-MAX_BEATEN:])
         again = {member.signature_key: identity_of(member.credential) for member in staged.added}
         # Whoever was readmitted by somebody else counts as well, or two would undo each other's answers.
@@ -556,7 +555,7 @@ def _won_unseen(step: Step) -> PendingCommit | None:
 def refused_commit(session: MlsSession, conversation: Conversation) -> Step:
     """The server has definitely refused an own commit: forget it. Never call this after a time-out."""
     session.rejected(conversation.id)
-    return Step(replace(conversation, pending=None), _release_slots(conversation))
+    return Step(replace(conversation, pending=None), release_slots(conversation))
 
 
 def _disagree(step: Step, sender: bytes) -> None:
@@ -568,15 +567,6 @@ def _disagree(step: Step, sender: bytes) -> None:
     elif ConversationEvent.FORK_SEEN in TABLE[conversation.state]:
         step.conversation = become(conversation, ConversationEvent.FORK_SEEN)
         step.notices.append(Notice.FORKED)
-
-
-def _release_slots(conversation: Conversation) -> list[Outgoing]:
-    """Give back the slots that a beaten commit reserved: nobody will read there, so they must not hold envelopes."""
-    if conversation.pending is None:
-        return []
-    mailbox, newcomers = conversation.log.mailbox, conversation.pending.newcomers
-    secrets = [device.slot_secret for newcomer in newcomers for device in newcomer.devices]
-    return [Outgoing(Purpose.LEAVE, RemoveReader(mailbox, secret)) for secret in secrets]
 
 
 def _read(step: Step, delivery: Delivery) -> None:
