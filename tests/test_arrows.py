@@ -71,7 +71,7 @@ MAY_IMPORT: Final = {
 
 FLOORS: Final = {
     "protocol": (
-        "dates states urls numbers",
+        "dates states urls numbers links",
         "wire",
         "blobs tokens registration oblivious",
         "conversation",

@@ -67,6 +67,7 @@ from grue.errors.refused import (
 from grue.errors.usage import (
     AlreadyRegistered,
     AmbiguousName,
+    BadLink,
     ClockImplausible,
     ForeignDatabase,
     NoPassphrase,
@@ -81,6 +82,7 @@ from grue.errors.usage import (
     NumberTooShort,
     OldAccount,
     OldData,
+    OtherLink,
     UsageError,
     WrongPassphrase,
 )
@@ -116,6 +118,7 @@ __all__ = [
     "BadEnvelope",
     "BadGatewayKey",
     "BadKeyPackage",
+    "BadLink",
     "BadManifest",
     "BadProof",
     "BadRecord",
@@ -168,6 +171,7 @@ __all__ = [
     "OldAccount",
     "OldData",
     "OnlyAdmins",
+    "OtherLink",
     "OtherVersion",
     "ProtocolViolation",
     "ProxyUnreachable",

@@ -80,6 +80,18 @@ class NoSuchMember(UsageError):
     fix = "`grue group show` lists who is."
 
 
+class BadLink(UsageError):
+    code = "bad_link"
+    message = "This is no link of Grue, or a part of it is missing."
+    fix = "Copy all of it, from grue: to its end, or scan its code."
+
+
+class OtherLink(UsageError):
+    code = "other_link"
+    message = "This link is for something else."
+    fix = "grue:link/ adds a device, grue:join/ leads into a group, grue:person/ to somebody to write to."
+
+
 class NoSuchHome(UsageError):
     code = "no_such_home"
     message = "There is no home in that folder."
