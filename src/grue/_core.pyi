@@ -270,6 +270,9 @@ class MlsCommit:
     message: bytes
     """The commit as an MLS PublicMessage."""
     welcome: bytes | None
+    """For all whom it adds: `mls_welcome_for` gives each their own."""
+    tree_secret: bytes | None
+    """32 bytes to seal the tree's place with, where the Welcome does not hold it: of more than 12 members."""
 
 @final
 class MlsApplication:
@@ -346,8 +349,20 @@ class MlsSession:
         """Forget the own pending commit: it lost. Never call this for a commit that may yet win."""
 
     def pending(self, group_id: bytes) -> bool: ...
-    def stage_welcome(self, welcome: bytes) -> MlsStagedWelcome:
-        """Open a Welcome. Needs b"s", b"k"."""
+    def stage_welcome(self, welcome: bytes, tree: bytes | None = None) -> MlsStagedWelcome:
+        """Open a Welcome, with the group's tree where it does not hold it. Needs b"s", b"k".
+
+        MlsMissing without a tree, MlsRefused for that of another epoch.
+        """
+
+    def tree_secret(self, welcome: bytes) -> bytes | None:
+        """32 bytes by which the tree is found that a Welcome does not hold; None when it does. Needs b"s", b"k".
+
+        The session holds the key package for used then: discard its changes.
+        """
+
+    def tree(self, group_id: bytes) -> bytes:
+        """The tree of the current epoch, for whoever is welcomed without it. Needs b"g"."""
 
     def accept_welcome(self, staged: MlsStagedWelcome) -> None:
         """Join; spends `staged`. Older entries of the same group (a resync) are replaced if the session was
@@ -378,6 +393,9 @@ class MlsSession:
 
 def mls_key_package_member(key_package: bytes) -> MlsMember:
     """Check a key package's own signature, suite, lifetime rules and credential, and say whose it is."""
+
+def mls_welcome_for(welcome: bytes, packages: Sequence[bytes]) -> bytes:
+    """A Welcome without the secrets of those of whom these are not the key packages."""
 
 def mls_credential(identity_public: bytes, certificate: bytes) -> bytes:
     """The credential of a device: version 1, the account's identity key, its signature over the device key."""

@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import MlsSession
 from grue.protocol import wire
+from grue.protocol.blobs import Sealing
 from grue.protocol.conversation.changing import carry_out, leave
-from grue.protocol.conversation.contents import IntroWelcome, Text
+from grue.protocol.conversation.contents import IntroWelcome, LargeGroup, Text
 from grue.protocol.conversation.conversation import (
     READING,
     Conversation,
@@ -38,9 +39,11 @@ from grue.protocol.conversation.first_contact import (
     start_conversation,
     start_group,
 )
+from grue.protocol.conversation.first_contact import group_of as group_of_welcome
 from grue.protocol.conversation.follow import Follower
 from grue.protocol.conversation.resync import ask_resync
 from grue.protocol.conversation.stored import Plan
+from grue.protocol.conversation.trees import large_group, place_of
 
 TOOLS = Tools(1_800_000_000_000, os.urandom)
 
@@ -147,12 +150,18 @@ class Device:
         self.keep_changes(followed.changes() if isinstance(followed, MlsSession) else followed)
         return self.apply(step)
 
-    def invited(self, blob: bytes, known: Sequence[Conversation] = (), list_version: int = 0) -> Invited:
+    def invited(
+        self,
+        blob: bytes,
+        known: Sequence[Conversation] = (),
+        list_version: int = 0,
+        large: LargeGroup | None = None,
+    ) -> Invited:
         session = self.session()
         payload = open_intro(blob)
         assert isinstance(payload, IntroWelcome)
         by_id = {conversation.id: conversation for conversation in known}
-        result = invited(session, self.me, payload, by_id.get, lambda _identity: list_version, TOOLS)
+        result = invited(session, self.me, payload, by_id.get, lambda _identity: list_version, TOOLS, large)
         self.keep(session)
         self.apply(result.step)
         return result
@@ -217,6 +226,18 @@ class Office:
     def __init__(self) -> None:
         self.logs: dict[bytes, list[wire.Delivery]] = {}
         self.intros: dict[bytes, list[bytes]] = {}
+        self.blobs: dict[bytes, bytes] = {}
+
+    def large(self, device: Device, blob: bytes) -> LargeGroup | None:
+        """What a Welcome leaves out, from where it says; None when it leaves nothing out."""
+        payload = open_intro(blob)
+        assert isinstance(payload, IntroWelcome)
+        place = place_of(device.session(), payload, group_of_welcome(payload))
+        if place is None:
+            return None
+        sealing = Sealing(place.key, place.length)
+        parts = [sealing.unseal(n, self.blobs[sealing.part_id(n)]) for n in range(sealing.parts)]
+        return large_group(b"".join(parts))
 
     def take(self, device: Device, outgoing: Sequence[Outgoing]) -> None:
         for one in outgoing:
@@ -228,6 +249,8 @@ class Office:
                     log.append(wire.Delivery(mailbox, len(log) + 1, envelope, blob))
                 case wire.PostIntro(mailbox, _, blob):
                     self.intros.setdefault(mailbox, []).append(blob)
+                case wire.PutBlob(part, blob):
+                    self.blobs[part] = blob
                 case wire.ExchangeSlot(mailbox):
                     assert mailbox in self.logs
                     device.conversation = slot_exchanged(device.conversation, device.conversation.log.cursor)
@@ -254,7 +277,8 @@ class Office:
         for person in people:
             device = person.device
             known = [device.conversation] if hasattr(device, "conversation") else []
-            result = device.invited(self.intros[person.intro].pop(), known)
+            blob = self.intros[person.intro].pop()
+            result = device.invited(blob, known, large=self.large(device, blob))
             self.take(device, device.apply(accept_invited(result, TOOLS)))
 
 

@@ -15,11 +15,12 @@ from grue.errors import DiskFull
 from grue.lab.mint import mint, paid
 from grue.protocol import wire
 from grue.protocol.tokens import Purpose, epoch_of, spend
+from grue.protocol.wire import BLOB_DAYS
 from grue.server.clock import DAY
 from grue.server.context import Context
 from grue.server.keys.keys import open_keys
 from grue.server.mailboxes import blobs
-from grue.server.mailboxes.blobs import BLOB_DAYS, Blobs, blob_name
+from grue.server.mailboxes.blobs import Blobs, blob_name
 from grue.server.store.interface import Tx
 from tests.server.kit import TestServer, serving
 from tests.server.test_http_process import Process, ask, running, socket

@@ -33,8 +33,18 @@ pub const OUT_OF_ORDER_TOLERANCE: u32 = 32;
 /// encrypted all the same. Bounds the work that one forged counter costs.
 pub const MAXIMUM_FORWARD_DISTANCE: u32 = 4096;
 
-/// Bytes of the largest input that is parsed: a Welcome to 1,000 leaves has 2.9 MB.
+/// Bytes of the largest input that is parsed: the full tree of 1,000 leaves has 2.9 MB.
 pub const MAX_INPUT_BYTES: usize = 4 << 20;
+
+/// Members up to which a Welcome holds the tree. So many take 34 KB: an envelope has room for them and a long first text.
+pub const TREE_INSIDE_MEMBERS: usize = 12;
+
+/// The extension of a group info whose tree is elsewhere, from the range for private use (RFC 9420, section 17.3): 32
+/// random bytes, which only those who are welcomed learn, to seal with what says where the tree is.
+pub(crate) const TREE_SECRET: u16 = 0xf47e;
+
+/// Bytes of such a secret.
+pub const TREE_SECRET_BYTES: usize = 32;
 
 /// Clients' clocks are not trusted, so nothing expires here: a key package's age is judged when it is claimed.
 pub(crate) fn always() -> Lifetime {

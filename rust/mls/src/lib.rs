@@ -32,7 +32,7 @@ mod welcome;
 
 pub use config::{
     GROUP_ID_BYTES, MAX_INPUT_BYTES, MAX_PAST_EPOCHS, MAXIMUM_FORWARD_DISTANCE,
-    OUT_OF_ORDER_TOLERANCE,
+    OUT_OF_ORDER_TOLERANCE, TREE_INSIDE_MEMBERS, TREE_SECRET_BYTES,
 };
 pub use crypto::Crypto;
 pub use error::{Error, Result, Rule};
@@ -42,4 +42,4 @@ pub use outgoing::Commit;
 pub use session::Session;
 pub use staged::StagedCommit;
 pub use store::Changes;
-pub use welcome::StagedWelcome;
+pub use welcome::{StagedWelcome, welcome_for};

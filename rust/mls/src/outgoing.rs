@@ -2,12 +2,15 @@
 
 use openmls::{
     group::{CommitMessageBundle, GroupId, MlsGroup},
-    prelude::{CreateMessageError, KeyPackage, LeafNodeIndex, MlsMessageOut},
+    prelude::{
+        CreateMessageError, Extension, KeyPackage, LeafNodeIndex, MlsMessageOut, UnknownExtension,
+    },
 };
-use openmls_traits::OpenMlsProvider;
+use openmls_traits::{OpenMlsProvider, random::OpenMlsRand};
+use zeroize::Zeroizing;
 
 use crate::{
-    config,
+    config::{self, TREE_INSIDE_MEMBERS, TREE_SECRET, TREE_SECRET_BYTES},
     error::{Error, Result, Rule},
     groups::parse_id,
     member::parse_key_package,
@@ -23,6 +26,8 @@ pub struct Commit {
     pub message: Vec<u8>,
     /// For those who are added. To be sent only once the commit has won.
     pub welcome: Option<Vec<u8>>,
+    /// What says where the tree is, is sealed with this; `None` when the Welcome has the tree, or there is none.
+    pub tree_secret: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Session {
@@ -57,12 +62,23 @@ impl Session {
             .map(|bytes| parse_key_package(provider.crypto(), bytes.as_ref()))
             .collect::<Result<Vec<_>>>()?;
         group.set_aad(authenticated_data.to_vec());
+        let members = group
+            .members()
+            .count()
+            .saturating_add(add.len())
+            .saturating_sub(remove.len());
+        let tree_secret = if members > TREE_INSIDE_MEMBERS && !add.is_empty() {
+            Some(fresh_secret(provider)?)
+        } else {
+            None
+        };
         let remove = remove.iter().copied().map(LeafNodeIndex::new);
-        let bundle = build_commit(provider, group, &key, add, remove)?;
+        let bundle = build_commit(provider, group, &key, add, remove, tree_secret.as_ref())?;
         let (message, welcome, _) = bundle.into_messages();
         Ok(Commit {
             message: to_bytes(&message)?,
             welcome: welcome.as_ref().map(to_bytes).transpose()?,
+            tree_secret,
         })
     }
 
@@ -115,6 +131,14 @@ impl Session {
     }
 }
 
+fn fresh_secret(provider: &Provider) -> Result<Zeroizing<Vec<u8>>> {
+    provider
+        .rand()
+        .random_vec(TREE_SECRET_BYTES)
+        .map(Zeroizing::new)
+        .map_err(|_| Error::Internal("there is no randomness"))
+}
+
 fn must_be_free(group: &MlsGroup) -> Result<()> {
     if !group.is_active() {
         return Err(Error::Missing("group"));
@@ -138,14 +162,20 @@ fn build_commit(
     key: &DeviceKey,
     add: Vec<KeyPackage>,
     remove: impl Iterator<Item = LeafNodeIndex>,
+    tree_secret: Option<&Zeroizing<Vec<u8>>>,
 ) -> Result<CommitMessageBundle> {
     let refused = Error::Refused(Rule::Protocol);
+    let elsewhere = tree_secret
+        .map(|secret| Extension::Unknown(TREE_SECRET, UnknownExtension(secret.to_vec())));
     group
         .commit_builder()
         .propose_removals(remove)
         .propose_adds(add)
         .force_self_update(true)
         .load_psks(provider.storage())
+        .map_err(|_| Error::Internal("the commit could not be built"))?
+        .use_ratchet_tree_extension(tree_secret.is_none())
+        .create_group_info_with_extensions(elsewhere)
         .map_err(|_| Error::Internal("the commit could not be built"))?
         .create_group_info(false)
         .build(provider.rand(), provider.crypto(), key, |_| true)

@@ -3,15 +3,18 @@
 use std::fmt;
 
 use openmls::{
-    group::WelcomeError,
-    prelude::{MlsMessageBodyIn, Welcome},
+    group::{ProcessedWelcome, WelcomeError},
+    prelude::{MlsMessageBodyIn, RatchetTreeIn, Welcome},
 };
 use openmls_traits::OpenMlsProvider;
+use tls_codec::{Deserialize, Serialize, VLByteVec};
+use zeroize::Zeroizing;
 
 use crate::{
-    config,
+    config::{self, MAX_INPUT_BYTES, TREE_SECRET, TREE_SECRET_BYTES},
+    crypto::Crypto,
     error::{Error, Result, Rule},
-    member::{Member, parse},
+    member::{Member, parse, parse_key_package},
     path::check_key,
     policy,
     provider::Provider,
@@ -38,18 +41,14 @@ pub struct StagedWelcome {
 }
 
 impl Session {
-    /// Open a Welcome. Needs `s` and `k`.
+    /// Open a Welcome. Needs `s` and `k`. `tree` is the group's, where the Welcome does not hold it.
     ///
-    /// Fails with `Malformed`, `Missing` (it is for none of our key packages) or `Refused`.
-    pub fn stage_welcome(&mut self, welcome: &[u8]) -> Result<StagedWelcome> {
-        let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
-            return Err(Error::Malformed);
-        };
-        if welcome.ciphersuite() != config::SUITE {
-            return Err(Error::Refused(Rule::Suite));
-        }
+    /// Fails with `Malformed`, `Missing` (it is for none of our key packages, or without its tree) or `Refused`, also
+    /// for a tree of another epoch.
+    pub fn stage_welcome(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<StagedWelcome> {
+        let welcome = parse_welcome(welcome)?;
         let own = DeviceKey::load(self.provider.store())?;
-        let staged = open(&self.provider, welcome)?;
+        let staged = open(&self.provider, welcome, tree)?;
         let members = check(&self.provider, &staged, &own)?;
         Ok(StagedWelcome {
             group_id: staged.group_context().group_id().to_vec(),
@@ -59,6 +58,32 @@ impl Session {
             sender_leaf: staged.welcome_sender_index().u32(),
             staged,
         })
+    }
+
+    /// The secret by which the tree is found that a Welcome does not hold; `None` when it does. Needs `s` and `k`.
+    ///
+    /// The session holds the key package for used: discard its changes. Fails as [`Self::stage_welcome`].
+    pub fn tree_secret(&mut self, welcome: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let welcome = parse_welcome(welcome)?;
+        let opened = ProcessedWelcome::new_from_welcome(&self.provider, &config::join(), welcome)
+            .map_err(explain)?;
+        let extensions = opened.unverified_group_info().extensions();
+        match extensions.unknown(TREE_SECRET) {
+            Some(secret) if secret.0.len() == TREE_SECRET_BYTES => {
+                Ok(Some(Zeroizing::new(secret.0.clone())))
+            }
+            Some(_) => Err(Error::Refused(Rule::Extensions)),
+            None => Ok(None),
+        }
+    }
+
+    /// The tree of the current epoch, for those whose Welcome does not hold it. Needs `g`. Fails with `Missing`.
+    pub fn tree(&mut self, group_id: &[u8]) -> Result<Vec<u8>> {
+        self.group(group_id)?
+            .1
+            .export_ratchet_tree()
+            .tls_serialize_detached()
+            .map_err(|_| Error::Internal("the tree could not be encoded"))
     }
 
     /// Join. Entries of the same group that were given are replaced (a resync); those that were not given
@@ -75,10 +100,74 @@ impl Session {
     }
 }
 
-fn open(provider: &Provider, welcome: Welcome) -> Result<openmls::group::StagedWelcome> {
-    let builder =
+/// What a Welcome has for those of whom these are the key packages: the secrets of others are left out.
+///
+/// Each has 1.3 KB, so that in a Welcome for a thousand they are most of it. Fails with `Malformed`, `Refused`.
+pub fn welcome_for(welcome: &[u8], packages: &[impl AsRef<[u8]>]) -> Result<Vec<u8>> {
+    let references = packages
+        .iter()
+        .map(|package| {
+            let package = parse_key_package(&Crypto, package.as_ref())?;
+            let reference = package.hash_ref(&Crypto).map_err(|_| Error::Malformed)?;
+            Ok(reference.as_slice().to_vec())
+        })
+        .collect::<Result<Vec<_>>>()?;
+    select(welcome, &references).map_err(|_| Error::Malformed)
+}
+
+/// RFC 9420, section 12.4.3.1: a Welcome with the secrets of some, in the frame of section 6.
+fn select(
+    mut welcome: &[u8],
+    references: &[Vec<u8>],
+) -> std::result::Result<Vec<u8>, tls_codec::Error> {
+    let bytes = &mut welcome;
+    let frame = <(u16, u16, u16)>::tls_deserialize(bytes)?; // version, wire format, suite
+    let all = VLByteVec::tls_deserialize(bytes)?;
+    let group_info = VLByteVec::tls_deserialize_exact(*bytes)?;
+    let mut some = Vec::new();
+    let left = &mut all.as_slice();
+    while !left.is_empty() {
+        let secrets = <(VLByteVec, VLByteVec, VLByteVec)>::tls_deserialize(left)?; // of whom, encapsulation, ciphertext
+        if references
+            .iter()
+            .any(|reference| reference == secrets.0.as_slice())
+        {
+            secrets.tls_serialize(&mut some)?;
+        }
+    }
+    let mut out = Vec::new();
+    (frame, VLByteVec::from(some), group_info).tls_serialize(&mut out)?;
+    Ok(out)
+}
+
+fn parse_welcome(bytes: &[u8]) -> Result<Welcome> {
+    let MlsMessageBodyIn::Welcome(welcome) = parse(bytes)?.extract() else {
+        return Err(Error::Malformed);
+    };
+    if welcome.ciphersuite() != config::SUITE {
+        return Err(Error::Refused(Rule::Suite));
+    }
+    Ok(welcome)
+}
+
+fn parse_tree(bytes: &[u8]) -> Result<RatchetTreeIn> {
+    if bytes.len() > MAX_INPUT_BYTES {
+        return Err(Error::Malformed);
+    }
+    RatchetTreeIn::tls_deserialize_exact(bytes).map_err(|_| Error::Malformed)
+}
+
+fn open(
+    provider: &Provider,
+    welcome: Welcome,
+    tree: Option<&[u8]>,
+) -> Result<openmls::group::StagedWelcome> {
+    let mut builder =
         openmls::group::StagedWelcome::build_from_welcome(provider, &config::join(), welcome)
             .map_err(explain)?;
+    if let Some(tree) = tree {
+        builder = builder.with_ratchet_tree(parse_tree(tree)?);
+    }
     if !builder.processed_welcome().psks().is_empty() {
         return Err(Error::Refused(Rule::Proposal));
     }
@@ -116,6 +205,7 @@ fn explain(error: WelcomeError<StoreError>) -> Error {
         WelcomeError::NoMatchingKeyPackage | WelcomeError::JoinerSecretNotFound => {
             Error::Missing("key package")
         }
+        WelcomeError::MissingRatchetTree => Error::Missing("tree"),
         WelcomeError::StorageError(_) => Error::Internal("a key package's entry is unreadable"),
         _ => Error::Refused(Rule::Protocol),
     }

@@ -4,8 +4,11 @@
 
 mod world;
 
-use grue_mls::{Error, MAX_PAST_EPOCHS, MAXIMUM_FORWARD_DISTANCE, NO_LEAF, Rule, Session};
-use world::{Account, GROUP, assert_together, gather, group, group_of};
+use grue_mls::{
+    Commit, Error, MAX_PAST_EPOCHS, MAXIMUM_FORWARD_DISTANCE, NO_LEAF, Rule, Session,
+    TREE_INSIDE_MEMBERS, TREE_SECRET_BYTES, welcome_for,
+};
+use world::{Account, Device, GROUP, assert_together, gather, group, group_of};
 
 #[test]
 fn two_members_talk_both_ways() {
@@ -52,7 +55,7 @@ fn a_staged_welcome_says_who_is_there_and_changes_no_group() {
     let commit = alice.commit(&[bob.key_package()], &[]);
     let welcome = commit.welcome.expect("a Welcome");
     let mut session = Session::new(bob.entries.clone());
-    let staged = session.stage_welcome(&welcome).expect("staged");
+    let staged = session.stage_welcome(&welcome, None).expect("staged");
     assert_eq!(
         (staged.group_id.as_slice(), staged.epoch),
         (GROUP.as_slice(), 1)
@@ -286,4 +289,66 @@ fn a_member_cannot_remove_itself_or_a_blank_leaf() {
         let refused = alice.with(|session| session.commit(&GROUP, &none, &[leaf], b""));
         assert_eq!(refused, Err(Error::Refused(Rule::Protocol)), "leaf {leaf}");
     }
+}
+
+/// A founder's Welcome to so many that it does not hold the tree: who is welcomed, and the tree.
+fn large() -> (Device, Vec<Device>, Vec<Vec<u8>>, Commit, Vec<u8>) {
+    let mut alice = Account::new().device();
+    let mut others: Vec<_> = (0..TREE_INSIDE_MEMBERS)
+        .map(|_| Account::new().device())
+        .collect();
+    let packages: Vec<_> = others.iter_mut().map(Device::key_package).collect();
+    alice.create();
+    let commit = alice.commit(&packages, &[]);
+    alice.accept();
+    let tree = alice.with(|session| session.tree(&GROUP)).expect("a tree");
+    (alice, others, packages, commit, tree)
+}
+
+#[test]
+fn a_large_group_is_joined_with_its_tree_from_elsewhere() {
+    let (mut alice, mut others, packages, commit, tree) = large();
+    let whole = commit.welcome.expect("a Welcome");
+    let bob = &mut others[3];
+    let welcome = welcome_for(&whole, &packages[3..4]).expect("for one");
+    assert!(welcome.len() < 2_000, "{} bytes", welcome.len());
+    let mut session = Session::new(bob.entries.clone());
+    let secret = session.tree_secret(&welcome).expect("opened");
+    assert_eq!(secret, commit.tree_secret);
+    assert!(secret.is_some_and(|secret| secret.len() == TREE_SECRET_BYTES));
+    bob.with(|session| {
+        let staged = session.stage_welcome(&welcome, Some(&tree))?;
+        session.accept_welcome(staged)
+    })
+    .expect("joined");
+    let said = alice.encrypt(b"come in");
+    assert_eq!(bob.read(&said).expect("opened"), b"come in");
+}
+
+#[test]
+fn without_its_tree_or_with_another_a_welcome_is_refused() {
+    let (mut alice, others, packages, commit, tree) = large();
+    let welcome = welcome_for(&commit.welcome.expect("a Welcome"), &packages[..1]).expect("one");
+    let staged = |tree: Option<&[u8]>| {
+        Session::new(others[0].entries.clone())
+            .stage_welcome(&welcome, tree)
+            .map(|_| ())
+    };
+    assert_eq!(staged(None), Err(Error::Missing("tree")));
+    assert_eq!(staged(Some(b"")), Err(Error::Malformed));
+    let commit = alice.commit(&[], &[]);
+    assert!(commit.tree_secret.is_none(), "nobody is added");
+    alice.accept();
+    let later = alice.with(|session| session.tree(&GROUP)).expect("a tree");
+    assert_eq!(staged(Some(&later)), Err(Error::Refused(Rule::Protocol)));
+    assert_eq!(staged(Some(&tree)), Ok(()));
+}
+
+#[test]
+fn who_is_left_out_of_a_welcome_cannot_use_it() {
+    let (_, others, packages, commit, tree) = large();
+    let welcome = welcome_for(&commit.welcome.expect("a Welcome"), &packages[..1]).expect("one");
+    let opened = Session::new(others[1].entries.clone()).stage_welcome(&welcome, Some(&tree));
+    assert_eq!(opened.map(|_| ()), Err(Error::Missing("key package")));
+    assert_eq!(welcome_for(b"junk", &packages[..1]), Err(Error::Malformed));
 }

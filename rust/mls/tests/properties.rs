@@ -8,7 +8,7 @@ mod world;
 
 use std::sync::OnceLock;
 
-use grue_mls::{Error, Incoming, Result, Session, key_package_member};
+use grue_mls::{Error, Incoming, Result, Session, key_package_member, welcome_for};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use world::{Account, Device, Entries, GROUP, group_of};
 
@@ -123,7 +123,7 @@ fn exercise(entries: &Entries, scene: &Scene) {
         let _ = merging.merge(&GROUP, *commit);
     }
     let mut joining = session(entries);
-    if let Ok(staged) = joining.stage_welcome(&scene.welcome) {
+    if let Ok(staged) = joining.stage_welcome(&scene.welcome, None) {
         let _ = joining.accept_welcome(staged);
     }
 }
@@ -135,7 +135,10 @@ proptest! {
     fn random_bytes_are_refused(bytes in vec(any::<u8>(), 0..600)) {
         let scene = scene();
         assert!(session(&scene.listener.entries).process(&GROUP, &bytes).is_err());
-        assert!(session(&scene.invited.entries).stage_welcome(&bytes).is_err());
+        assert!(session(&scene.invited.entries).stage_welcome(&bytes, None).is_err());
+        assert!(session(&scene.invited.entries).stage_welcome(&scene.welcome, Some(&bytes)).is_err());
+        assert!(session(&scene.invited.entries).tree_secret(&bytes).is_err());
+        assert!(welcome_for(&bytes, &[&scene.package]).is_err());
         assert!(key_package_member(&bytes).is_err());
     }
 
@@ -168,7 +171,7 @@ proptest! {
         let scene = scene();
         let welcome = damaged(&scene.welcome, &steps);
         prop_assume!(welcome != scene.welcome);
-        let outcome = session(&scene.invited.entries).stage_welcome(&welcome);
+        let outcome = session(&scene.invited.entries).stage_welcome(&welcome, None);
         assert_told(outcome);
     }
 

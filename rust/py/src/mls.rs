@@ -97,6 +97,7 @@ impl MlsMember {
 struct MlsCommit {
     message: Py<PyBytes>,
     welcome: Option<Py<PyBytes>>,
+    tree_secret: Option<Py<PyBytes>>,
 }
 
 /// An application message.
@@ -293,6 +294,9 @@ impl MlsSession {
             welcome: commit
                 .welcome
                 .map(|welcome| PyBytes::new(py, &welcome).unbind()),
+            tree_secret: commit
+                .tree_secret
+                .map(|secret| PyBytes::new(py, &secret).unbind()),
         })
     }
 
@@ -308,9 +312,28 @@ impl MlsSession {
         self.with(py, |session| session.pending(group_id))
     }
 
-    fn stage_welcome(&self, py: Python<'_>, welcome: &[u8]) -> PyResult<MlsStagedWelcome> {
-        let staged = self.with(py, |session| session.stage_welcome(welcome))?;
+    #[pyo3(signature = (welcome, tree=None))]
+    fn stage_welcome(
+        &self,
+        py: Python<'_>,
+        welcome: &[u8],
+        tree: Option<&[u8]>,
+    ) -> PyResult<MlsStagedWelcome> {
+        let staged = self.with(py, |session| session.stage_welcome(welcome, tree))?;
         MlsStagedWelcome::new(py, staged)
+    }
+
+    fn tree_secret<'py>(
+        &self,
+        py: Python<'py>,
+        welcome: &[u8],
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let secret = self.with(py, |session| session.tree_secret(welcome))?;
+        Ok(secret.map(|secret| PyBytes::new(py, &secret)))
+    }
+
+    fn tree<'py>(&self, py: Python<'py>, group_id: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        self.bytes(py, |session| session.tree(group_id))
     }
 
     fn accept_welcome(&self, py: Python<'_>, staged: &MlsStagedWelcome) -> PyResult<()> {
@@ -418,6 +441,17 @@ fn mls_key_package_member(py: Python<'_>, key_package: &[u8]) -> PyResult<MlsMem
     Ok(MlsMember::new(py, &member))
 }
 
+/// What a Welcome has for those of whom these are the key packages.
+#[pyfunction]
+fn mls_welcome_for<'py>(
+    py: Python<'py>,
+    welcome: &[u8],
+    packages: Vec<Vec<u8>>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let some = run(py, || grue_mls::welcome_for(welcome, &packages))?;
+    Ok(PyBytes::new(py, &some))
+}
+
 /// The credential of a device: version 1, the account's identity key, its signature over the device key.
 #[pyfunction]
 fn mls_credential<'py>(
@@ -440,6 +474,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<MlsSession>()?;
     module.add_function(wrap_pyfunction!(mls_key_package_member, module)?)?;
     module.add_function(wrap_pyfunction!(mls_credential, module)?)?;
+    module.add_function(wrap_pyfunction!(mls_welcome_for, module)?)?;
     let context = PyBytes::new(module.py(), grue_mls::credential::CERTIFICATE_CONTEXT);
     module.add("MLS_CERTIFICATE_CONTEXT", context)
 }

@@ -44,7 +44,7 @@ class OnlyAdmins(Refused):
 
 class GroupFull(Refused):
     code = "group_full"
-    message = "So many devices do not fit into one group yet: about 20 do."
+    message = "So many devices do not fit into one group: 1,000 do at most."
     fix = "Nothing was changed. Make a second group, or leave somebody out."
 
 

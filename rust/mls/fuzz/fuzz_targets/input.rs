@@ -7,7 +7,7 @@
 
 use std::sync::OnceLock;
 
-use grue_mls::{Error, Incoming, Result, Session, key_package_member};
+use grue_mls::{Error, Incoming, Result, Session, key_package_member, welcome_for};
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../tests/world/mod.rs"]
@@ -72,7 +72,7 @@ fn with_entries(entries: &Entries, scene: &Scene) {
         let _ = merging.merge(&GROUP, *commit);
     }
     let mut joining = session(entries);
-    if let Ok(staged) = joining.stage_welcome(&scene.welcome) {
+    if let Ok(staged) = joining.stage_welcome(&scene.welcome, None) {
         let _ = joining.accept_welcome(staged);
     }
 }
@@ -90,15 +90,17 @@ fn damage_entry(device: &Device, script: &[u8], scene: &Scene) -> Option<()> {
 fn run(data: &[u8]) -> Option<()> {
     let scene = scene();
     let (kind, rest) = data.split_first()?;
-    match kind % 8 {
+    match kind % 10 {
         0 => told(session(&scene.listener.entries).process(&GROUP, rest)),
-        1 => told(session(&scene.invited.entries).stage_welcome(rest)),
+        1 => told(session(&scene.invited.entries).stage_welcome(rest, None)),
         2 => told(key_package_member(rest)),
         3 => told(session(&scene.listener.entries).process(&GROUP, &over(&scene.application, rest)?)),
         4 => told(session(&scene.listener.entries).process(&GROUP, &over(&scene.commit, rest)?)),
-        5 => told(session(&scene.invited.entries).stage_welcome(&over(&scene.welcome, rest)?)),
+        5 => told(session(&scene.invited.entries).stage_welcome(&over(&scene.welcome, rest)?, None)),
         6 => told(key_package_member(&over(&scene.package, rest)?)),
-        _ if kind & 8 == 0 => damage_entry(&scene.listener, rest, scene)?,
+        7 => told(welcome_for(rest, &[&scene.package])),
+        8 => told(session(&scene.invited.entries).stage_welcome(&scene.welcome, Some(rest))),
+        _ if rest.len() % 2 == 0 => damage_entry(&scene.listener, rest, scene)?,
         _ => damage_entry(&scene.invited, rest, scene)?,
     }
     Some(())

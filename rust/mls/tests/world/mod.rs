@@ -131,7 +131,7 @@ impl Device {
 
     pub fn try_join(&mut self, welcome: &[u8]) -> Result<()> {
         self.with(|session| {
-            let staged = session.stage_welcome(welcome)?;
+            let staged = session.stage_welcome(welcome, None)?;
             session.accept_welcome(staged)
         })
     }

@@ -16,15 +16,15 @@ from grue._core import MlsError, MlsSession
 from grue.client import chats, verified
 from grue.client.chats import SMS_PREFIX, Chat
 from grue.client.context import Context, load_account, save_account
-from grue.client.conversations import copies, requests, steps, tables
+from grue.client.conversations import copies, requests, steps, tables, trees
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup import watch
 from grue.client.lookup.tables import told_head
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
-from grue.errors import GrueError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
+from grue.errors import GrueError, NetworkError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
 from grue.protocol import wire
-from grue.protocol.conversation.contents import MAX_NAMED, IntroSms, IntroWelcome
+from grue.protocol.conversation.contents import MAX_NAMED, IntroSms, IntroWelcome, LargeGroup, TreePlace
 from grue.protocol.conversation.conversation import (
     READING,
     Conversation,
@@ -40,6 +40,7 @@ from grue.protocol.conversation.first_contact import (
     AGREED,
     Invited,
     accept_invited,
+    group_of,
     invited,
     open_intro,
     settle,
@@ -49,6 +50,7 @@ from grue.protocol.conversation.holes import miss_all, owe
 from grue.protocol.conversation.mailbox import Log, ReaderState
 from grue.protocol.conversation.resync import ask_due, ask_resync, give_up_mailbox, start_again
 from grue.protocol.conversation.stored import Reader
+from grue.protocol.conversation.trees import place_of
 from grue.protocol.directory.directory_sync import Current
 from grue.protocol.directory.lookup import Found, check_transcript, claimed_output
 from grue.protocol.directory.pir import TABLE_TIER
@@ -237,8 +239,9 @@ class Inbox:
             return 0
         current = await self._fresh_directory() if deliveries else None
         for delivery in deliveries:
-            await self._retrieve_claimed(current, delivery)
-            await self._context.store.transact(self._intro_one, current, delivery)
+            large = await self._large_group(delivery)
+            await self._retrieve_claimed(current, delivery, large)
+            await self._context.store.transact(self._intro_one, current, delivery, large)
         return (await self._context.store.read(load_account)).intro_cursor
 
     async def _nothing_left(self, head: int) -> int:
@@ -262,7 +265,29 @@ class Inbox:
         except GrueError:
             return None
 
-    async def _retrieve_claimed(self, current: Current | None, delivery: wire.Delivery) -> None:
+    async def _large_group(self, delivery: wire.Delivery) -> LargeGroup | None:
+        """What a large group's Welcome leaves out. Raises NetworkError: then the Welcome is read again."""
+        try:
+            place = await self._context.store.read(self._place, delivery)
+            return None if place is None else await trees.fetch(self._context, place)
+        except NetworkError:
+            raise
+        except (GrueError, MlsError) as error:
+            log.info("a group's tree was not found: %s", type(error).__name__)
+            return None
+
+    def _place(self, db: Db, delivery: wire.Delivery) -> TreePlace | None:
+        account = load_account(db)
+        if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
+            return None
+        payload = open_intro(delivery.blob)
+        if not isinstance(payload, IntroWelcome) or not payload.tree:
+            return None
+        return place_of(MlsSession(mls_entries(db, b"s", b"k")), payload, group_of(payload))
+
+    async def _retrieve_claimed(
+        self, current: Current | None, delivery: wire.Delivery, large: LargeGroup | None
+    ) -> None:
         """Where the table is not here, ask for the claimed number's record before the invitation is read for good.
 
         Only with a transcript that is right for the number, so that nobody has us ask for what they do not know.
@@ -270,20 +295,20 @@ class Inbox:
         if current is None or current.tier == TABLE_TIER:
             return
         try:
-            tag = await self._context.store.read(self._claimed_tag, current, delivery)
+            tag = await self._context.store.read(self._claimed_tag, current, delivery, large)
             counted = tag is not None and await self._context.store.note(self._count_claim)
             await self._context.directory.retrieve(current, [tag] if tag is not None and counted else [])
         except (GrueError, MlsError) as error:
             log.info("a claimed number stays unverified: %s", type(error).__name__)
 
-    def _claimed_tag(self, db: Db, current: Current, delivery: wire.Delivery) -> bytes | None:
+    def _claimed_tag(self, db: Db, current: Current, delivery: wire.Delivery, large: LargeGroup | None) -> bytes | None:
         account = load_account(db)
         if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
             return None
         payload = open_intro(delivery.blob)
         if not isinstance(payload, IntroWelcome):
             return None
-        _, result = self._invited(db, payload)
+        _, result = self._invited(db, payload, large)
         if result.transcript is None:
             return None
         return derive(claimed_output(current, result.number, result.transcript)).tag
@@ -309,7 +334,7 @@ class Inbox:
         save_account(db, replace(account, intro_cursor=cursor, intro_incarnation=incarnation))
         return began
 
-    def _intro_one(self, db: Db, current: Current | None, delivery: wire.Delivery) -> None:
+    def _intro_one(self, db: Db, current: Current | None, delivery: wire.Delivery, large: LargeGroup | None) -> None:
         account = load_account(db)
         if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
             return
@@ -320,18 +345,20 @@ class Inbox:
         if tables.first_sight(db, delivery.envelope, self._context.now_ms):
             db.execute("SAVEPOINT intro")
             try:
-                self._intro_payload(db, current, delivery)
+                self._intro_payload(db, current, delivery, large)
             except (GrueError, MlsError) as error:
                 db.execute("ROLLBACK TO intro")
                 log.info("an intro envelope was passed over: %s", type(error).__name__)
             db.execute("RELEASE intro")
 
-    def _intro_payload(self, db: Db, current: Current | None, delivery: wire.Delivery) -> None:
+    def _intro_payload(
+        self, db: Db, current: Current | None, delivery: wire.Delivery, large: LargeGroup | None
+    ) -> None:
         payload = open_intro(delivery.blob)
         if isinstance(payload, IntroSms):
             self._sms(db, payload)
         else:
-            self._welcome(db, current, payload)
+            self._welcome(db, current, payload, large)
 
     def _sms(self, db: Db, payload: IntroSms) -> None:
         account = self._context.account
@@ -345,7 +372,7 @@ class Inbox:
         message = sha256(payload.sealed).digest()[:16]
         tables.add_incoming(db, chat.id, b"", message, sms.text, Route.SMS, sms.received)
 
-    def _invited(self, db: Db, payload: IntroWelcome) -> tuple[MlsSession, Invited]:
+    def _invited(self, db: Db, payload: IntroWelcome, large: LargeGroup | None) -> tuple[MlsSession, Invited]:
         before = tables.conversation_by_id(db, payload.invitation[5:37])
         prefixes = [group_prefix(before[0].id)] if before else []
         session = MlsSession(mls_entries(db, b"s", b"k", *prefixes))
@@ -356,11 +383,12 @@ class Inbox:
             lambda _group: before[0] if before else None,
             lambda identity: chats.list_version_of(db, identity),
             self._context.tools,
+            large,
         )
         return session, result
 
-    def _welcome(self, db: Db, current: Current | None, payload: IntroWelcome) -> None:
-        session, result = self._invited(db, payload)
+    def _welcome(self, db: Db, current: Current | None, payload: IntroWelcome, large: LargeGroup | None) -> None:
+        session, result = self._invited(db, payload, large)
         chat = self._chat(db, current, result)
         group = result.step.conversation.group
         room = chat if group is None else chats.for_group(db, result.step.conversation.id, group.name)

@@ -32,7 +32,7 @@ from grue.protocol.conversation.conversation import (
     state_context,
 )
 from grue.protocol.conversation.devices import identity_of
-from grue.protocol.conversation.first_contact import ADDRESS_LABEL, Me
+from grue.protocol.conversation.first_contact import ADDRESS_LABEL, Me, welcomed
 from grue.protocol.conversation.groups import Committed, changed, follows, sign_departure, state_hash
 from grue.protocol.conversation.mailbox import ReaderState, empty_log, moved_mailbox
 from grue.protocol.conversation.stored import Adding, Drain, Newcomer, NewDevice, PendingCommit, Plan
@@ -190,7 +190,8 @@ def _commit(
 ) -> Step:
     """Commit, and keep what is to be done once that has won. Raises TooLarge, and nothing is pending then."""
     commit = session.commit(conversation.id, packages, leaves, data)
-    pending = replace(pending, welcome=commit.welcome or b"")
+    newcomers = welcomed(pending.newcomers, commit, packages)
+    pending = replace(pending, newcomers=newcomers, tree_secret=commit.tree_secret or b"")
     slots = [device.slot_secret for newcomer in pending.newcomers for device in newcomer.devices]
     try:
         _check_fits(pending, len(me.device_list))
@@ -203,9 +204,9 @@ def _commit(
 
 def _check_fits(pending: PendingCommit, list_bytes: int) -> None:
     """Raises TooLarge now: once the commit has won, whom it adds has to get its Welcome."""
-    state = b"" if pending.after is None else encode(pending.after)
+    state = b"" if pending.after is None or pending.tree_secret else encode(pending.after)
     invitation = len(state) + list_bytes + INVITATION_ROOM
-    if pending.newcomers and len(pending.welcome) + invitation > ENVELOPE_BUCKETS[-1]:
+    if any(len(newcomer.welcome) + invitation > ENVELOPE_BUCKETS[-1] for newcomer in pending.newcomers):
         raise TooLarge
 
 

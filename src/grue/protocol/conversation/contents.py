@@ -50,6 +50,8 @@ class IntroWelcome(Message, tag=70):
         bytes, Meta(max_length=65536), seen("server sees which key package it answers; the rest: device")
     ]
     invitation: Annotated[bytes, Meta(max_length=65536), MEMBERS]
+    tree: Annotated[bytes, Meta(max_length=256), seen("device")] = b""
+    """A `TreePlace`, sealed with a secret that the Welcome has; empty when that has the tree itself."""
 
 
 class IntroSms(Message, tag=71):
@@ -115,6 +117,13 @@ class Slot(Message, tag=83):
     secret: Annotated[Key, MEMBERS]
 
 
+class TreePlace(Message, tag=110):
+    """Where the tree of a large group is: the parts of a blob, as an attachment's."""
+
+    key: Annotated[Key, seen("device")]
+    length: Annotated[Count, seen("device")]
+
+
 class Role(StrEnum):
     """What a member of a group may do."""
 
@@ -144,6 +153,14 @@ class GroupState(Message, tag=91):
     may_rename: Annotated[Role, MEMBERS] = Role.ADMIN
     may_write: Annotated[Role, MEMBERS] = Role.MEMBER
     """`admin` in a group for announcements."""
+
+
+class LargeGroup(Message, tag=111):
+    """What the Welcome and the invitation of a large group leave out."""
+
+    tree: Annotated[bytes, Meta(max_length=4 << 20), MEMBERS]
+    """Of the epoch that the Welcome leads to, as RFC 9420 encodes it."""
+    group: Annotated[GroupState, MEMBERS]
 
 
 class NewRole(Message, tag=92):
@@ -210,7 +227,8 @@ class Invitation(Message, tag=84):
     replaces: Annotated[bytes, Meta(max_length=32), MEMBERS] = b""
     """The conversation that this one takes over from, when the sender's own state went back."""
     group: Annotated[GroupState | None, MEMBERS] = None
-    """Of a group, as it is when the newcomer is in it; None in a conversation of two accounts."""
+    """Of a group, as it is when the newcomer is in it; None in a conversation of two accounts, and where a
+    `LargeGroup` has it."""
 
 
 class ResyncRequest(Message, tag=85):
@@ -246,6 +264,8 @@ Application = Invitation | Text | Receipt | ResyncRequest | Leave
 INTRO_PAYLOAD: Final = Codec[IntroPayload](IntroPayload)
 APPLICATION: Final = Codec[Application](Application)
 GROUP_CHANGE: Final = Codec[GroupChange](GroupChange)
+TREE_PLACE: Final = Codec[TreePlace](TreePlace)
+LARGE_GROUP: Final = Codec[LargeGroup](LargeGroup)
 ATTACHMENT: Final = Codec[Attachment](Attachment)
 SIGNED_SMS: Final = Codec[SignedSms](SignedSms)
 RECEIVED_SMS: Final = Codec[ReceivedSms](ReceivedSms)

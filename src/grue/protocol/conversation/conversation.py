@@ -259,6 +259,8 @@ class Purpose(StrEnum):
     """A commit that changes the group: unlike others it spends a token where the mailbox is full."""
     MOVE = "move"
     """The mailbox that the conversation moves to is made."""
+    TREE = "tree"
+    """A part of the tree of a large group, which a Welcome does not hold."""
     FAREWELL = "farewell"
     """We ask to be removed."""
 

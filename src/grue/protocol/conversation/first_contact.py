@@ -10,7 +10,15 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from grue._core import MlsApplication, MlsError, MlsMember, MlsSession, mls_key_package_member
+from grue._core import (
+    MlsApplication,
+    MlsCommit,
+    MlsError,
+    MlsMember,
+    MlsSession,
+    mls_key_package_member,
+    mls_welcome_for,
+)
 from grue.errors import BadEnvelope, BadKeyPackage, BadRequest, TooLarge
 from grue.protocol.conversation.contents import (
     APPLICATION,
@@ -20,6 +28,7 @@ from grue.protocol.conversation.contents import (
     IntroSms,
     IntroWelcome,
     Invitation,
+    LargeGroup,
     Role,
     Slot,
     Text,
@@ -50,8 +59,18 @@ from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import device_list_hash, identity_of, verify_device_list
 from grue.protocol.conversation.mailbox import Log, ReaderState, empty_log, exchanged
 from grue.protocol.conversation.padding import pad, unpad
-from grue.protocol.conversation.stored import Member, PendingCommit
-from grue.protocol.wire import Claimed, CreateMailbox, DeviceList, ExchangeSlot, PostIntro, RemoveReader, encode
+from grue.protocol.conversation.stored import Member, Newcomer, PendingCommit
+from grue.protocol.conversation.trees import Apart, put_apart
+from grue.protocol.wire import (
+    MAX_SLOTS,
+    Claimed,
+    CreateMailbox,
+    DeviceList,
+    ExchangeSlot,
+    PostIntro,
+    RemoveReader,
+    encode,
+)
 
 ADDRESS_LABEL: Final = "grue address v1"
 """MLS exporter label of a conversation's mailbox id and write key, 32 bytes each."""
@@ -120,11 +139,14 @@ def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes, kn
 def start_group(session: MlsSession, me: Me, peers: Sequence[Peer], name: str, description: str, tools: Tools) -> Step:
     """Make a group of several accounts, with us as its admin; an invitation goes to each. Raises TooLarge.
 
-    Everybody gets the same Welcome, whose size is the tree's, and slots for the own devices alone.
+    Each gets a Welcome and slots for the own devices alone.
     """
     group = tools.random(32)
+    packages = [package for peer in peers for package in peer.packages]
+    if len(packages) + 1 > MAX_SLOTS:
+        raise TooLarge
     session.create(group, me.credential)
-    commit = session.commit(group, [package for peer in peers for package in peer.packages], [], b"")
+    commit = session.commit(group, packages, [], b"")
     session.accepted(group)
     if commit.welcome is None:
         raise BadKeyPackage("(nobody to invite)")
@@ -133,11 +155,13 @@ def start_group(session: MlsSession, me: Me, peers: Sequence[Peer], name: str, d
     state = GroupState(name, [founder, *invited_ones], description)
     conversation = _started(session, group, [peer.devices for peer in peers], tools, state)
     slots = _slots(session, group, tools)
-    step = Step(conversation, [_create(conversation, slots)])
+    apart = put_apart(session, group, state, commit.tree_secret, tools) if commit.tree_secret else None
+    step = Step(conversation, [_create(conversation, slots), *(apart.outgoing if apart else [])])
     accounts = {member.leaf: identity_of(member.credential) for member in session.members(group)}
-    for member in invited_ones:
+    for member, peer in zip(invited_ones, peers, strict=True):
         theirs = [slot for slot in slots if accounts[slot.leaf] == member.identity]
-        blob = _intro_blob(session, group, commit.welcome, _invitation(conversation, me, theirs, None))
+        welcome = mls_welcome_for(commit.welcome, peer.packages)
+        blob = _intro_blob(session, group, welcome, _invitation(conversation, me, theirs, None), apart)
         step.outgoing += _introduce([member.intro_mailbox], blob, b"", tools)
     return step
 
@@ -172,12 +196,19 @@ def start_conversation(
 
 
 def invited(
-    session: MlsSession, me: Me, payload: IntroWelcome, known: Known, list_version: Callable[[bytes], int], tools: Tools
+    session: MlsSession,
+    me: Me,
+    payload: IntroWelcome,
+    known: Known,
+    list_version: Callable[[bytes], int],
+    tools: Tools,
+    large: LargeGroup | None = None,
 ) -> Invited:
     """Join the group of a Welcome from the intro mailbox; the conversation waits as a request.
 
     known         the conversation with this id, if we have one
     list_version  of the newest device list seen of an account; 0 when none was
+    large         what the Welcome leaves out, where `place_of` says that it does
 
     CONVERSATION-03 exactly two accounts, ours and one other; in a group GROUP-09 those that its state names, and no
     others. CONVERSATION-04 every leaf of the inviter and of ours is on its account's signed device list, and that is
@@ -187,7 +218,7 @@ def invited(
     epoch only, and so is one that was lost and in which nobody has answered, or that still asks us; then we are asked.
     Raises BadKeyPackage, BadEnvelope or an MlsError; the session's changes are void then.
     """
-    old = known(_group_of(payload))
+    old = known(group_of(payload))
     before = old
     if old is not None and old.state is ConversationState.GONE and old.group is not None:
         old = None
@@ -197,8 +228,8 @@ def invited(
     lost_in = session.epoch(old.id) if old is not None else -1
     if old is not None:
         session.delete(old.id)
-    invitation, sender, own_leaf = _join(session, payload)
-    group = _group_of(payload)
+    invitation, sender, own_leaf = _join(session, payload, large)
+    group = group_of(payload)
     left_in = max(lost_in, before.left_in if before is not None else -1)
     if session.epoch(group) <= left_in:
         raise BadEnvelope("(an epoch that has passed)")
@@ -290,14 +321,24 @@ def welcome_newcomers(
     session: MlsSession, conversation: Conversation, me: Me, pending: PendingCommit, tools: Tools
 ) -> list[Outgoing]:
     """After a commit that added somebody has won: the Welcome, and to each account an invitation in the new epoch."""
+    group, secret = conversation.group, pending.tree_secret
     leaves = {member.signature_key: member.leaf for member in session.members(conversation.id)}
-    outgoing: list[Outgoing] = []
+    apart = put_apart(session, conversation.id, group, secret, tools) if secret and group is not None else None
+    outgoing: list[Outgoing] = list(apart.outgoing) if apart else []
     for newcomer in pending.newcomers:
         slots = [Slot(leaves[device.signature_key], device.slot_secret) for device in newcomer.devices]
         invitation = _invitation(conversation, me, slots, None)
-        blob = _intro_blob(session, conversation.id, pending.welcome, invitation)
+        blob = _intro_blob(session, conversation.id, newcomer.welcome or pending.welcome, invitation, apart)
         outgoing += _introduce([newcomer.intro_mailbox], blob, b"", tools)
     return outgoing
+
+
+def welcomed(newcomers: Sequence[Newcomer], commit: MlsCommit, packages: Sequence[bytes]) -> list[Newcomer]:
+    """The newcomers of a commit, each with the Welcome for its devices."""
+    by_key = {mls_key_package_member(package).signature_key: package for package in packages}
+    theirs = [[by_key[device.signature_key] for device in newcomer.devices] for newcomer in newcomers]
+    whole = commit.welcome or b""
+    return [replace(one, welcome=mls_welcome_for(whole, own)) for one, own in zip(newcomers, theirs, strict=True)]
 
 
 def open_intro(blob: bytes) -> IntroWelcome | IntroSms:
@@ -365,10 +406,13 @@ def _invitation(
     )
 
 
-def _intro_blob(session: MlsSession, group: bytes, welcome: bytes, invitation: Invitation) -> bytes:
+def _intro_blob(
+    session: MlsSession, group: bytes, welcome: bytes, invitation: Invitation, apart: Apart | None = None
+) -> bytes:
+    invitation = replace(invitation, group=None) if apart else invitation
     sealed = session.encrypt(group, encode(invitation), b"")
     try:
-        return pad(encode(IntroWelcome(welcome, sealed)))
+        return pad(encode(IntroWelcome(welcome, sealed, apart.place if apart else b"")))
     except TooLarge:
         raise TooLarge("Make the first one shorter; the next may be longer.") from None
 
@@ -381,7 +425,7 @@ def _introduce(mailboxes: Sequence[bytes], blob: bytes, about: bytes, tools: Too
     return outgoing
 
 
-def _group_of(payload: IntroWelcome) -> bytes:
+def group_of(payload: IntroWelcome) -> bytes:
     """The group id, which the Welcome has encrypted and the invitation's framing in the clear.
 
     PrivateMessage, RFC 9420 section 6: version 2 bytes, wire format 2, length of the group id 1, group id.
@@ -389,12 +433,15 @@ def _group_of(payload: IntroWelcome) -> bytes:
     return payload.invitation[5:37]
 
 
-def _join(session: MlsSession, payload: IntroWelcome) -> tuple[Invitation, int, int]:
-    staged = session.stage_welcome(payload.welcome)
-    if staged.group_id != _group_of(payload):
+def _join(session: MlsSession, payload: IntroWelcome, large: LargeGroup | None) -> tuple[Invitation, int, int]:
+    staged = session.stage_welcome(payload.welcome, None if large is None else large.tree)
+    if staged.group_id != group_of(payload):
         raise BadEnvelope("(an invitation to another group)")
     session.accept_welcome(staged)
-    return *_open_invitation(session, staged.group_id, payload.invitation), staged.own_leaf
+    invitation, sender = _open_invitation(session, staged.group_id, payload.invitation)
+    if large is not None:
+        invitation = replace(invitation, group=large.group)
+    return invitation, sender, staged.own_leaf
 
 
 def _is_asked_for(session: MlsSession, old: Conversation) -> bool:

@@ -64,7 +64,7 @@ from grue.protocol.conversation.conversation import (
 )
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import identity_of
-from grue.protocol.conversation.first_contact import Me, welcome_newcomers
+from grue.protocol.conversation.first_contact import Me, welcome_newcomers, welcomed
 from grue.protocol.conversation.groups import left, may_write, picked, proved, role_of
 from grue.protocol.conversation.holes import lose, miss, owe
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, skipped
@@ -488,7 +488,8 @@ class Follower:
         commit = session.commit(conversation.id, [request.key_package], [asking.leaf], b"")
         step.outgoing.append(seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id, slots=[secret]))
         again = Newcomer(request.intro_mailbox, [NewDevice(newcomer.signature_key, secret)])
-        pending = PendingCommit(envelope_id, [again], commit.welcome or b"")
+        added = welcomed([again], commit, [request.key_package])
+        pending = PendingCommit(envelope_id, added, tree_secret=commit.tree_secret or b"")
         # A home of before it was kept learns the intro mailbox here; it names no other later.
         others = [replace(one, intro_mailbox=listed) if one == known else one for one in conversation.members]
         answered = (package, self.tools.now_ms)

@@ -20,6 +20,8 @@ class Newcomer(Struct, array_like=True, frozen=True):
 
     intro_mailbox: bytes
     devices: list[NewDevice]
+    welcome: bytes = b""
+    """For these devices; empty in a home of before each had its own."""
 
 
 class Adding(Struct, array_like=True, frozen=True):
@@ -46,7 +48,7 @@ class PendingCommit(Struct, array_like=True, frozen=True):
     envelope: bytes
     newcomers: list[Newcomer] = []
     welcome: bytes = b""
-    """For all of the newcomers."""
+    """For all of the newcomers, in a home of before each had its own."""
     plan: Plan | None = None
     """Of a change of the group; None for a renewed leaf or a device that is readmitted."""
     after: GroupState | None = None
@@ -55,6 +57,8 @@ class PendingCommit(Struct, array_like=True, frozen=True):
     """Where in the log the server says to have put it; 0: it has not said so yet."""
     unseen: bool = False
     """CONVERSATION-23 it was the first in a hole of the log, and is merged when somebody shows to have met it."""
+    tree_secret: bytes = b""
+    """Seals the place of the tree, which the Welcomes do not hold; empty when they do."""
 
 
 class Drain(Struct, array_like=True, frozen=True):

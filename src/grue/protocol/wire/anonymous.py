@@ -5,6 +5,8 @@ from typing import Annotated, Final
 from msgspec import Meta, field
 
 from grue.protocol.wire.base import (
+    BLOB_DAYS,
+    MAX_BLOB_DAYS,
     MAX_DEVICES,
     MAX_EVALUATIONS,
     MAX_FETCH,
@@ -166,11 +168,13 @@ class Spend(Message, tag=47):
 
 
 class PutBlob(Message, tag=54):
-    """Keep one part of an attachment for two weeks. The same again is a no-op, other bytes a conflict."""
+    """Keep one part of an attachment for some days. The same again is a no-op, other bytes a conflict."""
 
     id: Annotated[Key, SERVER]
     """Uniform; whoever knows it may fetch the part."""
     blob: Annotated[Part, seen("server sees the size bucket; contents: who has the attachment's key")]
+    days: Annotated[int, Meta(ge=1, le=MAX_BLOB_DAYS), SERVER] = BLOB_DAYS
+    """Until it leaves: an attachment's stays for two weeks, the tree of a group as long as its Welcome."""
 
 
 class Query(Message, tag=67):

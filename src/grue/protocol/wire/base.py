@@ -25,6 +25,12 @@ PART_BUCKETS: Final = (4096, 16384, 65536, 131072, 196608, 262144)
 ENVELOPE_DAYS: Final = 30
 """Days until an envelope leaves unread: as long as a silent device stays a member."""
 
+BLOB_DAYS: Final = 14
+"""Days until a part of an attachment leaves: long enough for a device that is read once a week."""
+
+MAX_BLOB_DAYS: Final = ENVELOPE_DAYS + 1
+"""Days until the tree of a large group leaves: not before the Welcome that it belongs to."""
+
 MAX_REQUEST: Final = 1 << 20
 """Bytes of one request or frame: ten key packages of 2.8 KB and a full envelope fit many times over."""
 
@@ -46,8 +52,8 @@ CLAIM_NAME_BYTES: Final = 8
 MAX_CLAIMS: Final = 8
 """Claims of a number that its device is told of at once; those to which it has not objected come first."""
 
-MAX_SLOTS: Final = 256
-"""Slots that one request reserves: as many readers as a mailbox has."""
+MAX_SLOTS: Final = 1000
+"""Slots that one request reserves, 33 KB: as many devices as a group has, for when its mailbox moves."""
 
 MAX_KEY_PACKAGES: Final = 100
 """Key packages a device may keep at the server: new people in one offline stretch."""

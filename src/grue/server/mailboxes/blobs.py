@@ -21,9 +21,6 @@ from grue.server.store.disk import sync_directory, writing
 from grue.server.store.interface import Tx
 from grue.server.tokens import tokens
 
-BLOB_DAYS: Final = 14
-"""Days until a part leaves: long enough for a device that is read once a week."""
-
 MAX_BLOB_BYTES: Final = 32 << 30
 """Bytes of all parts together, unless `serve --blob-limit` says otherwise: 60 people who use up their tokens for two
 weeks. Tokens bound one account; this bounds all, so that attachments never take the disk that envelopes need."""
@@ -161,7 +158,7 @@ async def put(context: Context, blobs: Blobs, request: wire.PutBlob, paid: Seque
             await blobs.erase(name)
             await blobs.write(name, request.blob, day)
         try:
-            await context.store.transact(_keep, paid, name, len(request.blob), day + BLOB_DAYS)
+            await context.store.transact(_keep, paid, name, len(request.blob), day + request.days)
         except Exception:
             if known is None:
                 await blobs.erase(name)

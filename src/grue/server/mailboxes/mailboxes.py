@@ -33,8 +33,8 @@ INTRO_BEGIN_BITS: Final = 31
 """Bits of the number after which an intro mailbox begins to count, by chance: so its seq does not tell how many people
 have written to an account. A conversation's begins at 0, since its mailbox leads to nobody."""
 
-MAX_READERS: Final = 256
-"""Readers and slots of one mailbox: twice the largest group's leaves, while it changes."""
+MAX_READERS: Final = 1100
+"""Readers and slots of one mailbox: a group's 1,000 devices, and some that were removed or are being added."""
 
 MAX_PAGE: Final = 960 * 1024
 """Bytes of envelopes in one answer, so that it fits a frame of `wire.MAX_REQUEST`."""

@@ -1,0 +1,130 @@
+"""Groups that no envelope takes: the tree lies in a blob, and whoever is welcomed finds it there."""
+
+import dataclasses
+import os
+
+import pytest
+from msgspec.structs import replace
+
+from grue._core import MlsMissing, MlsRefused
+from grue.errors import BadAttachment, TooLarge
+from grue.protocol.blobs import Sealing
+from grue.protocol.conversation.contents import IntroWelcome, LargeGroup, TreePlace
+from grue.protocol.conversation.conversation import Purpose
+from grue.protocol.conversation.first_contact import group_of as group_of_welcome
+from grue.protocol.conversation.first_contact import open_intro, start_group
+from grue.protocol.conversation.trees import large_group, place_of
+from grue.protocol.wire import ENVELOPE_BUCKETS, MAX_BLOB_DAYS, MAX_SLOTS, PostIntro, PutBlob, encode
+from tests.protocol.people import TOOLS, Office, Person, group_of
+from tests.protocol.test_groups import adding, agree, say
+
+
+def numbered(count: int) -> list[str]:
+    return [str(n) for n in range(count)]
+
+
+def invitation_of(office: Office, person: Person) -> tuple[bytes, IntroWelcome, LargeGroup]:
+    """What waits for somebody, and what it leaves out."""
+    blob = office.intros[person.intro][-1]
+    payload, large = open_intro(blob), office.large(person.device, blob)
+    assert isinstance(payload, IntroWelcome)
+    assert large is not None
+    return blob, payload, large
+
+
+def added_to(count: int) -> tuple[Office, list[Person], Person]:
+    """A group, and somebody who was added to it and has not joined yet."""
+    office, people = group_of(*numbered(count))
+    newcomer = Person("+447700900199")
+    office.take(people[0].device, people[0].device.plan(adding(newcomer)))
+    office.read(people[0].device)
+    return office, people, newcomer
+
+
+def test_group_30_a_large_group_is_founded_and_joined_by_a_tree_in_a_blob() -> None:
+    office, people = group_of(*numbered(40))
+    say(office, people[0], "all here?")
+    office.read(people[1].device, people[39].device)
+    assert people[39].device.texts == ["all here?"]
+    agree(*people)
+
+
+def test_group_30_a_newcomer_reads_what_comes_after_it() -> None:
+    office, people, newcomer = added_to(30)
+    office.join(newcomer)
+    say(office, people[0], "welcome")
+    office.read(newcomer.device)
+    assert newcomer.device.texts == ["welcome"]
+    agree(people[0], newcomer)
+
+
+def test_group_30_each_gets_a_welcome_that_fits_the_second_smallest_envelope() -> None:
+    founder = Person("+447700900001")
+    others = [Person(f"+4477009003{n:02}") for n in range(40)]
+    session = founder.device.session()
+    step = start_group(session, founder.device.me, [one.checked() for one in others], "Hike", "", TOOLS)
+    intros = [one.request for one in step.outgoing if isinstance(one.request, PostIntro)]
+    assert {len(intro.blob) for intro in intros} == {ENVELOPE_BUCKETS[1]}
+    parts = [one for one in step.outgoing if one.purpose is Purpose.TREE]
+    assert all(isinstance(part.request, PutBlob) and part.request.days == MAX_BLOB_DAYS for part in parts)
+    last = max(n for n, one in enumerate(step.outgoing) if one.purpose is Purpose.TREE)
+    first = min(n for n, one in enumerate(step.outgoing) if one.purpose is Purpose.INTRODUCE)
+    assert last < first, "nobody is welcomed before the tree is there"
+
+
+def test_group_30_the_server_finds_no_place_and_no_member_in_what_it_carries() -> None:
+    office, people, newcomer = added_to(30)
+    blob, payload, large = invitation_of(office, newcomer)
+    place = place_of(newcomer.device.session(), payload, group_of_welcome(payload))
+    assert place is not None
+    carried = blob + b"".join(office.blobs.values())
+    assert place.key not in carried
+    assert not any(member.identity in carried for member in large.group.members)
+    assert len(people) == len(large.group.members) - 1
+
+
+def test_group_30_a_tree_of_another_epoch_is_refused() -> None:
+    office, people, newcomer = added_to(30)
+    blob, _, large = invitation_of(office, newcomer)
+    later = Person("+447700900198")
+    office.take(people[0].device, people[0].device.plan(adding(later)))
+    office.read(people[0].device)
+    _, _, other = invitation_of(office, later)
+    with pytest.raises(MlsRefused):
+        newcomer.device.invited(blob, large=replace(large, tree=other.tree))
+    newcomer.device.invited(blob, large=large)
+
+
+def test_group_30_without_its_tree_a_welcome_leads_nowhere() -> None:
+    office, _, newcomer = added_to(30)
+    blob, _, _ = invitation_of(office, newcomer)
+    with pytest.raises(MlsMissing):
+        newcomer.device.invited(blob)
+
+
+def test_group_30_a_place_that_was_sealed_by_somebody_else_is_refused() -> None:
+    office, _, newcomer = added_to(30)
+    _, payload, _ = invitation_of(office, newcomer)
+    group, session = group_of_welcome(payload), newcomer.device.session
+    for tree in (b"", b"x", payload.tree[:-1], os.urandom(len(payload.tree)), payload.tree[::-1]):
+        with pytest.raises(BadAttachment):
+            place_of(session(), replace(payload, tree=tree), group)
+    with pytest.raises(BadAttachment):
+        place_of(session(), payload, bytes(32))
+
+
+def test_group_30_what_lies_at_the_place_and_is_no_group_is_refused() -> None:
+    for junk in (b"", b"junk", encode(TreePlace(bytes(32), 1)), os.urandom(500)):
+        with pytest.raises(BadAttachment):
+            large_group(junk)
+    sealing = Sealing(bytes(32), 10)
+    with pytest.raises(BadAttachment):
+        sealing.unseal(0, os.urandom(sealing.size))
+
+
+def test_group_32_of_more_than_a_thousand_devices_nothing_is_made() -> None:
+    founder, other = Person("+447700900001"), Person("+447700900002")
+    peer = other.checked()
+    crowd = dataclasses.replace(peer, packages=peer.packages * MAX_SLOTS)
+    with pytest.raises(TooLarge):
+        start_group(founder.device.session(), founder.device.me, [crowd], "Hike", "", TOOLS)

@@ -1,0 +1,83 @@
+"""A group whose tree no Welcome holds, across real clients and a real server: joined late, and without its tree."""
+
+import pytest
+
+from grue.client.client import Client
+from grue.errors import NetworkError, NoSuchBlob
+from grue.protocol import wire
+from grue.testing import World
+from tests.world.memory import take
+from tests.world.test_groups import settle
+
+NUMBERS = [f"+4477009001{n:02}" for n in range(14)]
+"""One more than a Welcome holds the tree of."""
+
+
+async def crowd(world: World) -> tuple[list[Client], str]:
+    """A group that was made, and that nobody but its maker has joined."""
+    people = [await world.person(number) for number in NUMBERS]
+    group = await people[0].groups.create("Choir", *NUMBERS[1:])
+    return people, group.id
+
+
+async def join(client: Client) -> None:
+    """Strangers are asked."""
+    await client.poll()
+    (request,) = await client.requests.list()
+    await client.requests.accept(request.chat)
+    await client.poll()
+
+
+async def test_group_30_who_comes_on_day_20_joins_a_large_group(world: World) -> None:
+    people, group = await crowd(world)
+    alice, bob, carol = people[:3]
+    await join(bob)
+    await world.pass_days(20)
+    await join(carol)
+    await alice.send(group, "from the top")
+    assert await take(carol) == ["from the top"]
+    await carol.send(group, "in which key?")
+    assert (await take(bob))[-1] == "in which key?"
+
+
+class Withheld:
+    """A server that says it has no blob, to whoever asks while this is so."""
+
+    def __init__(self, world: World) -> None:
+        self.asked = 0
+        self._world = world
+
+    def __call__(self, request: wire.Message, answer: wire.Message) -> wire.Message:
+        if not isinstance(request, wire.GetBlob):
+            return answer
+        self.asked += 1
+        return wire.Refusal(NoSuchBlob.code)
+
+
+async def test_group_30_who_finds_no_tree_is_no_member_and_joins_when_added_again(world: World) -> None:
+    people, group = await crowd(world)
+    alice, bob, carol = people[:3]
+    await join(bob)
+    withheld = world.network.change = Withheld(world)
+    await carol.poll()
+    assert withheld.asked
+    assert await carol.requests.list() == []
+    world.network.change = lambda _request, answer: answer
+    await alice.groups.remove(group, carol.number)
+    await settle(alice, bob)
+    await alice.groups.add(group, carol.number)
+    await settle(alice, bob)
+    await join(carol)
+    await bob.send(group, "once more")
+    assert await take(carol) == ["once more"]
+
+
+async def test_group_30_a_network_that_fails_meanwhile_loses_no_welcome(world: World) -> None:
+    people, _ = await crowd(world)
+    carol = people[2]
+    world.network.lose = lambda request: isinstance(request, wire.GetBlob)
+    with pytest.raises(NetworkError):
+        await carol.poll()
+    world.network.lose = lambda _request: False
+    await join(carol)
+    assert [one.name for one in await carol.groups.list()] == ["Choir"]
