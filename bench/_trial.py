@@ -1,24 +1,33 @@
 """The world in which a schedule is played: whole clients, a server, and disks and a network that fail when told to.
 
-Nothing waits for a thread or a disk here, so that a schedule takes a fraction of a second.
+Nothing waits for a thread or a disk here, and tokens are blinded by nothing, so that a schedule takes a fraction of a
+second.
 """
 
+import asyncio
+import hmac
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import selectors
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
 from unittest.mock import patch
 
+from grue.client import account
 from grue.client import client as client_module
 from grue.client.client import Client
 from grue.client.store.engine import Db, Store
 from grue.client.store.home import make_key
+from grue.client.transport import tokens as client_tokens
 from grue.errors import DiskFull, NotRegistered
 from grue.lab.inline_store import InlineStore, open_inline
+from grue.protocol import tokens
+from grue.protocol.tokens import Purpose
 from grue.protocol.wire import Message
 from grue.server.accounts import claims, keypackages
+from grue.server.keys.keys import Keys
 from grue.server.mailboxes import mailboxes
 from grue.server.store.interface import Tx
 from grue.testing import World
@@ -27,8 +36,77 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
+LITTLE_STOCK: Final = {Purpose.LOOKUP: 32, Purpose.POST: 32}
+"""Tokens kept ready, in place of hundreds, which would take most of the time."""
+
+FEW_PACKAGES: Final = 3
+"""Key packages kept ready, in place of twenty: the last resort serves more often, and a round makes fewer."""
+
+
 class Killed(BaseException):
     """The process of a client ends here: nothing of it goes on, and what is committed stays."""
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop in which nothing waits for a thread, or looks at sockets while there is something to do."""
+
+    def __init__(self) -> None:
+        super().__init__(_Selector())
+
+    def run_in_executor(self, _executor: object, func: Callable[..., T], *args: object) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 -- whoever awaits it raises it
+            done.set_exception(error)
+        return done
+
+
+class _Selector(selectors.DefaultSelector):
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return [] if timeout == 0 else super().select(timeout)
+
+
+class _TokenKey:
+    """A token key whose function is an HMAC: who draws how many, and which are spent, is as ever; nobody is hidden."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self.public = hmac.digest(secret, b"public", "sha256")
+
+    def evaluate(self, blinded: Sequence[bytes]) -> tuple[list[bytes], bytes]:
+        return self.output(blinded), bytes(64)
+
+    def output(self, nonces: Sequence[bytes]) -> list[bytes]:
+        return [hmac.digest(self._secret, nonce, "sha256") for nonce in nonces]
+
+
+def _token_key(keys: Keys, purpose: str, epoch: int) -> _TokenKey:
+    return _TokenKey(hmac.digest(keys.code_key, f"{purpose} {epoch}".encode(), "sha256"))
+
+
+@dataclass(frozen=True)
+class _Blinding:
+    element: bytes
+
+    @classmethod
+    def blind(cls, nonce: bytes) -> Self:
+        return cls(nonce)
+
+
+@contextmanager
+def cheaper() -> Iterator[None]:
+    """What takes most of the time, and decides about no text, is less here: tokens' arithmetic, and stocks."""
+    with ExitStack() as patches:
+        for where, name, what in (
+            (account, "KEY_PACKAGES", FEW_PACKAGES),
+            (client_tokens, "STOCK", LITTLE_STOCK),
+            (tokens, "OprfBlind", _Blinding),
+            (tokens, "oprf_finalize", lambda _blinds, evaluated, _proof, _public: evaluated),
+            (Keys, "token_key", _token_key),
+        ):
+            patches.enter_context(patch.object(where, name, what))
+        yield
 
 
 @dataclass

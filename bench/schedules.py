@@ -13,23 +13,22 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
 from bench import _steps
 from bench._schedule import FLOOD, NUMBERS, STEPS, STRANGERS, Schedule
-from bench._trial import Trial
+from bench._trial import Loop, Trial, cheaper
 from grue.client.client import Client
 from grue.client.conversations import requests
-from grue.client.transport import tokens
-from grue.protocol.tokens import Purpose
+
+T = TypeVar("T")
 
 SCHEDULES: Final = 20_000
 SEED: Final = 1
-LITTLE_STOCK: Final = {Purpose.LOOKUP: 32, Purpose.POST: 32}
-"""Tokens kept ready, in place of hundreds, which would take most of the time."""
 MEMORY: Final = Path("/dev/shm")
 """Where there is no disk to wait for."""
 
@@ -78,15 +77,19 @@ class Player:
 
     def __enter__(self) -> "Player":
         for template in self._templates:
-            asyncio.run(prepare(template, acquainted=template.name == "acquainted"))
+            self._run(prepare(template, acquainted=template.name == "acquainted"))
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._folder.cleanup()
 
     def play(self, seed: int) -> Schedule:
-        with patch.object(requests, "MAX_REQUESTS", FLOOD), patch.object(tokens, "STOCK", LITTLE_STOCK):
-            return asyncio.run(play(self._templates, seed))
+        with patch.object(requests, "MAX_REQUESTS", FLOOD):
+            return self._run(play(self._templates, seed))
+
+    def _run(self, work: Coroutine[object, None, T]) -> T:
+        with cheaper(), asyncio.Runner(loop_factory=Loop) as runner:
+            return runner.run(work)
 
 
 def _some(seeds: list[int]) -> list[tuple[int, list[str]]]:
