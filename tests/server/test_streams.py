@@ -174,6 +174,19 @@ async def test_an_expired_gap_in_the_backlog_is_passed_over(server: TestServer, 
     assert reader.seqs(box) == [4]
 
 
+async def test_mailbox_12_what_has_expired_is_given_to_nobody_before_it_is_swept_too(
+    server: TestServer, box: Box
+) -> None:
+    await box.post()
+    server.clock.days(31)
+    await box.post()
+    assert await box.seqs() == [2]
+    reader = Reader(server)
+    await reader.subscribe(box)
+    await reader.until(2)
+    assert reader.seqs(box) == [2]
+
+
 async def test_a_cursor_beyond_the_head_does_not_wait_for_ever(server: TestServer, box: Box) -> None:
     await box.post()
     reader = Reader(server)

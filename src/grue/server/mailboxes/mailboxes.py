@@ -295,8 +295,13 @@ async def exchange(tx: Tx, request: wire.ExchangeSlot) -> int:
     return cast("int", row[0])
 
 
-async def page(tx: Tx, mailbox: bytes, read_hash: bytes, after: int, limit: int, slots: bool = False) -> Page:
+async def page(
+    tx: Tx, mailbox: bytes, read_hash: bytes, after: int, limit: int, today: int, slots: bool = False
+) -> Page:
     """What follows `after`, in order. Raises NoSuchMailbox, NotPermitted (MAILBOX-07).
+
+    MAILBOX-12 what has expired is not in it, though a full disk or a server that stood still may have kept it from the
+    sweep: its sender was told by then that nobody gets it.
 
     slots  whether a slot's secret will do, for who looks and never acknowledges
     """
@@ -309,19 +314,20 @@ async def page(tx: Tx, mailbox: bytes, read_hash: bytes, after: int, limit: int,
         await _check_exists(tx, mailbox)
         raise NotPermitted
     incarnation, head, expires_day = cast("tuple[bytes, int, int]", row)
-    envelopes = await _envelopes(tx, mailbox, after, limit) if limit and after < head else []
+    envelopes = await _envelopes(tx, mailbox, after, limit, today) if limit and after < head else []
     return Page(incarnation, head, expires_day, envelopes)
 
 
-async def _envelopes(tx: Tx, mailbox: bytes, after: int, limit: int) -> list[wire.Delivery]:
+async def _envelopes(tx: Tx, mailbox: bytes, after: int, limit: int, today: int) -> list[wire.Delivery]:
     found: list[wire.Delivery] = []
     size = 0
     step = MAX_PAGE // wire.ENVELOPE_BUCKETS[-1]
     while True:
         wanted = min(step, limit - len(found))
         rows = await tx.rows(
-            "SELECT seq, id, blob FROM envelope WHERE mailbox = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-            mailbox, after, wanted,
+            "SELECT seq, id, blob FROM envelope WHERE mailbox = $1 AND seq > $2 AND expires_day > $4"
+            " ORDER BY seq LIMIT $3",
+            mailbox, after, wanted, today,
         )  # fmt: skip
         for seq, id_, blob in cast("list[tuple[int, bytes, bytes]]", rows):
             size += len(blob)

@@ -52,7 +52,7 @@ class MailboxRole:
         self, mailbox: bytes, read_hash: bytes, after: int, limit: int, slots: bool = False
     ) -> mailboxes.Page:
         """A reader's view of its mailbox, which also shows that the mailbox is in use. As `mailboxes.page`."""
-        page = await self._store.read(mailboxes.page, mailbox, read_hash, after, limit, slots)
+        page = await self._store.read(mailboxes.page, mailbox, read_hash, after, limit, self._context.today, slots)
         if page.expires_day < mailboxes.mailbox_expiry(self._context.today):
             self._store.later(mailboxes.keep, mailbox, self._context.today)
         return page
