@@ -386,6 +386,25 @@ def test_conversation_22_a_commit_under_an_older_key_loses_nobody_who_cannot_fol
     assert [one.device.conversation.state for one in (alice, carol)] == [ConversationState.ACTIVE] * 2
 
 
+def test_conversation_24_who_wrote_before_it_met_a_commit_in_our_hole_does_not_hide_that_we_missed_one() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    office.take(alice.device, alice.device.plan(RENAMED))
+    say(office, carol, "crosses the commit")
+    office.read(alice.device, carol.device)
+    say(office, carol, "behind it")
+    bob.device.follow(office.logs[bob.device.conversation.log.mailbox][1:])
+    assert (bob.device.texts, bob.device.conversation.state) == (["crosses the commit"], ConversationState.LOST)
+
+
+def test_conversation_24_who_has_read_past_our_hole_shows_that_no_commit_was_in_it() -> None:
+    office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    say(office, alice, "expires")
+    office.read(alice.device, carol.device)
+    say(office, carol, "has read it")
+    bob.device.follow(office.logs[bob.device.conversation.log.mailbox][1:])
+    assert not bob.device.conversation.gap
+
+
 def test_an_own_commit_that_cannot_be_read_is_not_passed_over() -> None:
     """Others follow it, so whoever went on without it would be in an epoch of its own, and not know."""
     office, (alice, bob, _) = group_of("Alice", "Bob", "Carol")

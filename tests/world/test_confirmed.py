@@ -234,3 +234,33 @@ async def test_conversation_23_an_own_commit_that_neither_side_has_seen_gives_wa
     assert [text[0] for text in await take(alice)] == ["0", "1"]
     await again(alice, bob)
     assert (await states(bob, ALICE))[-2:] == ["delivered", "delivered"]
+
+
+async def test_conversation_18_what_was_read_before_a_commit_that_lost_us_is_confirmed_with_the_request(
+    world: World,
+) -> None:
+    """So that its sender knows before it has met its answer to the request, which may take longer than that lives."""
+    alice, bob = await acquainted(world)
+    await forget_private_keys(bob)
+    await pass_days(world, 7.1)
+    await alice.send(BOB, "read at once")
+    assert "read at once" in await take(bob)
+    await alice.poll()
+    assert (await states(alice, BOB))[-1] == "delivered"
+
+
+async def test_conversation_23_an_answer_to_a_request_that_expired_unseen_goes_out_when_it_is_asked_for_again(
+    world: World,
+) -> None:
+    """The request that was answered names another commit than the answer, and is made again as it was."""
+    alice, bob = await acquainted(world)
+    await forget_private_keys(bob)
+    await pass_days(world, 7.1)
+    await alice.send(BOB, "a commit that bob cannot follow comes with it")
+    await bob.poll()
+    await alice.poll()
+    await pass_days(world, 40)
+    await again(alice, bob)
+    await alice.send(BOB, "in the conversation that both are in again")
+    assert "in the conversation that both are in again" in await take(bob)
+    assert len(await alice.context.store.read(tables.reading_conversations)) == 1

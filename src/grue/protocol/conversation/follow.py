@@ -66,7 +66,7 @@ from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import Me, welcome_newcomers, welcomed
 from grue.protocol.conversation.groups import left, may_write, picked, proved, role_of
-from grue.protocol.conversation.holes import lose, miss, owe
+from grue.protocol.conversation.holes import lose, miss, owe, won_unseen
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, skipped
 from grue.protocol.conversation.stored import Newcomer, NewDevice, PendingCommit, Plan
 from grue.protocol.wire import Delivery
@@ -173,7 +173,7 @@ class Follower:
             miss(step, delivery.seq - 1, self.tools)
             if step.conversation.state not in READING:
                 return
-        if step.conversation.group is not None and _won_unseen(step) is not None:
+        if step.conversation.group is not None and won_unseen(step) is not None:
             # Of many somebody has seen it, in time.
             self._merge_unseen(session, step, delivery)
             self._one(session, step, delivery)
@@ -283,7 +283,7 @@ class Follower:
                 conversation.epoch_keys, conversation.log.mailbox, delivery.envelope, delivery.blob
             )
         except BadEnvelope:
-            if _won_unseen(step) is None:
+            if won_unseen(step) is None:
                 self._unreadable(step)
                 return
             self._merge_unseen(session, step, delivery)
@@ -301,7 +301,9 @@ class Follower:
         except _JUNK:
             step.skipped += 1
         else:
-            step.conversation = replace(step.conversation, gap=False)
+            if conversation.gap and len(session.members(conversation.id)) == 2:
+                # No third one can have committed in the hole, and its writer knows its own commits.
+                step.conversation = replace(step.conversation, gap=False)
             if isinstance(opened, MlsApplication):
                 self._application(session, step, opened, delivery)
             elif key:
@@ -312,7 +314,7 @@ class Follower:
                 self._commit(session, step, opened, delivery)
 
     def _unreadable(self, step: Step) -> None:
-        """Junk; or, after a hole in the log, a sign that a commit was in the hole, which nothing can bring back."""
+        """Junk; or, CONVERSATION-24 after a hole, a sign that a commit was in it, which nothing can bring back."""
         step.skipped += 1
         if step.conversation.gap:
             lose(step, b"")
@@ -366,6 +368,9 @@ class Follower:
         After a hole we take up the hash of somebody who has read exactly as far as we have.
 
         CONVERSATION-18 what the other side says to have read is what it has seen: nothing in a hole of its log.
+
+        CONVERSATION-24 of many somebody may write who has not met a commit in our hole yet: only who has read past it,
+        and is in our epoch, shows that there is none.
         """
         log, seq, log_hash = step.conversation.log, content.read_seq, content.log_hash
         if isinstance(content, Receipt) and content.texts and sender in step.conversation.others:
@@ -375,6 +380,8 @@ class Follower:
             return
         if log_hash and log.hash == UNKNOWN_HASH and seq == log.cursor:
             step.conversation = replace(step.conversation, log=replace(log, hash=log_hash))
+        if content.after < step.conversation.hole <= seq and sender in step.conversation.others:
+            step.conversation = replace(step.conversation, gap=False)
         ours = step.hashes.get(seq) or self.hash_at(seq)
         if seq and log_hash and ours and ours != log_hash:
             _disagree(step, sender)
@@ -410,9 +417,7 @@ class Follower:
         step.readmitted += readmitted
         # They have not seen what came since they lost track.
         step.resend |= bool(readmitted)
-        if pending is not None and not any(
-            one.signature_key in again for new in pending.newcomers for one in new.devices
-        ):
+        if pending is not None and not pending.added & again.keys():
             followed = replace(followed, answered=(b"", 0))
         if after is not None and after != conversation.group:
             followed = self._become(session, step, followed, after, delivered(followed.log, delivery))
@@ -458,8 +463,9 @@ class Follower:
         CONVERSATION-21 by one key package a device is readmitted once in `ENVELOPE_DAYS` + 1, while the Welcome waits
         for it: whoever asks again before it has come would be removed by the next answer, and so on for ever.
         """
-        unseen = _won_unseen(step)
-        if unseen is not None and unseen.envelope == request.commit:
+        unseen = won_unseen(step)
+        if unseen is not None:
+            # Who asks follows nothing until the Welcome, so it has not gone on without this commit.
             self._merge_unseen(session, step, delivery)
         conversation = step.conversation
         members = session.members(conversation.id)
@@ -467,6 +473,9 @@ class Follower:
         newcomer = mls_key_package_member(request.key_package)
         if asking is None or newcomer.signature_key != asking.signature_key or newcomer.credential != asking.credential:
             step.skipped += 1
+            return
+        if unseen is not None and asking.signature_key in unseen.added:
+            # That commit was the answer to an earlier request, and its Welcome goes out only now.
             return
         account = identity_of(asking.credential)
         known = conversation.member(account)
@@ -545,12 +554,6 @@ class Follower:
         ages = [self.tools.now_ms - time for time in self.readmitted(account)]
         lately = [age for age in ages if 0 <= age < DAY_MS]
         return len(lately) < READMISSIONS_A_DAY and all(age >= ASK_AGAIN_MS for age in lately)
-
-
-def _won_unseen(step: Step) -> PendingCommit | None:
-    """An own commit that has won where the log was never seen, unless nobody else has met it there either."""
-    pending = step.conversation.pending
-    return pending if pending is not None and pending.unseen else None
 
 
 def refused_commit(session: MlsSession, conversation: Conversation) -> Step:

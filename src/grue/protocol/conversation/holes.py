@@ -52,7 +52,7 @@ def _miss_own_commit(step: Step, cursor: int, pending: PendingCommit) -> None:
     """CONVERSATION-23 an own commit lies where the log was never seen after `cursor`.
 
     With nothing but own posts before it there it has won, unless nobody has met it: it is merged when the other side
-    writes in its epoch, or asks to be readmitted for it, and gives way to a commit of who has missed it as well.
+    writes in its epoch, or asks to be readmitted, and gives way to a commit of who has missed it as well.
     Another one may have beaten it otherwise: then we do not know which epoch the others are in, and must not wait for
     it, since who waits commits to nothing and readmits nobody.
     """
@@ -61,6 +61,12 @@ def _miss_own_commit(step: Step, cursor: int, pending: PendingCommit) -> None:
         step.conversation = replace(step.conversation, pending=replace(pending, unseen=True))
     else:
         lose(step, b"" if step.conversation.group is None else pending.envelope)
+
+
+def won_unseen(step: Step) -> PendingCommit | None:
+    """An own commit that has won where the log was never seen, unless nobody else has met it there either."""
+    pending = step.conversation.pending
+    return pending if pending is not None and pending.unseen else None
 
 
 def lose(step: Step, commit: bytes) -> None:

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from grue._core import MlsSession
-from grue.protocol.conversation.contents import ResyncRequest
+from grue.protocol.conversation.contents import MAX_NAMED, Receipt, ResyncRequest
 from grue.protocol.conversation.conversation import (
     KEY_PACKAGES,
     Conversation,
@@ -27,12 +27,18 @@ def ask_resync(session: MlsSession, conversation: Conversation, me: Me, tools: T
     """Ask, in the epoch that we are still in, to be removed and added again. Needs b"s", b"k", b"g".
 
     Asking again names the same key package, so that the answer to any of the requests can be used.
+
+    CONVERSATION-18 what was read last before we lost track is named, too: nobody may answer while its sender waits.
     """
     asked = conversation.asked or _package_to_ask_by(session, me)
     proof = None if conversation.group is None else sign_readmission(session, conversation.id)
     request = ResyncRequest(conversation.lost_commit, asked.package, me.intro_mailbox, proof)
     asking = replace(conversation, since=tools.now_ms, asked=asked)
-    return Step(asking, [post(session, conversation, request, Purpose.RESYNC, tools)])
+    outgoing = [post(session, conversation, request, Purpose.RESYNC, tools)]
+    if conversation.owed:
+        read = Receipt(0, b"", texts=conversation.owed[-MAX_NAMED:])
+        outgoing.append(post(session, conversation, read, Purpose.RECEIPT, tools))
+    return Step(asking, outgoing)
 
 
 def _package_to_ask_by(session: MlsSession, me: Me) -> Asked:

@@ -60,6 +60,11 @@ class PendingCommit(Struct, array_like=True, frozen=True):
     tree_secret: bytes = b""
     """Seals the place of the tree, which the Welcomes do not hold; empty when they do."""
 
+    @property
+    def added(self) -> set[bytes]:
+        """Signature keys of the devices that it adds."""
+        return {device.signature_key for newcomer in self.newcomers for device in newcomer.devices}
+
 
 class Drain(Struct, array_like=True, frozen=True):
     """The mailbox that a conversation has moved from: it is read for a while, for what crossed the move."""
