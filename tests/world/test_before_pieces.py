@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from grue.client import chats
 from grue.client.client import Client
+from grue.client.conversations import naming
 from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
 from grue.testing import World
@@ -26,7 +26,7 @@ async def old(tmp_path: Path) -> AsyncIterator[World]:
 
 
 def tags(db: Db, group: str) -> set[bytes]:
-    prefix = group_prefix(chats.named_group(db, group).group)
+    prefix = group_prefix(naming.group(db, group).group)
     return {key[len(prefix) : len(prefix) + 1] for key in mls_entries(db, prefix)}
 
 

@@ -76,6 +76,7 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
     "account.daily_round": lambda client: client.account.daily_round(),
     "contacts.import_file": lambda client: client.contacts.import_file(io.BytesIO(b"Name,Phone\n")),
     "contacts.sync": lambda client: client.contacts.sync(),
+    "contacts.name": lambda client: client.contacts.name(BOB, "Bob"),
     "contacts.forget": lambda client: client.contacts.forget(BOB),
     "groups.create": lambda client: client.groups.create("Hike", BOB),
     "groups.add": lambda client: client.groups.add("Hike", BOB),

@@ -6,7 +6,6 @@ from grue.client.client import Client
 from grue.errors import (
     KeyChanged,
     NoSuchChat,
-    NotANumber,
     NotOnGrue,
     SafetyNumberDiffers,
     Unreachable,
@@ -105,7 +104,7 @@ async def test_oneself_has_none(world: World, who: str) -> None:
         ("sms:BANK", UsageError),
         ("chat:99", NoSuchChat),
         ("person:00", NoSuchChat),
-        ("x", NotANumber),
+        ("x", NoSuchChat),
     ],
 )
 async def test_who_is_not_known_has_none(world: World, who: str, error: type[Exception]) -> None:

@@ -70,7 +70,11 @@ def message(one: "Message") -> Group:
         return Group(head, _Behind(Text(safe(one.text))))
     word, colour = ROUTES[one.route]
     by_sms = one.incoming and one.route is Route.SMS
-    other = _short(one.claimed if by_sms else one.sender) if one.incoming else f"to {_short(one.group or one.to)}"
+    other = (
+        _called(one.name, one.claimed if by_sms else one.sender)
+        if one.incoming
+        else f"to {_short(one.group) or _called(one.name, one.to)}"
+    )
     head = Text.assemble((_when(one.sent), "dim"), "  ", (other, "bold"), "  ", (word, colour))
     if one.group and one.incoming:
         head.append(f"  in {_short(one.group)}")
@@ -104,13 +108,24 @@ def chats(listed: "list[ChatInfo]") -> "Table | Text":
         if chat.notes:
             word, colour = "notes", "default"
         name = f"{chat.chat} (claims {chat.claimed})" if chat.claimed else chat.chat
-        name = f"{_short(chat.group)} ({chat.chat})" if chat.group else name
+        name = (
+            f"{_short(chat.group)} ({chat.chat})"
+            if chat.group
+            else f"{_short(chat.name)} ({name})"
+            if chat.name
+            else name
+        )
         last = one_line(chat.last)
         route = ", ".join([word, *["request"] * chat.request, *["verified"] * chat.verified])
         table.add_row(
             Text(one_line(name), style="bold"), Text(route, style=colour), str(chat.messages), Text(last[:200])
         )
     return table
+
+
+def _called(name: str, id: str) -> str:
+    """What the user calls somebody, with their number or id."""
+    return f"{_short(name)} ({_short(id)})" if name else _short(id)
 
 
 def _short(name: str) -> str:

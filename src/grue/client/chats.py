@@ -6,12 +6,10 @@ from typing import Final, cast
 
 from grue.client import verified
 from grue.client.store.engine import Db, Row, as_bytes, as_int, as_str
-from grue.errors import AmbiguousName, NoSuchChat
-from grue.protocol.conversation.conversation import ConversationState, Notice
-from grue.protocol.numbers import parse, reads_as_number, region_of
+from grue.protocol.conversation.conversation import Notice
 
 CHAT_PREFIX: Final = "chat:"
-"""Names a chat by its id: the only way to a chat whose number is not verified."""
+"""Names a chat by its id: the only way to one that has neither a verified number nor an account."""
 
 
 GROUP_PREFIX: Final = "group:"
@@ -51,10 +49,15 @@ class Chat:
 
     @property
     def name(self) -> str:
-        """What to send to: the group's id, the number when it is verified, else the chat by its id."""
+        """What to send to: the group's id, the number when it is verified, else the account's id."""
         if self.group:
             return GROUP_PREFIX + self.group.hex()[:ID_DIGITS]
-        return self.number or f"{CHAT_PREFIX}{self.id}"
+        return self.number or self.unnumbered
+
+    @property
+    def unnumbered(self) -> str:
+        """What it is called without a number: the account's id, or the chat's where there is no account."""
+        return person(self.identity) if self.identity else f"{CHAT_PREFIX}{self.id}"
 
 
 _CHAT = "SELECT id, number, claimed, identity, list_number, encrypted, group_id, title FROM chat "
@@ -86,69 +89,22 @@ def person(identity: bytes) -> str:
     return PERSON_PREFIX + identity.hex()[:ID_DIGITS]
 
 
-def is_plain(name: str) -> bool:
-    """Whether a name is an id, a number or `me`, and so cannot be what a group is called."""
-    return name == ME or name.startswith(PREFIXES) or reads_as_number(name)
+def of_group_id(db: Db, name: str) -> Chat | None:
+    """The chat of a `group:` id."""
+    return _chat(db.row(_CHAT + _BY_ID.format("group_id"), name.removeprefix(GROUP_PREFIX), ID_DIGITS))
 
 
-def resolve(db: Db, name: str, *, to_write: bool = False) -> str:
-    """What a name means: itself when it is an id, a number or `me`, else the id of the one group that is called so.
-
-    to_write  only groups that we are in count: a stranger's that is called like one of ours catches nothing
-    Raises AmbiguousName for several of them.
-    """
-    if is_plain(name):
-        return name
-    called_so = [cast("Chat", _chat(row)) for row in db.rows(_CHAT + "WHERE title = ? AND group_id != x''", name)]
-    found = called_so
-    if to_write:
-        states = [(chat, _state_of(db, chat.group)) for chat in called_so]
-        # One that we have left is named to say so.
-        left = [chat for chat, state in states if state is ConversationState.GONE]
-        found = [chat for chat, state in states if state not in _NOT_IN] or left[:1]
-    if len(found) > 1:
-        raise AmbiguousName(f"({', '.join(chat.name for chat in found)})")
-    return found[0].name if found else name
+def of_person_id(db: Db, name: str) -> Chat | None:
+    """The chat of a `person:` id."""
+    return _chat(db.row(_CHAT + _BY_ID.format("identity"), name.removeprefix(PERSON_PREFIX), ID_DIGITS))
 
 
-def _state_of(db: Db, group: bytes) -> ConversationState:
-    row = db.row("SELECT state FROM conversation WHERE id = ?", group)
-    return ConversationState.GONE if row is None else ConversationState(as_str(row[0]))
+def groups_called(db: Db, name: str) -> list[Chat]:
+    """Groups with exactly this name."""
+    return [cast("Chat", _chat(row)) for row in db.rows(_CHAT + "WHERE title = ? AND group_id != x''", name)]
 
 
-def named(db: Db, name: str, own_number: str) -> Chat:
-    """The chat of a number, of `me`, an id, `sms:SENDER` or a group's name.
-
-    Raises NoSuchChat, NotANumber, AmbiguousName.
-    """
-    name = resolve(db, name)
-    if name.startswith(CHAT_PREFIX):
-        digits = name.removeprefix(CHAT_PREFIX)
-        chat = by_id(db, int(digits)) if digits.isdecimal() and len(digits) < 18 else None
-    elif name.startswith(GROUP_PREFIX):
-        chat = _chat(db.row(_CHAT + _BY_ID.format("group_id"), name.removeprefix(GROUP_PREFIX), ID_DIGITS))
-    elif name.startswith(PERSON_PREFIX):
-        chat = _chat(db.row(_CHAT + _BY_ID.format("identity"), name.removeprefix(PERSON_PREFIX), ID_DIGITS))
-    elif name.startswith(SMS_PREFIX):
-        chat = of_number(db, name)
-    else:
-        chat = of_number(db, own_number if name == ME else parse(name, region_of(own_number) if own_number else None))
-    if chat is None:
-        raise NoSuchChat
-    return chat
-
-
-def named_group(db: Db, name: str) -> Chat:
-    """The group of an id or a name. Raises NoSuchChat, AmbiguousName."""
-    name = resolve(db, name)
-    if not name.startswith(GROUP_PREFIX):
-        raise NoSuchChat("(no group is called so)")
-    return named(db, name, "")
-
-
-_NOT_IN: Final = frozenset({ConversationState.REQUESTED, ConversationState.DECLINED, ConversationState.GONE})
-
-_BY_ID: Final = "WHERE substr(lower(hex({})), 1, ?2) = ?1"
+_BY_ID: Final = "WHERE substr(lower(hex({})), 1, ?2) = ?1 AND ?1 != ''"
 
 
 def all_chats(db: Db) -> list[Chat]:

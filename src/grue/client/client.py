@@ -25,7 +25,7 @@ from grue.client.api.messages import ChatInfo, File, Message, history_of, listed
 from grue.client.api.people import People
 from grue.client.api.requests import Requests
 from grue.client.context import Account, Clock, Context, Opened, Random, load_account
-from grue.client.conversations import attachments, tables
+from grue.client.conversations import attachments, naming, tables
 from grue.client.conversations.groups import GroupChanges
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger, Sent
@@ -219,7 +219,7 @@ class Client:
     ) -> Sent:
         """Send one message; returns when it is stored here, and sent if the server answers.
 
-        to          a number, a chat's id, a group's id or name, or `me` for a note
+        to          a number, an id, a name that only one contact or group has, or `me` for a note
         file        goes along sealed, up to 100 MiB; where its upload breaks off, the same call again goes on with it
         sms         the sender agrees to SMS, should it be proved that the number is not on Grue, or not to be found
         accept_key  the sender has checked with the contact, and goes on with a new key, no record, or after a fork
@@ -246,7 +246,7 @@ class Client:
         """
         context = self._opened.ready
         if self._receiver is not None:
-            await self._receiver.opened((await context.store.read(chats.named, chat, context.account.number)).id)
+            await self._receiver.opened((await context.store.read(naming.chat, chat, context.account.number)).id)
 
     async def flush(self) -> None:
         """Send what is queued: up to a minute through a relay. Raises NetworkError; what could not go stays."""
@@ -375,7 +375,7 @@ class Client:
         """Send what is queued in this chat, if there is one and the server answers."""
         context = self._opened.ready
         with suppress(NetworkError, Refused, UsageError):
-            chat = await context.store.read(chats.named, name, context.account.number)
+            chat = await context.store.read(naming.chat, name, context.account.number)
             await self._parts.send_of(chat.id)
         if self._receiver is not None:
             self._receiver.wake()

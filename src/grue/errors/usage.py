@@ -70,8 +70,8 @@ class NoSuchRequest(UsageError):
 
 class AmbiguousName(UsageError):
     code = "ambiguous_name"
-    message = "Several groups are called so."
-    fix = "Name the one that is meant by its id; `grue group list` has them."
+    message = "Several are called so. Nothing was done."
+    fix = "Name the one that is meant by its number or id."
 
 
 class NoSuchMember(UsageError):

@@ -16,7 +16,7 @@ VERBS: Final = {
     "verify": ("account", "Hand in the code from the SMS; after that the number is registered here."),
     "account": ("account", "Say what becomes of your number when somebody wants it on another device."),
     "lookup": ("lookups", "Say for each number whether a message would go encrypted or as SMS."),
-    "contacts": ("contacts", "List the address book; import one, look it up, or forget it."),
+    "contacts": ("contacts", "List the address book; import one, look it up, name people, or forget it."),
     "send": ("messages", "Send one message: encrypted to whoever is on Grue, as SMS to nobody without `--sms`."),
     "receive": ("messages", "Show what has arrived, each message once."),
     "chats": ("messages", "List the chats in this home, the latest first."),

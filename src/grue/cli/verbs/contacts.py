@@ -1,4 +1,4 @@
-"""`contacts`: import the address book from a file, list it, look its numbers up, and forget it."""
+"""`contacts`: import the address book from a file, list it, look its numbers up, name people, and forget it."""
 
 import sys
 from collections.abc import Iterator
@@ -97,6 +97,19 @@ async def forget(
     shell.result({"forgotten": count}, f"Forgotten: {count:,}.")
 
 
+async def name(
+    who: Annotated[str, HYPHENS, Parameter(help="A number, or who shows none, by the id that `chats` lists.")],
+    name: Annotated[str, HYPHENS, Parameter(help="What to call them; empty for nothing. `-`: from stdin.")],
+    /,
+    *,
+    shell: Injected,
+) -> None:
+    """Call somebody by a name, here alone. Every verb takes it where only one contact or group has it."""
+    async with opened(shell) as client:
+        who = await client.contacts.name(who, called := typed(name))
+    shell.result({"named": who, "name": called}, lambda: _named(who, called))
+
+
 def fields(contact: "Contact") -> dict[str, Any]:
     """A contact as `--json` shows it."""
     return {
@@ -141,6 +154,12 @@ def _name(contact: "Contact") -> str:
     from grue.cli.shell import one_line
 
     return f"{one_line(contact.name)} ({contact.number})" if contact.name else contact.number
+
+
+def _named(who: str, name: str) -> str:
+    from grue.cli.shell import one_line
+
+    return f"{who} is {one_line(name)} here." if name else f"{who} has no name here."
 
 
 def _counted(imported: "Imported") -> str:
@@ -237,4 +256,5 @@ contacts_app = App(name="contacts")
 contacts_app.default(list_contacts)
 contacts_app.command(import_contacts, name="import")
 contacts_app.command(sync)
+contacts_app.command(name)
 contacts_app.command(forget)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from grue.client.api.groups import Group
 
 GROUP: Final = Parameter(help="The group's name, or its id as `group list` shows it.")
-NUMBERS: Final = Parameter(help="Phone numbers, as people type them. All have to be on Grue.")
-WHO: Final = Parameter(help="Members: numbers, or ids as `group show` lists them.")
+NUMBERS: Final = Parameter(help="Phone numbers, names of contacts, or ids of people. All have to be on Grue.")
+WHO: Final = Parameter(help="Members: numbers, names of contacts, or ids as `group show` lists them.")
 
 
 class Who(StrEnum):

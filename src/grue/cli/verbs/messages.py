@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from grue.cli import consent
 from grue.cli.opening import going_on, opened, typed
-from grue.cli.parameters import ANY_NUMBER, FLAG, HYPHENS, Injected
+from grue.cli.parameters import FLAG, HYPHENS, Injected
 from grue.cli.shell import Shell, one_line
 from grue.cli.signals import stop_on_sigterm
 from grue.errors import ConsentNeeded, NetworkError, NotRegistered, Refused, SmsUnavailable, UsageError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from grue.client.api.messages import Message
     from grue.client.client import Client
+
+TO: Final = "A number, `me`, an id, or a name that only one contact or group has. `-`: from stdin."
 
 NOTICES_SECONDS: Final = 10
 """How often `receive --follow` looks for notices: they are rare, and not urgent."""
@@ -36,7 +38,7 @@ def _words() -> "ModuleType":
 
 
 async def send(
-    to: Annotated[str, HYPHENS, Parameter(help=f"{ANY_NUMBER} Or a group's name, a chat that `chats` lists, or `me`.")],
+    to: Annotated[str, HYPHENS, Parameter(help=TO)],
     text: Annotated[str, HYPHENS, Parameter(help="What to say. `-`: from stdin.")],
     /,
     *,
@@ -181,6 +183,7 @@ async def chats(*, shell: Injected) -> None:
         fields = {
             "chat": chat.chat,
             "group": chat.group or None,
+            "name": chat.name or None,
             "claimed": chat.claimed or None,
             "encrypted": chat.encrypted,
             "request": chat.request,
@@ -194,7 +197,11 @@ async def chats(*, shell: Injected) -> None:
 
 
 async def show(
-    chat: Annotated[str, HYPHENS, Parameter(help="A number, `me`, or a name that `chats` lists. `-`: from stdin.")],
+    chat: Annotated[
+        str,
+        HYPHENS,
+        Parameter(help=TO),
+    ],
     /,
     *,
     shell: Injected,
@@ -245,5 +252,6 @@ def message_fields(message: "Message") -> dict[str, Any]:
         "claimed": message.claimed or None,
         "request": message.request,
         "verified": message.verified,
+        "name": message.name or None,
         "group": message.group or None,
     } | file

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from grue.client.client import Client
     from grue.client.conversations.requests import Request
 
-FROM: Final = "A number, or a name that `requests` or `chats` lists. `-`: from stdin."
+FROM: Final = "A number, an id that `requests` or `chats` lists, or a name. `-`: from stdin."
 
 
 async def requests(

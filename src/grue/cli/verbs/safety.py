@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from grue.client.api.people import SafetyNumber
     from grue.client.client import Client
 
-WHO: Final = "A phone number, or a chat or member by the id that `chats` or `group show` lists. `-`: from stdin."
+WHO: Final = "A number, the id of a chat or member, or the name of a contact. `-`: from stdin."
 MARK: Final = "Mark them as verified: you have compared. With --compare, only if it is equal."
 COMPARE: Final = "Compare these sixty digits, theirs, with the ones here. `-`: from stdin."
 

@@ -7,9 +7,9 @@ from grue.client import chats, verified
 from grue.client.api.messages import named_member
 from grue.client.chats import Chat
 from grue.client.context import Opened
-from grue.client.conversations import tables
+from grue.client.conversations import naming, tables
 from grue.client.conversations.groups import GroupChanges, check_description, checked_name
-from grue.client.people.tables import contact_name
+from grue.client.people.tables import name_of
 from grue.client.store.engine import Db
 from grue.errors import NotInGroup
 from grue.protocol.conversation.changing import NO_HASH
@@ -26,7 +26,7 @@ class GroupMember:
     number: str
     """The verified number; empty when it was never shown or found here."""
     name: str
-    """From the own address book; empty when it is not there."""
+    """What the user calls them; empty for nothing."""
     role: Role
     own: bool
     """It is ourselves."""
@@ -122,7 +122,7 @@ class Groups:
         return [self._shown(db, chat) for chat in groups if _state(db, chat) is not None]
 
     def _named(self, db: Db, group: str) -> Group:
-        return self._shown(db, chats.named_group(db, group))
+        return self._shown(db, naming.group(db, group))
 
     def _shown(self, db: Db, chat: Chat) -> Group:
         account = self._opened.ready.account
@@ -156,5 +156,5 @@ def _member(db: Db, identity: bytes, role: Role, own_identity: bytes, own_number
     own = identity == own_identity
     shown, _ = (own_number, "") if own else named_member(db, identity)
     number = shown if shown.startswith("+") else ""
-    name = contact_name(db, number) if number else ""
+    name = "" if own else name_of(db, number, identity)
     return GroupMember(chats.person(identity), number, name, role, own, verified.is_verified(db, identity))

@@ -7,9 +7,10 @@ from typing import Final
 from grue.client import chats, verified
 from grue.client.chats import CHAT_PREFIX, Chat, person
 from grue.client.context import own_number
-from grue.client.conversations import tables
+from grue.client.conversations import naming, tables
 from grue.client.conversations.tables import StoredMessage
 from grue.client.lookup.directory import names_another
+from grue.client.people.tables import name_of
 from grue.client.store.engine import Db
 from grue.errors import BadRecord
 from grue.protocol.conversation.conversation import ConversationState
@@ -56,6 +57,9 @@ class Message:
     """What the group is called that it came to; empty in a chat with one person."""
     verified: bool = False
     """Whether the sender's identity was verified by its safety number; of an own one, that of whom it is to."""
+    name: str = ""
+    """What the user calls the sender; of an own one, whom it is to. Empty for nothing, and for who is not verified to
+    have the number that the name goes with."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class ChatInfo:
     """The chat with oneself, which `me` names."""
     verified: bool = False
     """Whether the identity was verified by its safety number; not while the directory has another one."""
+    name: str = ""
+    """What the user calls them."""
 
 
 def still_unshown(db: Db, own: str, row: int) -> Message | None:
@@ -117,7 +123,14 @@ def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
         group=chat.title,
         verified=message.route is Route.ENCRYPTED
         and verified.is_verified(db, message.sender if message.incoming else chat.identity),
+        name=_name(db, message, chat, sender),
     )
+
+
+def _name(db: Db, message: StoredMessage, chat: Chat, sender: str) -> str:
+    if not message.incoming:
+        return "" if chat.group else name_of(db, chat.number, chat.identity)
+    return name_of(db, sender if sender.startswith("+") else "", message.sender)
 
 
 def _sender(db: Db, message: StoredMessage, chat: Chat) -> tuple[str, str]:
@@ -126,7 +139,12 @@ def _sender(db: Db, message: StoredMessage, chat: Chat) -> tuple[str, str]:
         return named_member(db, message.sender)
     unverified = message.incoming and _is_doubtful(db, message, chat)
     claimed = chat.number if unverified else "" if chat.number else chat.claimed
-    return (f"{CHAT_PREFIX}{chat.id}" if unverified else chat.name), claimed
+    return (_nobodys(message, chat) if unverified else chat.name), claimed
+
+
+def _nobodys(message: StoredMessage, chat: Chat) -> str:
+    """A sender who may not be who has the chat's number: no account of whoever can send an SMS."""
+    return f"{CHAT_PREFIX}{chat.id}" if message.route is Route.SMS else chat.unnumbered
 
 
 def named_member(db: Db, identity: bytes) -> tuple[str, str]:
@@ -190,10 +208,11 @@ def _chat_info(db: Db, chat: Chat, own: str) -> ChatInfo:
         group=chat.title,
         notes=bool(own) and chat.number == own,
         verified=verified.is_verified(db, chat.identity) and not _has_moved(db, chat),
+        name="" if chat.group else name_of(db, chat.number, chat.identity),
     )
 
 
 def history_of(db: Db, name: str) -> list[Message]:
     own = own_number(db)
-    chat = chats.named(db, name, own)
+    chat = naming.chat(db, name, own)
     return [_public(db, own, message, chat) for message in tables.history(db, chat.id)]

@@ -7,14 +7,13 @@ from typing import Final
 from grue.client import chats, verified
 from grue.client.chats import ME, PERSON_PREFIX, SMS_PREFIX
 from grue.client.context import Opened
-from grue.client.conversations import tables
+from grue.client.conversations import naming
 from grue.client.lookup.directory import record_before
 from grue.client.store.engine import Db
 from grue.errors import GrueError, NoSuchChat, NotOnGrue, UsageError
 from grue.protocol.conversation import safety
 from grue.protocol.directory.lookup import Found
 from grue.protocol.directory.record import Record
-from grue.protocol.numbers import parse, region_of
 
 NO_KEY: Final = "An SMS sender has no key, and so no safety number."
 
@@ -109,9 +108,9 @@ class People:
             changed=other or verified.has_changed(db, person.number, person.identity),
         )
 
-    async def _find(self, who: str) -> _Person:
+    async def _find(self, typed: str) -> _Person:
         context = self._opened.ready
-        person = await context.store.read(self._here, who)
+        person = await context.store.read(self._here, typed)
         if not person.number or person.identity:
             return person
         if person.known:
@@ -126,26 +125,25 @@ class People:
             raise NotOnGrue
         return _Person(person.number, b"", looked_up.result.record.identity_public)
 
-    def _here(self, db: Db, who: str) -> _Person:
+    def _here(self, db: Db, typed: str) -> _Person:
         """Who is meant, as far as it is known here; without an `identity` the directory is to be asked."""
         own = self._opened.ready.account
-        name = chats.resolve(db, who)
-        if name.startswith(SMS_PREFIX):
+        meant = naming.target(db, typed, own.number)
+        if meant.startswith(SMS_PREFIX):
             raise UsageError(NO_KEY)
-        if name.startswith(PERSON_PREFIX):
-            person = _Person("", b"", _identity(db, name, own.identity_public))
-            chat = chats.of_identity(db, person.identity)
-            person = person if chat is None else _Person(chat.number, chat.identity, chat.identity)
-        elif name.startswith(chats.PREFIXES):
-            chat = chats.named(db, name, own.number)
+        chat = naming.chat_of(db, meant, own.number)
+        if meant.startswith(PERSON_PREFIX) and chat is None:
+            person = _Person("", b"", naming.identity(db, meant))
+        elif meant.startswith(chats.PREFIXES):
+            if chat is None:
+                raise NoSuchChat
             if chat.group:
                 raise UsageError("A group has no safety number; each member has one: `grue group show` lists them.")
             if not chat.identity and not chat.number.startswith("+"):
                 raise UsageError(NO_KEY)
             person = _Person(chat.number, chat.identity, chat.identity)
         else:
-            number = own.number if name == ME else parse(name, region_of(own.number))
-            chat = chats.of_number(db, number)
+            number = own.number if meant == ME else meant
             person = _Person(number, b"" if chat is None else chat.identity, b"")
         if person.number == own.number or person.identity == own.identity_public:
             raise UsageError("That is yourself: a safety number is of two people.")
@@ -159,19 +157,3 @@ def _listed_now(db: Db, person: _Person) -> _Person:
         if isinstance(record, Record):
             return _Person(person.number, person.known, record.identity_public)
     return _Person(person.number, person.known, person.known)
-
-
-def _identity(db: Db, name: str, own: bytes) -> bytes:
-    """Who is called so here, in a chat or as a member of a group. Raises NoSuchChat."""
-    with suppress(NoSuchChat):
-        return chats.named(db, name, "").identity
-    members = [
-        member.identity
-        for chat in chats.all_chats(db)
-        if (found := tables.conversation_by_id(db, chat.group)) and found[0].group
-        for member in found[0].group.members
-    ]
-    for identity in [own, *members]:
-        if chats.person(identity) == name:
-            return identity
-    raise NoSuchChat

@@ -4,8 +4,7 @@ A change is stored as a pending commit before it goes out, so one that the netwo
 whichever process sends and reads next.
 """
 
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +12,7 @@ from grue._core import MlsSession
 from grue.client import chats, verified
 from grue.client.chats import PERSON_PREFIX, Chat
 from grue.client.context import Context
-from grue.client.conversations import steps, tables
+from grue.client.conversations import naming, steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import LookedUp
@@ -23,6 +22,7 @@ from grue.errors import (
     Blocked,
     GroupBusy,
     GroupFull,
+    NoSuchChat,
     NoSuchMember,
     NotAGrueServer,
     NotInGroup,
@@ -39,7 +39,6 @@ from grue.protocol.conversation.conversation import GIVEN_UP, SENDING, Conversat
 from grue.protocol.conversation.first_contact import Peer, check_claimed, start_group
 from grue.protocol.conversation.stored import Adding, Plan
 from grue.protocol.directory.lookup import Found
-from grue.protocol.numbers import parse, reads_as_number, region_of
 
 ROUNDS: Final = 8
 """Times that a change is committed until somebody else's commits leave it room: each is one round trip."""
@@ -49,18 +48,13 @@ CANNOT_FOLLOW: Final = (
     "yourself added."
 )
 
-JOINERS: Final = "\u200c\u200d"
-"""Invisible, and part of how Persian, Hindi and many pictures are written."""
-
-BLANK: Final = "\u2800\u3164\uffa0\u115f\u1160"
-"""Letters and signs that show nothing."""
-
 
 @dataclass(frozen=True)
 class Claimed:
-    """An account that a number led to, with its key packages."""
+    """An account with its key packages."""
 
     number: str
+    """That led to it; empty for who was named by an id."""
     peer: Peer
 
 
@@ -79,7 +73,7 @@ class GroupChanges:
         """
         name = checked_name(name)
         check_description(description)
-        claimed = await self._claim(self._numbers(numbers))
+        claimed = await self._claim(await self._whom(numbers))
         chat = await self._context.store.transact(self._start, name, claimed, description)
         await self._outbox.flush(chat.group)
         return chat
@@ -87,10 +81,10 @@ class GroupChanges:
     async def add(self, group: str, numbers: Sequence[str]) -> GroupState:
         """Add numbers. Raises as `create`, and OnlyAdmins, GroupBusy."""
         chat = await self._chat(group)
-        wanted = self._numbers(numbers)
+        wanted = await self._whom(numbers)
         state = await self._settled(chat)
         present = {member.identity for member in state.members}
-        known = [await self._context.store.read(chats.of_number, number) for number in wanted]
+        known = [await self._context.store.read(naming.chat_of, one) for one in wanted]
         if any(one is not None and one.identity in present for one in known):
             raise UsageError("Somebody of them is in this group already. Nothing was changed.")
         claimed = await self._claim(wanted)
@@ -139,51 +133,56 @@ class GroupChanges:
     def _own(self) -> bytes:
         return self._context.account.identity_public
 
-    def _numbers(self, numbers: Sequence[str]) -> list[str]:
-        region = region_of(self._context.account.number)
-        parsed = [parse(number, region) for number in numbers]
-        if not parsed:
-            raise UsageError("Name at least one number.")
-        if len(set(parsed)) != len(parsed):
-            raise UsageError("One of the numbers is there twice. Nothing was changed.")
-        if self._context.account.number in parsed:
-            raise UsageError("You are in it yourself already. Name the others.")
-        return parsed
+    async def _whom(self, typed: Sequence[str]) -> list[str]:
+        """Whom to add: numbers, and `person:` ids of who shows none. Raises UsageError, and as `naming.target`."""
+        return await self._context.store.read(self._meant, typed)
 
-    async def _claim(self, numbers: Sequence[str]) -> list[Claimed]:
-        """Look all numbers up, and take key packages of all of them: only when each is there."""
-        looked_up = await self._context.directory.lookup(numbers)
-        records = [_record(one) for one in looked_up]
-        known = await self._context.store.read(_known_versions, numbers, records)
+    def _meant(self, db: Db, typed: Sequence[str]) -> list[str]:
+        own = self._context.account.number
+        meant = [_number_or_person(db, naming.target(db, one, own)) for one in typed]
+        if not meant:
+            raise UsageError("Name at least one person.")
+        if len(set(meant)) != len(meant):
+            raise UsageError("Somebody is there twice. Nothing was changed.")
+        if {chats.ME, own, chats.person(self._own)} & set(meant):
+            raise UsageError("You are in it yourself already. Name the others.")
+        return meant
+
+    async def _claim(self, whom: Sequence[str]) -> list[Claimed]:
+        """Look all numbers up, and take key packages of everybody: only when each is there."""
+        numbers = [one for one in whom if not one.startswith(PERSON_PREFIX)]
+        records = [_record(one) for one in await self._context.directory.lookup(numbers)] if numbers else []
+        found = dict(zip(numbers, records, strict=True))
         claimed = []
-        for number, record, version in zip(numbers, records, known, strict=True):
-            answer = await self._context.tokens.ask(wire.Claim(record.record.intro_mailbox))
+        for one, account in zip(whom, await self._context.store.read(_accounts, whom, found), strict=True):
+            answer = await self._context.tokens.ask(wire.Claim(account.intro_mailbox))
             if not isinstance(answer, wire.Claimed):
                 raise NotAGrueServer
-            peer = check_claimed(answer, record.record.identity_public, record.record.device_list_hash, version)
-            claimed.append(Claimed(number, peer))
+            peer = check_claimed(answer, account.identity, account.list_hash, account.known_version)
+            claimed.append(Claimed(one if one in found else "", peer))
         return claimed
 
-    async def _member(self, state: GroupState, who: str) -> bytes:
-        """The identity of a member by number or `person:` id. Raises NoSuchMember, NotANumber."""
-        present = [member.identity for member in state.members]
-        if who.startswith(PERSON_PREFIX):
-            named = [identity for identity in present if chats.person(identity) == who]
-        elif reads_as_number(who):
-            number = parse(who, region_of(self._context.account.number))
-            chat = await self._context.store.read(chats.of_number, number)
-            own = [self._own] if number == self._context.account.number else []
-            named = [identity for identity in present if chat is not None and identity == chat.identity] or own
-        else:
-            named = []
-        if len(named) != 1:
-            raise NoSuchMember
-        return named[0]
+    async def _member(self, state: GroupState, typed: str) -> bytes:
+        """The identity of the member that is meant. Raises NoSuchMember, NotANumber, AmbiguousName."""
+        try:
+            return await self._context.store.read(self._member_of, state, typed)
+        except NoSuchChat:
+            raise NoSuchMember from None
+
+    def _member_of(self, db: Db, state: GroupState, typed: str) -> bytes:
+        own = self._context.account
+        meant = naming.target(db, typed, own.number)
+        chat = naming.chat_of(db, meant, own.number)
+        for member in state.members:
+            named = chats.person(member.identity) == meant or (chat is not None and chat.identity == member.identity)
+            if named or (member.identity == self._own and meant in (own.number, chats.ME)):
+                return member.identity
+        raise NoSuchMember
 
     # --- changing -------------------------------------------------------------------------------------
 
     async def _chat(self, group: str) -> Chat:
-        return await self._context.store.read(chats.named_group, group)
+        return await self._context.store.read(naming.group, group)
 
     async def _settled(self, chat: Chat) -> GroupState:
         """Read the group to its head, until nothing of ours is pending. Raises NotInGroup, GroupBusy, ..."""
@@ -239,17 +238,8 @@ class GroupChanges:
 
 
 def checked_name(name: str) -> str:
-    """A group's name as it is stored. Raises UsageError for one that nobody could see, type or tell from an id."""
-    name = " ".join(name.split())
-    if not any(unicodedata.category(character)[0] in "LNPS" and character not in BLANK for character in name):
-        raise UsageError("A group needs a name that can be seen.")
-    if len(name) > MAX_GROUP_NAME:
-        raise UsageError(f"A group's name has at most {MAX_GROUP_NAME} characters.")
-    if not all(character.isprintable() or character in JOINERS for character in name):
-        raise UsageError("This name has characters that cannot be seen, or that turn the writing round.")
-    if name == chats.ME or name.startswith(chats.PREFIXES) or reads_as_number(name):
-        raise UsageError("This name reads as a number, as `me` or as an id. Choose another.")
-    return name
+    """A group's name as it is stored. Raises UsageError."""
+    return naming.checked_name(name, MAX_GROUP_NAME)
 
 
 def check_description(description: str) -> None:
@@ -283,22 +273,55 @@ def _record(looked_up: LookedUp) -> Found:
     return looked_up.result
 
 
-def _known_versions(db: Db, numbers: Sequence[str], records: Sequence[Found]) -> list[int]:
-    """The newest device list seen of each. Raises KeyChanged, Blocked."""
-    for number, found in zip(numbers, records, strict=True):
-        identity = found.record.identity_public
-        chat = chats.of_number(db, number)
-        if chat is not None and chat.identity not in (b"", identity):
-            raise verified.key_changed(db, chat.identity, f"({number})")
-        if tables.blocked_as(db, number, identity.hex()) is not None:
-            raise Blocked(f"({number})")
-    return [chats.list_version_of(db, found.record.identity_public) for found in records]
+@dataclass(frozen=True)
+class _Account:
+    """Where key packages are claimed, and what they are checked against."""
+
+    identity: bytes
+    intro_mailbox: bytes
+    list_hash: bytes | None
+    known_version: int
+
+
+def _number_or_person(db: Db, meant: str) -> str:
+    """The number behind an id, where it is known here."""
+    if meant.startswith((chats.GROUP_PREFIX, chats.SMS_PREFIX)):
+        raise UsageError("Only people can be added to a group.")
+    if not meant.startswith(chats.PREFIXES):
+        return meant
+    chat = naming.chat_of(db, meant)
+    if chat is None or not chat.identity:
+        return chats.person(naming.identity(db, meant))
+    return chat.number or chats.person(chat.identity)
+
+
+def _accounts(db: Db, whom: Sequence[str], found: Mapping[str, Found]) -> list[_Account]:
+    """Raises KeyChanged, Blocked, and NotOnGrue of somebody without a number who is in no conversation with us."""
+    accounts = []
+    for one in whom:
+        if one in found:
+            record = found[one].record
+            identity, intro, list_hash = record.identity_public, record.intro_mailbox, record.device_list_hash
+            chat = chats.of_number(db, one)
+            if chat is not None and chat.identity not in (b"", identity):
+                raise verified.key_changed(db, chat.identity, f"({one})")
+            account = _Account(identity, intro, list_hash, chats.list_version_of(db, identity))
+        else:
+            identity = naming.identity(db, one)
+            account = _Account(identity, tables.intro_of(db, identity), None, chats.list_version_of(db, identity))
+        if not account.intro_mailbox:
+            raise NotOnGrue(f"({one})")
+        if tables.blocked_as(db, one, account.identity.hex()) is not None:
+            raise Blocked(f"({one})")
+        accounts.append(account)
+    return accounts
 
 
 def _bind(db: Db, claimed: Sequence[Claimed]) -> None:
     """Who is behind these numbers was looked up: members of that name are called by their number."""
     for one in claimed:
-        chat = chats.bind(db, one.number, one.peer.devices.identity_public)
+        identity = one.peer.devices.identity_public
+        chat = chats.bind(db, one.number, identity) if one.number else chats.for_identity(db, identity, "")
         chats.mark_encrypted(db, chat.id, one.peer.devices.version, by_us=True)
 
 

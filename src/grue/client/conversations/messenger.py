@@ -13,9 +13,9 @@ from typing import Final
 
 from grue._core import MlsSession
 from grue.client import chats, verified
-from grue.client.chats import CHAT_PREFIX, GROUP_PREFIX, ME, PERSON_PREFIX, Chat
+from grue.client.chats import ME, PERSON_PREFIX, SMS_PREFIX, Chat
 from grue.client.context import Context
-from grue.client.conversations import apart, requests, steps, tables
+from grue.client.conversations import apart, naming, requests, steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import Gone, LookedUp, record_before
@@ -71,9 +71,10 @@ from grue.protocol.conversation.first_contact import Peer, accept_all, check_cla
 from grue.protocol.conversation.groups import may_write
 from grue.protocol.directory.lookup import Found
 from grue.protocol.directory.record import Record
-from grue.protocol.numbers import parse, region_of
 
 NO_FILE_BY_SMS: Final = "This number is not on Grue, or not to be found, and an SMS carries no file."
+
+YOURSELF: Final = "That is yourself; send to `me` instead."
 
 SMS_EVENTS: Final = {
     MessageState.UNKNOWN: MessageEvent.ANSWER_LOST,
@@ -152,7 +153,7 @@ class Messenger:
             raise UsageError("A note to yourself carries no file.")
         target = await self._target(to)
         if target.startswith(chats.PREFIXES):
-            await self._context.store.read(chats.named, target, "")
+            await self._context.store.read(_chat_of, target)
         elif not await self._context.store.read(chats.encrypted_before, target):
             looked_up = await self._look_up(target)
             if not isinstance(looked_up.result, Found):
@@ -160,13 +161,14 @@ class Messenger:
 
     async def _target(self, to: str) -> str:
         """An id, or a number as E.164. Raises AmbiguousName, NoSuchChat, NotANumber."""
-        known = chats.is_plain(to)
-        name = to if known else await self._context.store.read(partial(chats.resolve, to_write=True), to)
-        if name.startswith((CHAT_PREFIX, GROUP_PREFIX, PERSON_PREFIX)):
-            return name
-        if not any(character.isdecimal() for character in name):
+        target = await self._context.store.read(partial(naming.target, to_write=True), to, self._context.account.number)
+        if target.startswith(SMS_PREFIX):
             raise NoSuchChat
-        return parse(name, region_of(self._context.account.number))
+        if target == chats.person(self._context.account.identity_public):
+            raise UsageError(YOURSELF)
+        if target.startswith(PERSON_PREFIX):
+            await self._context.store.transact(naming.person, target)
+        return target
 
     # --- what nobody confirmed --------------------------------------------------------------------
 
@@ -309,13 +311,13 @@ class Messenger:
             await self._context.store.transact(self._give_up_if_out, message, chat)
             return
         try:
-            peer = await self._claim(chat)
+            peer, by_number = await self._claim(chat)
         except NetworkError:
             raise
         except (Refused, VerificationFailed) as error:
             await self._context.store.transact(_give_up, message, isinstance(error, NOBODY_THERE))
             raise
-        await self._context.store.transact(self._start_conversation, message, chat, peer)
+        await self._context.store.transact(self._start_conversation, message, chat, peer, by_number)
 
     def _give_up_if_out(self, db: Db, message: bytes, chat: int) -> None:
         """A text for a group that we are not in any more goes nowhere."""
@@ -357,21 +359,41 @@ class Messenger:
             steps.owe_all(db, step.conversation.id)
         return accepted[-1].conversation if accepted else None
 
-    async def _claim(self, chat: int) -> Peer:
-        """Look the chat's number up and take key packages. Raises KeyChanged when it leads to another identity."""
+    async def _claim(self, chat: int) -> tuple[Peer, bool]:
+        """Take key packages, and say whether they were found by their number.
+
+        By a number the record says which device list is theirs. Without a record it is whatever the known identity
+        has signed, not older than one seen before (PEOPLE-01). Raises KeyChanged when the number leads to another one.
+        """
         contact = await self._context.store.read(chats.by_id, chat)
         if contact is None:
             raise NoSuchChat
-        looked_up = await self._look_up(contact.number or contact.claimed)
-        if not isinstance(looked_up.result, Found):
+        found = await self._record_of(contact)
+        intro_mailbox, list_hash = found or (await self._context.store.read(tables.intro_of, contact.identity), None)
+        if not intro_mailbox:
             raise RouteUnknown
+        claimed = await self._context.tokens.ask(wire.Claim(intro_mailbox))
+        if not isinstance(claimed, wire.Claimed):
+            raise NotAGrueServer
+        return check_claimed(claimed, contact.identity, list_hash, contact.list_version), found is not None
+
+    async def _record_of(self, contact: Chat) -> tuple[bytes, bytes] | None:
+        """Intro mailbox and hash of the device list, as the directory has them; None of who is not to be found.
+
+        Raises RouteUnknown for a number that had a record, and KeyChanged.
+        """
+        number = contact.number or contact.claimed
+        if not number:
+            return None
+        looked_up = await self._look_up(number)
+        if not isinstance(looked_up.result, Found):
+            if contact.number:
+                raise RouteUnknown
+            return None
         record = looked_up.result.record
         if record.identity_public != contact.identity:
             raise await self._context.store.read(verified.key_changed, contact.identity)
-        claimed = await self._context.tokens.ask(wire.Claim(record.intro_mailbox))
-        if not isinstance(claimed, wire.Claimed):
-            raise NotAGrueServer
-        return check_claimed(claimed, record.identity_public, record.device_list_hash, contact.list_version)
+        return record.intro_mailbox, record.device_list_hash
 
     async def _look_up(self, number: str) -> LookedUp:
         (looked_up,) = await self._context.directory.lookup([number])
@@ -379,7 +401,7 @@ class Messenger:
             raise looked_up.error
         return looked_up
 
-    def _start_conversation(self, db: Db, message: bytes, chat: int, peer: Peer) -> None:
+    def _start_conversation(self, db: Db, message: bytes, chat: int, peer: Peer, by_number: bool) -> None:
         """Begin it with the oldest text that is to go out, and say the others in it, in the order of their writing.
 
         What nobody has confirmed in those that it takes the place of is among them, under its id. Who has never
@@ -406,6 +428,8 @@ class Messenger:
         session = MlsSession(mls_entries(db, b"s"))
         replaces = newest.id if newest else b""
         me, tools = self._context.account.me, self._context.tools
+        # Who was reached without a number is not shown ours.
+        me = me if by_number else me.unnumbered
         step = start_conversation(session, me, peer, text, tools, replaces=replaces)
         for conversation in given_up:
             if ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
@@ -420,8 +444,8 @@ class Messenger:
 
     async def _to_unverified(self, name: str, said: Said, accept_key: bool) -> Sent:
         """A chat that is no conversation any more: a new one with the same identity, or nothing. Never SMS."""
-        chat = await self._context.store.read(chats.named, name, "")
-        if not chat.identity or accept_key:
+        chat = await self._context.store.read(_chat_of, name)
+        if chat is None or not chat.identity or accept_key:
             raise NotPermitted("(write to the number itself)")
         message = await self._context.store.transact(self._keep_own, chat.id, said)
         return await self._carried_out(message, chat.id)
@@ -441,7 +465,7 @@ class Messenger:
 
     def _intend_number(self, db: Db, number: str, record: Record, said: Said, accept_key: bool) -> tuple[bytes, int]:
         if number == self._context.account.number:
-            raise UsageError("That is your own number; send to `me` instead.")
+            raise UsageError(YOURSELF)
         chat = chats.of_number(db, number)
         known = (chat and chat.identity) or verified.owner(db, number)
         if known not in (b"", record.identity_public) and not accept_key:
@@ -530,7 +554,10 @@ def _overdue(db: Db, target: str, until_ms: int) -> tuple[Chat | None, bool]:
 
 def _chat_of(db: Db, target: str) -> Chat | None:
     """The chat that a target names; None when there is none of a number. Raises NoSuchChat."""
-    return chats.named(db, target, "") if target.startswith(chats.PREFIXES) else chats.of_number(db, target)
+    chat = naming.chat_of(db, target)
+    if chat is None and target.startswith(chats.PREFIXES):
+        raise NoSuchChat
+    return chat
 
 
 def _check_not_gone(db: Db, chat: Chat, record: Record | Gone | None, accept_key: bool) -> None:

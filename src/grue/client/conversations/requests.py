@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from grue._core import MlsSession
 from grue.client import chats
-from grue.client.chats import SMS_PREFIX, Chat
+from grue.client.chats import Chat
 from grue.client.context import Context
-from grue.client.conversations import apart, steps, tables
+from grue.client.conversations import apart, naming, steps, tables
 from grue.client.people.tables import is_contact
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
-from grue.errors import NoSuchMailbox, NoSuchRequest, NotAGrueServer, NotPermitted, UsageError
+from grue.errors import NoSuchChat, NoSuchMailbox, NoSuchRequest, NotAGrueServer, NotPermitted, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import (
     SENDING,
@@ -35,7 +35,6 @@ from grue.protocol.conversation.conversation import (
 from grue.protocol.conversation.first_contact import AGREED, Invited, accept_all
 from grue.protocol.conversation.follow import Follower
 from grue.protocol.conversation.mailbox import exchanged
-from grue.protocol.numbers import parse, region_of
 
 MAX_REQUESTS: Final = 1000
 """Requests that wait at once, and declined ones that are remembered: nobody reads more, and each takes some 20 KiB."""
@@ -230,7 +229,7 @@ def accept(db: Db, context: Context, name: str) -> str:
 
     Raises NoSuchRequest, NoSuchChat, and UsageError of who is blocked.
     """
-    chat = chats.named(db, name, context.account.number)
+    chat = naming.chat(db, name, context.account.number)
     if tables.blocked_as(db, chat.number, chat.identity.hex()) is not None:
         raise UsageError("This one is blocked; `grue unblock` comes first.")
     conversations = tables.conversations_of(db, chat.id)
@@ -253,7 +252,7 @@ def accept(db: Db, context: Context, name: str) -> str:
 
 def decline(db: Db, context: Context, name: str) -> str:
     """Turn down what waits of a chat; returns the chat's name. Raises NoSuchRequest, NoSuchChat."""
-    chat = chats.named(db, name, context.account.number)
+    chat = naming.chat(db, name, context.account.number)
     if not _turn_down_all(db, chat):
         raise NoSuchRequest
     return chat.name
@@ -264,15 +263,14 @@ def block(db: Db, context: Context, name: str) -> str:
 
     Raises UsageError, NoSuchChat, NotANumber.
     """
-    chat = _chat_or_none(db, name, context.account.number)
+    chat, blocked = _blockable(db, name, context.account.number)
     if chat is not None and chat.group:
         raise UsageError("A group cannot be blocked. Leave it, or block who invites you.")
-    blocked = chat.name if chat is not None else _bare(name, context.account.number)
     own = (context.account.number, context.account.identity_public.hex())
-    who = [blocked] if chat is None else [chat.number, chat.identity.hex()]
-    if any(one in own for one in who):
+    theirs = [blocked] if chat is None else [chat.number, chat.identity.hex()]
+    if blocked == chats.ME or any(one in own for one in theirs):
         raise UsageError("That is yourself.")
-    for one in filter(None, who):
+    for one in filter(None, theirs):
         tables.block(db, one, blocked)
     if chat is not None:
         _turn_down_all(db, chat)
@@ -283,8 +281,7 @@ def block(db: Db, context: Context, name: str) -> str:
 
 def unblock(db: Db, context: Context, name: str) -> str:
     """Hear somebody again; what they wrote meanwhile comes as far as it still waits. Returns who. Raises UsageError."""
-    chat = _chat_or_none(db, name, context.account.number)
-    blocked = chat.name if chat is not None else _bare(name, context.account.number)
+    chat, blocked = _blockable(db, name, context.account.number)
     known = tables.blocked_as(db, *((chat.number, chat.identity.hex()) if chat is not None else (blocked,)))
     if known is None or not tables.unblock(db, known):
         raise UsageError("Nobody of that name is blocked here.")
@@ -302,15 +299,16 @@ def _turn_down_all(db: Db, chat: Chat) -> bool:
     return bool(requests)
 
 
-def _chat_or_none(db: Db, name: str, own_number: str) -> Chat | None:
-    name = chats.resolve(db, name)
-    if name.startswith(chats.PREFIXES):
-        return chats.named(db, name, own_number)
-    return chats.of_number(db, _bare(name, own_number))
-
-
-def _bare(name: str, own_number: str) -> str:
-    return name if name.startswith(SMS_PREFIX) else parse(name, region_of(own_number))
+def _blockable(db: Db, name: str, own_number: str) -> tuple[Chat | None, str]:
+    """The chat that is meant, if there is one, and what it is called. Raises UsageError."""
+    meant = naming.target(db, name, own_number)
+    if meant.startswith(chats.PERSON_PREFIX):
+        chat: Chat | None = naming.person(db, meant)
+    else:
+        chat = naming.chat_of(db, meant, own_number)
+    if chat is None and meant.startswith((chats.CHAT_PREFIX, chats.GROUP_PREFIX)):
+        raise NoSuchChat
+    return chat, meant if chat is None else chat.name
 
 
 def _request(db: Db, chat: Chat | None, since: int) -> Request | None:

@@ -23,6 +23,7 @@ from grue.protocol.conversation.conversation import (
 )
 from grue.protocol.conversation.delivery import MessageState
 from grue.protocol.conversation.fallback import Route
+from grue.protocol.conversation.stored import Member
 
 KEPT_HASHES: Final = 4096
 """Log hashes kept for one conversation: how far back another member's statement can be checked."""
@@ -111,6 +112,17 @@ def conversations_in(db: Db, states: Iterable[ConversationState]) -> list[tuple[
     wanted = {state.value for state in states}
     rows = db.rows("SELECT body, chat, state FROM conversation ORDER BY id")
     return [cast("tuple[Conversation, int]", _conversation(row)) for row in rows if row[2] in wanted]
+
+
+def all_members(db: Db) -> list[Member]:
+    """Everybody in a conversation that was not left or turned down, as its members agree."""
+    out = {ConversationState.DECLINED, ConversationState.GONE}
+    return [member for one, _ in conversations_in(db, set(ConversationState) - out) for member in one.members]
+
+
+def intro_of(db: Db, identity: bytes) -> bytes:
+    """The intro mailbox of somebody in a conversation with us; empty when there is none."""
+    return next((one.intro_mailbox for one in all_members(db) if one.identity == identity), b"")
 
 
 def reading_conversations(db: Db) -> list[tuple[Conversation, int]]:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, cast
 
-from grue.client.store.engine import Db
+from grue.client import chats
+from grue.client.store.engine import Db, as_bytes, as_str
 from grue.client.store.entries import put_meta
 from grue.errors import NoSuchContact
 from grue.protocol.conversation.fallback import Route
@@ -39,6 +40,42 @@ def contact_name(db: Db, number: str) -> str:
     """What the address book calls this number; empty when it does not have it."""
     row = db.row("SELECT name FROM contact WHERE number = ?", number)
     return "" if row is None else cast("str", row[0])
+
+
+MAX_CONTACT_NAME: Final = 100
+"""Characters of a name that somebody is given here: one line of a list of chats."""
+
+
+def called(db: Db, name: str) -> list[str]:
+    """The numbers that the address book has under exactly this name, and the ids of who is called so without one."""
+    numbers = db.rows("SELECT number FROM contact WHERE name = ?1 AND ?1 != '' ORDER BY number LIMIT 9", name)
+    people = db.rows("SELECT identity FROM person WHERE name = ?1 AND ?1 != '' ORDER BY identity LIMIT 9", name)
+    chats_of = [chats.of_identity(db, as_bytes(identity)) for (identity,) in people]
+    ids = [chats.person(as_bytes(identity)) for (identity,) in people]
+    return [as_str(number) for (number,) in numbers] + [
+        id if chat is None else chat.name for id, chat in zip(ids, chats_of, strict=True)
+    ]
+
+
+def name_of(db: Db, number: str, identity: bytes) -> str:
+    """What the user calls whoever has this number or identity; empty for nothing."""
+    row = db.row("SELECT name FROM person WHERE identity = ? AND ? != x''", identity, identity)
+    return (contact_name(db, number) if number else "") or ("" if row is None else as_str(row[0]))
+
+
+def call_number(db: Db, number: str, name: str) -> None:
+    """Name a number in the address book, and put it in where it is not."""
+    db.execute(
+        "INSERT INTO contact (number, name) VALUES (?1, ?2) ON CONFLICT (number) DO UPDATE SET name = ?2", number, name
+    )
+
+
+def call_person(db: Db, identity: bytes, name: str) -> None:
+    """Name somebody who shows no number."""
+    db.execute(
+        "INSERT INTO person (identity, name) VALUES (?1, ?2) ON CONFLICT (identity) DO UPDATE SET name = ?2",
+        *(identity, name),
+    )
 
 
 def everybody(db: Db) -> list[Contact]:

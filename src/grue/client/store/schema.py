@@ -346,6 +346,28 @@ CREATE TABLE verified_number (
 """
 """What a home of version 12 lacks."""
 
+SINCE_14: Final = """
+-- People by their accounts: what the user calls who shows no number, and what each says of themselves.
+CREATE TABLE person (
+    identity BLOB PRIMARY KEY,
+    name TEXT NOT NULL DEFAULT '',          -- what the user calls them, where the address book cannot
+    profile_name TEXT NOT NULL DEFAULT '',  -- what they call themselves
+    picture BLOB NOT NULL DEFAULT x'',      -- JPEG, PNG or WebP, theirs
+    profile_version INTEGER NOT NULL DEFAULT 0,  -- of the newest profile that they sent
+    intro_mailbox BLOB NOT NULL DEFAULT x'',     -- from a link of theirs; empty without one
+    ticket BLOB NOT NULL DEFAULT x''             -- likewise
+) WITHOUT ROWID;
+CREATE INDEX person_name ON person (name) WHERE name != '';
+CREATE INDEX contact_name ON contact (name) WHERE name != '';
+
+-- Which version of the own profile went out in a conversation last.
+CREATE TABLE profile_sent (
+    conversation BLOB PRIMARY KEY,
+    version INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+"""What a home of version 13 lacks."""
+
 
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
     (SINCE_2,),
@@ -360,6 +382,7 @@ STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = 
     (SINCE_11,),
     (SINCE_12, _name_members),
     (SINCE_13,),
+    (SINCE_14,),
 )
 """Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 

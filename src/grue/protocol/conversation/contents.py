@@ -218,8 +218,8 @@ class Invitation(Message, tag=84):
     start_seq: Annotated[Count, MEMBERS]
     log_hash: Annotated[bytes, Meta(max_length=32), MEMBERS]
     """Empty when the sender does not know it."""
-    number: Annotated[Number, MEMBERS]
-    """The number that the sender claims."""
+    number: Annotated[str, Meta(max_length=16, pattern=r"^(\+[1-9][0-9]{3,})?\Z"), MEMBERS]
+    """The number that the sender claims; empty from who shows none."""
     transcript: Annotated[Transcript | None, MEMBERS]
     device_list: Annotated[bytes, Meta(max_length=4096), MEMBERS]
     """The sender's `SignedDeviceList`."""

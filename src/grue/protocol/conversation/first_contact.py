@@ -4,6 +4,7 @@ Starting one makes a group of all devices of two accounts, its mailbox, and one 
 goes to the other's intro mailbox. The invited side touches nothing until it accepts.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -94,6 +95,11 @@ class Me:
     intro_mailbox: bytes
     transcript: Transcript | None
 
+    @property
+    def unnumbered(self) -> "Me":
+        """Without a number, for who is not to learn it."""
+        return dataclasses.replace(self, number="", transcript=None)
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -118,15 +124,19 @@ class Invited:
     """The conversation that we had lost and were added to again, as it was."""
 
 
-def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes, known_version: int) -> Peer:
-    """Check what the server handed out against the directory record. Raises BadKeyPackage.
+def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes | None, known_version: int) -> Peer:
+    """Check what the server handed out against what is known of the account. Raises BadKeyPackage.
+
+    list_hash  as the directory record has it; None without a record
 
     CONVERSATION-01 the device list is signed by the record's identity key (DEVICES-01, -02), its hash is the record's,
     and its version is not below one seen before. CONVERSATION-02 there is exactly one valid key package per device on
     the list, with that device's key and a certificate of that identity.
+    PEOPLE-01 without a record, all of that but the hash.
     """
     devices = verify_device_list(claimed.device_list, identity_public)
-    if device_list_hash(claimed.device_list) != list_hash or devices.version < known_version:
+    listed = list_hash is None or device_list_hash(claimed.device_list) == list_hash
+    if not listed or devices.version < known_version:
         raise BadKeyPackage("(the device list is not the record's)")
     packages = {claim.device_public: claim.package for claim in claimed.packages}
     if packages.keys() != set(devices.devices) or len(packages) != len(claimed.packages):
