@@ -109,8 +109,10 @@ class Schedule:
         faults = self.trial.faults
         faults.client_full = faults.server_full = False
         self.mended()
-        for days in LAST_DAYS:
+        for n, days in enumerate(LAST_DAYS):
             await self._round(days)
+            if n and self._settled():
+                return
         for _ in range(MORE_ROUNDS):
             if not self._undecided():
                 break
@@ -126,6 +128,14 @@ class Schedule:
 
     def _undecided(self) -> bool:
         return any(told.state in ("sent", "queued") and not self._is_shown(id) for (_, id), told in self.told.items())
+
+    def _settled(self) -> bool:
+        """Whether no more time can change what is told of any text: nothing waits for a reader, or to be shown."""
+        homes = {person.home for person in self.people if person.registered}
+        mine = [(id, told) for (home, id), told in self.told.items() if home in homes]
+        return all(told.state != "delivered" or self._is_shown(id) for id, told in mine) and not any(
+            told.state in ("sent", "queued") for _, told in mine
+        )
 
     def say(self, words: str) -> None:
         day = (self.trial.clock.now - 1_800_000_000) / 86_400
