@@ -13,8 +13,10 @@ from grue.client.conversations.tables import reading_conversations
 from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries, save_mls, stamp_key
 from grue.errors import ContactGone, ForkedLog, GrueError, KeyChanged, NumberHeld, Refused
+from grue.protocol.conversation.asking import post_request
 from grue.protocol.conversation.contents import ResyncRequest
-from grue.protocol.conversation.conversation import ConversationState, Purpose, post
+from grue.protocol.conversation.conversation import ConversationState
+from grue.protocol.conversation.groups import sign_readmission
 
 Step = Callable[[Schedule], Awaitable[None]]
 
@@ -149,9 +151,11 @@ def _queue_resync(db: Db, client: Client) -> None:
     for conversation, _ in tables.conversations_in(db, {ConversationState.ACTIVE}):
         session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
         package = session.key_package(context.account.credential, last_resort=False)
-        request = ResyncRequest(context.random(16), package, context.account.intro_mailbox)
-        outgoing = post(session, conversation, request, Purpose.RESYNC, context.tools)
-        tables.enqueue(db, conversation.id, outgoing, context.now_ms)
+        proof = sign_readmission(session, conversation.id, session.epoch(conversation.id))
+        request = ResyncRequest(context.random(16), package, context.account.intro_mailbox, proof)
+        for other in conversation.members:
+            asked = post_request(conversation.request_keys[0], other.intro_mailbox, request, context.tools)
+            tables.enqueue(db, conversation.id, asked, context.now_ms)
         save_mls(db, session.changes())
 
 

@@ -9,8 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grue._core import MlsSession
 from grue.protocol import wire
 from grue.protocol.blobs import Sealing
+from grue.protocol.conversation.answering import ask_us
+from grue.protocol.conversation.asking import keys_of_requests, open_request
 from grue.protocol.conversation.changing import carry_out, leave
-from grue.protocol.conversation.contents import IntroWelcome, LargeGroup, Text
+from grue.protocol.conversation.contents import IntroRequest, IntroWelcome, LargeGroup, Text
 from grue.protocol.conversation.conversation import (
     READING,
     Conversation,
@@ -132,6 +134,17 @@ class Device:
         self.keep(session)
         return self.apply(step)
 
+    def hear(self, outgoing: Sequence[Outgoing]) -> None:
+        """Take what is asked of us, of requests that are posted to whomever."""
+        for one in outgoing:
+            if isinstance(one.request, wire.PostIntro) and one.request.mailbox == self.me.intro_mailbox:
+                payload = open_intro(one.request.blob)
+                if isinstance(payload, IntroRequest):
+                    keys, envelope = keys_of_requests(self.conversation), one.request.envelope
+                    request = open_request(keys, self.me.intro_mailbox, envelope, payload)
+                    if request is not None:
+                        self.conversation = ask_us(self.conversation, request)
+
     def follow(self, deliveries: Sequence[wire.Delivery]) -> list[Outgoing]:
         digests = self.digests.__contains__
         readmitted = self.readmitted.get
@@ -227,6 +240,7 @@ class Office:
         self.logs: dict[bytes, list[wire.Delivery]] = {}
         self.intros: dict[bytes, list[bytes]] = {}
         self.blobs: dict[bytes, bytes] = {}
+        self.requests: list[Outgoing] = []
 
     def large(self, device: Device, blob: bytes) -> LargeGroup | None:
         """What a Welcome leaves out, from where it says; None when it leaves nothing out."""
@@ -247,6 +261,8 @@ class Office:
                 case wire.Post(mailbox, _, envelope, blob):
                     log = self.logs[mailbox]
                     log.append(wire.Delivery(mailbox, len(log) + 1, envelope, blob))
+                case wire.PostIntro() if one.purpose is Purpose.RESYNC:
+                    self.requests.append(one)
                 case wire.PostIntro(mailbox, _, blob):
                     self.intros.setdefault(mailbox, []).append(blob)
                 case wire.PutBlob(part, blob):
@@ -268,8 +284,10 @@ class Office:
         while busy:
             before = sum(map(len, self.logs.values()))
             for device in devices:
+                device.hear(self.requests)
                 if device.conversation.state in READING:
                     self.take(device, device.follow(self.waiting(device)))
+            self.requests.clear()
             busy = sum(map(len, self.logs.values())) > before
 
     def join(self, *people: "Person") -> None:

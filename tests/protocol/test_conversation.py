@@ -12,7 +12,7 @@ from grue._core import MlsSession
 from grue.errors import NotPermitted, TooLarge
 from grue.protocol import wire
 from grue.protocol.conversation import envelope
-from grue.protocol.conversation.contents import MAX_TEXT, Receipt, ResyncRequest, Text
+from grue.protocol.conversation.contents import MAX_TEXT, Receipt, Text
 from grue.protocol.conversation.conversation import (
     KEPT_EPOCH_KEYS,
     ConversationEvent,
@@ -178,7 +178,7 @@ def test_who_cannot_follow_a_commit_is_lost_and_comes_back_by_a_resync() -> None
     assert bob.device.conversation.state is ConversationState.LOST
     assert bob.device.steps[-1].notices == [Notice.LOST]
     assert bob.device.conversation.lost_commit
-    mailbox.take(bob.device.ask_resync())
+    alice.device.hear(bob.device.ask_resync())
     exchange(mailbox, alice.device)
     welcome = next(
         o.request.blob
@@ -290,19 +290,6 @@ def test_a_fork_does_not_end_reading_and_junk_does_not_end_a_fork() -> None:
     alice.device.follow(mailbox.after(alice.device))
     assert alice.device.conversation.state is ConversationState.RESTORED
     assert alice.device.conversation.log.cursor == 3
-
-
-def test_conversation_10_a_resync_with_a_strangers_key_package_is_passed_over() -> None:
-    alice, bob, mailbox = acquainted()
-    carol = Person("+447700900003")
-    session = bob.device.session()
-    request = ResyncRequest(os.urandom(16), carol.device.package(), carol.intro)
-    outgoing = post(session, bob.device.conversation, request, Purpose.RESYNC, TOOLS)
-    bob.device.keep(session)
-    mailbox.take(bob.device.apply(Step(bob.device.conversation, [outgoing])))
-    alice.device.follow(mailbox.after(alice.device))
-    assert alice.device.steps[-1].skipped == 1
-    assert alice.device.conversation.pending is None
 
 
 # --- what the server may do -----------------------------------------------------------------------

@@ -17,7 +17,16 @@ from grue.protocol.conversation.conversation import (
     epoch_key,
     seal_post,
 )
-from grue.protocol.conversation.groups import RESPONDERS, follows, picked, role_of, sign_departure, state_hash
+from grue.protocol.conversation.groups import (
+    RESPONDERS,
+    follows,
+    picked,
+    proved,
+    role_of,
+    sign_departure,
+    sign_readmission,
+    state_hash,
+)
 from grue.protocol.conversation.stored import Adding, Plan
 from grue.protocol.wire import encode
 from tests.protocol.people import Device, Office, Person, group_of
@@ -271,7 +280,7 @@ def test_group_07_a_commit_that_removes_one_account_and_adds_another_is_passed_o
     office, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
     dave = Person("+447700900199")
     change = GroupChange(NO_HASH, added=[GroupMember(dave.public, dave.intro)])
-    after = follows(state(alice.device), change, [bob.public], [dave.public], 2)
+    after = follows(state(alice.device), change, [bob.public], {}, 2)
     data = encode(replace(change, state_hash=state_hash(alice.device.conversation.id, after)))
     forced(office, alice, data, dave.checked().packages, [1])
     office.read(carol.device)
@@ -320,7 +329,7 @@ def test_group_10_who_has_left_comes_back_in_a_later_epoch_only() -> None:
     assert bob.device.texts == ["welcome back"]
 
 
-def test_group_12_a_few_answer_a_request_to_be_readmitted_and_others_the_next_time() -> None:
+def test_group_12_a_few_are_asked_for_a_readmission_and_others_the_next_time() -> None:
     members = [bytes([n]) * 32 for n in range(40)]
     few = [picked(members, members[0], os.urandom(16)) for _ in range(8)]
     assert {len(one) for one in few} == {RESPONDERS}
@@ -456,3 +465,78 @@ def test_a_member_that_lost_track_is_readmitted() -> None:
     office.read(alice.device, bob.device)
     assert bob.device.texts == ["there you are"]
     agree(alice, bob, carol)
+
+
+def test_two_devices_of_one_account_that_lost_track_both_come_back() -> None:
+    _, (alice, bob, carol) = group_of("Alice", "Bob", "Carol")
+    group, session = carol.device.conversation.id, carol.device.session()
+    by_carol = sign_readmission(session, group, session.epoch(group))
+    for device, number in ((bob.device, 1), (carol.device, 1)):
+        assert device.session().epoch(group) == number
+    after = follows(
+        state(alice.device),
+        GroupChange(NO_HASH, readmitted=[by_carol]),
+        [],
+        {carol.device.public: carol.public},
+        7,
+    )
+    assert [member.joined for member in after.members] == [member.joined for member in state(alice.device).members]
+    members = session.members(group)
+    assert proved(group, after, members, [by_carol]) == {}, "by one proof a device comes back once"
+    by_bob = sign_readmission(bob.device.session(), group, 1)
+    assert proved(group, after, members, [by_bob]) == {bob.device.public: bob.public}
+
+
+def test_a_member_that_lost_track_long_ago_across_a_move_is_readmitted() -> None:
+    office, (alice, bob, carol, dave) = group_of("Alice", "Bob", "Carol", "Dave")
+    forget_path_secrets(bob.device)
+    office.take(alice.device, alice.device.update())
+    office.read(bob.device)
+    office.read(alice.device, carol.device, dave.device)
+    office.take(alice.device, alice.device.plan(removing(dave)))
+    office.read(alice.device, carol.device)
+    for _ in range(6):
+        office.take(carol.device, carol.device.update())
+        office.read(alice.device, carol.device)
+    office.take(bob.device, bob.device.ask_resync())
+    office.read(alice.device, carol.device)
+    office.join(bob)
+    say(office, carol, "there you are")
+    office.read(alice.device, bob.device)
+    assert bob.device.texts == ["there you are"]
+    agree(alice, bob, carol)
+
+
+def test_a_removed_member_asks_in_vain_and_cannot_read_what_is_asked_after_it() -> None:
+    office, (alice, bob, carol, dave) = group_of("Alice", "Bob", "Carol", "Dave")
+    known, asked = dave.device.conversation.request_keys, dave.device
+    asked.conversation = replace(asked.conversation, lost_commit=bytes(16))
+    office.take(alice.device, alice.device.plan(removing(dave)))
+    office.read(alice.device, bob.device, carol.device)
+    office.take(asked, asked.ask_resync())
+    office.read(alice.device, bob.device, carol.device)
+    assert {one.device.conversation.pending for one in (alice, bob, carol)} == {None}
+    assert not set(known) & {alice.device.conversation.request_keys[0]}
+
+
+def test_all_who_have_lost_track_at_once_come_back_by_one_commit_of_who_has_not() -> None:
+    office, people = group_of("Alice", "Bob", "Carol", "Dave", "Eve")
+    alice, *others = people
+    for other in others:
+        forget_path_secrets(other.device)
+    office.take(alice.device, alice.device.update())
+    office.read(*(other.device for other in others))
+    lost = others
+    while lost:
+        # Of those that are asked some have lost track as well.
+        for other in lost:
+            office.take(other.device, other.device.ask_resync())
+        before = len(office.logs[alice.device.conversation.log.mailbox])
+        office.read(alice.device)
+        assert len(office.logs[alice.device.conversation.log.mailbox]) <= before + 1, "one commit for all"
+        office.join(*(other for other in lost if office.intros.get(other.intro)))
+        lost = [other for other in lost if other.device.conversation.state is ConversationState.LOST]
+    say(office, alice, "there you are")
+    office.read(*(person.device for person in people))
+    assert [other.device.texts for other in others] == [["there you are"]] * 4
+    agree(*people)

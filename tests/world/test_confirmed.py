@@ -9,7 +9,7 @@ from grue.client.conversations import steps, tables
 from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
 from grue.protocol import wire
-from grue.protocol.conversation.conversation import Notice, Step
+from grue.protocol.conversation.conversation import ConversationState, Notice, Step
 from grue.protocol.conversation.resync import ask_resync
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, CAROL, take
@@ -185,10 +185,12 @@ async def test_conversation_23_who_was_away_for_longer_than_an_own_commit_lives_
     await alice.send(BOB, "read at once")
     assert "read at once" in await take(bob)
     await pass_days(world, 40)
-    for _ in range(4):
-        await again(alice, bob)
-        await pass_days(world, 10)
+    await again(alice, bob)
+    await again(bob, alice)
     assert (await states(alice, BOB))[-1] == "delivered"
+    await alice.send(BOB, "in the same conversation")
+    assert await take(bob) == ["in the same conversation"]
+    assert len(await alice.context.store.read(tables.conversations_in, set(ConversationState))) == 1
 
 
 async def test_conversation_23_an_own_commit_that_expired_unseen_has_won_where_nobody_else_wrote_before_it(

@@ -273,7 +273,7 @@ async def test_a_strangers_group_of_the_same_name_catches_nothing(world: World) 
     assert {request.group for request in await alice.requests.list()} == {"Family", "Hike"}
 
 
-async def test_group_14_who_was_away_while_the_group_moved_is_told_leaves_and_is_added_again(world: World) -> None:
+async def test_group_14_who_was_away_while_the_group_moved_is_told_and_comes_back_by_itself(world: World) -> None:
     (alice, _, carol), group = await hike(world, ALICE, BOB, CAROL)
     await alice.groups.remove(group.id, BOB)
     await settle(alice)
@@ -283,8 +283,20 @@ async def test_group_14_who_was_away_while_the_group_moved_is_told_leaves_and_is
     with pytest.raises(UsageError, match="leave"):
         await carol.groups.rename(group.id, "Mine")
     assert (await carol.send(group.id, "is anybody there?")).state.value == "queued"
-    await carol.groups.leave(group.id)
+    await settle(alice, carol)
+    await alice.send(group.id, "there you are")
+    await settle(carol, alice)
+    assert "there you are" in await take(carol)
+    assert "is anybody there?" in await take(alice)
+
+
+async def test_who_is_not_readmitted_leaves_and_is_added_again(world: World) -> None:
+    (alice, _, carol), group = await hike(world, ALICE, BOB, CAROL)
+    await alice.groups.remove(group.id, BOB)
     await settle(alice)
+    await pass_days(world, 32)
+    await settle(carol)
+    await carol.groups.leave(group.id)
     await alice.groups.remove(group.id, CAROL)
     await alice.groups.add(group.id, CAROL)
     await settle(carol)

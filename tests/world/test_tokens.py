@@ -1,5 +1,6 @@
 """Tokens in the world: what people notice of them, which should be little."""
 
+import itertools
 import os
 
 import pytest
@@ -11,9 +12,11 @@ from grue.client.store.engine import Db
 from grue.client.store.entries import group_prefix, mls_entries
 from grue.errors import LimitReached, TokenNeeded
 from grue.protocol import wire
+from grue.protocol.conversation.answering import READMISSIONS_A_DAY
+from grue.protocol.conversation.asking import post_request
 from grue.protocol.conversation.contents import ResyncRequest
-from grue.protocol.conversation.conversation import UPDATE_AFTER_MS, ConversationState, Outgoing, Purpose, Step, post
-from grue.protocol.conversation.follow import READMISSIONS_A_DAY
+from grue.protocol.conversation.conversation import UPDATE_AFTER_MS, ConversationState, Outgoing, Purpose, Step
+from grue.protocol.conversation.groups import sign_readmission
 from grue.server.mailboxes import mailboxes
 from grue.server.tokens import tokens
 from grue.testing import World
@@ -125,21 +128,31 @@ async def test_a_home_from_a_backup_passes_over_the_tokens_that_it_has_spent_bef
 # --- what a contact may cost ----------------------------------------------------------------------
 
 
+_numbers = itertools.count(1)
+"""By each a device comes back once."""
+
+
 async def ask_readmission(client: Client, intro: bytes) -> None:
     """Post a resync request, needed or not, that names this intro mailbox."""
 
-    def asked(db: Db) -> wire.Post:
+    def asked(db: Db) -> wire.AnonymousRequest:
         ((conversation, chat),) = tables.conversations_in(db, {ConversationState.ACTIVE, ConversationState.LOST})
         session = MlsSession(mls_entries(db, b"s", group_prefix(conversation.id)))
         package = session.key_package(client.context.account.credential, last_resort=False)
-        request = ResyncRequest(os.urandom(16), package, intro)
-        outgoing = post(session, conversation, request, Purpose.RESYNC, client.context.tools)
-        steps.save(client.context, db, chat, Step(conversation, [outgoing]), session)
-        tables.drop_queued(db, conversation.id)
-        assert isinstance(outgoing.request, wire.Post)
-        return outgoing.request
+        proof = sign_readmission(session, conversation.id, next(_numbers))
+        request = ResyncRequest(os.urandom(16), package, intro, proof)
+        (other,) = conversation.members
+        key = conversation.request_keys[0]
+        steps.save(client.context, db, chat, Step(conversation), session)
+        return post_request(key, other.intro_mailbox, request, client.context.tools).request
 
     await client.context.tokens.ask(await client.context.store.transact(asked))
+
+
+def welcomes(world: World, since: int, intro: bytes) -> int:
+    """What went to an intro mailbox."""
+    posted = [request for request in world.network.seen[since:] if isinstance(request, wire.PostIntro)]
+    return sum(request.mailbox == intro for request in posted)
 
 
 async def test_conversation_16_a_contact_costs_no_more_tokens_than_its_budget(world: World) -> None:
@@ -152,14 +165,13 @@ async def test_conversation_16_a_contact_costs_no_more_tokens_than_its_budget(wo
         await alice.poll()
         await bob.poll()
         await world.pass_days(11 / 24 / 60)
-    paid = [request for request in world.network.seen[begun:] if isinstance(request, wire.PostIntro)]
-    assert len(paid) == READMISSIONS_A_DAY
+    assert welcomes(world, begun, intro) == READMISSIONS_A_DAY
     await world.pass_days(1)
     begun = len(world.network.seen)
     await ask_readmission(bob, intro)
     for _ in range(2):
         await alice.poll()
-    assert "PostIntro" in world.network.requests()[begun:]
+    assert welcomes(world, begun, intro) == 1
 
 
 async def test_conversation_15_a_contact_cannot_have_a_welcome_sent_to_somebody_else(world: World) -> None:
@@ -169,7 +181,7 @@ async def test_conversation_15_a_contact_cannot_have_a_welcome_sent_to_somebody_
     await ask_readmission(bob, carol.context.account.intro_mailbox)
     for _ in range(2):
         await alice.poll()
-    assert "PostIntro" not in world.network.requests()[begun:]
+    assert welcomes(world, begun, carol.context.account.intro_mailbox) == 0
 
 
 async def without_tokens(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from grue.client import chats, verified
 from grue.client.chats import SMS_PREFIX, Chat
 from grue.client.context import Context, load_account, save_account
 from grue.client.conversations import copies, requests, steps, tables, trees
+from grue.client.conversations.resyncs import Resyncs
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup import watch
 from grue.client.lookup.tables import told_head
@@ -24,7 +25,7 @@ from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
 from grue.errors import GrueError, NetworkError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
 from grue.protocol import wire
-from grue.protocol.conversation.contents import MAX_NAMED, IntroSms, IntroWelcome, LargeGroup, TreePlace
+from grue.protocol.conversation.contents import MAX_NAMED, IntroRequest, IntroSms, IntroWelcome, LargeGroup, TreePlace
 from grue.protocol.conversation.conversation import (
     READING,
     Conversation,
@@ -48,7 +49,7 @@ from grue.protocol.conversation.first_contact import (
 from grue.protocol.conversation.follow import Follower
 from grue.protocol.conversation.holes import miss_all, owe
 from grue.protocol.conversation.mailbox import Log, ReaderState
-from grue.protocol.conversation.resync import ask_due, ask_resync, give_up_mailbox, start_again
+from grue.protocol.conversation.resync import give_up_mailbox, start_again
 from grue.protocol.conversation.stored import Reader
 from grue.protocol.conversation.trees import place_of
 from grue.protocol.directory.directory_sync import Current
@@ -83,6 +84,7 @@ class Inbox:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._unconfirmed: set[bytes] | None = None
+        self.resyncs = Resyncs(context, self._follow)
         self._read_at: dict[bytes, float] = {}
 
     # --- receipts and resyncs ---------------------------------------------------------------------
@@ -128,19 +130,8 @@ class Inbox:
     async def ask_again(self) -> bool:
         """Queue another request for each resync that nobody has answered, and look for what was not confirmed yet."""
         self._unconfirmed = None
-        lost = await self._context.store.read(tables.heard_conversations, {ConversationState.LOST})
-        due = [conversation for conversation, _ in lost if ask_due(conversation, self._context.now_ms)]
-        for conversation in due:
-            await self._context.store.transact(self._ask_resync, conversation.id)
-        return bool(due)
-
-    def _ask_resync(self, db: Db, conversation_id: bytes) -> None:
-        found = tables.conversation_by_id(db, conversation_id)
-        if found is None or found[0].state is not ConversationState.LOST:
-            return
-        session = MlsSession(mls_entries(db, b"s", b"k", group_prefix(conversation_id)))
-        asked = ask_resync(session, found[0], self._context.account.me, self._context.tools)
-        steps.save(self._context, db, found[1], asked, session)
+        await self.resyncs.answer()
+        return await self.resyncs.ask_again()
 
     # --- polling ----------------------------------------------------------------------------------
 
@@ -167,7 +158,7 @@ class Inbox:
             if step.conversation.unseen != conversation.unseen:
                 step.conversation = self._owe_again(db, chat, step.conversation)
             steps.save(self._context, db, chat, step)
-            self._lost(db, chat, step.conversation)
+            self.resyncs.lost(db, chat, step.conversation)
 
     async def read_now(self, chat: int) -> None:
         """Read a chat's conversations to their heads, however lately that was done. Raises NetworkError."""
@@ -357,6 +348,8 @@ class Inbox:
         payload = open_intro(delivery.blob)
         if isinstance(payload, IntroSms):
             self._sms(db, payload)
+        elif isinstance(payload, IntroRequest):
+            self.resyncs.requested(db, delivery.envelope, payload)
         else:
             self._welcome(db, current, payload, large)
 
@@ -522,7 +515,7 @@ class Inbox:
             save_mls(db, followed)
             steps.save(self._context, db, chat, step)
         self._heard(db, chat, step)
-        self._lost(db, chat, step.conversation)
+        self.resyncs.lost(db, chat, step.conversation)
         return step.conversation.reader(mailbox)
 
     def _owe_again(self, db: Db, chat: int, conversation: Conversation) -> Conversation:
@@ -538,15 +531,6 @@ class Inbox:
             steps.intend_again(db, conversation.id, chat)
         tables.save_conversation(db, again, chat)
         return again.reader(log.mailbox)
-
-    def _lost(self, db: Db, chat: int, conversation: Conversation) -> None:
-        """Lost by a commit: ask to be added again. Lost for good: what is unconfirmed goes out in a new one."""
-        if conversation.state is not ConversationState.LOST:
-            return
-        if conversation.lost_commit:
-            self._ask_resync(db, conversation.id)
-        else:
-            steps.intend_again(db, conversation.id, chat)
 
     def give_up_mailbox(self, db: Db, mailbox: bytes) -> None:
         """This mailbox is gone, or does not know us any more."""
@@ -567,7 +551,7 @@ class Inbox:
         tables.drop_queued(db, conversation.id)
         tables.save_conversation(db, conversation, chat)
         chats.notify(db, chat, [Notice.LOST])
-        steps.intend_again(db, conversation.id, chat)
+        self.resyncs.lost(db, chat, conversation)
 
 
 def _is_at_head(before: Log, after: Log, head: int) -> bool:

@@ -44,7 +44,7 @@ from grue.protocol.conversation.follow import refused_commit
 VERDICTS: Final = (NoSuchMailbox, NotPermitted, MailboxConflict, TooLarge)
 """What the server can say of one request that trying again will not change."""
 
-MUST_FIT: Final = frozenset({Purpose.RESYNC, Purpose.CHANGE, Purpose.FAREWELL})
+MUST_FIT: Final = frozenset({Purpose.CHANGE, Purpose.FAREWELL})
 """Posts that spend a token where the mailbox is full: without them a conversation cannot go on, or be left."""
 
 TOGETHER: Final = frozenset({Purpose.SAY, Purpose.RECEIPT})
@@ -164,7 +164,7 @@ class Outbox:
     def _refused(self, db: Db, queued: Queued, verdict: GrueError) -> None:
         if queued.purpose in COMMITS:
             self._commit_refused(db, queued)
-        if queued.purpose is Purpose.LEAVE or self._is_of_group(db, queued):
+        if queued.purpose in (Purpose.LEAVE, Purpose.RESYNC) or self._is_of_group(db, queued):
             return
         if queued.message and (queued.purpose is Purpose.INTRODUCE or isinstance(verdict, TooLarge)):
             # The account is gone, or the text can never go: the sender has to know.

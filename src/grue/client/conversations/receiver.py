@@ -215,6 +215,7 @@ class Receiver:
                         # From the start, when the store was restored from a backup.
                         again = wire.Ack if cursor else wire.Subscribe
                         await pushes.stream.send(again(mailbox, read_key, cursor))
+                        await self._inbox.resyncs.answer()
                         self._stored()
                 if mailbox in pushes.refused:
                     refused = pushes.refused[mailbox]

@@ -5,17 +5,19 @@ as far as it still means something.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from msgspec.structs import replace
 
 from grue._core import MlsMember, MlsSession, mls_key_package_member
 from grue.errors import TooLarge
+from grue.protocol.conversation.asking import MAX_REQUEST_KEYS, request_key
 from grue.protocol.conversation.contents import (
     GroupChange,
     GroupMember,
     Leave,
-    ResyncRequest,
+    Readmission,
 )
 from grue.protocol.conversation.conversation import (
     SENDING,
@@ -66,8 +68,7 @@ def carry_out(session: MlsSession, conversation: Conversation, me: Me, plan: Pla
     if len(members) - len(removed) + len(added) > MAX_SLOTS:
         raise TooLarge
     epoch = session.epoch(conversation.id) + 1
-    came = [adding.identity for adding in plan.add]
-    after = follows(conversation.group, plan.change, plan.remove, came, epoch)
+    after = follows(conversation.group, plan.change, plan.remove, {}, epoch)
     if after == conversation.group:
         return Step(conversation)
     data = encode(replace(plan.change, state_hash=state_hash(conversation.id, after)))
@@ -76,26 +77,38 @@ def carry_out(session: MlsSession, conversation: Conversation, me: Me, plan: Pla
     return _commit(session, conversation, me, pending, packages, [member.leaf for member in removed], data)
 
 
+@dataclass(frozen=True)
+class Readmitting:
+    """A device that is removed and added again, as it has asked."""
+
+    proof: Readmission
+    key_package: bytes
+    intro_mailbox: bytes
+    before: MlsMember
+    again: MlsMember
+
+
 def readmit(
-    session: MlsSession,
-    conversation: Conversation,
-    me: Me,
-    request: ResyncRequest,
-    newcomer: MlsMember,
-    asking: MlsMember,
-    tools: Tools,
+    session: MlsSession, conversation: Conversation, me: Me, devices: Sequence[Readmitting], tools: Tools
 ) -> Step:
-    """Remove a device of a group and add it again, as it has asked. Raises NotPermitted, TooLarge."""
-    assert conversation.group is not None
-    members, epoch = session.members(conversation.id), session.epoch(conversation.id) + 1
-    change = GroupChange(NO_HASH, readmitted=[request.proof] if request.proof is not None else [])
-    after = follows(conversation.group, change, [], [identity_of(asking.credential)], epoch)
-    data = encode(replace(change, state_hash=state_hash(conversation.id, after)))
-    committed = Committed(me.identity_public, members, [newcomer], [asking], data, epoch)
-    changed(conversation.id, conversation.group, committed)
-    again = Newcomer(request.intro_mailbox, [NewDevice(newcomer.signature_key, tools.random(32))])
-    pending = PendingCommit(tools.random(16), [again], after=after)
-    return _commit(session, conversation, me, pending, [request.key_package], [asking.leaf], data)
+    """Remove devices and add them again, in one commit. Raises NotPermitted, TooLarge."""
+    again = {one.again.signature_key: identity_of(one.again.credential) for one in devices}
+    after, data = None, b""
+    if conversation.group is not None:
+        epoch = session.epoch(conversation.id) + 1
+        change = GroupChange(NO_HASH, readmitted=[one.proof for one in devices])
+        after = follows(conversation.group, change, [], again, epoch)
+        data = encode(replace(change, state_hash=state_hash(conversation.id, after)))
+        added, removed = [one.again for one in devices], [one.before for one in devices]
+        members = session.members(conversation.id)
+        changed(
+            conversation.id, conversation.group, Committed(me.identity_public, members, added, removed, data, epoch)
+        )
+    newcomers = [Newcomer(one.intro_mailbox, [NewDevice(one.again.signature_key, tools.random(32))]) for one in devices]
+    numbers = [(one.proof.signature_key, one.proof.number) for one in devices]
+    pending = PendingCommit(tools.random(16), newcomers, after=after, back=numbers)
+    packages, leaves = [one.key_package for one in devices], [one.before.leaf for one in devices]
+    return _commit(session, conversation, me, pending, packages, leaves, data)
 
 
 def move(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
@@ -112,6 +125,7 @@ def move(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
         conversation,
         write_key=write_key,
         read_key=read_key,
+        request_keys=[request_key(session, group, conversation.group), *conversation.request_keys][:MAX_REQUEST_KEYS],
         slot_secret=secrets[own],
         log=empty_log(mailbox, ReaderState.SLOT),
         drains=[*conversation.drains, drain],

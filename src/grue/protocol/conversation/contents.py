@@ -60,6 +60,15 @@ class IntroSms(Message, tag=71):
     sealed: Annotated[bytes, Meta(max_length=65536), DEVICES]
 
 
+class IntroRequest(Message, tag=74):
+    """What a member of a conversation is asked from outside: by who has lost track of it, or has a link to it."""
+
+    mark: Annotated[bytes, Meta(min_length=8, max_length=8), seen("server; means nothing without the key")]
+    """By which who has the key knows that it is the right one: from the key and the envelope's id."""
+    sealed: Annotated[bytes, Meta(max_length=65536), MEMBERS]
+    """A `ResyncRequest`, under a key of the conversation."""
+
+
 # --- inside MLS -----------------------------------------------------------------------------------
 
 
@@ -131,6 +140,16 @@ class Role(StrEnum):
     MEMBER = "member"
 
 
+class CameBack(Message, tag=97):
+    """A device that was readmitted to a group."""
+
+    identity: Annotated[Key, MEMBERS]
+    """Its account."""
+    signature_key: Annotated[Key, MEMBERS]
+    number: Annotated[Count, MEMBERS]
+    """Of the `Readmission` that it came back by: only one with a higher number leads back again."""
+
+
 class GroupMember(Message, tag=90):
     """One account in a group."""
 
@@ -139,7 +158,7 @@ class GroupMember(Message, tag=90):
     """Where a Welcome goes when a device of this account has lost track."""
     role: Annotated[Role, MEMBERS] = Role.MEMBER
     joined: Annotated[Count, MEMBERS] = 0
-    """The epoch since which it is in, or back: what it has signed before counts no more."""
+    """The epoch since which it is in: what it has signed before counts no more."""
 
 
 class GroupState(Message, tag=91):
@@ -153,6 +172,8 @@ class GroupState(Message, tag=91):
     may_rename: Annotated[Role, MEMBERS] = Role.ADMIN
     may_write: Annotated[Role, MEMBERS] = Role.MEMBER
     """`admin` in a group for announcements."""
+    back: Annotated[list[CameBack], Meta(max_length=MAX_SLOTS), MEMBERS] = field(default_factory=list)
+    """Devices that were readmitted since their account came."""
 
 
 class LargeGroup(Message, tag=111):
@@ -182,8 +203,9 @@ class Readmission(Message, tag=96):
 
     signature_key: Annotated[Key, MEMBERS]
     signature: Annotated[Signature, MEMBERS]
-    epoch: Annotated[Count, MEMBERS]
-    """In which it has lost track."""
+    number: Annotated[Count, MEMBERS]
+    """The epoch in which it has lost track; higher than any by which it came back before, and higher again should it
+    wait in vain for very long."""
 
 
 class GroupChange(Message, tag=94):
@@ -229,17 +251,19 @@ class Invitation(Message, tag=84):
     group: Annotated[GroupState | None, MEMBERS] = None
     """Of a group, as it is when the newcomer is in it; None in a conversation of two accounts, and where a
     `LargeGroup` has it."""
+    request_key: Annotated[bytes, Meta(max_length=32), MEMBERS] = b""
+    """What requests of who has lost track are sealed under; empty from a home of before there were such keys."""
 
 
 class ResyncRequest(Message, tag=85):
     """The sender could not follow a commit and asks to be removed and added again."""
 
     commit: Annotated[Id, MEMBERS]
-    """The envelope id of the commit."""
+    """The envelope id of the commit, or zeros."""
     key_package: Annotated[bytes, Meta(max_length=8192), MEMBERS]
     intro_mailbox: Annotated[Key, MEMBERS]
     proof: Annotated[Readmission | None, MEMBERS] = None
-    """In a group: who answers shows it to the others."""
+    """Always there. In a group, who answers shows it to the others."""
 
 
 class ReceivedSms(Message, tag=86):
@@ -258,11 +282,12 @@ class SignedSms(Message, tag=87):
     signature: Annotated[Signature, DEVICES]
 
 
-IntroPayload = IntroWelcome | IntroSms
-Application = Invitation | Text | Receipt | ResyncRequest | Leave
+IntroPayload = IntroWelcome | IntroSms | IntroRequest
+Application = Invitation | Text | Receipt | Leave
 
 INTRO_PAYLOAD: Final = Codec[IntroPayload](IntroPayload)
 APPLICATION: Final = Codec[Application](Application)
+RESYNC_REQUEST: Final = Codec[ResyncRequest](ResyncRequest)
 GROUP_CHANGE: Final = Codec[GroupChange](GroupChange)
 TREE_PLACE: Final = Codec[TreePlace](TreePlace)
 LARGE_GROUP: Final = Codec[LargeGroup](LargeGroup)

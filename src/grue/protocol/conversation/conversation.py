@@ -23,6 +23,7 @@ from grue.protocol.conversation.contents import (
     Departure,
     GroupState,
     Receipt,
+    ResyncRequest,
     Text,
 )
 from grue.protocol.conversation.devices import identity_of
@@ -195,11 +196,11 @@ class Conversation(Struct, array_like=True, frozen=True):
     unseen_seq: int = 0
     """... and the newest seq of it."""
     answered: tuple[bytes, int] = (b"", 0)
-    """SHA-256 of the key package of the contact's newest resync request that we answered, and Unix milliseconds."""
+    """Means nothing any more: a home of before kept here which resync it had answered."""
     founded: int = 0
     """Unix milliseconds when we founded it; 0: the other side did."""
     mute: bool = False
-    """Superseded as our own state went back, or as it forked: not even a receipt is written with it."""
+    """Our own state went back, or it forked: not even a receipt is written with it."""
     group: GroupState | None = None
     """What the members agree on; None in a conversation of two accounts."""
     drains: list[Drain] = []
@@ -209,6 +210,12 @@ class Conversation(Struct, array_like=True, frozen=True):
     """The epoch in which we left, or were removed; only a later one leads back."""
     inviter: bytes = b""
     """The identity of who invited us to a group."""
+    request_keys: list[bytes] = []
+    """What requests of who has lost track are sealed under, the newest first, at most `MAX_REQUEST_KEYS`."""
+    asking: list[ResyncRequest] = []
+    """Of devices that have lost track, and are to be readmitted by us when nothing is pending."""
+    back: list[tuple[bytes, int]] = []
+    """In a conversation of two: the devices that were readmitted, and by which number of their `Readmission`."""
 
     @property
     def others(self) -> set[bytes]:

@@ -21,11 +21,13 @@ from grue._core import (
     mls_welcome_for,
 )
 from grue.errors import BadEnvelope, BadKeyPackage, BadRequest, TooLarge
+from grue.protocol.conversation.asking import request_key
 from grue.protocol.conversation.contents import (
     APPLICATION,
     INTRO_PAYLOAD,
     GroupMember,
     GroupState,
+    IntroRequest,
     IntroSms,
     IntroWelcome,
     Invitation,
@@ -351,7 +353,7 @@ def welcomed(newcomers: Sequence[Newcomer], commit: MlsCommit, packages: Sequenc
     return [replace(one, welcome=mls_welcome_for(whole, own)) for one, own in zip(newcomers, theirs, strict=True)]
 
 
-def open_intro(blob: bytes) -> IntroWelcome | IntroSms:
+def open_intro(blob: bytes) -> IntroWelcome | IntroSms | IntroRequest:
     """What lies in an intro mailbox. Raises BadEnvelope for bytes that nobody honest put there."""
     try:
         return INTRO_PAYLOAD.decode(unpad(blob))
@@ -387,6 +389,7 @@ def _started(
         slot_secret=b"",
         log=empty_log(address[:32], ReaderState.READING),
         epoch_keys=[epoch_key(session, group, state)],
+        request_keys=[request_key(session, group, state)],
         group=state,
         since=tools.now_ms,
         founded=tools.now_ms,
@@ -413,6 +416,7 @@ def _invitation(
         text=text,
         replaces=replaces,
         group=conversation.group,
+        request_key=conversation.request_keys[0] if conversation.request_keys else b"",
     )
 
 
@@ -531,5 +535,6 @@ def _requested(
         since=tools.now_ms,
         group=invitation.group,
         inviter=devices.identity_public,
+        request_keys=[invitation.request_key] if invitation.request_key else [],
     )
     return with_epoch_key(conversation, epoch_key(session, group, invitation.group))

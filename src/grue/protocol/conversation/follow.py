@@ -17,32 +17,27 @@ from grue._core import (
     MlsError,
     MlsLost,
     MlsMalformed,
-    MlsMember,
     MlsOwnMessage,
     MlsRefused,
     MlsSecretGone,
     MlsSession,
     MlsStagedCommit,
     MlsWrongEpoch,
-    mls_key_package_member,
 )
 from grue.errors import BadEnvelope, BadRequest, GrueError, NotPermitted, TooLarge
 from grue.protocol.conversation import envelope
-from grue.protocol.conversation.changing import NO_HASH, carry_out, move, readmit, release_slots, stop_reading
+from grue.protocol.conversation.answering import is_asked, let_all_go, let_go, plan_again, readmit_all
+from grue.protocol.conversation.changing import move, release_slots, stop_reading
 from grue.protocol.conversation.contents import (
     APPLICATION,
-    GroupChange,
     GroupState,
     Leave,
     Receipt,
-    ResyncRequest,
-    Role,
     Text,
 )
 from grue.protocol.conversation.conversation import (
     COMMITS,
     READING,
-    SENDING,
     TABLE,
     Conversation,
     ConversationEvent,
@@ -58,33 +53,18 @@ from grue.protocol.conversation.conversation import (
     epoch_key,
     members_of,
     permit_commit,
-    seal_post,
     with_epoch_key,
     with_log,
 )
-from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.devices import identity_of
-from grue.protocol.conversation.first_contact import Me, welcome_newcomers, welcomed
-from grue.protocol.conversation.groups import left, may_write, picked, proved, role_of
-from grue.protocol.conversation.holes import lose, miss, owe, won_unseen
+from grue.protocol.conversation.first_contact import Me, welcome_newcomers
+from grue.protocol.conversation.groups import left, may_write, role_of
+from grue.protocol.conversation.holes import UNKNOWN_COMMIT, lose, miss, owe, won_unseen
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, skipped
-from grue.protocol.conversation.stored import Newcomer, NewDevice, PendingCommit, Plan
 from grue.protocol.wire import Delivery
 
 Entries = dict[bytes, bytes]
 Changes = dict[bytes, bytes | None]
-
-ASK_AGAIN_MS: Final = 10 * 60 * 1000
-"""After this a resync is asked for again: the other side may have been away, or busy with a commit of its own."""
-
-READMISSIONS_A_DAY: Final = 3
-"""Resyncs of one account that are answered: each costs a commit, a Welcome and a `post` token. Who loses track more
-often has lost more than that, and founds another conversation with the next message."""
-
-MAX_DEPARTING: Final = 16
-"""Departures that wait for us to commit them: one commit takes all, and who was left out asks again."""
-
-DAY_MS: Final = 24 * 3600 * 1000
 
 MAX_BEATEN: Final = 8
 """Own beaten commits that may still be on their way: more than can be in flight."""
@@ -132,7 +112,7 @@ class Follower:
             self._one(session, step, delivery)
             if step.conversation.state not in READING:
                 break
-        self._let_all_go(session, step)
+        self._answer(session, step)
         return step, session
 
     def _singly(self, conversation: Conversation, deliveries: Sequence[Delivery]) -> tuple[Step, Changes]:
@@ -149,7 +129,7 @@ class Follower:
             if step.conversation.state not in READING:
                 break
         session = MlsSession(entries)
-        self._let_all_go(session, step)
+        self._answer(session, step)
         _keep(entries, changes, session.changes())
         return step, changes
 
@@ -205,7 +185,7 @@ class Follower:
             if opened is None:
                 step.skipped += 1
             else:
-                self._application(session, step, opened, delivery)
+                self._application(step, opened, delivery)
         _read(step, delivery)
 
     def _opened_of_drained(
@@ -251,6 +231,9 @@ class Follower:
                 # It was seen to fit when it was committed; whatever it is, our own commit has won.
                 step.outgoing += welcome_newcomers(session, at, self.me, pending, self.tools)
             step.resend |= pending.plan is None
+            if merged.group is None:
+                stay = [one for one in merged.back if one[0] not in dict(pending.back)]
+                merged = replace(merged, back=[*stay, *pending.back])
         return merged
 
     def _merge_unseen(self, session: MlsSession, step: Step, delivery: Delivery) -> None:
@@ -305,7 +288,7 @@ class Follower:
                 # No third one can have committed in the hole, and its writer knows its own commits.
                 step.conversation = replace(step.conversation, gap=False)
             if isinstance(opened, MlsApplication):
-                self._application(session, step, opened, delivery)
+                self._application(step, opened, delivery)
             elif key:
                 # CONVERSATION-22 a commit counts only under the newest key: a newcomer has no other, and must agree.
                 session.discard(opened)
@@ -326,8 +309,12 @@ class Follower:
         elif step.conversation.state is not ConversationState.RESTORED:
             step.notices.append(Notice.RESTORED)
             step.conversation = become_if(step.conversation, ConversationEvent.WENT_BACK)
+            if step.conversation.group is not None:
+                # There is no other conversation to go on in: we are to be added again, with keys that nobody has used.
+                step.conversation = replace(step.conversation, mute=True)
+                lose(step, UNKNOWN_COMMIT)
 
-    def _application(self, session: MlsSession, step: Step, opened: MlsApplication, delivery: Delivery) -> None:
+    def _application(self, step: Step, opened: MlsApplication, delivery: Delivery) -> None:
         try:
             content = APPLICATION.decode(opened.plaintext)
         except BadRequest:
@@ -346,10 +333,8 @@ class Follower:
             step.heads += [content.head] if content.head else []
         if isinstance(content, Text):
             self._text(step, sender, content, delivery)
-        elif isinstance(content, ResyncRequest):
-            self._readmit(session, step, opened, content, delivery)
         elif isinstance(content, Leave):
-            self._let_go(step, content)
+            let_go(step, content)
 
     def _text(self, step: Step, sender: bytes, text: Text, delivery: Delivery) -> None:
         if not may_write(step.conversation.group, sender):
@@ -417,13 +402,11 @@ class Follower:
         step.readmitted += readmitted
         # They have not seen what came since they lost track.
         step.resend |= bool(readmitted)
-        if pending is not None and not pending.added & again.keys():
-            followed = replace(followed, answered=(b"", 0))
         if after is not None and after != conversation.group:
             followed = self._become(session, step, followed, after, delivered(followed.log, delivery))
         step.conversation = followed
         if pending is not None and pending.plan is not None:
-            self._plan_again(session, step, pending.plan)
+            plan_again(session, step, self.me, pending.plan, self.tools)
 
     def _removed(self, session: MlsSession, step: Step, staged: MlsStagedCommit, delivery: Delivery) -> None:
         """We are no member any more: the keys go, and the row stays, so that no older Welcome leads back."""
@@ -437,123 +420,13 @@ class Follower:
         step.outgoing += stop_reading(conversation)
         session.delete(conversation.id)
 
-    def _plan_again(self, session: MlsSession, step: Step, plan: Plan) -> None:
-        """Another commit was first: ours goes out anew, if it is still allowed and means something."""
-        again = None
-        if step.conversation.state in SENDING:
-            with suppress(NotPermitted, TooLarge, MlsRefused):
-                again = carry_out(session, step.conversation, self.me, plan, self.tools)
-        if again is None:
-            step.notices.append(Notice.NOT_CHANGED)
-            return
-        step.conversation = again.conversation
-        step.outgoing += again.outgoing
-
-    def _readmit(
-        self, session: MlsSession, step: Step, opened: MlsApplication, request: ResyncRequest, delivery: Delivery
-    ) -> None:
-        """Remove a member that lost track and add it again, in one commit, at the head of the log.
-
-        CONVERSATION-10 the key package is the asking member's own. CONVERSATION-15 the Welcome goes to the intro
-        mailbox on its account's device list. CONVERSATION-16 one within `ASK_AGAIN_MS` of another that was answered is
-        not, and no more than `READMISSIONS_A_DAY` of one account are. One at a time: a request that comes while another
-        commit of ours is pending is left, and whoever is lost asks again after `ASK_AGAIN_MS`. GROUP-12 in a group a
-        few members answer, others each time.
-
-        CONVERSATION-21 by one key package a device is readmitted once in `ENVELOPE_DAYS` + 1, while the Welcome waits
-        for it: whoever asks again before it has come would be removed by the next answer, and so on for ever.
-        """
-        unseen = won_unseen(step)
-        if unseen is not None:
+    def _answer(self, session: MlsSession, step: Step) -> None:
+        """Do what others have asked for, at the head of what is here."""
+        if won_unseen(step) is not None and is_asked(session, step.conversation, self.me):
             # Who asks follows nothing until the Welcome, so it has not gone on without this commit.
-            self._merge_unseen(session, step, delivery)
-        conversation = step.conversation
-        members = session.members(conversation.id)
-        asking = next((m for m in members if m.leaf == opened.leaf and m.credential == opened.credential), None)
-        newcomer = mls_key_package_member(request.key_package)
-        if asking is None or newcomer.signature_key != asking.signature_key or newcomer.credential != asking.credential:
-            step.skipped += 1
-            return
-        if unseen is not None and asking.signature_key in unseen.added:
-            # That commit was the answer to an earlier request, and its Welcome goes out only now.
-            return
-        account = identity_of(asking.credential)
-        known = conversation.member(account)
-        listed = (self.me.intro_mailbox if known is None else known.intro_mailbox) or request.intro_mailbox
-        if not self._is_picked(conversation, account, delivery.envelope):
-            return
-        if request.intro_mailbox != listed or not self._may_readmit(step, account):
-            step.skipped += 1
-            return
-        package, answered = sha256(request.key_package).digest(), conversation.answered
-        waiting = answered[0] == package and self.tools.now_ms - answered[1] <= EXPIRED_AFTER_MS
-        if waiting or conversation.pending is not None or conversation.state is not ConversationState.ACTIVE:
-            return
-        if conversation.group is not None:
-            self._readmit_to_group(session, step, request, newcomer, asking)
-            return
-        step.readmitted.append(account)
-        secret, envelope_id = self.tools.random(32), self.tools.random(16)
-        commit = session.commit(conversation.id, [request.key_package], [asking.leaf], b"")
-        step.outgoing.append(seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id, slots=[secret]))
-        again = Newcomer(request.intro_mailbox, [NewDevice(newcomer.signature_key, secret)])
-        added = welcomed([again], commit, [request.key_package])
-        pending = PendingCommit(envelope_id, added, tree_secret=commit.tree_secret or b"")
-        # A home of before it was kept learns the intro mailbox here; it names no other later.
-        others = [replace(one, intro_mailbox=listed) if one == known else one for one in conversation.members]
-        answered = (package, self.tools.now_ms)
-        step.conversation = replace(conversation, pending=pending, members=others, answered=answered)
-
-    def _readmit_to_group(
-        self, session: MlsSession, step: Step, request: ResyncRequest, newcomer: MlsMember, asking: MlsMember
-    ) -> None:
-        """As `_readmit`, with the proof that the device has asked for it: others cannot be put out by a readmission."""
-        conversation = step.conversation
-        try:
-            again = readmit(session, conversation, self.me, request, newcomer, asking, self.tools)
-        except (NotPermitted, TooLarge, MlsRefused):
-            step.skipped += 1
-            return
-        step.readmitted.append(identity_of(asking.credential))
-        answered = (sha256(request.key_package).digest(), self.tools.now_ms)
-        step.conversation = replace(again.conversation, answered=answered)
-        step.outgoing += again.outgoing
-
-    def _let_go(self, step: Step, leave: Leave) -> None:
-        """An account has asked to be removed: it is once nothing of ours is pending."""
-        departing = [*step.conversation.departing, leave.departure][-MAX_DEPARTING:]
-        step.conversation = replace(step.conversation, departing=departing)
-
-    def _let_all_go(self, session: MlsSession, step: Step) -> None:
-        """Remove who has asked for it. An admin does so; where no other is left, whoever the departure picks."""
-        conversation = step.conversation
-        waits = conversation.pending is not None or conversation.state not in SENDING
-        if conversation.group is None or not conversation.departing or waits:
-            return
-        step.conversation = replace(conversation, departing=[])
-        members = session.members(conversation.id)
-        who = proved(conversation.id, conversation.group, members, conversation.departing)
-        leaving = set(who.values()) - {self.me.identity_public}
-        departed = [one for one in conversation.departing if who.get(one.signature_key) in leaving]
-        if leaving and self._lets_go(conversation, leaving, departed[0].signature):
-            self._plan_again(session, step, Plan(GroupChange(NO_HASH, departed=departed), remove=sorted(leaving)))
-
-    def _lets_go(self, conversation: Conversation, leaving: set[bytes], asked_in: bytes) -> bool:
-        assert conversation.group is not None
-        admins = {one.identity for one in conversation.group.members if one.role is Role.ADMIN} - leaving
-        if admins:
-            return self.me.identity_public in admins
-        return any(self._is_picked(conversation, one, asked_in) for one in leaving)
-
-    def _is_picked(self, conversation: Conversation, account: bytes, asked_in: bytes) -> bool:
-        return self.me.identity_public in picked(conversation.others | {self.me.identity_public}, account, asked_in)
-
-    def _may_readmit(self, step: Step, account: bytes) -> bool:
-        if account in step.readmitted:
-            return False
-        ages = [self.tools.now_ms - time for time in self.readmitted(account)]
-        lately = [age for age in ages if 0 <= age < DAY_MS]
-        return len(lately) < READMISSIONS_A_DAY and all(age >= ASK_AGAIN_MS for age in lately)
+            step.conversation = self._won(session, step, step.conversation.log)
+        let_all_go(session, step, self.me, self.tools)
+        readmit_all(session, step, self.me, self.tools, self.readmitted)
 
 
 def refused_commit(session: MlsSession, conversation: Conversation) -> Step:

@@ -13,6 +13,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import msgpack
 from msgspec.structs import replace
 
 from grue._core import MlsMember, MlsSession
@@ -20,6 +21,7 @@ from grue.errors import BadRequest, NotPermitted
 from grue.protocol.conversation.contents import (
     GROUP_CHANGE,
     MAX_MEMBERS,
+    CameBack,
     Departure,
     GroupChange,
     GroupState,
@@ -30,6 +32,9 @@ from grue.protocol.conversation.devices import identity_of
 from grue.protocol.wire import MAX_DEVICES, MAX_SLOTS, encode
 
 STATE_CONTEXT: Final = b"grue group state v1"
+FIRST_FIELDS: Final = 7
+"""Elements of an encoded `GroupState`, its tag included, that are in its hash whatever they are."""
+
 LEAVE_CONTEXT: Final = b"grue group leave v1"
 """What a device signs to be removed: this, the group's id, and the epoch. It only ever counts against who signed it."""
 
@@ -38,8 +43,8 @@ READMIT_CONTEXT: Final = b"grue group readmit v1"
 
 
 RESPONDERS: Final = 3
-"""Members of a group that answer one request to be readmitted: one wins, and whoever is too late has spent a commit for
-nothing. Should none of them be there, the next request picks others."""
+"""Members of a group that one request to be readmitted goes to: one wins, and whoever is too late has spent a commit
+for nothing. Should none of them be there, the next request goes to others."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,14 @@ class Committed:
 
 
 def state_hash(group: bytes, state: GroupState) -> bytes:
-    """32 bytes that two members compare their states by."""
-    return sha256(STATE_CONTEXT + group + encode(state)).digest()
+    """32 bytes that two members compare their states by.
+
+    What is empty at the end is left out: who knows of more fields has the same hash while nobody uses them.
+    """
+    fields = msgpack.decode(encode(state))
+    while len(fields) > FIRST_FIELDS and not fields[-1]:
+        del fields[-1]
+    return sha256(STATE_CONTEXT + group + msgpack.encode(fields)).digest()
 
 
 def role_of(state: GroupState, identity: bytes) -> Role | None:
@@ -87,10 +98,9 @@ def sign_departure(session: MlsSession, group: bytes) -> Departure:
     return Departure(own_key(session, group), session.sign(_signed(LEAVE_CONTEXT, group, epoch)), epoch)
 
 
-def sign_readmission(session: MlsSession, group: bytes) -> Readmission:
+def sign_readmission(session: MlsSession, group: bytes, number: int) -> Readmission:
     """The proof by this device that it wants to be removed and added again. Needs b"s", b"g"."""
-    epoch = session.epoch(group)
-    return Readmission(own_key(session, group), session.sign(_signed(READMIT_CONTEXT, group, epoch)), epoch)
+    return Readmission(own_key(session, group), session.sign(_signed(READMIT_CONTEXT, group, number)), number)
 
 
 def own_key(session: MlsSession, group: bytes) -> bytes:
@@ -104,30 +114,42 @@ def proved(
 ) -> dict[bytes, bytes]:
     """Whose wishes these are, of members as they are: account by signature key.
 
-    One that was signed before the account came, or came back, counts no more: it was for another time.
+    One that was signed before the account came, or by which its device came back already, counts no more: it was for
+    another time.
     """
     accounts = {member.signature_key: identity_of(member.credential) for member in members}
     joined = {member.identity: member.joined for member in state.members}
+    back = came_back(state)
     found: dict[bytes, bytes] = {}
     for wish in wishes:
         account = accounts.get(wish.signature_key)
-        if account in joined and wish.epoch >= joined[account] and _is_signed(group, wish):
+        number = wish.epoch if isinstance(wish, Departure) else wish.number
+        used = back.get(wish.signature_key, -1) if isinstance(wish, Readmission) else -1
+        if account in joined and number >= joined[account] and number > used and is_signed(group, wish):
             found[wish.signature_key] = account
     return found
 
 
-def _is_signed(group: bytes, wish: Departure | Readmission) -> bool:
-    context = LEAVE_CONTEXT if isinstance(wish, Departure) else READMIT_CONTEXT
+def came_back(state: GroupState) -> dict[bytes, int]:
+    """By which number each device that was readmitted came back."""
+    return {one.signature_key: one.number for one in state.back}
+
+
+def is_signed(group: bytes, wish: Departure | Readmission) -> bool:
+    """Whether the device that it names has signed it."""
+    if isinstance(wish, Departure):
+        signed = _signed(LEAVE_CONTEXT, group, wish.epoch)
+    else:
+        signed = _signed(READMIT_CONTEXT, group, wish.number)
     try:
-        key = Ed25519PublicKey.from_public_bytes(wish.signature_key)
-        key.verify(wish.signature, _signed(context, group, wish.epoch))
+        Ed25519PublicKey.from_public_bytes(wish.signature_key).verify(wish.signature, signed)
     except (InvalidSignature, ValueError):
         return False
     return True
 
 
-def _signed(context: bytes, group: bytes, epoch: int) -> bytes:
-    return context + group + epoch.to_bytes(8, "big")
+def _signed(context: bytes, group: bytes, number: int) -> bytes:
+    return context + group + number.to_bytes(8, "big")
 
 
 def changed(group: bytes, state: GroupState, commit: Committed) -> GroupState:
@@ -147,7 +169,7 @@ def changed(group: bytes, state: GroupState, commit: Committed) -> GroupState:
     gone = _gone(commit)
     _check_added(state, commit, change, gone)
     _check_settings(state, commit.committer, change)
-    after = _after(state, change, gone, _came(commit), commit.epoch)
+    after = _after(state, change, gone, _again(commit, change), commit.epoch)
     if change.state_hash != b"" and change.state_hash != state_hash(group, after):
         raise NotPermitted
     if change.state_hash == b"" and after != state:
@@ -156,14 +178,17 @@ def changed(group: bytes, state: GroupState, commit: Committed) -> GroupState:
 
 
 def follows(
-    state: GroupState, change: GroupChange, gone: Sequence[bytes], came: Sequence[bytes], epoch: int
+    state: GroupState, change: GroupChange, gone: Sequence[bytes], again: Mapping[bytes, bytes], epoch: int
 ) -> GroupState:
-    """The state that a change will lead to in this epoch, for who makes it; `came` are added, or added again."""
-    return _after(state, change, set(gone), set(came), epoch)
+    """The state that a change will lead to in this epoch, for who makes it.
+
+    again  devices that are readmitted: the account by signature key
+    """
+    return _after(state, change, set(gone), again, epoch)
 
 
 def picked(members: Iterable[bytes], asking: bytes, asked_in: bytes) -> list[bytes]:
-    """GROUP-12 the few that answer what a member asks: those that the random id it asked in picks, others each time."""
+    """GROUP-12 the few that a member asks: those that a random id picks, others each time."""
     others = (identity for identity in members if identity != asking)
     return sorted(others, key=lambda one: sha256(asked_in + one).digest())[:RESPONDERS]
 
@@ -205,9 +230,12 @@ def _check_devices(group: bytes, state: GroupState, commit: Committed, change: G
         raise NotPermitted
 
 
-def _came(commit: Committed) -> set[bytes]:
-    """The accounts that are added, or a device of which is added again."""
-    return {identity_of(member.credential) for member in commit.added}
+def _again(commit: Committed, change: GroupChange) -> dict[bytes, bytes]:
+    """The devices that are removed and added again as they have asked: the account by signature key."""
+    asked = {wish.signature_key for wish in change.readmitted}
+    removed = {member.signature_key for member in commit.removed}
+    added = {member.signature_key: identity_of(member.credential) for member in commit.added}
+    return {key: account for key, account in added.items() if key in removed & asked}
 
 
 def _gone(commit: Committed) -> set[bytes]:
@@ -241,7 +269,10 @@ def _check_settings(state: GroupState, committer: bytes, change: GroupChange) ->
         raise NotPermitted
 
 
-def _after(state: GroupState, change: GroupChange, gone: set[bytes], came: set[bytes], epoch: int) -> GroupState:
+def _after(
+    state: GroupState, change: GroupChange, gone: set[bytes], again: Mapping[bytes, bytes], epoch: int
+) -> GroupState:
+    came = {member.identity for member in change.added}
     roles: Mapping[bytes, Role] = {new.identity: new.role for new in change.roles}
     everybody = [member for member in [*state.members, *change.added] if member.identity not in gone]
     if not set(roles) <= {member.identity for member in everybody} or not 0 < len(everybody) <= MAX_MEMBERS:
@@ -264,7 +295,18 @@ def _after(state: GroupState, change: GroupChange, gone: set[bytes], came: set[b
         may_add=change.may_add or state.may_add,
         may_rename=change.may_rename or state.may_rename,
         may_write=change.may_write or state.may_write,
+        back=_came_back(state.back, change, again, {member.identity for member in members} - came),
     )
+
+
+def _came_back(
+    before: Sequence[CameBack], change: GroupChange, again: Mapping[bytes, bytes], accounts: set[bytes]
+) -> list[CameBack]:
+    """Of these accounts, which devices were readmitted, and by which number last."""
+    numbers = {wish.signature_key: wish.number for wish in change.readmitted}
+    now = [CameBack(account, key, numbers[key]) for key, account in sorted(again.items())]
+    stay = [one for one in before if one.signature_key not in again]
+    return [one for one in [*stay, *now] if one.identity in accounts][-MAX_SLOTS:]
 
 
 _NOTHING: Final = GroupChange(b"")

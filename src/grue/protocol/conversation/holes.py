@@ -71,8 +71,19 @@ def won_unseen(step: Step) -> PendingCommit | None:
 
 def lose(step: Step, commit: bytes) -> None:
     """We cannot follow any more: by this commit, from which a resync leads back, or for good."""
+    lost = become(step.conversation, ConversationEvent.LOST_TRACK)
     step.notices.append(Notice.LOST)
-    step.conversation = replace(become(step.conversation, ConversationEvent.LOST_TRACK), lost_commit=commit, asked=None)
+    step.conversation = replace(lost, lost_commit=lost_by(lost, commit), asked=None)
+
+
+def lost_by(conversation: Conversation, commit: bytes) -> bytes:
+    """The commit to be added again after; empty where nobody is to be asked: the next message then starts anew.
+
+    In a group there is no other conversation to go on in, so we ask whatever it was that lost us.
+    """
+    if not all(member.intro_mailbox for member in conversation.members):
+        return b""
+    return commit if conversation.group is None else commit or UNKNOWN_COMMIT
 
 
 def owe(conversation: Conversation, texts: Sequence[bytes]) -> Conversation:

@@ -1,8 +1,11 @@
 """A device that has lost track asks to be removed and added again, or goes on without what it has lost."""
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from grue._core import MlsSession
+from grue.protocol.conversation.asking import keys_of_requests, post_request
 from grue.protocol.conversation.contents import MAX_NAMED, Receipt, ResyncRequest
 from grue.protocol.conversation.conversation import (
     KEY_PACKAGES,
@@ -17,28 +20,56 @@ from grue.protocol.conversation.conversation import (
     with_log,
 )
 from grue.protocol.conversation.first_contact import Me
-from grue.protocol.conversation.follow import ASK_AGAIN_MS
-from grue.protocol.conversation.groups import sign_readmission
+from grue.protocol.conversation.groups import came_back, own_key, picked, sign_readmission
+from grue.protocol.conversation.holes import lost_by
 from grue.protocol.conversation.mailbox import Log, met
 from grue.protocol.conversation.stored import Asked
 
+ASK_AGAIN_MS: Final = 10 * 60 * 1000
+"""After this a resync is asked for again, and then after twice as long each time, up to a day: the others may have been
+away, or busy with commits of their own."""
+
+ASK_DAILY: Final = 8
+"""Requests until the pause between two is a day."""
+
+MAX_ASKS: Final = 32
+"""Requests of one loss, some 25 days: then nobody of those who are asked is there any more, or wants us back."""
+
+DAY_MS: Final = 24 * 3600 * 1000
+
 
 def ask_resync(session: MlsSession, conversation: Conversation, me: Me, tools: Tools) -> Step:
-    """Ask, in the epoch that we are still in, to be removed and added again. Needs b"s", b"k", b"g".
+    """Ask, by the epoch that we are still in, to be removed and added again. Needs b"s", b"k", b"g".
 
-    Asking again names the same key package, so that the answer to any of the requests can be used.
+    The request goes to the intro mailbox of the other side, or of a few members of the group (GROUP-12), and can be
+    read there however many commits have passed. Asking again names the same key package, so that the answer to any of
+    the requests can be used.
 
-    CONVERSATION-18 what was read last before we lost track is named, too: nobody may answer while its sender waits.
+    CONVERSATION-18 what was read last before we lost track is named, in the log: nobody may answer while its sender
+    waits.
     """
     asked = conversation.asked or _package_to_ask_by(session, me)
-    proof = None if conversation.group is None else sign_readmission(session, conversation.id)
+    proof = sign_readmission(session, conversation.id, _number(session, conversation, asked))
     request = ResyncRequest(conversation.lost_commit, asked.package, me.intro_mailbox, proof)
-    asking = replace(conversation, since=tools.now_ms, asked=asked)
-    outgoing = [post(session, conversation, request, Purpose.RESYNC, tools)]
-    if conversation.owed:
+    asking = replace(conversation, since=tools.now_ms, asked=replace(asked, times=asked.times + 1))
+    key, mailboxes = keys_of_requests(conversation)[0], _whom(conversation, me, tools)
+    outgoing = [post_request(key, mailbox, request, tools) for mailbox in mailboxes]
+    if conversation.owed and not conversation.mute:
         read = Receipt(0, b"", texts=conversation.owed[-MAX_NAMED:])
         outgoing.append(post(session, conversation, read, Purpose.RECEIPT, tools))
     return Step(asking, outgoing)
+
+
+def _whom(conversation: Conversation, me: Me, tools: Tools) -> list[bytes]:
+    mailboxes = {member.identity: member.intro_mailbox for member in conversation.members}
+    return [mailboxes[one] for one in picked(mailboxes, me.identity_public, tools.random(16))]
+
+
+def _number(session: MlsSession, conversation: Conversation, asked: Asked) -> int:
+    """The number of a `Readmission`: a readmission that did not reach us for days is not to be the last one."""
+    back = dict(conversation.back) if conversation.group is None else came_back(conversation.group)
+    used = back.get(own_key(session, conversation.id), -1)
+    return max(session.epoch(conversation.id), used + 1) + max(0, asked.times - ASK_DAILY)
 
 
 def _package_to_ask_by(session: MlsSession, me: Me) -> Asked:
@@ -49,14 +80,20 @@ def _package_to_ask_by(session: MlsSession, me: Me) -> Asked:
 
 
 def ask_due(conversation: Conversation, now_ms: int) -> bool:
-    """A resync was asked for, and nobody has answered for a while."""
-    waiting = conversation.state is ConversationState.LOST and conversation.lost_commit
-    return bool(waiting) and now_ms - conversation.since > ASK_AGAIN_MS
+    """A resync is to be asked for, or nobody has answered for a while."""
+    if conversation.state is not ConversationState.LOST or not conversation.lost_commit:
+        return False
+    times = 0 if conversation.asked is None else conversation.asked.times
+    pause = min(ASK_AGAIN_MS << max(0, times - 1), DAY_MS) if times else 0
+    return times < MAX_ASKS and now_ms - conversation.since >= pause
 
 
 def give_up_mailbox(conversation: Conversation) -> Conversation:
-    """The mailbox is gone, or does not know us: the next message starts another conversation."""
-    return replace(become_if(conversation, ConversationEvent.LOST_TRACK), lost_commit=b"", asked=None)
+    """The mailbox is gone, or does not know us: of a group we ask to be let in again, and the next message to a contact
+    starts another conversation.
+    """
+    commit = b"" if conversation.group is None else lost_by(conversation, b"")
+    return replace(become_if(conversation, ConversationEvent.LOST_TRACK), lost_commit=commit, asked=None)
 
 
 def start_again(conversation: Conversation, log: Log, incarnation: bytes) -> Conversation:

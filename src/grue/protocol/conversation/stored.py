@@ -59,6 +59,8 @@ class PendingCommit(Struct, array_like=True, frozen=True):
     """CONVERSATION-23 it was the first in a hole of the log, and is merged when somebody shows to have met it."""
     tree_secret: bytes = b""
     """Seals the place of the tree, which the Welcomes do not hold; empty when they do."""
+    back: list[tuple[bytes, int]] = []
+    """The devices that it readmits, and the numbers of their `Readmission`."""
 
     @property
     def added(self) -> set[bytes]:
@@ -90,6 +92,8 @@ class Asked(Struct, array_like=True, frozen=True):
 
     reference: bytes
     package: bytes
+    times: int = 0
+    """How often it was asked for."""
 
 
 @dataclass(frozen=True)
