@@ -10,7 +10,7 @@ import pytest
 from msgspec import Meta
 
 from grue.client.conversations import inbox, requests
-from grue.protocol.conversation import follow
+from grue.protocol.conversation import answering
 from grue.protocol.states import Table
 from grue.protocol.wire import Message, seen
 from tools import docs
@@ -199,7 +199,7 @@ def test_every_line_of_what_others_may_cost_names_its_test_and_the_limit_as_it_i
     rows = [line for line in section.splitlines() if line.startswith("| ") and "---" not in line]
     heads = {"what comes", "key package", "state"}
     assert [row for row in rows if row.split(" | ")[0][2:] not in heads and not TEST_NAME.search(row)] == []
-    limits = vars(requests) | vars(inbox) | vars(follow)
+    limits = vars(requests) | vars(inbox) | vars(answering)
     named = re.findall(r"`([A-Z_]+)` ([\d,]+)", section)
     assert len(named) > 5
     assert {name: int(value.replace(",", "")) for name, value in named} == {name: limits[name] for name, _ in named}
