@@ -12,7 +12,8 @@ from grue.protocol.blobs import Sealing
 from grue.protocol.conversation.answering import ask_us
 from grue.protocol.conversation.asking import keys_of_requests, open_request
 from grue.protocol.conversation.changing import carry_out, leave
-from grue.protocol.conversation.contents import IntroRequest, IntroWelcome, LargeGroup, Text
+from grue.protocol.conversation.commits import update
+from grue.protocol.conversation.contents import CommitPart, IntroRequest, IntroWelcome, LargeGroup, Text
 from grue.protocol.conversation.conversation import (
     READING,
     Conversation,
@@ -25,7 +26,6 @@ from grue.protocol.conversation.conversation import (
     become,
     confirm,
     say,
-    update,
 )
 from grue.protocol.conversation.devices import credential, device_list_hash, sign_device_list
 from grue.protocol.conversation.first_contact import (
@@ -67,6 +67,7 @@ class Device:
         self.incoming: list[Incoming] = []
         self.steps: list[Step] = []
         self.readmitted: dict[bytes, list[int]] = {}
+        self.parts: dict[int, list[CommitPart]] = {}
 
     def session(self) -> MlsSession:
         return MlsSession(self.entries)
@@ -159,7 +160,9 @@ class Device:
             self.hashes.get,
             lambda who: readmitted(who, []),
         )
+        follower.parts = lambda leaf: self.parts.get(leaf, [])
         step, followed = follower.follow(self.conversation, deliveries)
+        self.parts = step.parts if step.new_epoch else self.parts | step.parts
         self.keep_changes(followed.changes() if isinstance(followed, MlsSession) else followed)
         return self.apply(step)
 

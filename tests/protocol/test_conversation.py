@@ -12,6 +12,7 @@ from grue._core import MlsSession
 from grue.errors import NotPermitted, TooLarge
 from grue.protocol import wire
 from grue.protocol.conversation import envelope
+from grue.protocol.conversation.commits import update_due
 from grue.protocol.conversation.contents import MAX_TEXT, Receipt, Text
 from grue.protocol.conversation.conversation import (
     KEPT_EPOCH_KEYS,
@@ -29,7 +30,6 @@ from grue.protocol.conversation.conversation import (
     say,
     seal_post,
     supersede,
-    update_due,
 )
 from grue.protocol.conversation.follow import refused_commit
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, ReaderState, delivered, empty_log, met

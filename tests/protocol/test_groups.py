@@ -5,7 +5,7 @@ import os
 import pytest
 from msgspec.structs import replace
 
-from grue.errors import BadEnvelope, BadKeyPackage, NotPermitted, TooLarge
+from grue.errors import BadEnvelope, BadKeyPackage, NotPermitted
 from grue.protocol.conversation.changing import NO_HASH, drained
 from grue.protocol.conversation.contents import GroupChange, GroupMember, GroupState, NewRole, Role
 from grue.protocol.conversation.conversation import (
@@ -180,27 +180,6 @@ def test_a_change_that_is_not_allowed_any_more_is_told_of() -> None:
     office.read(alice.device, bob.device, carol.device)
     assert [Notice.NOT_CHANGED] in [step.notices for step in bob.device.steps]
     assert agree(alice, bob, carol).name == "Hike"
-
-
-def _grow(office: Office, founder: Device) -> None:
-    for n in range(40):
-        newcomer = Person(f"+4477009002{n:02}")
-        office.take(founder, founder.plan(adding(newcomer)))
-        office.read(founder)
-        office.join(newcomer)
-
-
-def test_who_would_not_fit_any_more_is_not_added_and_the_group_goes_on() -> None:
-    """A Welcome holds the whole tree and has to fit one envelope: found out before the commit goes out."""
-    office, people = group_of(*map(str, range(20)))
-    founder = people[0].device
-    with pytest.raises(TooLarge):
-        _grow(office, founder)
-    assert founder.conversation.pending is None
-    office.read(people[1].device)
-    say(office, people[1], "still here")
-    office.read(founder)
-    assert founder.texts == ["still here"]
 
 
 def test_who_leaves_is_removed_by_an_admin_and_reads_no_more() -> None:

@@ -1,7 +1,9 @@
 """Groups that no envelope takes: the tree lies in a blob, and whoever is welcomed finds it there."""
 
+import copy
 import dataclasses
 import os
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -9,14 +11,16 @@ from msgspec.structs import replace
 from grue._core import MlsMissing, MlsRefused
 from grue.errors import BadAttachment, TooLarge
 from grue.protocol.blobs import Sealing
-from grue.protocol.conversation.contents import IntroWelcome, LargeGroup, TreePlace
-from grue.protocol.conversation.conversation import Purpose
+from grue.protocol.conversation.commits import DAY_MS, RENEWALS_A_DAY, UPDATE_AFTER_MS, gathered, update_due
+from grue.protocol.conversation.contents import CommitPart, IntroWelcome, LargeGroup, TreePlace
+from grue.protocol.conversation.conversation import ConversationState, Outgoing, Purpose, Step
 from grue.protocol.conversation.first_contact import group_of as group_of_welcome
 from grue.protocol.conversation.first_contact import open_intro, start_group
+from grue.protocol.conversation.mailbox import ReaderState
 from grue.protocol.conversation.trees import large_group, place_of
-from grue.protocol.wire import ENVELOPE_BUCKETS, MAX_BLOB_DAYS, MAX_SLOTS, PostIntro, PutBlob, encode
+from grue.protocol.wire import ENVELOPE_BUCKETS, MAX_BLOB_DAYS, MAX_SLOTS, Post, PostIntro, PutBlob, encode
 from tests.protocol.people import TOOLS, Office, Person, group_of
-from tests.protocol.test_groups import adding, agree, say
+from tests.protocol.test_groups import adding, agree, removing, say
 
 
 def numbered(count: int) -> list[str]:
@@ -122,9 +126,126 @@ def test_group_30_what_lies_at_the_place_and_is_no_group_is_refused() -> None:
         sealing.unseal(0, os.urandom(sealing.size))
 
 
-def test_group_32_of_more_than_a_thousand_devices_nothing_is_made() -> None:
+def test_group_04_of_more_than_a_thousand_devices_nothing_is_made() -> None:
     founder, other = Person("+447700900001"), Person("+447700900002")
     peer = other.checked()
     crowd = dataclasses.replace(peer, packages=peer.packages * MAX_SLOTS)
     with pytest.raises(TooLarge):
         start_group(founder.device.session(), founder.device.me, [crowd], "Hike", "", TOOLS)
+
+
+# --- commits in parts -----------------------------------------------------------------------------
+
+LARGE = 64
+"""So many that a commit fits no envelope as long as few have written."""
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[Office, list[Person]]:
+    """A large group. It takes a second or two, so tests copy it."""
+    return group_of(*numbered(LARGE))
+
+
+@pytest.fixture
+def large(made: tuple[Office, list[Person]]) -> tuple[Office, list[Person]]:
+    return copy.deepcopy(made)
+
+
+def posts(outgoing: Sequence[Outgoing]) -> list[Outgoing]:
+    return [one for one in outgoing if isinstance(one.request, Post)]
+
+
+def test_group_31_a_commit_that_fits_no_envelope_goes_out_in_parts_and_all_follow(
+    large: tuple[Office, list[Person]],
+) -> None:
+    office, people = large
+    alice, bob, carol = (person.device for person in people[:3])
+    outgoing = bob.update()
+    assert [one.purpose for one in posts(outgoing)] == [Purpose.PART, Purpose.COMMIT]
+    assert outgoing[-1].envelope == bob.conversation.pending.envelope if bob.conversation.pending else False
+    office.take(bob, outgoing)
+    office.read(alice, bob, carol)
+    assert bob.conversation.pending is None
+    assert len({one.conversation.epoch_keys[0] for one in (alice, bob, carol)}) == 1
+    say(office, people[0], "followed")
+    office.read(bob, carol)
+    assert [one.texts for one in (bob, carol)] == [["followed"], ["followed"]]
+
+
+def test_group_31_parts_count_also_when_each_is_read_by_itself(large: tuple[Office, list[Person]]) -> None:
+    office, people = large
+    bob, carol = people[1].device, people[2].device
+    office.take(bob, bob.update())
+    for delivery in office.waiting(carol):
+        carol.follow([delivery])
+    office.read(bob)
+    assert carol.conversation.epoch_keys[0] == bob.conversation.epoch_keys[0]
+
+
+def test_group_31_of_two_in_parts_the_one_that_is_complete_first_wins(large: tuple[Office, list[Person]]) -> None:
+    office, people = large
+    alice, bob, carol = (person.device for person in people[:3])
+    slow, fast = posts(bob.update()), posts(carol.update())
+    for one in (slow[0], *fast, *slow[1:]):
+        office.take(alice, [one])
+    office.read(alice, bob, carol)
+    assert len({one.conversation.epoch_keys[0] for one in (alice, bob, carol)}) == 1
+    assert (bob.conversation.pending, carol.conversation.pending) == (None, None)
+    assert carol.conversation.since == bob.conversation.since
+    assert not alice.parts or not any(alice.parts.values())
+
+
+def test_group_31_parts_out_of_order_or_missing_are_passed_over_by_all(large: tuple[Office, list[Person]]) -> None:
+    office, people = large
+    alice, bob, carol = (person.device for person in people[:3])
+    first, last = posts(bob.update())
+    for wrong in ([last], [last, first], [first, first]):
+        for one in wrong:
+            office.take(alice, [one])
+        before = alice.conversation.epoch_keys
+        office.read(alice, carol)
+        assert alice.conversation.epoch_keys == carol.conversation.epoch_keys == before
+
+
+def test_group_31_parts_of_another_leaf_complete_nothing() -> None:
+    step = Step(group_of("Alice", "Bob")[1][0].device.conversation)
+    piece = b"\x00\x01\x00\x01"
+    parts = [CommitPart(bytes(16), n, 2, piece) for n in range(2)]
+    assert gathered(step, 1, parts[0], lambda _leaf: ()) is None
+    assert gathered(step, 2, parts[1], lambda _leaf: ()) is None
+    assert gathered(step, 1, parts[1], lambda _leaf: ()) == piece * 2
+
+
+def test_group_31_what_the_parts_make_is_a_commit_or_nothing() -> None:
+    """Else somebody could have a message opened there, so that its own envelope comes too late."""
+    step = Step(group_of("Alice", "Bob")[1][0].device.conversation)
+    for piece in (b"\x00\x01\x00\x02", b"", b"junk"):
+        parts = [CommitPart(bytes(16), n, 2, piece) for n in range(2)]
+        assert [gathered(step, 1, part, lambda _leaf: ()) for part in parts] == [None, None]
+
+
+def test_group_31_who_is_removed_by_a_commit_in_parts_is_out(large: tuple[Office, list[Person]]) -> None:
+    office, people = large
+    alice, bob, carol = people[:3]
+    outgoing = alice.device.plan(removing(bob))
+    assert [one.purpose for one in posts(outgoing)] == [Purpose.PART, Purpose.CHANGE]
+    office.take(alice.device, outgoing)
+    office.read(alice.device, bob.device, carol.device)
+    assert bob.device.conversation.state is ConversationState.GONE
+    assert alice.device.conversation.log.mailbox == carol.device.conversation.log.mailbox
+    say(office, carol, "moved")
+    office.read(alice.device)
+    assert alice.device.texts[-1] == "moved"
+
+
+def test_after_eight_commits_on_a_day_nobody_renews() -> None:
+    conversation = group_of("Alice", "Bob")[1][1].device.conversation
+    later = conversation.since + UPDATE_AFTER_MS + 1
+    active = replace(
+        conversation, state=ConversationState.ACTIVE, log=replace(conversation.log, state=ReaderState.READING)
+    )
+    assert update_due(active, later)
+    today = later // DAY_MS
+    assert not update_due(replace(active, commits=(today, RENEWALS_A_DAY)), later)
+    assert update_due(replace(active, commits=(today, RENEWALS_A_DAY - 1)), later)
+    assert update_due(replace(active, commits=(today - 1, RENEWALS_A_DAY)), later)

@@ -12,7 +12,7 @@ from grue.client.store.engine import Db
 from grue.client.store.entries import stamp_key
 from grue.errors import NetworkError, Unreachable
 from grue.protocol import wire
-from grue.protocol.conversation.conversation import UPDATE_AFTER_MS
+from grue.protocol.conversation.commits import UPDATE_AFTER_MS
 from grue.server import chores
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, CAROL, NOBODY, take

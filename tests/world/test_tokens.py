@@ -14,8 +14,9 @@ from grue.errors import LimitReached, TokenNeeded
 from grue.protocol import wire
 from grue.protocol.conversation.answering import READMISSIONS_A_DAY
 from grue.protocol.conversation.asking import post_request
+from grue.protocol.conversation.commits import UPDATE_AFTER_MS
 from grue.protocol.conversation.contents import ResyncRequest
-from grue.protocol.conversation.conversation import UPDATE_AFTER_MS, ConversationState, Outgoing, Purpose, Step
+from grue.protocol.conversation.conversation import ConversationState, Outgoing, Purpose, Step
 from grue.protocol.conversation.groups import sign_readmission
 from grue.server.mailboxes import mailboxes
 from grue.server.tokens import tokens

@@ -446,7 +446,7 @@ mod tests {
             encryption_key: vec![1; 1216],
             signature_key: vec![2; 32],
         };
-        let kept = without_keys(&codec::encode(&[member.clone()]).expect("encoded"));
+        let kept = without_keys(&codec::encode(std::slice::from_ref(&member)).expect("encoded"));
         let kept = codec::decode::<Vec<Member>>(&kept.expect("members")).expect("decoded");
         let expected = Member {
             encryption_key: Vec::new(),

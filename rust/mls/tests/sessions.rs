@@ -55,7 +55,7 @@ fn changes_hold_only_what_differs() {
     session.members(&GROUP).expect("members");
     assert!(session.changes().is_empty());
     session.process(&GROUP, &message).expect("opened");
-    assert!(session.changes().keys().all(of_secrets));
+    assert!(session.changes().keys().all(|key| of_secrets(key)));
     session.saved();
     assert!(
         session.changes().is_empty(),
@@ -69,7 +69,7 @@ fn changes_hold_only_what_differs() {
     assert_eq!(changed, [[group(), b"a".to_vec()].concat()]);
 }
 
-fn of_secrets(key: &Vec<u8>) -> bool {
+fn of_secrets(key: &[u8]) -> bool {
     matches!(key.get(33), Some(b'M' | b'p'))
 }
 
@@ -98,7 +98,7 @@ fn bytes_of_a_message<const N: usize>() -> usize {
     let message = others.first_mut().expect("a founder").encrypt(b"x");
     let mut session = Session::new(bob.entries.clone());
     session.process(&GROUP, &message).expect("opened");
-    assert!(session.changes().keys().all(of_secrets));
+    assert!(session.changes().keys().all(|key| of_secrets(key)));
     bytes_of(&session.changes())
 }
 

@@ -503,6 +503,7 @@ class Inbox:
             ours=lambda digest: tables.is_ours(db, digest),
             hash_at=lambda seq: tables.hash_at(db, conversation.id, seq),
             readmitted=lambda identity: tables.readmitted(db, identity),
+            parts=lambda leaf: tables.parts_of(db, conversation.id, leaf),
         )
         step, followed = follower.follow(conversation, deliveries)
         if step.conversation.unseen != conversation.unseen:

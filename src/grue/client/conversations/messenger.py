@@ -50,6 +50,7 @@ from grue.errors import (
     VerificationFailed,
 )
 from grue.protocol import wire
+from grue.protocol.conversation.commits import update, update_due
 from grue.protocol.conversation.contents import MAX_TEXT, Attachment
 from grue.protocol.conversation.conversation import (
     GIVEN_UP,
@@ -60,10 +61,8 @@ from grue.protocol.conversation.conversation import (
     ConversationState,
     Notice,
     preferred,
-    renew,
     say,
     supersede,
-    update_due,
 )
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS, MessageEvent, MessageState
 from grue.protocol.conversation.fallback import Route, decide
@@ -339,7 +338,7 @@ class Messenger:
         if conversation.group is not None:
             tables.mean_for(db, message, conversation.others)
         if update_due(step.conversation, self._context.now_ms):
-            renewed = renew(session, step.conversation, self._context.tools)
+            renewed = update(session, step.conversation, self._context.tools)
             step.conversation = renewed.conversation
             step.outgoing += renewed.outgoing
         steps.save(self._context, db, chat, step, session)

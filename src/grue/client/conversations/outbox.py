@@ -44,7 +44,7 @@ from grue.protocol.conversation.follow import refused_commit
 VERDICTS: Final = (NoSuchMailbox, NotPermitted, MailboxConflict, TooLarge)
 """What the server can say of one request that trying again will not change."""
 
-MUST_FIT: Final = frozenset({Purpose.CHANGE, Purpose.FAREWELL})
+MUST_FIT: Final = frozenset({Purpose.CHANGE, Purpose.PART, Purpose.FAREWELL})
 """Posts that spend a token where the mailbox is full: without them a conversation cannot go on, or be left."""
 
 TOGETHER: Final = frozenset({Purpose.SAY, Purpose.RECEIPT})

@@ -10,6 +10,7 @@ from grue.client.store.engine import Db, as_bytes
 from grue.client.store.entries import group_prefix, mls_entries, save_mls
 from grue.protocol.conversation.changing import drained
 from grue.protocol.conversation.conversation import (
+    READING,
     Conversation,
     ConversationEvent,
     ConversationState,
@@ -45,6 +46,7 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
             )
     for incoming in step.incoming:
         save_incoming(db, chat, context.account.identity_public, incoming, conversation.id)
+    tables.keep_parts(db, conversation.id, step.parts, afresh=step.new_epoch or conversation.state not in READING)
     if step.hashes:
         tables.keep_hashes(db, conversation.id, step.hashes)
     for identity in step.readmitted:

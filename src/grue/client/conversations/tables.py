@@ -1,18 +1,19 @@
 """Queries for conversations, messages and the outbox, to be used inside a transaction."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from grue.client import chats
 from grue.client.chats import Chat
 from grue.client.lookup.tables import told_head
 from grue.client.store.engine import Db, Row, as_bytes, as_int, as_str
 from grue.protocol import wire
-from grue.protocol.conversation.contents import Attachment, Text
+from grue.protocol.conversation.contents import Attachment, CommitPart, GroupState, Text
 from grue.protocol.conversation.conversation import (
     READING,
     Conversation,
@@ -78,25 +79,32 @@ class Queued:
 
 
 def save_conversation(db: Db, conversation: Conversation, chat: int) -> None:
-    body = msgspec.msgpack.encode(conversation)
+    """Who is in a group is apart from the rest: each message would rewrite it, and few change it."""
+    rest = conversation if conversation.group is None else replace(conversation, members=[], group=None)
+    body = msgspec.msgpack.encode(rest)
     db.execute(
         "INSERT INTO conversation (id, chat, state, mailbox, body) VALUES (?1, ?2, ?3, ?4, ?5)"
         " ON CONFLICT (id) DO UPDATE SET chat = ?2, state = ?3, mailbox = ?4, body = ?5",
         *(conversation.id, chat, conversation.state.value, conversation.log.mailbox, body),
     )
     if conversation.group is not None:
+        membership = msgspec.msgpack.encode((conversation.members, conversation.group))
+        db.execute(
+            "INSERT INTO membership VALUES (?1, ?2) ON CONFLICT DO UPDATE SET body = ?2 WHERE body != ?2",
+            *(conversation.id, membership),
+        )
         db.execute("DELETE FROM drained WHERE conversation = ?", conversation.id)
         for drain in conversation.drains:
             db.execute("INSERT OR REPLACE INTO drained VALUES (?, ?)", drain.log.mailbox, conversation.id)
 
 
 def conversation_by_id(db: Db, conversation: bytes) -> tuple[Conversation, int] | None:
-    return _conversation(db.row("SELECT body, chat FROM conversation WHERE id = ?", conversation))
+    return _conversation(db.row("SELECT body, chat, membership FROM conversation_whole WHERE id = ?", conversation))
 
 
 def conversation_by_mailbox(db: Db, mailbox: bytes) -> tuple[Conversation, int] | None:
     """The conversation that is in this mailbox, or has moved from it and still reads it."""
-    found = _conversation(db.row("SELECT body, chat FROM conversation WHERE mailbox = ?", mailbox))
+    found = _conversation(db.row("SELECT body, chat, membership FROM conversation_whole WHERE mailbox = ?", mailbox))
     if found is not None:
         return found
     drained = db.row("SELECT conversation FROM drained WHERE mailbox = ?", mailbox)
@@ -104,14 +112,14 @@ def conversation_by_mailbox(db: Db, mailbox: bytes) -> tuple[Conversation, int] 
 
 
 def conversations_of(db: Db, chat: int) -> list[Conversation]:
-    rows = db.rows("SELECT body, chat FROM conversation WHERE chat = ? ORDER BY id", chat)
+    rows = db.rows("SELECT body, chat, membership FROM conversation_whole WHERE chat = ? ORDER BY id", chat)
     return [cast("tuple[Conversation, int]", _conversation(row))[0] for row in rows]
 
 
 def conversations_in(db: Db, states: Iterable[ConversationState]) -> list[tuple[Conversation, int]]:
     wanted = {state.value for state in states}
-    rows = db.rows("SELECT body, chat, state FROM conversation ORDER BY id")
-    return [cast("tuple[Conversation, int]", _conversation(row)) for row in rows if row[2] in wanted]
+    rows = db.rows("SELECT body, chat, membership, state FROM conversation_whole ORDER BY id")
+    return [cast("tuple[Conversation, int]", _conversation(row)) for row in rows if row[3] in wanted]
 
 
 def all_members(db: Db) -> list[Member]:
@@ -144,7 +152,33 @@ def readable_of(db: Db, chat: int) -> list[Conversation]:
 def _conversation(row: Row | None) -> tuple[Conversation, int] | None:
     if row is None:
         return None
-    return msgspec.msgpack.decode(as_bytes(row[0]), type=Conversation), as_int(row[1])
+    conversation = msgspec.msgpack.decode(as_bytes(row[0]), type=Conversation)
+    if row[2] is not None:
+        members, group = msgspec.msgpack.decode(as_bytes(row[2]), type=tuple[list[Member], GroupState])
+        conversation = replace(conversation, members=members, group=group)
+    return conversation, as_int(row[1])
+
+
+# --- commits in parts -----------------------------------------------------------------------------
+
+
+def parts_of(db: Db, conversation: bytes, leaf: int) -> list[CommitPart]:
+    """What came of the commit that a leaf is sending."""
+    rows = db.rows(
+        "SELECT part FROM commit_part WHERE conversation = ? AND leaf = ? ORDER BY number", conversation, leaf
+    )
+    return [msgspec.msgpack.decode(as_bytes(part), type=CommitPart) for (part,) in rows]
+
+
+def keep_parts(db: Db, conversation: bytes, parts: Mapping[int, Sequence[CommitPart]], *, afresh: bool) -> None:
+    """Parts of these leaves; `afresh`: of no others."""
+    if afresh:
+        db.execute("DELETE FROM commit_part WHERE conversation = ?", conversation)
+    for leaf, kept in parts.items():
+        db.execute("DELETE FROM commit_part WHERE conversation = ? AND leaf = ?", conversation, leaf)
+        for part in kept:
+            values = (conversation, leaf, part.number, wire.encode(part))
+            db.execute("INSERT INTO commit_part VALUES (?, ?, ?, ?)", *values)
 
 
 # --- who is blocked -------------------------------------------------------------------------------

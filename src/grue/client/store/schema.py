@@ -369,6 +369,29 @@ CREATE TABLE profile_sent (
 """What a home of version 13 lacks."""
 
 
+SINCE_14: Final = """
+-- Who is in a group, and what its members agree on: MessagePack of both. Few messages change it.
+CREATE TABLE membership (
+    conversation BLOB PRIMARY KEY REFERENCES conversation ON DELETE CASCADE,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE VIEW conversation_whole AS
+    SELECT conversation.*, membership.body AS membership
+    FROM conversation LEFT JOIN membership ON membership.conversation = conversation.id;
+
+-- Commits that no envelope takes, as far as they have come in this epoch.
+CREATE TABLE commit_part (
+    conversation BLOB NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    leaf INTEGER NOT NULL,                  -- whose it is
+    number INTEGER NOT NULL,
+    part BLOB NOT NULL,
+    PRIMARY KEY (conversation, leaf, number)
+) WITHOUT ROWID;
+"""
+"""What a home of version 13 lacks."""
+
+
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
     (SINCE_2,),
     (SINCE_3,),

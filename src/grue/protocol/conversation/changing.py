@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from grue._core import MlsMember, MlsSession, mls_key_package_member
 from grue.errors import TooLarge
 from grue.protocol.conversation.asking import MAX_REQUEST_KEYS, request_key
+from grue.protocol.conversation.commits import seal_commit
 from grue.protocol.conversation.contents import (
     GroupChange,
     GroupMember,
@@ -30,7 +31,6 @@ from grue.protocol.conversation.conversation import (
     become,
     hashed,
     post,
-    seal_post,
     state_context,
 )
 from grue.protocol.conversation.devices import identity_of
@@ -74,7 +74,7 @@ def carry_out(session: MlsSession, conversation: Conversation, me: Me, plan: Pla
     data = encode(replace(plan.change, state_hash=state_hash(conversation.id, after)))
     changed(conversation.id, conversation.group, Committed(me.identity_public, members, added, removed, data, epoch))
     pending = PendingCommit(tools.random(16), [_newcomer(adding, tools) for adding in plan.add], plan=plan, after=after)
-    return _commit(session, conversation, me, pending, packages, [member.leaf for member in removed], data)
+    return _commit(session, conversation, me, pending, packages, [member.leaf for member in removed], data, tools)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def readmit(
     numbers = [(one.proof.signature_key, one.proof.number) for one in devices]
     pending = PendingCommit(tools.random(16), newcomers, after=after, back=numbers)
     packages, leaves = [one.key_package for one in devices], [one.before.leaf for one in devices]
-    return _commit(session, conversation, me, pending, packages, leaves, data)
+    return _commit(session, conversation, me, pending, packages, leaves, data, tools)
 
 
 def move(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
@@ -201,6 +201,7 @@ def _commit(
     packages: Sequence[bytes],
     leaves: Sequence[int],
     data: bytes,
+    tools: Tools,
 ) -> Step:
     """Commit, and keep what is to be done once that has won. Raises TooLarge, and nothing is pending then."""
     commit = session.commit(conversation.id, packages, leaves, data)
@@ -209,11 +210,11 @@ def _commit(
     slots = [device.slot_secret for newcomer in pending.newcomers for device in newcomer.devices]
     try:
         _check_fits(pending, len(me.device_list))
-        outgoing = seal_post(conversation, commit.message, Purpose.CHANGE, pending.envelope, slots=slots)
+        outgoing = seal_commit(session, conversation, commit.message, Purpose.CHANGE, pending.envelope, tools, slots)
     except TooLarge:
         session.rejected(conversation.id)
         raise
-    return Step(replace(conversation, pending=pending), [outgoing])
+    return Step(replace(conversation, pending=pending), outgoing)
 
 
 def _check_fits(pending: PendingCommit, list_bytes: int) -> None:

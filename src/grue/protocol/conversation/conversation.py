@@ -20,6 +20,7 @@ from grue.protocol.conversation.contents import (
     MAX_NAMED,
     MAX_TEXT,
     Application,
+    CommitPart,
     Departure,
     GroupState,
     Receipt,
@@ -27,16 +28,13 @@ from grue.protocol.conversation.contents import (
     Text,
 )
 from grue.protocol.conversation.devices import identity_of
-from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, ReaderState
+from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log
 from grue.protocol.conversation.stored import Asked, Drain, Member, PendingCommit, Reader
 from grue.protocol.states import Table, advance
 from grue.protocol.wire import AnonymousRequest, Post, encode
 
 KEPT_EPOCH_KEYS: Final = 3
 """The current epoch and two past ones: posts cross a commit on their way."""
-
-UPDATE_AFTER_MS: Final = 7 * 24 * 3600 * 1000
-"""A device renews its leaf when it sends and its last commit is a week old: what a thief of its state can read ends."""
 
 MAX_OWN: Final = 256
 """Own posts that are known by their seq until they are met in the log: more than one catches up with at a time."""
@@ -216,6 +214,8 @@ class Conversation(Struct, array_like=True, frozen=True):
     """Of devices that have lost track, and are to be readmitted by us when nothing is pending."""
     back: list[tuple[bytes, int]] = []
     """In a conversation of two: the devices that were readmitted, and by which number of their `Readmission`."""
+    commits: tuple[int, int] = (0, 0)
+    """A day, counted since 1970, and how many commits were merged on it."""
 
     @property
     def others(self) -> set[bytes]:
@@ -264,6 +264,8 @@ class Purpose(StrEnum):
     LEAVE = "leave"
     CHANGE = "change"
     """A commit that changes the group: unlike others it spends a token where the mailbox is full."""
+    PART = "part"
+    """Of a commit that no envelope takes: all parts but the last."""
     MOVE = "move"
     """The mailbox that the conversation moves to is made."""
     TREE = "tree"
@@ -370,6 +372,10 @@ class Step:
     """Envelopes that nobody in the conversation could have meant."""
     hashes: dict[int, bytes] = field(default_factory=dict)
     """The log's hash after each seq that was read."""
+    parts: dict[int, list[CommitPart]] = field(default_factory=dict)
+    """Of the commit that a leaf is sending, as far as it has come in this epoch; of leaves of which some came now."""
+    new_epoch: bool = False
+    """A commit was merged: parts that came before are of no use."""
     heads: list[bytes] = field(default_factory=list)
     """Heads of the directory that others were shown, as their messages say; nothing is checked yet."""
     resend: bool = False
@@ -538,29 +544,3 @@ def announce(session: MlsSession, conversation: Conversation, tools: Tools) -> l
     if conversation.group is None or conversation.drains or not conversation.confirms:
         return []
     return [post(session, conversation, Receipt(0, b""), Purpose.RECEIPT, tools)]
-
-
-def update(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
-    """Renew the own leaf: a self-update commit, pending until it is met in the log."""
-    commit = session.commit(conversation.id, [], [], b"")
-    envelope_id = tools.random(16)
-    outgoing = seal_post(conversation, commit.message, Purpose.COMMIT, envelope_id)
-    return Step(replace(conversation, pending=PendingCommit(envelope_id)), [outgoing])
-
-
-def renew(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
-    """As `update`; nothing goes out where the commit fits no envelope, as in a large group that has hardly written."""
-    try:
-        return update(session, conversation, tools)
-    except TooLarge:
-        session.rejected(conversation.id)
-        return Step(conversation)
-
-
-def update_due(conversation: Conversation, now_ms: int) -> bool:
-    return (
-        conversation.state is ConversationState.ACTIVE
-        and conversation.pending is None
-        and conversation.log.state is ReaderState.READING
-        and now_ms - conversation.since > UPDATE_AFTER_MS
-    )

@@ -28,8 +28,10 @@ from grue.errors import BadEnvelope, BadRequest, GrueError, NotPermitted, TooLar
 from grue.protocol.conversation import envelope
 from grue.protocol.conversation.answering import is_asked, let_all_go, let_go, plan_again, readmit_all
 from grue.protocol.conversation.changing import move, release_slots, stop_reading
+from grue.protocol.conversation.commits import gathered, next_epoch
 from grue.protocol.conversation.contents import (
     APPLICATION,
+    CommitPart,
     GroupState,
     Leave,
     Receipt,
@@ -38,14 +40,12 @@ from grue.protocol.conversation.contents import (
 from grue.protocol.conversation.conversation import (
     COMMITS,
     READING,
-    TABLE,
     Conversation,
     ConversationEvent,
     ConversationState,
     Incoming,
     Notice,
     Purpose,
-    Read,
     Step,
     Tools,
     become,
@@ -53,12 +53,12 @@ from grue.protocol.conversation.conversation import (
     epoch_key,
     members_of,
     permit_commit,
-    with_epoch_key,
     with_log,
 )
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import Me, welcome_newcomers
 from grue.protocol.conversation.groups import left, may_write, role_of
+from grue.protocol.conversation.hearing import hear
 from grue.protocol.conversation.holes import UNKNOWN_COMMIT, lose, miss, owe, won_unseen
 from grue.protocol.conversation.mailbox import UNKNOWN_HASH, Log, delivered, skipped
 from grue.protocol.wire import Delivery
@@ -82,6 +82,7 @@ class Follower:
     posted   what one of our own envelopes was for; None for an id that is not ours
     ours     whether we have sent an MLS message with this SHA-256
     hash_at  the log's hash after a seq, as far back as it is kept
+    parts    what came in this epoch of the commit that a leaf is sending
     readmitted  when devices of an account were readmitted, as far as it may matter: Unix milliseconds
     """
 
@@ -93,6 +94,7 @@ class Follower:
     ours: Callable[[bytes], bool]
     hash_at: Callable[[int], bytes | None]
     readmitted: Callable[[bytes], Sequence[int]]
+    parts: Callable[[int], Sequence[CommitPart]] = lambda _leaf: ()
 
     def follow(self, conversation: Conversation, deliveries: Sequence[Delivery]) -> tuple[Step, MlsSession | Changes]:
         """Read envelopes in order of seq. Costs about 0.2 ms an envelope.
@@ -185,7 +187,7 @@ class Follower:
             if opened is None:
                 step.skipped += 1
             else:
-                self._application(step, opened, delivery)
+                self._application(session, step, opened, delivery)
         _read(step, delivery)
 
     def _opened_of_drained(
@@ -221,7 +223,8 @@ class Follower:
         pending = conversation.pending
         state = pending.after if pending is not None and pending.after is not None else conversation.group
         key = epoch_key(session, conversation.id, state)
-        merged = replace(with_epoch_key(conversation, key), pending=None, since=self.tools.now_ms)
+        following = next_epoch(step, conversation, key, self.tools.now_ms)
+        merged = replace(following, pending=None, since=self.tools.now_ms)
         if pending is not None and pending.after is not None:
             merged = self._become(session, step, merged, pending.after, log)
         if pending is not None and pending.newcomers:
@@ -288,7 +291,7 @@ class Follower:
                 # No third one can have committed in the hole, and its writer knows its own commits.
                 step.conversation = replace(step.conversation, gap=False)
             if isinstance(opened, MlsApplication):
-                self._application(step, opened, delivery)
+                self._application(session, step, opened, delivery, newest=not key)
             elif key:
                 # CONVERSATION-22 a commit counts only under the newest key: a newcomer has no other, and must agree.
                 session.discard(opened)
@@ -314,7 +317,9 @@ class Follower:
                 step.conversation = replace(step.conversation, mute=True)
                 lose(step, UNKNOWN_COMMIT)
 
-    def _application(self, step: Step, opened: MlsApplication, delivery: Delivery) -> None:
+    def _application(
+        self, session: MlsSession, step: Step, opened: MlsApplication, delivery: Delivery, newest: bool = False
+    ) -> None:
         try:
             content = APPLICATION.decode(opened.plaintext)
         except BadRequest:
@@ -329,12 +334,30 @@ class Follower:
             heard = replace(step.conversation, heard=True, since=since, members=members)
             step.conversation = become_if(heard, ConversationEvent.HEARD)
         if isinstance(content, Text | Receipt):
-            self._heard(step, sender, content, delivery)
+            hear(step, sender, content, delivery, self.hash_at)
             step.heads += [content.head] if content.head else []
         if isinstance(content, Text):
             self._text(step, sender, content, delivery)
         elif isinstance(content, Leave):
             let_go(step, content)
+        elif isinstance(content, CommitPart) and newest:
+            self._part(session, step, opened.leaf, content, delivery)
+
+    def _part(self, session: MlsSession, step: Step, leaf: int, part: CommitPart, delivery: Delivery) -> None:
+        """With the last part of a commit, that is as if it lay there."""
+        whole = gathered(step, leaf, part, self.parts)
+        if whole is None or part.commit != delivery.envelope:
+            return
+        try:
+            opened = session.process(step.conversation.id, whole)
+        except MlsLost:
+            lose(step, delivery.envelope)
+        except (MlsOwnMessage, *_JUNK):
+            # Our own in parts that are not: those of ours would have told.
+            step.skipped += 1
+        else:
+            assert isinstance(opened, MlsStagedCommit)
+            self._commit(session, step, opened, delivery)
 
     def _text(self, step: Step, sender: bytes, text: Text, delivery: Delivery) -> None:
         if not may_write(step.conversation.group, sender):
@@ -343,35 +366,6 @@ class Follower:
         step.incoming.append(Incoming(sender, text, delivery.seq))
         if sender in step.conversation.others:
             step.conversation = owe(step.conversation, [text.id])
-
-    def _heard(self, step: Step, sender: bytes, content: Text | Receipt, delivery: Delivery) -> None:
-        """MAILBOX-20 the other's hash of the log is ours, as far as both have read.
-
-        A contact may state what it likes, so its word alone accuses nobody and stops nothing: the user is told, once,
-        and it confirms no text. A device of our own has no reason to, so its word is a fork.
-
-        After a hole we take up the hash of somebody who has read exactly as far as we have.
-
-        CONVERSATION-18 what the other side says to have read is what it has seen: nothing in a hole of its log.
-
-        CONVERSATION-24 of many somebody may write who has not met a commit in our hole yet: only who has read past it,
-        and is in our epoch, shows that there is none.
-        """
-        log, seq, log_hash = step.conversation.log, content.read_seq, content.log_hash
-        if isinstance(content, Receipt) and content.texts and sender in step.conversation.others:
-            step.read.append(Read(sender, texts=content.texts))
-        if delivery.mailbox != log.mailbox:
-            # What it says of a log is of the one that the conversation has moved from.
-            return
-        if log_hash and log.hash == UNKNOWN_HASH and seq == log.cursor:
-            step.conversation = replace(step.conversation, log=replace(log, hash=log_hash))
-        if content.after < step.conversation.hole <= seq and sender in step.conversation.others:
-            step.conversation = replace(step.conversation, gap=False)
-        ours = step.hashes.get(seq) or self.hash_at(seq)
-        if seq and log_hash and ours and ours != log_hash:
-            _disagree(step, sender)
-        elif sender in step.conversation.others:
-            step.read.append(Read(sender, content.after, seq))
 
     def _commit(self, session: MlsSession, step: Step, staged: MlsStagedCommit, delivery: Delivery) -> None:
         conversation = step.conversation
@@ -395,7 +389,8 @@ class Follower:
         pending = conversation.pending
         beaten = [*conversation.beaten, pending.envelope] if pending else conversation.beaten
         step.outgoing.extend(release_slots(conversation))
-        followed = replace(with_epoch_key(conversation, key), pending=None, beaten=beaten[-MAX_BEATEN:])
+        following = next_epoch(step, conversation, key, self.tools.now_ms)
+        followed = replace(following, pending=None, beaten=beaten[-MAX_BEATEN:])
         again = {member.signature_key: identity_of(member.credential) for member in staged.added}
         # Whoever was readmitted by somebody else counts as well, or two would undo each other's answers.
         readmitted = {again[m.signature_key] for m in staged.removed if m.signature_key in again}
@@ -433,17 +428,6 @@ def refused_commit(session: MlsSession, conversation: Conversation) -> Step:
     """The server has definitely refused an own commit: forget it. Never call this after a time-out."""
     session.rejected(conversation.id)
     return Step(replace(conversation, pending=None), release_slots(conversation))
-
-
-def _disagree(step: Step, sender: bytes) -> None:
-    conversation = step.conversation
-    if sender in conversation.others:
-        if not conversation.disagrees:
-            step.conversation = replace(conversation, disagrees=True)
-            step.notices.append(Notice.DISAGREES)
-    elif ConversationEvent.FORK_SEEN in TABLE[conversation.state]:
-        step.conversation = become(conversation, ConversationEvent.FORK_SEEN)
-        step.notices.append(Notice.FORKED)
 
 
 def _read(step: Step, delivery: Delivery) -> None:
