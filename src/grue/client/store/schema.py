@@ -369,7 +369,7 @@ CREATE TABLE profile_sent (
 """What a home of version 13 lacks."""
 
 
-SINCE_14: Final = """
+SINCE_15: Final = """
 -- Who is in a group, and what its members agree on: MessagePack of both. Few messages change it.
 CREATE TABLE membership (
     conversation BLOB PRIMARY KEY REFERENCES conversation ON DELETE CASCADE,
@@ -389,7 +389,7 @@ CREATE TABLE commit_part (
     PRIMARY KEY (conversation, leaf, number)
 ) WITHOUT ROWID;
 """
-"""What a home of version 13 lacks."""
+"""What a home of version 14 lacks."""
 
 
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
@@ -406,6 +406,7 @@ STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = 
     (SINCE_12, _name_members),
     (SINCE_13,),
     (SINCE_14,),
+    (SINCE_15,),
 )
 """Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 
