@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from grue.client import account as accounts
 from grue.client.client import Client
 from grue.client.conversations.tables import reading_conversations
 from grue.client.store.engine import Db
@@ -292,3 +293,13 @@ async def test_what_is_kept_and_goes_later_is_never_called_refused(
     world.network.change = lambda _request, answer: answer
     await alice.poll()
     assert await take(bob) == await take(carol) == ["kept"]
+
+
+async def test_a_challenge_is_asked_for_once_while_it_holds(world: World) -> None:
+    alice = await world.person(ALICE)
+    await accounts.check_in(alice.context)
+    for seconds, requests in ((0, ["Signed"]), (1800, ["Signed", "Signed"])):
+        world.clock.pass_seconds(seconds)
+        world.network.seen.clear()
+        await accounts.check_in(alice.context)
+        assert world.network.requests() == requests

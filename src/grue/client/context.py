@@ -69,6 +69,8 @@ class Context:
     clock: Clock
     random: Random
     sessions: Sessions = field(default_factory=Sessions)
+    challenge: bytes = b""
+    """The server's, that was signed last: it holds for ten minutes at least, so the next request needs no other."""
 
     @property
     def tools(self) -> Tools:

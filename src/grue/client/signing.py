@@ -15,13 +15,12 @@ T = TypeVar("T", bound=wire.Message)
 
 async def signed(context: Context, request: wire.SignedRequest, expect: type[T]) -> T:
     """Send an account request, signed by this device over the server's challenge. Raises what the server refuses."""
-    challenge = b""
     for _ in range(2):
-        signed_request = await context.store.read(_sign, context.account, challenge, wire.encode(request))
+        signed_request = await context.store.read(_sign, context.account, context.challenge, wire.encode(request))
         try:
             answer = await context.transport.account(signed_request)
         except Challenge as wanted:
-            challenge = wanted.challenge
+            context.challenge = wanted.challenge
             continue
         if not isinstance(answer, expect):
             raise NotAGrueServer
