@@ -78,6 +78,8 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
     "contacts.sync": lambda client: client.contacts.sync(),
     "contacts.name": lambda client: client.contacts.name(BOB, "Bob"),
     "contacts.forget": lambda client: client.contacts.forget(BOB),
+    "people.profile": lambda client: client.people.profile(),
+    "people.set_profile": lambda client: client.people.set_profile(name="Alice"),
     "groups.create": lambda client: client.groups.create("Hike", BOB),
     "groups.add": lambda client: client.groups.add("Hike", BOB),
     "groups.remove": lambda client: client.groups.remove("Hike", BOB),

@@ -71,7 +71,7 @@ def message(one: "Message") -> Group:
     word, colour = ROUTES[one.route]
     by_sms = one.incoming and one.route is Route.SMS
     other = (
-        _called(one.name, one.claimed if by_sms else one.sender)
+        _called(one.name, one.claimed if by_sms else one.sender, one.profile)
         if one.incoming
         else f"to {_short(one.group) or _called(one.name, one.to)}"
     )
@@ -108,13 +108,8 @@ def chats(listed: "list[ChatInfo]") -> "Table | Text":
         if chat.notes:
             word, colour = "notes", "default"
         name = f"{chat.chat} (claims {chat.claimed})" if chat.claimed else chat.chat
-        name = (
-            f"{_short(chat.group)} ({chat.chat})"
-            if chat.group
-            else f"{_short(chat.name)} ({name})"
-            if chat.name
-            else name
-        )
+        called = _short(chat.group or chat.name)
+        name = f"{called} ({name})" if called else f"{name} {itself(chat.profile)}".rstrip()
         last = one_line(chat.last)
         route = ", ".join([word, *["request"] * chat.request, *["verified"] * chat.verified])
         table.add_row(
@@ -123,9 +118,14 @@ def chats(listed: "list[ChatInfo]") -> "Table | Text":
     return table
 
 
-def _called(name: str, id: str) -> str:
-    """What the user calls somebody, with their number or id."""
-    return f"{_short(name)} ({_short(id)})" if name else _short(id)
+def itself(profile: str) -> str:
+    """What somebody calls themself: the sign says that nobody vouches for it."""
+    return f"~{_short(profile)}" if profile else ""
+
+
+def _called(name: str, id: str, profile: str = "") -> str:
+    """What the user calls somebody, or else what they call themselves, with their number or id."""
+    return f"{_short(name)} ({_short(id)})" if name else f"{_short(id)} {itself(profile)}".rstrip()
 
 
 def _short(name: str) -> str:

@@ -105,7 +105,7 @@ class Client:
         self.directory = DirectoryCopy(self._opened, clock)
         self.requests = Requests(self._opened, self._fetch_intro, self._go_out)
         self.groups = Groups(self._opened, lambda: self._parts.groups)
-        self.people = People(self._opened)
+        self.people = People(self._opened, self._send_waiting)
         self.exposure = Exposure(self._opened, self._note_exposure)
 
     async def __aenter__(self) -> Self:
@@ -370,6 +370,14 @@ class Client:
 
     async def _fetch_intro(self) -> None:
         await self._parts.inbox.poll_intro()
+
+    async def _send_waiting(self) -> None:
+        """Send all that waits, if the server answers; while `receive` runs, it does."""
+        if self._receiver is not None:
+            self._receiver.wake()
+            return
+        with suppress(NetworkError, Refused):
+            await self._parts.send()
 
     async def _go_out(self, name: str) -> None:
         """Send what is queued in this chat, if there is one and the server answers."""

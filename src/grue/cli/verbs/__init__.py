@@ -23,6 +23,7 @@ VERBS: Final = {
     "show": ("messages", "Show all messages of a chat, oldest first."),
     "group": ("groups", "Make a group, change who is in it and who may do what, or leave it."),
     "safety": ("safety", "Show the safety number with somebody, sixty digits and a QR code."),
+    "profile": ("profiles", "Say what you call yourself, or show what others do."),
     "requests": ("requests", "Fetch and list who has written to you and was not accepted yet."),
     "accept": ("requests", "Accept a request, as an answer does."),
     "decline": ("requests", "Turn a request down, without its sender being told."),
@@ -64,7 +65,20 @@ APPS: Final = {
 
 GROUPS: Final = {
     "You and others": (
-        *("register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save", "group", "safety"),
+        *(
+            "register",
+            "verify",
+            "lookup",
+            "contacts",
+            "send",
+            "receive",
+            "chats",
+            "show",
+            "save",
+            "group",
+            "safety",
+            "profile",
+        ),
     ),
     "Who may write to you": ("requests", "accept", "decline", "block", "unblock"),
     "What goes on": ("account", "exposure", "transport", "heads", "doctor"),

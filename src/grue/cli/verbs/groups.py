@@ -163,7 +163,13 @@ def group_fields(group: "Group") -> dict[str, Any]:
         "members": [
             {"person": member.person}
             | ({"number": member.number} if member.number else {})
-            | {"name": member.name, "role": member.role.value, "own": member.own, "verified": member.verified}
+            | {
+                "name": member.name,
+                "profile": member.profile or None,
+                "role": member.role.value,
+                "own": member.own,
+                "verified": member.verified,
+            }
             for member in group.members
         ],
         "add": _who(group.may_add),
@@ -207,11 +213,13 @@ def _whole(group: "Group") -> "Lines":
     from rich.table import Table
     from rich.text import Text
 
+    from grue.cli.message_words import itself
+
     head = Text.assemble((one_line(group.name), "bold"), (f"  {group.id}", "dim"))
     table = Table(box=None, pad_edge=False, show_header=False)
     for member in group.members:
         shown = member.number or member.person
-        name = "you" if member.own else one_line(member.name)
+        name = "you" if member.own else one_line(member.name) or itself(member.profile)
         mark = "verified" if member.verified else ""
         table.add_row(Text(shown, style="bold"), Text(name), Text(member.role.value, style="dim"), Text(mark))
     rules = f"{_who(group.may_write)} may write, {_who(group.may_add)} add, {_who(group.may_rename)} rename"

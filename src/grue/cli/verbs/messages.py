@@ -184,6 +184,7 @@ async def chats(*, shell: Injected) -> None:
             "chat": chat.chat,
             "group": chat.group or None,
             "name": chat.name or None,
+            "profile": chat.profile or None,
             "claimed": chat.claimed or None,
             "encrypted": chat.encrypted,
             "request": chat.request,
@@ -253,5 +254,6 @@ def message_fields(message: "Message") -> dict[str, Any]:
         "request": message.request,
         "verified": message.verified,
         "name": message.name or None,
+        "profile": message.profile or None,
         "group": message.group or None,
     } | file

@@ -45,6 +45,7 @@ async def requests(
                     "since": one.since,
                     "group": one.group or None,
                     "inviter": one.inviter or None,
+                    "profile": one.profile or None,
                 }
             )
     shell.say(lambda: _table(listed, "No requests." if unreached is None else "No requests are here so far."))
@@ -104,7 +105,10 @@ def _warn_unreached(shell: Shell, client: "Client") -> None:
 
 def _named(one: "Request") -> str:
     """Who asks; for a group what it is called, and who asks into it."""
+    from grue.cli.message_words import itself
+
     claimed = f" (claims {one.claimed})" if one.claimed else ""
+    claimed += f" {itself(one.profile)}" if one.profile else ""
     return f"{one.chat} {one.group}, by {one.inviter}{claimed}" if one.group else f"{one.chat}{claimed}"
 
 

@@ -7,7 +7,7 @@ from grue.client import chats, verified
 from grue.client.api.messages import named_member
 from grue.client.chats import Chat
 from grue.client.context import Opened
-from grue.client.conversations import naming, tables
+from grue.client.conversations import naming, profiles, tables
 from grue.client.conversations.groups import GroupChanges, check_description, checked_name
 from grue.client.people.tables import name_of
 from grue.client.store.engine import Db
@@ -30,6 +30,8 @@ class GroupMember:
     role: Role
     own: bool
     """It is ourselves."""
+    profile: str = ""
+    """What they call themselves: nobody vouches for it."""
     verified: bool = False
     """Whether the identity was verified by its safety number."""
 
@@ -157,4 +159,5 @@ def _member(db: Db, identity: bytes, role: Role, own_identity: bytes, own_number
     shown, _ = (own_number, "") if own else named_member(db, identity)
     number = shown if shown.startswith("+") else ""
     name = "" if own else name_of(db, number, identity)
-    return GroupMember(chats.person(identity), number, name, role, own, verified.is_verified(db, identity))
+    profile = profiles.own(db).name if own else profiles.name_of(db, identity)
+    return GroupMember(chats.person(identity), number, name, role, own, profile, verified.is_verified(db, identity))

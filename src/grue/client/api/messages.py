@@ -7,7 +7,7 @@ from typing import Final
 from grue.client import chats, verified
 from grue.client.chats import CHAT_PREFIX, Chat, person
 from grue.client.context import own_number
-from grue.client.conversations import naming, tables
+from grue.client.conversations import naming, profiles, tables
 from grue.client.conversations.tables import StoredMessage
 from grue.client.lookup.directory import names_another
 from grue.client.people.tables import name_of
@@ -60,6 +60,8 @@ class Message:
     name: str = ""
     """What the user calls the sender; of an own one, whom it is to. Empty for nothing, and for who is not verified to
     have the number that the name goes with."""
+    profile: str = ""
+    """What the sender calls themself: nobody vouches for it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class ChatInfo:
     """Whether the identity was verified by its safety number; not while the directory has another one."""
     name: str = ""
     """What the user calls them."""
+    profile: str = ""
+    """What they call themselves: nobody vouches for it."""
 
 
 def still_unshown(db: Db, own: str, row: int) -> Message | None:
@@ -124,6 +128,7 @@ def _public(db: Db, own: str, message: StoredMessage, chat: Chat) -> Message:
         verified=message.route is Route.ENCRYPTED
         and verified.is_verified(db, message.sender if message.incoming else chat.identity),
         name=_name(db, message, chat, sender),
+        profile=profiles.name_of(db, message.sender) if message.incoming else "",
     )
 
 
@@ -209,6 +214,7 @@ def _chat_info(db: Db, chat: Chat, own: str) -> ChatInfo:
         notes=bool(own) and chat.number == own,
         verified=verified.is_verified(db, chat.identity) and not _has_moved(db, chat),
         name="" if chat.group else name_of(db, chat.number, chat.identity),
+        profile="" if chat.group else profiles.name_of(db, chat.identity),
     )
 
 

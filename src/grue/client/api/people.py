@@ -1,13 +1,14 @@
-"""`client.people`: is it really them? Safety numbers, and who was verified by one."""
+"""`client.people`: is it really them, and what do they call themselves? Safety numbers, marks, and profiles."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from grue.client import chats, verified
 from grue.client.chats import ME, PERSON_PREFIX, SMS_PREFIX
 from grue.client.context import Opened
-from grue.client.conversations import naming
+from grue.client.conversations import naming, profiles
 from grue.client.lookup.directory import record_before
 from grue.client.store.engine import Db
 from grue.errors import GrueError, NoSuchChat, NotOnGrue, UsageError
@@ -35,6 +36,16 @@ class SafetyNumber:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """What somebody calls themself; nobody vouches for it."""
+
+    name: str
+    """Empty for none."""
+    picture: bytes = field(repr=False)
+    """JPEG, PNG or WebP; empty for none."""
+
+
+@dataclass(frozen=True)
 class _Person:
     """Whose identity key is meant: the one known here, and the one that the directory has under the number now."""
 
@@ -54,8 +65,10 @@ class People:
     number without an identity here NetworkError or VerificationFailed, as a lookup.
     """
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, send: Callable[[], Awaitable[None]]) -> None:
+        """`send` sends what waits, if the server answers."""
         self._opened = opened
+        self._send = send
 
     async def safety(self, who: str) -> SafetyNumber:
         """Return the safety number with somebody."""
@@ -83,6 +96,39 @@ class People:
     async def unverify(self, who: str) -> SafetyNumber:
         """Take the mark back."""
         return await self._opened.ready.store.transact(self._unmark, await self._find(who))
+
+    async def profile(self, who: str = ME) -> Profile:
+        """Return what somebody calls themself, as they last said here; without `who` what we do. Asks no server.
+
+        Raises NoSuchChat, NotANumber, AmbiguousName, UsageError.
+        """
+        return await self._opened.ready.store.read(self._profile, who)
+
+    async def set_profile(self, *, name: str | None = None, picture: bytes | None = None) -> Profile:
+        """Say what we call ourselves; None leaves one of the two as it is, and empty takes it back.
+
+        picture  JPEG, PNG or WebP, at most 40 KiB without what is no picture: places, times and devices are taken out
+
+        It goes to whom we have written to or accepted, and with the next text to groups. Raises UsageError.
+        """
+        context = self._opened.ready
+        changed = await context.store.transact(profiles.change, context, name, picture)
+        await self._send()
+        return Profile(changed.name, changed.picture)
+
+    def _profile(self, db: Db, typed: str) -> Profile:
+        account = self._opened.ready.account
+        meant = naming.target(db, typed, account.number)
+        if meant in (ME, account.number, chats.person(account.identity_public)):
+            own = profiles.own(db)
+            return Profile(own.name, own.picture)
+        chat = naming.chat_of(db, meant, account.number)
+        if chat is not None and chat.group:
+            raise UsageError("A group has no profile; `grue group show` tells what it is called.")
+        if chat is None and not meant.startswith(PERSON_PREFIX):
+            raise NoSuchChat
+        identity = naming.identity(db, meant) if chat is None else chat.identity
+        return Profile(profiles.name_of(db, identity), profiles.picture_of(db, identity))
 
     def _mark(self, db: Db, person: _Person, digits: str | None) -> SafetyNumber:
         if digits is not None:

@@ -15,10 +15,10 @@ from grue._core import MlsSession
 from grue.client import chats, verified
 from grue.client.chats import ME, PERSON_PREFIX, SMS_PREFIX, Chat
 from grue.client.context import Context
-from grue.client.conversations import apart, naming, requests, steps, tables
+from grue.client.conversations import apart, naming, profiles, reaching, requests, steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
-from grue.client.lookup.directory import Gone, LookedUp, record_before
+from grue.client.lookup.directory import Gone, record_before
 from grue.client.signing import signed
 from grue.client.store.engine import Db
 from grue.client.store.entries import get_meta, mls_entries, put_meta
@@ -33,7 +33,6 @@ from grue.errors import (
     LimitReached,
     NetworkError,
     NoSuchChat,
-    NotAGrueServer,
     NotInGroup,
     NotPermitted,
     OnlyAdmins,
@@ -60,13 +59,14 @@ from grue.protocol.conversation.conversation import (
     ConversationEvent,
     ConversationState,
     Notice,
+    Step,
     preferred,
     say,
     supersede,
 )
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS, MessageEvent, MessageState
 from grue.protocol.conversation.fallback import Route, decide
-from grue.protocol.conversation.first_contact import Peer, accept_all, check_claimed, start_conversation
+from grue.protocol.conversation.first_contact import Peer, accept_all, start_conversation
 from grue.protocol.conversation.groups import may_write
 from grue.protocol.directory.lookup import Found
 from grue.protocol.directory.record import Record
@@ -154,7 +154,7 @@ class Messenger:
         if target.startswith(chats.PREFIXES):
             await self._context.store.read(_chat_of, target)
         elif not await self._context.store.read(chats.encrypted_before, target):
-            looked_up = await self._look_up(target)
+            looked_up = await reaching.look_up(self._context, target)
             if not isinstance(looked_up.result, Found):
                 raise UsageError(NO_FILE_BY_SMS)
 
@@ -262,7 +262,7 @@ class Messenger:
         return message
 
     async def resume(self, only: int | None = None) -> None:
-        """Carry out what was intended, or what was in one chat; through a relay, send that at once.
+        """Carry out what was intended, or what was in one chat, and say who we are; through a relay, send that at once.
 
         Raises NetworkError; what cannot go for another reason is marked as refused.
         """
@@ -275,6 +275,24 @@ class Messenger:
                         await self._outbox.flush(await self._context.store.read(tables.said_in, message))
                 except (Refused, VerificationFailed):
                     refused.add(chat)
+        for conversation, chat in await self._context.store.read(profiles.owed, only):
+            with suppress(Refused, VerificationFailed):
+                await self._inbox.catch_up(chat)
+                await self._context.store.transact(self._introduce, conversation)
+                if only is not None:
+                    await self._outbox.flush(conversation)
+
+    async def chats_to_write_in(self) -> set[int]:
+        """The chats in which `resume` has something to say."""
+        intended, owed = await self._context.store.read(tables.intended), await self._context.store.read(profiles.owed)
+        return {chat for _, chat in [*intended, *owed]}
+
+    def _introduce(self, db: Db, conversation_id: bytes) -> None:
+        found = tables.conversation_by_id(db, conversation_id)
+        if found is not None:
+            session = self._context.sessions.open(db, conversation_id)
+            outgoing = profiles.along(db, session, found[0], self._context)
+            steps.save(self._context, db, found[1], Step(found[0], [*outgoing]), session)
 
     async def _carried_out(self, message: bytes, chat: int) -> Sent:
         """Carry out this intent after earlier ones of its chat, and send.
@@ -310,7 +328,7 @@ class Messenger:
             await self._context.store.transact(self._give_up_if_out, message, chat)
             return
         try:
-            peer, by_number = await self._claim(chat)
+            peer, by_number = await reaching.claim(self._context, chat)
         except NetworkError:
             raise
         except (Refused, VerificationFailed) as error:
@@ -335,6 +353,7 @@ class Messenger:
             return True
         session = self._context.sessions.open(db, conversation.id)
         step = say(session, conversation, text, self._context.tools)
+        step.outgoing += profiles.along(db, session, conversation, self._context)
         if conversation.group is not None:
             tables.mean_for(db, message, conversation.others)
         if update_due(step.conversation, self._context.now_ms):
@@ -357,48 +376,6 @@ class Messenger:
             # What goes out in the last one confirms that alone.
             steps.owe_all(db, step.conversation.id)
         return accepted[-1].conversation if accepted else None
-
-    async def _claim(self, chat: int) -> tuple[Peer, bool]:
-        """Take key packages, and say whether they were found by their number.
-
-        By a number the record says which device list is theirs. Without a record it is whatever the known identity
-        has signed, not older than one seen before (PEOPLE-01). Raises KeyChanged when the number leads to another one.
-        """
-        contact = await self._context.store.read(chats.by_id, chat)
-        if contact is None:
-            raise NoSuchChat
-        found = await self._record_of(contact)
-        intro_mailbox, list_hash = found or (await self._context.store.read(tables.intro_of, contact.identity), None)
-        if not intro_mailbox:
-            raise RouteUnknown
-        claimed = await self._context.tokens.ask(wire.Claim(intro_mailbox))
-        if not isinstance(claimed, wire.Claimed):
-            raise NotAGrueServer
-        return check_claimed(claimed, contact.identity, list_hash, contact.list_version), found is not None
-
-    async def _record_of(self, contact: Chat) -> tuple[bytes, bytes] | None:
-        """Intro mailbox and hash of the device list, as the directory has them; None of who is not to be found.
-
-        Raises RouteUnknown for a number that had a record, and KeyChanged.
-        """
-        number = contact.number or contact.claimed
-        if not number:
-            return None
-        looked_up = await self._look_up(number)
-        if not isinstance(looked_up.result, Found):
-            if contact.number:
-                raise RouteUnknown
-            return None
-        record = looked_up.result.record
-        if record.identity_public != contact.identity:
-            raise await self._context.store.read(verified.key_changed, contact.identity)
-        return record.intro_mailbox, record.device_list_hash
-
-    async def _look_up(self, number: str) -> LookedUp:
-        (looked_up,) = await self._context.directory.lookup([number])
-        if looked_up.error is not None:
-            raise looked_up.error
-        return looked_up
 
     def _start_conversation(self, db: Db, message: bytes, chat: int, peer: Peer, by_number: bool) -> None:
         """Begin it with the oldest text that is to go out, and say the others in it, in the order of their writing.
@@ -430,6 +407,7 @@ class Messenger:
         # Who was reached without a number is not shown ours.
         me = me if by_number else me.unnumbered
         step = start_conversation(session, me, peer, text, tools, replaces=replaces)
+        step.outgoing += profiles.along(db, session, step.conversation, self._context)
         for conversation in given_up:
             if ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
                 tables.save_conversation(db, supersede(conversation, self._context.tools), chat)
@@ -450,7 +428,7 @@ class Messenger:
         return await self._carried_out(message, chat.id)
 
     async def _to_number(self, number: str, said: Said, sms: bool, accept_key: bool) -> Sent:
-        looked_up = await self._look_up(number)
+        looked_up = await reaching.look_up(self._context, number)
         before = await self._context.store.read(chats.encrypted_before, number)
         if decide(looked_up.route, consent=sms, encrypted_before=before) is Route.SMS:
             if said.attachment is not None:

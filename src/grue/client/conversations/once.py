@@ -31,7 +31,7 @@ class Parts:
             await self.messenger.resume()
             await self.outbox.flush()
             return
-        chats = {chat for _, chat in await self.context.store.read(tables.intended)}
+        chats = await self.messenger.chats_to_write_in()
         lanes = {queued.conversation for queued in await self.context.store.read(tables.queued)}
         writing = [partial(self.messenger.resume, chat) for chat in chats]
         await apart.each(spread, [*writing, *(partial(self.outbox.flush, lane) for lane in lanes)])
@@ -52,7 +52,7 @@ class Parts:
             return
         await self.inbox.poll_intro()
         await self.inbox.ask_again()
-        chats = {chat for _, chat in await self.context.store.read(tables.intended)}
+        chats = await self.messenger.chats_to_write_in()
         reading = {found.id for found, _ in await self.context.store.read(tables.reading_conversations)}
         lanes = {queued.conversation for queued in await self.context.store.read(tables.queued)}
         writing = [partial(self.messenger.resume, chat) for chat in chats]

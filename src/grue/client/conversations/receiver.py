@@ -156,7 +156,7 @@ class Receiver:
 
     async def _give_turns(self) -> None:
         """Whatever is to go out goes in its conversation's turn, first of all and after whatever went wrong."""
-        for _, chat in await self._context.store.read(tables.intended):
+        for chat in await self._parts.messenger.chats_to_write_in():
             self._turns.give(b"chat %d" % chat, partial(self._write, chat))
         for queued in await self._context.store.read(tables.queued):
             self._turns.give(queued.conversation, partial(self._turn, queued.conversation))

@@ -16,7 +16,7 @@ from grue._core import MlsSession
 from grue.client import chats
 from grue.client.chats import Chat
 from grue.client.context import Context
-from grue.client.conversations import apart, naming, steps, tables
+from grue.client.conversations import apart, naming, profiles, steps, tables
 from grue.client.people.tables import is_contact
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
@@ -73,6 +73,8 @@ class Request:
     """What the group is called that one is asked into; empty when one person writes."""
     inviter: str = ""
     """Who asks into the group, as in `chat`."""
+    profile: str = ""
+    """What who asks calls themself."""
 
 
 # --- coming in ------------------------------------------------------------------------------------
@@ -199,6 +201,8 @@ def _seen(db: Db, context: Context, conversation_id: bytes, deliveries: Sequence
     )
     reading = become(conversation, ConversationEvent.ACCEPTED)
     step, _ = follower.follow(replace(reading, log=exchanged(reading.log, reading.log.cursor)), deliveries)
+    for sender, profile in step.profiles:
+        profiles.keep(db, sender, profile)
     for incoming in step.incoming:
         steps.save_incoming(db, chat, context.account.identity_public, incoming, conversation.id)
 
@@ -319,7 +323,8 @@ def _request(db: Db, chat: Chat | None, since: int) -> Request | None:
     claimed = "" if inviter is None or inviter.number else inviter.claimed
     text = messages[0].text if messages else ""
     name = inviter.name if chat.group and inviter is not None else ""
-    return Request(chat.name, claimed, len(messages), text, since / 1000, chat.title, name)
+    profile = "" if inviter is None else profiles.name_of(db, inviter.identity)
+    return Request(chat.name, claimed, len(messages), text, since / 1000, chat.title, name, profile)
 
 
 def _inviter(db: Db, chat: Chat) -> Chat | None:

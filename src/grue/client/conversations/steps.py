@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from grue._core import MlsSession
 from grue.client import chats
 from grue.client.context import Context
-from grue.client.conversations import tables
+from grue.client.conversations import profiles, tables
 from grue.client.store.engine import Db, as_bytes
 from grue.client.store.entries import group_prefix, mls_entries, save_mls
 from grue.protocol.conversation.changing import drained
@@ -67,6 +67,11 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
         tables.forget_log(db, conversation.id)
     if step.resend or step.moved:
         intend_again(db, conversation.id, chat)
+    for sender, profile in step.profiles:
+        profiles.keep(db, sender, profile)
+    if step.moved or step.changes or step.unintroduced:
+        # Who has come does not have it; and what was on its way was dropped, or cannot be opened.
+        profiles.send_anew(db, conversation.id)
     for group in step.changes:
         chats.for_group(db, conversation.id, group.name)
         # Nobody waits for the word of who is gone.

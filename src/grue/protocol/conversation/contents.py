@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, field
 
+from grue.protocol.conversation.picture import MAX_PICTURE
 from grue.protocol.wire import MAX_SLOTS, MAX_SMS, Codec, Count, Id, Key, Message, Number, Signature, seen
 
 MEMBERS: Final = seen("members of the conversation")
@@ -29,6 +30,9 @@ MAX_NAME: Final = 255
 
 MAX_GROUP_NAME: Final = 100
 """Characters of a group's name: one line of a list of chats."""
+
+MAX_PROFILE_NAME: Final = 64
+"""Characters of what somebody calls themself: it stands beside their number or id in one line."""
 
 MAX_DESCRIPTION: Final = 1000
 """Characters of a group's description: a paragraph."""
@@ -280,6 +284,17 @@ class ResyncRequest(Message, tag=85):
     """Always there. In a group, who answers shows it to the others."""
 
 
+class Profile(Message, tag=120):
+    """What the sender calls themself, and their picture, for whoever is in the conversation."""
+
+    version: Annotated[Count, MEMBERS]
+    """Unix milliseconds at which it was made: of several the newest counts."""
+    name: Annotated[str, Meta(max_length=MAX_PROFILE_NAME), MEMBERS] = ""
+    """Empty for none."""
+    picture: Annotated[bytes, Meta(max_length=MAX_PICTURE), MEMBERS] = b""
+    """JPEG, PNG or WebP; empty for none."""
+
+
 class ReceivedSms(Message, tag=86):
     """What `IntroSms.sealed` opens to; signed by the server, so that nobody else can forge one."""
 
@@ -297,7 +312,7 @@ class SignedSms(Message, tag=87):
 
 
 IntroPayload = IntroWelcome | IntroSms | IntroRequest
-Application = Invitation | Text | Receipt | Leave | CommitPart
+Application = Invitation | Text | Receipt | Leave | CommitPart | Profile
 
 INTRO_PAYLOAD: Final = Codec[IntroPayload](IntroPayload)
 APPLICATION: Final = Codec[Application](Application)

@@ -23,6 +23,7 @@ from grue.protocol.conversation.contents import (
     CommitPart,
     Departure,
     GroupState,
+    Profile,
     Receipt,
     ResyncRequest,
     Text,
@@ -270,6 +271,8 @@ class Purpose(StrEnum):
     """The mailbox that the conversation moves to is made."""
     TREE = "tree"
     """A part of the tree of a large group, which a Welcome does not hold."""
+    PROFILE = "profile"
+    """What we call ourselves."""
     FAREWELL = "farewell"
     """We ask to be removed."""
 
@@ -386,6 +389,10 @@ class Step:
     """The mailbox moved: seqs begin anew, and what nobody has confirmed goes out again."""
     changes: list[GroupState] = field(default_factory=list)
     """What the group became, state after state."""
+    profiles: list[tuple[bytes, Profile]] = field(default_factory=list)
+    """What others call themselves, each with the identity key of who says so."""
+    unintroduced: bool = False
+    """Our profile met commits on its way, so that nobody can open it."""
 
 
 @dataclass(frozen=True)
@@ -537,6 +544,15 @@ def confirm(
     named = [list(texts[n : n + MAX_NAMED]) for n in range(0, len(texts), MAX_NAMED)] or [[]]
     receipts = [Receipt(seq, digest, head, after, some) for some in named]
     return [post(session, conversation, receipt, Purpose.RECEIPT, tools) for receipt in receipts]
+
+
+def introduce_oneself(
+    session: MlsSession, conversation: Conversation, profile: Profile, tools: Tools
+) -> list[Outgoing]:
+    """Say what we call ourselves. Raises NotPermitted in a state that does not send."""
+    if conversation.state not in SENDING:
+        raise NotPermitted(f"(this conversation is {conversation.state.value})")
+    return [post(session, conversation, profile, Purpose.PROFILE, tools)]
 
 
 def announce(session: MlsSession, conversation: Conversation, tools: Tools) -> list[Outgoing]:

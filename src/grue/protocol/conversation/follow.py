@@ -34,6 +34,7 @@ from grue.protocol.conversation.contents import (
     CommitPart,
     GroupState,
     Leave,
+    Profile,
     Receipt,
     Text,
 )
@@ -171,8 +172,8 @@ class Follower:
             lose(step, delivery.envelope)
         elif purpose is None:
             self._theirs(session, step, delivery)
-        elif purpose is Purpose.SAY:
-            self._said(step, delivery)
+        elif purpose in (Purpose.SAY, Purpose.PROFILE):
+            self._said(step, delivery, purpose)
         if step.conversation.state in READING:
             _read(step, delivery)
 
@@ -203,16 +204,17 @@ class Follower:
             return None
         return opened if identity_of(opened.credential) in conversation.others | {self.me.identity_public} else None
 
-    def _said(self, step: Step, delivery: Delivery) -> None:
+    def _said(self, step: Step, delivery: Delivery, purpose: Purpose) -> None:
         """CONVERSATION-13 an own text that commits overtook on its way, so that nobody can open it, goes out again.
 
         CONVERSATION-20 where an own text was met is noted: only there can the other side have read it.
         """
-        conversation = step.conversation
+        keys, mailbox = step.conversation.epoch_keys, step.conversation.log.mailbox
         try:
-            envelope.unseal(conversation.epoch_keys, conversation.log.mailbox, delivery.envelope, delivery.blob)
+            envelope.unseal(keys, mailbox, delivery.envelope, delivery.blob)
         except BadEnvelope:
-            step.resend = True
+            step.resend |= purpose is Purpose.SAY
+            step.unintroduced |= purpose is Purpose.PROFILE
         else:
             step.echoes[delivery.envelope] = delivery.seq
 
@@ -342,6 +344,8 @@ class Follower:
             let_go(step, content)
         elif isinstance(content, CommitPart) and newest:
             self._part(session, step, opened.leaf, content, delivery)
+        elif isinstance(content, Profile) and sender in step.conversation.others:
+            step.profiles.append((sender, content))
 
     def _part(self, session: MlsSession, step: Step, leaf: int, part: CommitPart, delivery: Delivery) -> None:
         """With the last part of a commit, that is as if it lay there."""

@@ -1,0 +1,57 @@
+"""Reaching somebody: their key packages are claimed, by their number or without one, and checked."""
+
+from grue.client import chats, verified
+from grue.client.chats import Chat
+from grue.client.context import Context
+from grue.client.conversations import tables
+from grue.client.lookup.directory import LookedUp
+from grue.errors import NoSuchChat, NotAGrueServer, RouteUnknown
+from grue.protocol import wire
+from grue.protocol.conversation.first_contact import Peer, check_claimed
+from grue.protocol.directory.lookup import Found
+
+
+async def look_up(context: Context, number: str) -> LookedUp:
+    """What the directory says of a number. Raises what kept it from saying anything."""
+    (looked_up,) = await context.directory.lookup([number])
+    if looked_up.error is not None:
+        raise looked_up.error
+    return looked_up
+
+
+async def claim(context: Context, chat: int) -> tuple[Peer, bool]:
+    """Take key packages of a chat's account, and say whether it was found by its number.
+
+    By a number the record says which device list is theirs. Without a record it is whatever the known identity has
+    signed, not older than one seen before (PEOPLE-01). Raises KeyChanged when the number leads to another identity.
+    """
+    contact = await context.store.read(chats.by_id, chat)
+    if contact is None:
+        raise NoSuchChat
+    found = await _record_of(context, contact)
+    intro_mailbox, list_hash = found or (await context.store.read(tables.intro_of, contact.identity), None)
+    if not intro_mailbox:
+        raise RouteUnknown
+    claimed = await context.tokens.ask(wire.Claim(intro_mailbox))
+    if not isinstance(claimed, wire.Claimed):
+        raise NotAGrueServer
+    return check_claimed(claimed, contact.identity, list_hash, contact.list_version), found is not None
+
+
+async def _record_of(context: Context, contact: Chat) -> tuple[bytes, bytes] | None:
+    """Intro mailbox and hash of the device list, as the directory has them; None of who is not to be found.
+
+    Raises RouteUnknown for a number that had a record, and KeyChanged.
+    """
+    number = contact.number or contact.claimed
+    if not number:
+        return None
+    looked_up = await look_up(context, number)
+    if not isinstance(looked_up.result, Found):
+        if contact.number:
+            raise RouteUnknown
+        return None
+    record = looked_up.result.record
+    if record.identity_public != contact.identity:
+        raise await context.store.read(verified.key_changed, contact.identity)
+    return record.intro_mailbox, record.device_list_hash
