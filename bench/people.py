@@ -12,9 +12,11 @@ ALICE, BOB, NOBODY = "+447700900001", "+447700900002", "+447700900999"
 
 
 @asynccontextmanager
-async def processes() -> AsyncIterator[ProcessWorld]:
+async def processes(*options: str) -> AsyncIterator[ProcessWorld]:
+    """`options` are the server's."""
     with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as path:
         world = ProcessWorld(Path(path))
+        world.options += options
         await world.start()
         try:
             yield world

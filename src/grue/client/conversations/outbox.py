@@ -50,10 +50,6 @@ MUST_FIT: Final = frozenset({Purpose.CHANGE, Purpose.PART, Purpose.FAREWELL})
 TOGETHER: Final = frozenset({Purpose.SAY, Purpose.RECEIPT})
 """Requests that need no answer before the next one of their lane goes out on the same socket."""
 
-BURST: Final = 16
-"""Requests of one lane under way at once: should the first be refused as too much for a full mailbox, so many may
-overtake it, and a receiver opens messages that are up to 32 out of order."""
-
 Outcome = wire.AnonymousAnswer | GrueError
 
 
@@ -90,6 +86,7 @@ class Outbox:
             waiting = await self._context.store.read(tables.queued, only)
             while ready := _ready(waiting, held, open_lanes):
                 paying = {queued.conversation for queued in waiting if _must_fit(queued)}
+                paying |= await self._context.store.read(tables.lanes_with, MUST_FIT)
                 outcomes = await asyncio.gather(*(self._ask(one, one.conversation in paying) for one in ready))
                 pairs = list(zip(ready, outcomes, strict=True))
                 # Not waiting for the disk: what a power cut undoes is sent again, as the same bytes.
@@ -203,7 +200,7 @@ def _ready(waiting: Sequence[Queued], held: set[bytes], open_lanes: set[bytes]) 
     closed = set(held)
     for queued in waiting:
         lane, alone = queued.conversation, queued.purpose not in TOGETHER
-        most = BURST if lane in open_lanes and not alone else 1
+        most = tables.AT_ONCE if lane in open_lanes and not alone else 1
         if lane not in closed and sent.get(lane, 0) < most:
             ready.append(queued)
             sent[lane] = sent.get(lane, 0) + 1

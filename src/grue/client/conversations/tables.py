@@ -52,6 +52,11 @@ class StoredMessage:
     state: MessageState
 
 
+AT_ONCE: Final = 16
+"""Requests of one lane under way at once: should the first be refused as too much for a full mailbox, so many may
+overtake it, and a receiver opens messages that are up to 32 out of order."""
+
+
 class Kind(StrEnum):
     """What a queued request is, as far as the outbox treats one unlike another."""
 
@@ -233,11 +238,15 @@ def _kind(request: wire.AnonymousRequest) -> Kind:
 
 
 def queued(db: Db, conversation: bytes | None = None) -> list[Queued]:
-    """What waits to be sent, of all conversations or of one, oldest first."""
+    """What of all conversations or of one can be sent next, oldest first: of each no more than go out at once.
+
+    A large group that is being made has a thousand invitations here, of which each takes its turn.
+    """
     rows = db.rows(
-        "SELECT n, conversation, purpose, kind, request, envelope, message FROM outbox"
-        " WHERE ?1 IS NULL OR conversation = ?1 ORDER BY n",
-        conversation,
+        "SELECT n, conversation, purpose, kind, request, envelope, message FROM outbox WHERE n IN (SELECT n FROM"
+        " (SELECT n, row_number() OVER (PARTITION BY conversation ORDER BY n) AS place FROM outbox"
+        " WHERE ?1 IS NULL OR conversation = ?1) WHERE place <= ?2) ORDER BY n",
+        *(conversation, AT_ONCE),
     )
     return [
         Queued(
@@ -251,6 +260,13 @@ def queued(db: Db, conversation: bytes | None = None) -> list[Queued]:
         )
         for n, conversation, purpose, kind, request, envelope, message in rows
     ]
+
+
+def lanes_with(db: Db, purposes: Iterable[Purpose]) -> set[bytes]:
+    """The conversations in which something for one of these waits."""
+    wanted = {purpose.value for purpose in purposes}
+    rows = db.rows("SELECT DISTINCT conversation, purpose FROM outbox")
+    return {as_bytes(conversation) for conversation, purpose in rows if purpose in wanted}
 
 
 def queued_texts(db: Db, until_day: int) -> list[tuple[bytes, int]]:

@@ -380,6 +380,9 @@ CREATE VIEW conversation_whole AS
     SELECT conversation.*, membership.body AS membership
     FROM conversation LEFT JOIN membership ON membership.conversation = conversation.id;
 
+-- What waits in a conversation, without reading requests of 256 KiB.
+CREATE INDEX outbox_lane ON outbox (conversation, purpose);
+
 -- Commits that no envelope takes, as far as they have come in this epoch.
 CREATE TABLE commit_part (
     conversation BLOB NOT NULL REFERENCES conversation ON DELETE CASCADE,
