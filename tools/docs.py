@@ -158,6 +158,9 @@ def types(argument: str) -> str:
 
 def _value(value: object) -> str:
     match value:
+        case frozenset():
+            # Its own order is another one in each process.
+            return ", ".join(sorted(f"`{one}`" for one in value))
         case bool() | str() | bytes():
             return f"`{value!r}`"
         case int():

@@ -3,7 +3,7 @@
 import pytest
 
 from grue.client.client import Client
-from grue.errors import NetworkError, NoSuchBlob
+from grue.errors import GroupFull, NetworkError, NoSuchBlob
 from grue.protocol import wire
 from grue.testing import World
 from tests.world.memory import take
@@ -81,3 +81,12 @@ async def test_group_30_a_network_that_fails_meanwhile_loses_no_welcome(world: W
     world.network.lose = lambda _request: False
     await join(carol)
     assert [one.name for one in await carol.groups.list()] == ["Choir"]
+
+
+async def test_group_04_of_a_thousand_others_nothing_is_asked_or_posted(world: World) -> None:
+    alice = await world.person(NUMBERS[0])
+    asked = world.network.requests()
+    with pytest.raises(GroupFull):
+        await alice.groups.create("Everybody", *[f"+44770{n:07}" for n in range(900_1000, 900_2000)])
+    assert world.network.requests() == asked
+    assert await alice.groups.list() == []

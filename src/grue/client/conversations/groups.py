@@ -73,7 +73,9 @@ class GroupChanges:
         """
         name = checked_name(name)
         check_description(description)
-        claimed = await self._claim(await self._whom(numbers))
+        named = await self._whom(numbers)
+        _check_room(1 + len(named))
+        claimed = await self._claim(named)
         chat = await self._context.store.transact(self._start, name, claimed, description)
         await self._outbox.flush(chat.group)
         return chat
@@ -87,6 +89,7 @@ class GroupChanges:
         known = [await self._context.store.read(naming.chat_of, one) for one in wanted]
         if any(one is not None and one.identity in present for one in known):
             raise UsageError("Somebody of them is in this group already. Nothing was changed.")
+        _check_room(len(present) + len(wanted))
         claimed = await self._claim(wanted)
         adding = [_adding(one.peer) for one in claimed]
         if any(one.identity in present for one in adding):
@@ -240,6 +243,12 @@ class GroupChanges:
 def checked_name(name: str) -> str:
     """A group's name as it is stored. Raises UsageError."""
     return naming.checked_name(name, MAX_GROUP_NAME)
+
+
+def _check_room(accounts: int) -> None:
+    """Raises GroupFull before anybody is looked up: each account has a device."""
+    if accounts > wire.MAX_SLOTS:
+        raise GroupFull
 
 
 def check_description(description: str) -> None:
