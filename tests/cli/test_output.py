@@ -39,6 +39,10 @@ NASTY = "\x1b]0;owned\x07\x1b[2J\r\x9b1mbold\u202egpj.exe\u2066"
 """Sets a terminal's title, clears it, overwrites its line, and turns a file name round."""
 
 
+def a_chat(text: str) -> ChatInfo:
+    return ChatInfo(text, text, encrypted=True, request=True, messages=1, unread=1, last=text, last_sent=0)
+
+
 def plain(renderable: Any) -> str:
     out = StringIO()
     Console(file=out, width=200).print(renderable)
@@ -54,7 +58,7 @@ def plain(renderable: Any) -> str:
         plain(message_words.message(replace(MESSAGE, text=NASTY))),
         plain(message_words.message(replace(MESSAGE, sender=NASTY, chat=NASTY))),
         plain(message_words.message(replace(MESSAGE, claimed=NASTY))),
-        plain(message_words.chats([ChatInfo(NASTY, NASTY, encrypted=True, request=True, messages=1, last=NASTY)])),
+        plain(message_words.chats([a_chat(NASTY)])),
     ],
     ids=["text", "sender", "claimed number", "chats"],
 )
@@ -97,7 +101,7 @@ def test_nothing_that_others_write_can_look_like_a_message_of_somebody_else(brea
 def test_what_has_one_line_is_shown_in_one(break_: str) -> None:
     forged = break_.join(["x", FORGED])
     assert one_line(forged).splitlines() == [one_line(forged)]
-    listed = message_words.chats([ChatInfo(forged, forged, encrypted=True, request=True, messages=1, last=forged)])
+    listed = message_words.chats([a_chat(forged)])
     assert not any(line.startswith("14:02") for line in on_a_terminal(listed, 300))
 
 

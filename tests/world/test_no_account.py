@@ -4,7 +4,7 @@ import inspect
 import io
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,16 @@ async def _type(client: Client) -> None:
 async def _history(client: Client) -> None:
     with suppress(NoSuchChat):
         await client.history(BOB)
+
+
+async def _seen(client: Client) -> None:
+    with suppress(NoSuchChat):
+        await client.seen(BOB, 1)
+
+
+async def _changes(client: Client) -> None:
+    async with aclosing(client.changes()) as changes:
+        await anext(changes)
 
 
 def _property(name: str) -> Call:
@@ -110,6 +120,9 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
 NEED_A_HOME: Final[dict[str, Call]] = {
     "chats": lambda client: client.chats(),
     "history": _history,
+    "seen": _seen,
+    "changes": _changes,
+    "unreached": _property("unreached"),
     "notices": lambda client: client.notices(),
     "account.transport_settings": lambda client: client.account.transport_settings(),
     "account.set_transport": lambda client: client.account.set_transport(),

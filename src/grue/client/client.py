@@ -21,7 +21,7 @@ from grue.client.api.contacts import Contacts
 from grue.client.api.directory import DirectoryCopy
 from grue.client.api.exposure import Exposure
 from grue.client.api.groups import Groups
-from grue.client.api.messages import ChatInfo, File, Message, history_of, listed, still_unshown
+from grue.client.api.messages import ChatInfo, File, Message, history_of, listed, see, still_unshown
 from grue.client.api.people import People
 from grue.client.api.requests import Requests
 from grue.client.context import Account, Clock, Context, Opened, Random, load_account
@@ -341,9 +341,46 @@ class Client:
         """Return all chats, the latest first. As `history`, it needs no account: they stay when that is left."""
         return await self._opened.store.read(listed)
 
-    async def history(self, chat: str) -> list[Message]:
-        """Return all messages of a chat, oldest first. Raises NoSuchChat, NotANumber."""
-        return await self._opened.store.read(history_of, chat)
+    async def history(
+        self, chat: str, *, since: int = 0, before: int | None = None, limit: int | None = None
+    ) -> list[Message]:
+        """Return messages of a chat, oldest first, and note none as shown. Raises NoSuchChat, NotANumber.
+
+        since   from this row on
+        before  the row that comes after the last of them; None: to the newest
+        limit   as many of them at most, those that came last
+        """
+        return await self._opened.store.read(history_of, chat, since, before, limit)
+
+    async def seen(self, chat: str, row: int) -> None:
+        """Somebody has seen this chat up to a row: nothing of that is shown again. Raises NoSuchChat, NotANumber."""
+        await self._opened.store.note(see, chat, row)
+
+    @property
+    def unreached(self) -> NetworkError | None:
+        """Why the server is not reached, while `receive` or `changes` runs; None when it is, or was not tried yet."""
+        _ = self._opened.store
+        return None if self._receiver is None else self._receiver.unreached
+
+    async def changes(self) -> AsyncGenerator[None, None]:
+        """Iterate: once at first, and whenever something in this home may have changed, by this process or another.
+
+        It sends and fetches as `receive` does once there is an account, and shows nothing: `seen` notes what somebody
+        saw. Changes that come while the last one is looked at are one. Raises what keeps going wrong, such as DiskFull;
+        iterate again to go on.
+        """
+        store = self._opened.store
+        version = await store.version()
+        with store.watch() as changed:
+            while True:
+                with suppress(NotRegistered):
+                    self._start().check()
+                changed.clear()
+                unreached = self.unreached
+                yield
+                while not changed.is_set() and await store.version() == version and self.unreached is unreached:
+                    await _wait(changed, LOOK_AGAIN_SECONDS)
+                version = await store.version()
 
     async def save(self, message: str, into: Path) -> File:
         """Download the file of the message with this id to a path where nothing is yet: all of it is there, or nothing.

@@ -7,7 +7,7 @@ from typing import Final
 from grue.client import chats, verified
 from grue.client.chats import CHAT_PREFIX, Chat, person
 from grue.client.context import own_number
-from grue.client.conversations import naming, profiles, tables
+from grue.client.conversations import histories, naming, profiles, tables
 from grue.client.conversations.tables import StoredMessage
 from grue.client.lookup.directory import names_another
 from grue.client.people.tables import name_of
@@ -73,7 +73,11 @@ class ChatInfo:
     encrypted: bool
     request: bool
     messages: int
+    unread: int
+    """Incoming messages that nobody was shown yet."""
     last: str
+    last_sent: float
+    """When the newest message was sent, in Unix seconds by its sender's clock; 0 where there is none."""
     group: str = ""
     """What it is called, when it is a group."""
     notes: bool = False
@@ -198,18 +202,21 @@ def _is_listed(db: Db, chat: Chat) -> bool:
     """Not who was turned down, and not who is known from a group alone."""
     if _is_turned_down(db, chat):
         return False
-    return bool(tables.conversations_of(db, chat.id) or tables.history(db, chat.id))
+    return histories.newest(db, chat.id) is not None or bool(tables.conversations_of(db, chat.id))
 
 
 def _chat_info(db: Db, chat: Chat, own: str) -> ChatInfo:
-    messages = tables.history(db, chat.id)
+    counted = histories.counted(db, chat.id)
+    newest = histories.newest(db, chat.id)
     return ChatInfo(
         chat=chat.name,
         claimed="" if chat.number else chat.claimed,
         encrypted=chat.encrypted,
         request=_is_request(db, chat),
-        messages=len(messages),
-        last=_last(db, messages[-1]) if messages else "",
+        messages=counted[0],
+        unread=counted[1],
+        last="" if newest is None else _last(db, newest),
+        last_sent=0 if newest is None else newest.sent / 1000,
         group=chat.title,
         notes=bool(own) and chat.number == own,
         verified=verified.is_verified(db, chat.identity) and not _has_moved(db, chat),
@@ -218,7 +225,12 @@ def _chat_info(db: Db, chat: Chat, own: str) -> ChatInfo:
     )
 
 
-def history_of(db: Db, name: str) -> list[Message]:
+def history_of(db: Db, name: str, since: int = 0, before: int | None = None, limit: int | None = None) -> list[Message]:
     own = own_number(db)
     chat = naming.chat(db, name, own)
-    return [_public(db, own, message, chat) for message in tables.history(db, chat.id)]
+    return [_public(db, own, message, chat) for message in histories.history(db, chat.id, since, before, limit)]
+
+
+def see(db: Db, name: str, until: int) -> None:
+    """Somebody has seen this chat up to a row: that is shown to nobody again."""
+    histories.mark_seen(db, naming.chat(db, name, own_number(db)).id, until)

@@ -79,6 +79,8 @@ class Receiver:
         self._opened: int | None = None
         """The chat that somebody looks at, or has written in last, in whatever process."""
         self._failures: dict[str, Exception] = {}
+        self.unreached: NetworkError | None = None
+        """Why the account's own stream is not open; None while it is, and before that was tried."""
         self.arrived = asyncio.Event()
 
     def start(self) -> None:
@@ -117,8 +119,10 @@ class Receiver:
             started = asyncio.get_running_loop().time()
             try:
                 await run()
-            except NetworkError:
+            except NetworkError as error:
                 failed = 0
+                if run == self._intro:
+                    self.unreached = error
             except Exception as error:  # noqa: BLE001 -- the task goes on, and `check` tells
                 failed += 1
                 log.warning("%s failed: %s", name, type(error).__name__)
@@ -208,6 +212,7 @@ class Receiver:
         mailbox, read_key = account.intro_mailbox, account.intro_read_key
         async with aclosing(Pushes(await self._context.transport.intro_stream())) as pushes:
             await pushes.stream.send(wire.Subscribe(mailbox, read_key, account.intro_cursor))
+            self.unreached = None
             while True:
                 for pushed, deliveries in await pushes.batch():
                     if pushed == mailbox:

@@ -16,7 +16,7 @@ from grue._core import MlsSession
 from grue.client import chats
 from grue.client.chats import Chat
 from grue.client.context import Context
-from grue.client.conversations import apart, naming, profiles, steps, tables
+from grue.client.conversations import apart, histories, naming, profiles, steps, tables
 from grue.client.people.tables import is_contact
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
@@ -318,7 +318,7 @@ def _blockable(db: Db, name: str, own_number: str) -> tuple[Chat | None, str]:
 def _request(db: Db, chat: Chat | None, since: int) -> Request | None:
     if chat is None:
         return None
-    messages = [m for m in tables.history(db, chat.id) if m.incoming]
+    messages = [m for m in histories.history(db, chat.id) if m.incoming]
     inviter = _inviter(db, chat) if chat.group else chat
     claimed = "" if inviter is None or inviter.number else inviter.claimed
     text = messages[0].text if messages else ""

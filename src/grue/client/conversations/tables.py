@@ -531,10 +531,6 @@ def mark_shown(db: Db, rows: Iterable[int], limit: int) -> list[tuple[int, bytes
     return unshown(db, 0, limit)
 
 
-def history(db: Db, chat: int) -> list[StoredMessage]:
-    return [_message(row) for row in db.rows(_MESSAGE + "WHERE chat = ? ORDER BY n", chat)]
-
-
 def open_sms(db: Db) -> list[bytes]:
     """Own SMS whose last word has not been heard, the newest first."""
     rows = db.rows(
@@ -550,6 +546,11 @@ def own_text(db: Db, message: bytes) -> Text | None:
     if row is None:
         return None
     return Text(message, as_str(row[0]), as_int(row[1]), attachment=attached(db, as_int(row[2])), head=told_head(db))
+
+
+def messages(db: Db, where: str, *arguments: int) -> list[StoredMessage]:
+    """Messages by the end of a query, for the rooms that show them."""
+    return [_message(row) for row in db.rows(_MESSAGE + where, *arguments)]
 
 
 def _message(row: Row) -> StoredMessage:

@@ -9,6 +9,7 @@ import errno
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -66,6 +67,7 @@ class Store:
         self._db = Db(connection)
         self._worker = worker
         self._synchronous = "full"
+        self._watching: set[asyncio.Event] = set()
 
     @classmethod
     async def open(cls, path: Path, key: bytes) -> "Store":
@@ -86,14 +88,14 @@ class Store:
 
         Whatever `f` raises rolls everything back. Raises DiskFull, DiskFailed, HomeBusy, CorruptDatabase.
         """
-        return await self._run(lambda: self._transaction("full", lambda: f(self._db, *args, **kwargs)))
+        return await self._written("full", lambda: f(self._db, *args, **kwargs))
 
     async def note(self, f: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `transact`, without waiting for the disk: a power cut may undo it, a kill of the process does not.
 
         For what can be found out again, such as that the server has acknowledged something.
         """
-        return await self._run(lambda: self._transaction("normal", lambda: f(self._db, *args, **kwargs)))
+        return await self._written("normal", lambda: f(self._db, *args, **kwargs))
 
     async def read(self, f: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `f`, which only reads, on one consistent snapshot."""
@@ -108,6 +110,16 @@ class Store:
 
         return await self._run(work)
 
+    @contextmanager
+    def watch(self) -> Iterator[asyncio.Event]:
+        """An event that is set after each transaction of this process; whoever waits for it clears it."""
+        event = asyncio.Event()
+        self._watching.add(event)
+        try:
+            yield event
+        finally:
+            self._watching.discard(event)
+
     async def version(self) -> int:
         """A number that changes when another process has committed."""
 
@@ -120,6 +132,13 @@ class Store:
     async def close(self) -> None:
         await self._run(self._connection.close)
         self._worker.shutdown()
+
+    async def _written(self, synchronous: str, work: Callable[[], T]) -> T:
+        try:
+            return await self._run(lambda: self._transaction(synchronous, work))
+        finally:
+            for event in self._watching:
+                event.set()
 
     def _transaction(self, synchronous: str, work: Callable[[], T]) -> T:
         with _Errors(self._path, self._connection):
