@@ -52,7 +52,8 @@ MAY_IMPORT: Final = {
     "server.reporting": frozenset[str](),
     "client": frozenset({"errors", "_core", "protocol"}),
     "calls": frozenset({"errors", "protocol", "client"}),
-    "desktop": frozenset({"errors", "protocol", "client"}),
+    "rpc": frozenset({"", "errors", "protocol", "client"}),
+    "desktop": frozenset({"errors", "protocol", "client", "rpc"}),
     "exposure": frozenset({"errors", "protocol"}),
     # A bot's author tests with it, and so do our own tests, the examples and the lab, which plays its lives in the same
     # world in memory and is no product either: nothing that is used for real may need it.
