@@ -20,6 +20,7 @@ export UV_PYTHON_DOWNLOADS := never
 # One interpreter for every cargo command: PyO3's build script runs again whenever this changes.
 export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
 
+WEB_SOURCES := $(shell find web \( -name node_modules \) -prune -o -type f -print)
 RUST_SOURCES := $(shell find rust \( -name target -o -name fuzz \) -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
 .PHONY: help setup demo lab week test test-tier2 unit check dist-check bench docs site format clean \
@@ -28,7 +29,7 @@ RUST_SOURCES := $(shell find rust \( -name target -o -name fuzz \) -prune -o \( 
 help: ## Say what the targets do
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-setup: $(VENV)/.core ## Build .venv: everything that the other targets need
+setup: $(VENV)/.core $(VENV)/.page ## Build .venv: everything that the other targets need
 
 demo: setup ## Run a server, a relay, a carrier and two clients on loopback, and show who learned what
 	@$(BIN)/grue demo $(DEMO)
@@ -59,6 +60,7 @@ dist-check: setup ## Build what is published, and install it where nothing else 
 	$(PYTHON) -m venv dist/venv
 	CARGO_TARGET_DIR=$(CURDIR)/rust/target dist/venv/bin/pip install --quiet dist/grue-*.tar.gz
 	cd dist && venv/bin/grue --version && venv/bin/python -c 'import grue, grue._core; grue.open'
+	cd dist && venv/bin/python -c 'from grue.desktop.app import page; page()'
 
 bench: setup ## Measure; prints a table, writes bench/results.json and draws docs/images/lookup-cost.svg
 	$(BIN)/python -m bench
@@ -79,7 +81,7 @@ format: setup ## Format Python and Rust
 	$(CARGO) fmt --all
 
 clean: ## Remove everything that was built
-	rm -rf $(VENV) rust/target dist .bench src/grue/_core*.so
+	rm -rf $(VENV) rust/target dist .bench src/grue/_core*.so src/grue/desktop/page web/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -111,6 +113,12 @@ $(VENV)/.core: $(VENV)/.packages $(RUST_SOURCES)
 	@command -v cargo >/dev/null || { echo 'Grue needs a Rust toolchain, 1.91 or newer: https://rustup.rs' >&2; exit 1; }
 	@echo "Compiling the core: some minutes, the first time."
 	UV_OFFLINE=1 $(BIN)/maturin develop --quiet --release --locked --uv
+	@touch $@
+
+# Node is a package of .venv. What the sources build to is noted in web/page.sha256, the same on every machine.
+$(VENV)/.page: $(VENV)/.core $(WEB_SOURCES) tools/page.py
+	@echo "Building the window's page: half a minute, the first time."
+	@$(BIN)/python tools/page.py >$(VENV)/page.log 2>&1 || { cat $(VENV)/page.log >&2; exit 1; }
 	@touch $@
 
 # --- tests ----------------------------------------------------------------------------------------
@@ -146,3 +154,4 @@ check-rust: setup
 check-project: setup
 	$(BIN)/python -m pytest tests/test_arrows.py tests/test_repository.py tests/test_docs.py
 	$(BIN)/python tools/docs.py --check
+	$(BIN)/python tools/typescript.py --check

@@ -63,7 +63,7 @@ def _files() -> dict[Path, str]:
     texts = {}
     for name in filter(None, listed.stdout.split("\0")):
         path = ROOT / name
-        if path == THIS or not path.is_file():
+        if path == THIS or path.name == "package-lock.json" or not path.is_file():
             continue
         try:
             texts[path.relative_to(ROOT)] = path.read_text()

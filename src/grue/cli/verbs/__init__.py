@@ -12,6 +12,7 @@ Before or after any verb: `--home DIR` uses another home than GRUE_HOME, and `--
 app: Final = App(name="grue", help=_HELP, version_flags=[], group_commands=Group("Help", sort_key=9))
 
 VERBS: Final = {
+    "desktop": ("desktop", "Open the window: chats, groups and what others could see of them."),
     "register": ("account", "Have a code sent to your number by SMS; `verify` takes it."),
     "verify": ("account", "Hand in the code from the SMS; after that the number is registered here."),
     "account": ("account", "Say what becomes of your number when somebody wants it on another device."),
@@ -66,6 +67,7 @@ APPS: Final = {
 GROUPS: Final = {
     "You and others": (
         *(
+            "desktop",
             "register",
             "verify",
             "lookup",

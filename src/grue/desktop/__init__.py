@@ -1,0 +1,1 @@
+"""The window: a page that the local process serves on loopback to one browser, and nobody else."""

@@ -1,0 +1,195 @@
+// What the window knows, and what it does: one object that every part reads.
+import type { Account, Chat, Failure, Message, Sent, Shown } from "./api";
+import { Connection, enter, Gone, NotLetIn, Refusal } from "./rpc";
+
+export type Entry = "asking" | "number" | "code" | "in" | "gone";
+
+/** A chat that is only a number so far, or one of the list. */
+export interface Target {
+  to: string;
+  chat: Chat | null;
+}
+
+class World {
+  entry = $state<Entry>("asking");
+  account = $state<Account | null>(null);
+  registering = $state("");
+  chats = $state<Chat[]>([]);
+  opened = $state<Target | null>(null);
+  messages = $state<Message[]>([]);
+  more = $state(false);
+  loading = $state(false);
+  /** While the field for a new number is open: what to show for it. */
+  shown = $state<Shown | null>(null);
+  composing = $state(false);
+  trouble = $state<Failure | null>(null);
+  connected = $state(false);
+  sheet = $state(false);
+  gateway = $state("");
+  drafts = $state<Record<string, string>>({});
+
+  unread = $derived(this.chats.reduce((sum, chat) => sum + chat.unread, 0));
+
+  readonly #connection = new Connection(
+    {
+      chats_changed: ({ changed, gone }) => this.#chatsChanged(changed, gone),
+      messages_changed: ({ chat, changed }) => {
+        if (this.opened?.to === chat) this.#merge(changed);
+      },
+      number_shown: (shown) => {
+        if (this.composing) this.shown = shown;
+      },
+      trouble: ({ failure }) => (this.trouble = failure),
+    },
+    () => void this.#arrive(),
+    (why) => {
+      this.connected = false;
+      if (why instanceof NotLetIn) this.entry = "gone";
+    },
+  );
+
+  async begin(): Promise<void> {
+    await enter();
+    this.#connection.connect();
+  }
+
+  async #arrive(): Promise<void> {
+    const state = await this.#connection.call("state", {});
+    this.connected = true;
+    this.account = state.account;
+    if (state.account === null) {
+      if (this.entry !== "code") this.entry = "number";
+      return;
+    }
+    await this.#letIn();
+  }
+
+  async #letIn(): Promise<void> {
+    this.#setChats(await this.#connection.call("chats", {}));
+    this.entry = "in";
+    if (this.opened !== null) await this.#load(this.opened.to);
+    try {
+      this.gateway = (await this.#connection.call("gateway", {})).name;
+    } catch (error) {
+      if (!(error instanceof Refusal || error instanceof Gone)) throw error;
+    }
+  }
+
+  // --- entering
+
+  async register(number: string, server: string): Promise<void> {
+    this.registering = (await this.#connection.call("register", { number, server })).number;
+    this.entry = "code";
+  }
+
+  async verify(code: string): Promise<void> {
+    this.account = (await this.#connection.call("verify", { code })).account;
+    await this.#letIn();
+  }
+
+  // --- chats
+
+  #setChats(chats: Chat[]): void {
+    this.chats = chats.toSorted((a, b) => b.last_sent - a.last_sent);
+  }
+
+  #chatsChanged(changed: Chat[], gone: string[]): void {
+    const named = new Map(changed.map((chat) => [chat.chat, chat]));
+    const kept = this.chats.filter((chat) => !named.has(chat.chat) && !gone.includes(chat.chat));
+    this.#setChats([...kept, ...changed]);
+    const opened = this.opened;
+    if (opened !== null && named.has(opened.to)) {
+      this.opened = { to: opened.to, chat: named.get(opened.to) ?? null };
+    }
+  }
+
+  async open(to: string): Promise<void> {
+    this.composing = false;
+    this.shown = null;
+    this.opened = { to, chat: this.chats.find((chat) => chat.chat === to) ?? null };
+    this.messages = [];
+    this.more = false;
+    if (this.opened.chat !== null) await this.#load(to);
+  }
+
+  leave(): void {
+    this.opened = null;
+    this.composing = false;
+  }
+
+  async #load(to: string): Promise<void> {
+    const page = await this.#connection.call("open", { chat: to });
+    if (this.opened?.to !== to) return;
+    this.messages = page.messages;
+    this.more = page.more;
+  }
+
+  /** Older messages of the opened chat; one request is under way at a time. */
+  async older(): Promise<void> {
+    const to = this.opened?.to;
+    const first = this.messages[0];
+    if (to === undefined || first === undefined || !this.more || this.loading) return;
+    this.loading = true;
+    try {
+      const page = await this.#connection.call("open", { chat: to, before: first.row });
+      if (this.opened?.to === to) {
+        this.messages = [...page.messages, ...this.messages];
+        this.more = page.more;
+      }
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  #merge(changed: Message[]): void {
+    const rows = new Map(changed.map((message) => [message.row, message]));
+    const merged = this.messages.map((message) => rows.get(message.row) ?? message);
+    const known = new Set(this.messages.map((message) => message.row));
+    this.messages = [...merged, ...changed.filter((message) => !known.has(message.row))];
+  }
+
+  /** Somebody has the opened chat before their eyes, down to its end. */
+  async see(): Promise<void> {
+    const opened = this.opened;
+    const last = this.messages.at(-1);
+    if (!opened?.chat || opened.chat.unread === 0 || last === undefined) return;
+    await this.#connection.call("seen", { chat: opened.to, row: last.row });
+  }
+
+  async send(to: string, text: string, sms = false): Promise<Sent> {
+    const sent = await this.#connection.call("send", { to, text, sms });
+    if (this.opened?.to !== to || this.opened.chat === null) {
+      this.#setChats(await this.#connection.call("chats", {}));
+      await this.open(to);
+    }
+    return sent;
+  }
+
+  async decide(what: "accept" | "decline" | "block", chat: string): Promise<void> {
+    await this.#connection.call(what, { chat });
+    if (what !== "accept") this.leave();
+  }
+
+  // --- a new number
+
+  compose(): void {
+    this.opened = null;
+    this.composing = true;
+    this.shown = null;
+  }
+
+  async typed(text: string, done: boolean): Promise<void> {
+    this.shown = await this.#connection.call("typed", { text, done });
+  }
+
+  // --- moving about
+
+  step(by: 1 | -1, unreadOnly = false): void {
+    const at = this.chats.findIndex((chat) => chat.chat === this.opened?.to);
+    const round = this.chats.map((_, n) => this.chats[(at + by * (n + 1) + this.chats.length * 2) % this.chats.length]);
+    const next = round.find((chat) => chat !== undefined && (!unreadOnly || chat.unread > 0));
+    if (next !== undefined) void this.open(next.chat);
+  }
+}
+
+export const world = new World();
