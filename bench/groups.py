@@ -84,21 +84,26 @@ class Choir:
         return time.perf_counter() - start
 
 
+async def choir_of(world: World, size: int) -> Choir:
+    """A group of so many devices, in which Bob has just been accepted."""
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    (claimed,) = await alice._parts.groups._claim([BOB])
+    others = [Person(f"+44770091{n:04}").checked() for n in range(size - 2)]
+    group, id, slots = await alice.context.store.transact(_start, alice, [claimed.peer, *others])
+    await alice.poll()
+    await bob.poll()
+    (request,) = await bob.requests.list()
+    await bob.requests.accept(request.chat)
+    choir = Choir(world, alice, bob, group, id, slots)
+    await choir.settle()
+    return choir
+
+
 @asynccontextmanager
 async def _choir(size: int) -> AsyncIterator[Choir]:
     with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as path:
         async with World(Path(path)) as world:
-            alice, bob = await world.person(ALICE), await world.person(BOB)
-            (claimed,) = await alice._parts.groups._claim([BOB])
-            others = [Person(f"+44770091{n:04}").checked() for n in range(size - 2)]
-            group, id, slots = await alice.context.store.transact(_start, alice, [claimed.peer, *others])
-            await alice.poll()
-            await bob.poll()
-            (request,) = await bob.requests.list()
-            await bob.requests.accept(request.chat)
-            choir = Choir(world, alice, bob, group, id, slots)
-            await choir.settle()
-            yield choir
+            yield await choir_of(world, size)
 
 
 def _start(db: Db, alice: Client, peers: list[Peer]) -> tuple[str, bytes, list[bytes]]:

@@ -2,11 +2,12 @@
 
 import pytest
 
+from bench.groups import choir_of
 from grue.client.client import Client
 from grue.errors import GroupFull, NetworkError, NoSuchBlob
 from grue.protocol import wire
 from grue.testing import World
-from tests.world.memory import take
+from tests.world.memory import BOB, take
 from tests.world.test_groups import settle
 
 NUMBERS = [f"+4477009001{n:02}" for n in range(14)]
@@ -90,3 +91,24 @@ async def test_group_04_of_a_thousand_others_nothing_is_asked_or_posted(world: W
         await alice.groups.create("Everybody", *[f"+44770{n:07}" for n in range(900_1000, 900_2000)])
     assert world.network.requests() == asked
     assert await alice.groups.list() == []
+
+
+async def test_group_31_a_commit_in_parts_is_followed_by_a_client_that_is_closed_between_them(world: World) -> None:
+    choir = await choir_of(world, 64)
+    alice, bob = choir.alice, choir.bob
+    # The first part arrives, and the second is not sent, since nobody has answered.
+    world.network.lose = lambda request: isinstance(request, wire.Post)
+    with pytest.raises(NetworkError):
+        await alice.groups.describe(choir.group, "those who sing")
+    world.network.lose = lambda _request: False
+    await bob.poll()
+    kept = await bob.context.store.read(lambda db: db.row("SELECT count(*) FROM commit_part"))
+    assert kept == (1,), "the first part waits for the second"
+    await bob.close()
+    bob = await world.open(BOB)
+    await alice.poll()
+    await bob.poll()
+    assert (await bob.groups.show(choir.group)).description == "those who sing"
+    assert await bob.context.store.read(lambda db: db.row("SELECT count(*) FROM commit_part")) == (0,)
+    await alice.send(choir.group, "from the top")
+    assert (await take(bob))[-1] == "from the top"

@@ -37,6 +37,9 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
     if step.moved:
         # What waits for room where the others were must not keep us from where they are: texts go out again there.
         tables.drop_posts(db, conversation.id)
+    if step.new_epoch:
+        # Of a commit that another one has beaten.
+        db.execute("DELETE FROM outbox WHERE conversation = ? AND purpose = ?", conversation.id, Purpose.PART.value)
     for outgoing in step.outgoing:
         tables.enqueue(db, conversation.id, outgoing, context.now_ms)
         if outgoing.message:
