@@ -72,7 +72,7 @@ MAY_IMPORT: Final = {
 
 FLOORS: Final = {
     "protocol": (
-        "dates states urls numbers links",
+        "dates states urls numbers links pictures",
         "wire",
         "blobs tokens registration oblivious",
         "conversation",

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from grue.errors import UsageError
-from grue.protocol.conversation.picture import MAX_PICTURE, bare
+from grue.protocol.pictures import MAX_PICTURE, bare
 
 SECRET = b"51.5007N 0.1246W"
 

@@ -41,13 +41,17 @@ KEY_PACKAGES: Final = 20
 its private part stays, so what is taken from the device later can open those Welcomes."""
 
 
-async def begin(store: Store, transport: Transport, server: str, number: str, random: Random = os.urandom) -> Account:
+async def begin(
+    store: Store, transport: Transport, server: str, number: str, random: Random = os.urandom, *, hidden: bool = False
+) -> Account:
     """Make keys for a number and have a code sent to it. Asking again keeps the keys.
+
+    hidden  the number is not to be found in the directory
 
     Raises AlreadyRegistered, Refused (limits), NetworkError.
     """
     hello = await transport.hello()
-    registration = await store.transact(_prepare, server, hello.server_public, number, random)
+    registration = await store.transact(_prepare, server, hello.server_public, number, random, hidden)
     check_server(hello, registration.server_public)
     asked, request = registration.ask()
     await store.transact(_save_registration, asked)
@@ -139,8 +143,22 @@ async def look_self_up(context: Context) -> None:
 
 async def check_in(context: Context) -> None:
     """Hand the own number in again, so that the server can write our record anew."""
-    account = context.account
-    await signed(context, wire.CheckIn(account.number, account.device_list), wire.Done)
+    account = await context.store.read(load_account)
+    await signed(context, wire.CheckIn(account.number, account.device_list, not account.hidden), wire.Done)
+
+
+async def set_discoverable(context: Context, on: bool) -> None:
+    """Put the own number into the directory, or take it out. Raises NetworkError: then the next check-in says it."""
+    context.account = await context.store.transact(_set_hidden, not on)
+    await check_in(context)
+
+
+def _set_hidden(db: Db, hidden: bool) -> Account:
+    account = replace(load_account(db), hidden=hidden)
+    save_account(db, account)
+    drop_meta(db, "checked_in")
+    own_record.expect(db, listed=not hidden)
+    return account
 
 
 def forget(db: Db) -> None:
@@ -161,7 +179,9 @@ def forget(db: Db) -> None:
 # --- in transactions ------------------------------------------------------------------------------
 
 
-def _prepare(db: Db, server: str, server_public: bytes, number: str, random: Random) -> Registration:
+def _prepare(
+    db: Db, server: str, server_public: bytes, number: str, random: Random, hidden: bool = False
+) -> Registration:
     try:
         known = load_account(db)
     except OldAccount:
@@ -172,11 +192,13 @@ def _prepare(db: Db, server: str, server_public: bytes, number: str, random: Ran
     if known is not None and known.id:
         raise AlreadyRegistered
     if known is not None and (known.server, known.number) == (server, number):
-        return _registration(db)
-    account = _new_account(db, server, server_public, number, random)
+        save_account(db, replace(known, hidden=hidden))
+        return replace(_registration(db), discoverable=not hidden)
+    account = replace(_new_account(db, server, server_public, number, random), hidden=hidden)
     save_account(db, account)
+    intro = hashed(account.intro_read_key)
     registration = Registration(
-        number, account.identity_public, account.device_list, hashed(account.intro_read_key), server_public
+        number, account.identity_public, account.device_list, intro, server_public, discoverable=not hidden
     )
     _save_registration(db, registration)
     return registration

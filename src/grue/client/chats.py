@@ -178,6 +178,11 @@ def mark_encrypted(db: Db, chat: int, list_version: int = 0, *, by_us: bool = Fa
         db.execute("INSERT OR IGNORE INTO encrypted_number VALUES (?)", number)
 
 
+def note_list_version(db: Db, chat: int, list_version: int) -> None:
+    """A device list of this version is there: older ones count no more."""
+    db.execute("UPDATE chat SET list_number = max(list_number, ?) WHERE id = ?", list_version, chat)
+
+
 def encrypted_before(db: Db, number: str) -> bool:
     return db.row("SELECT 1 FROM encrypted_number WHERE number = ?", number) is not None
 

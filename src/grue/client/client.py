@@ -157,18 +157,22 @@ class Client:
 
     # --- the account ------------------------------------------------------------------------------
 
-    async def register(self, number: str, server: str, *, relay: str = "", proxy: str = "") -> str:
+    async def register(
+        self, number: str, server: str, *, relay: str = "", proxy: str = "", discoverable: bool = True
+    ) -> str:
         """Have the server send a code to this number by SMS; returns the number as E.164. `verify` takes the code.
 
         server        its URL: https://, or http:// on this machine
         relay, proxy  how the server is reached from now on; see `client.account.set_transport`
+        discoverable  False: nobody finds the number in the directory; see `client.account.set_discoverable`
         Raises NotANumber, UsageError, AlreadyRegistered, Refused, NetworkError.
         """
         number, server = parse(number), check_url(server)
         if relay or proxy:
             await self.account.set_transport(relay=relay, proxy=proxy)
         transport = await self._connect(server, b"")
-        account = await accounts.begin(self._opened.store, transport, server, number, self._random)
+        store, hidden = self._opened.store, not discoverable
+        account = await accounts.begin(store, transport, server, number, self._random, hidden=hidden)
         # An account of an earlier protocol is gone now.
         self._opened.leave()
         return account.number

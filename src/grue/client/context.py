@@ -47,14 +47,16 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     protocol: int = 1
     """The `wire.PROTOCOL` that its keys and conversations were made by; homes of protocol 1 do not say it."""
 
+    hidden: bool = False
+    """The number is not in the directory, and is shown to nobody by itself."""
+
     def __repr__(self) -> str:
         return f"Account(verified={bool(self.id)})"
 
     @property
     def me(self) -> Me:
-        return Me(
-            self.identity_public, self.number, self.credential, self.device_list, self.intro_mailbox, self.transcript
-        )
+        shown = (self.number, self.transcript) if not self.hidden else ("", None)
+        return Me(self.identity_public, shown[0], self.credential, self.device_list, self.intro_mailbox, shown[1])
 
 
 @dataclass

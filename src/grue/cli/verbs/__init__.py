@@ -15,7 +15,10 @@ VERBS: Final = {
     "desktop": ("desktop", "Open the window: chats, groups and what others could see of them."),
     "register": ("account", "Have a code sent to your number by SMS; `verify` takes it."),
     "verify": ("account", "Hand in the code from the SMS; after that the number is registered here."),
-    "account": ("account", "Say what becomes of your number when somebody wants it on another device."),
+    "account": (
+        "account",
+        "Say whether your number is to be found, and who else wants it.",
+    ),
     "lookup": ("lookups", "Say for each number whether a message would go encrypted or as SMS."),
     "contacts": ("contacts", "List the address book; import one, look it up, name people, or forget it."),
     "send": ("messages", "Send one message: encrypted to whoever is on Grue, as SMS to nobody without `--sms`."),
@@ -24,6 +27,7 @@ VERBS: Final = {
     "show": ("messages", "Show all messages of a chat, oldest first."),
     "group": ("groups", "Make a group, change who is in it and who may do what, or leave it."),
     "safety": ("safety", "Show the safety number with somebody, sixty digits and a QR code."),
+    "person": ("persons", "Make a link by which people write to you without a number, or keep somebody by theirs."),
     "profile": ("profiles", "Say what you call yourself, or show what others do."),
     "requests": ("requests", "Fetch and list who has written to you and was not accepted yet."),
     "accept": ("requests", "Accept a request, as an answer does."),
@@ -62,6 +66,7 @@ APPS: Final = {
     "directory": "directory_app",
     "group": "groups_app",
     "lab": "lab_app",
+    "person": "person_app",
 }
 
 GROUPS: Final = {
@@ -78,7 +83,7 @@ GROUPS: Final = {
             "show",
             "save",
             "group",
-            "safety",
+            *("safety", "person"),
             "profile",
         ),
     ),

@@ -1,11 +1,12 @@
 """`register` and `verify`: register a number of one's own, and verify it by a code that comes as SMS."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import App, Parameter
 
 from grue.cli.opening import opened, typed
-from grue.cli.parameters import HYPHENS, Injected
+from grue.cli.parameters import FLAG, HYPHENS, Injected
 from grue.cli.verbs.transports import PROXY_HELP, RELAY_HELP
 
 if TYPE_CHECKING:
@@ -21,12 +22,14 @@ async def register(
     server: Annotated[str, Parameter(help="The server's URL: https://, or http:// on this machine.")],
     relay: Annotated[str, Parameter(help=RELAY_HELP)] = "",
     proxy: Annotated[str, Parameter(help=PROXY_HELP)] = "",
+    not_discoverable: Annotated[bool, FLAG, Parameter(help="Nobody is to find you by your number.")] = False,
     shell: Injected,
 ) -> None:
     """Have a code sent to your number by SMS; `verify` takes it."""
     async with opened(shell, new=True) as client:
         with shell.waiting("Asking the server for a code ..."):
-            e164 = await client.register(typed(number), server, relay=relay, proxy=proxy)
+            shown = not not_discoverable
+            e164 = await client.register(typed(number), server, relay=relay, proxy=proxy, discoverable=shown)
     shell.result({"number": e164, "account": None, "next": "verify"}, lambda: _code_sent(e164))
 
 
@@ -47,7 +50,7 @@ async def verify(
 CLAIM_HELP: Final = "The claim's name, which the other device shows with `held`."
 
 account_app: Final = App(
-    name="account", help="Say what becomes of your number when somebody wants it on another device."
+    name="account", help="Say whether your number is to be found, and what becomes of it when others want it."
 )
 
 
@@ -62,6 +65,35 @@ async def claims(*, shell: Injected) -> None:
         shell.emit({"claim": claim.name, "until": until, "objected": claim.objected})
         shell.say(f"{claim.name}  from {until} on{', and you objected' if claim.objected else ''}")
     shell.result({"claims": len(found)}, lambda: _claimed(len(found)))
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@account_app.command
+async def discoverable(
+    switch: Annotated[Switch | None, Parameter(help="`on` or `off`; without it, say which.")] = None,
+    /,
+    *,
+    shell: Injected,
+) -> None:
+    """Be found by your number, or not: then people write to you by `grue person link`, or know you already."""
+    async with opened(shell) as client:
+        if switch is not None:
+            with shell.waiting("Telling the server ..."):
+                await client.account.set_discoverable(switch is Switch.ON)
+        found = await client.account.is_discoverable()
+    shell.result({"discoverable": found}, lambda: FOUND if found else NOT_FOUND)
+
+
+FOUND: Final = "Whoever has your number finds that you can be written to."
+NOT_FOUND: Final = (
+    "Nobody finds you by your number, and nobody new is shown it. People reach you by `grue person link`."
+)
 
 
 @account_app.command

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from grue.client import account
-from grue.client.context import Opened
+from grue.client.context import Opened, load_account
 from grue.client.daily_round import daily_round
 from grue.client.signing import signed
 from grue.client.store.engine import Db
@@ -69,6 +69,17 @@ class OwnAccount:
         for one in named:
             await signed(self._opened.ready, wire.AnswerClaim(read_claim(one), False), wire.Done)
         return named
+
+    async def is_discoverable(self) -> bool:
+        """Say whether people find the account by its number."""
+        return not (await self._opened.ready.store.read(load_account)).hidden
+
+    async def set_discoverable(self, on: bool) -> None:
+        """Be found by the number, or not. Off, whoever has `client.people.link` can write, and who knows us already.
+
+        Then the number is shown to nobody by itself either. Raises NetworkError; the next check-in says it once more.
+        """
+        await account.set_discoverable(self._opened.ready, on)
 
     async def server_hello(self) -> wire.ServerHello:
         """Ask the server what it is, and who carries its SMS. Raises NetworkError, NotAGrueServer, ..."""

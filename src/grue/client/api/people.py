@@ -3,13 +3,16 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from grue.client import chats, verified
 from grue.client.chats import ME, PERSON_PREFIX, SMS_PREFIX
-from grue.client.context import Opened
-from grue.client.conversations import naming, profiles
+from grue.client.context import Context, Opened
+from grue.client.conversations import naming, personlinks, profiles
+from grue.client.conversations.naming import checked_name
 from grue.client.lookup.directory import record_before
+from grue.client.people.tables import MAX_CONTACT_NAME, call_person
 from grue.client.store.engine import Db
 from grue.errors import GrueError, NoSuchChat, NotOnGrue, UsageError
 from grue.protocol.conversation import safety
@@ -116,6 +119,23 @@ class People:
         await self._send()
         return Profile(changed.name, changed.picture)
 
+    async def link(self, *, reset: bool = False) -> str:
+        """Return the link by which others write to us without a number: `grue:person/...`. Asks no server.
+
+        reset  a new one: who writes by the old one is turned down, without being told
+        """
+        context = self._opened.ready
+        return await context.store.transact(partial(personlinks.own, context=context, reset=reset))
+
+    async def add(self, link: str, name: str = "") -> str:
+        """Keep somebody by their link; returns what to send to. Asks no server.
+
+        name  what to call them here
+        Raises BadLink, OtherLink, UsageError (oneself, another server, a name that cannot be told from an id).
+        """
+        context = self._opened.ready
+        return await context.store.transact(_add, context, link, checked_name(name, MAX_CONTACT_NAME) if name else "")
+
     def _profile(self, db: Db, typed: str) -> Profile:
         account = self._opened.ready.account
         meant = naming.target(db, typed, account.number)
@@ -194,6 +214,13 @@ class People:
         if person.number == own.number or person.identity == own.identity_public:
             raise UsageError("That is yourself: a safety number is of two people.")
         return person
+
+
+def _add(db: Db, context: Context, link: str, name: str) -> str:
+    chat = personlinks.learn(db, context, link)
+    if name:
+        call_person(db, chat.identity, name)
+    return chat.name
 
 
 def _listed_now(db: Db, person: _Person) -> _Person:

@@ -11,8 +11,8 @@ from typing import Final
 from grue._core import MlsSession
 from grue.client import chats, verified
 from grue.client.chats import PERSON_PREFIX, Chat
-from grue.client.context import Context
-from grue.client.conversations import naming, steps, tables
+from grue.client.context import Context, load_account
+from grue.client.conversations import naming, personlinks, steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import LookedUp
@@ -225,7 +225,7 @@ class GroupChanges:
         session = MlsSession(mls_entries(db, b"s"))
         peers = [one.peer for one in claimed]
         try:
-            step = start_group(session, self._context.account.me, peers, name, description, self._context.tools)
+            step = start_group(session, load_account(db).me, peers, name, description, self._context.tools)
         except TooLarge:
             raise GroupFull from None
         chat = chats.for_group(db, step.conversation.id, name)
@@ -317,7 +317,7 @@ def _accounts(db: Db, whom: Sequence[str], found: Mapping[str, Found]) -> list[_
             account = _Account(identity, intro, list_hash, chats.list_version_of(db, identity))
         else:
             identity = naming.identity(db, one)
-            account = _Account(identity, tables.intro_of(db, identity), None, chats.list_version_of(db, identity))
+            account = _Account(identity, personlinks.intro_of(db, identity), None, chats.list_version_of(db, identity))
         if not account.intro_mailbox:
             raise NotOnGrue(f"({one})")
         if tables.blocked_as(db, one, account.identity.hex()) is not None:

@@ -16,7 +16,7 @@ from grue._core import MlsError, MlsSession
 from grue.client import chats, verified
 from grue.client.chats import SMS_PREFIX, Chat
 from grue.client.context import Context, load_account, save_account
-from grue.client.conversations import copies, requests, steps, tables, trees
+from grue.client.conversations import copies, personlinks, requests, steps, tables, trees
 from grue.client.conversations.resyncs import Resyncs
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup import watch
@@ -385,7 +385,8 @@ class Inbox:
         chat = self._chat(db, current, result)
         group = result.step.conversation.group
         room = chat if group is None else chats.for_group(db, result.step.conversation.id, group.name)
-        if requests.is_blocked(db, chat, result):
+        unwanted = personlinks.is_unwanted(db, self._context, chat, result)
+        if requests.is_blocked(db, chat, result) or (unwanted and result.again is None):
             self._turned_down(db, room, result, session)
             return
         if group is not None:
@@ -497,7 +498,7 @@ class Inbox:
         follower = Follower(
             session=self._context.sessions.open(db, conversation.id),
             entries=lambda: mls_entries(db, b"s", group_prefix(conversation.id)),
-            me=self._context.account.me,
+            me=load_account(db).me,
             tools=self._context.tools,
             posted=lambda envelope: tables.posted_purpose(db, envelope),
             ours=lambda digest: tables.is_ours(db, digest),

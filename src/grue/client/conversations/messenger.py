@@ -14,8 +14,8 @@ from typing import Final
 from grue._core import MlsSession
 from grue.client import chats, verified
 from grue.client.chats import ME, PERSON_PREFIX, SMS_PREFIX, Chat
-from grue.client.context import Context
-from grue.client.conversations import apart, naming, profiles, reaching, requests, steps, tables
+from grue.client.context import Context, load_account
+from grue.client.conversations import apart, naming, personlinks, profiles, reaching, requests, steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import Gone, record_before
@@ -70,6 +70,7 @@ from grue.protocol.conversation.first_contact import Peer, accept_all, start_con
 from grue.protocol.conversation.groups import may_write
 from grue.protocol.directory.lookup import Found
 from grue.protocol.directory.record import Record
+from grue.protocol.links import is_link
 
 NO_FILE_BY_SMS: Final = "This number is not on Grue, or not to be found, and an SMS carries no file."
 
@@ -160,6 +161,8 @@ class Messenger:
 
     async def _target(self, to: str) -> str:
         """An id, or a number as E.164. Raises AmbiguousName, NoSuchChat, NotANumber."""
+        if is_link(to):
+            return (await self._context.store.transact(personlinks.learn, self._context, to)).name
         target = await self._context.store.read(partial(naming.target, to_write=True), to, self._context.account.number)
         if target.startswith(SMS_PREFIX):
             raise NoSuchChat
@@ -403,10 +406,11 @@ class Messenger:
             return
         session = MlsSession(mls_entries(db, b"s"))
         replaces = newest.id if newest else b""
-        me, tools = self._context.account.me, self._context.tools
+        me, tools = load_account(db).me, self._context.tools
         # Who was reached without a number is not shown ours.
         me = me if by_number else me.unnumbered
-        step = start_conversation(session, me, peer, text, tools, replaces=replaces)
+        ticket = personlinks.ticket_for(db, peer.devices.identity_public)
+        step = start_conversation(session, me, peer, text, tools, replaces=replaces, ticket=ticket)
         step.outgoing += profiles.along(db, session, step.conversation, self._context)
         for conversation in given_up:
             if ConversationEvent.SUPERSEDED in TABLE[conversation.state]:

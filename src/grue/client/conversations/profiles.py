@@ -18,7 +18,7 @@ from grue.client.store.entries import get_meta, put_meta
 from grue.errors import UsageError
 from grue.protocol.conversation.contents import MAX_PROFILE_NAME, Profile
 from grue.protocol.conversation.conversation import SENDING, Conversation, Outgoing, introduce_oneself
-from grue.protocol.conversation.picture import bare
+from grue.protocol.pictures import bare
 
 _OWN: Final = "profile"
 

@@ -3,7 +3,7 @@
 from grue.client import chats, verified
 from grue.client.chats import Chat
 from grue.client.context import Context
-from grue.client.conversations import tables
+from grue.client.conversations import personlinks
 from grue.client.lookup.directory import LookedUp
 from grue.errors import NoSuchChat, NotAGrueServer, RouteUnknown
 from grue.protocol import wire
@@ -29,7 +29,7 @@ async def claim(context: Context, chat: int) -> tuple[Peer, bool]:
     if contact is None:
         raise NoSuchChat
     found = await _record_of(context, contact)
-    intro_mailbox, list_hash = found or (await context.store.read(tables.intro_of, contact.identity), None)
+    intro_mailbox, list_hash = found or (await context.store.read(personlinks.intro_of, contact.identity), None)
     if not intro_mailbox:
         raise RouteUnknown
     claimed = await context.tokens.ask(wire.Claim(intro_mailbox))

@@ -34,6 +34,8 @@ class OwnRecord(StrEnum):
 _META: Final = "listing"
 """As it is stored since before it had its present name."""
 
+_UNLISTED: Final = "unlisted_number"
+
 NOTICES = {OwnRecord.MISSING: Notice.NUMBER_MISSING, OwnRecord.TAKEN: Notice.NUMBER_TAKEN}
 
 
@@ -60,13 +62,19 @@ def note(db: Db, current: Current, own: OwnIdentity, find: Find) -> None:
     if now is before or (before is None and now is OwnRecord.MISSING):
         return
     put_meta(db, _META, now)
-    if now in NOTICES:
+    if now in NOTICES and not (now is OwnRecord.MISSING and get_meta(db, _UNLISTED, bool)):
         chats.notify(db, chats.bind(db, own.number, own.identity_public).id, [NOTICES[now]])
+
+
+def expect(db: Db, *, listed: bool) -> None:
+    """Whether the number is to be listed: one whose owner does not want to be found is not missed."""
+    put_meta(db, _UNLISTED, not listed)
 
 
 def forget(db: Db) -> None:
     """Another account may have another record."""
     drop_meta(db, _META)
+    drop_meta(db, _UNLISTED)
 
 
 def _listed(record: bytes | None, key: RecordKey, own: OwnIdentity) -> OwnRecord:

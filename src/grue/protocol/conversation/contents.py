@@ -9,11 +9,12 @@ from typing import Annotated, Final
 
 from msgspec import Meta, field
 
-from grue.protocol.conversation.picture import MAX_PICTURE
+from grue.protocol.pictures import MAX_PICTURE
 from grue.protocol.wire import MAX_SLOTS, MAX_SMS, Codec, Count, Id, Key, Message, Number, Signature, seen
 
 MEMBERS: Final = seen("members of the conversation")
 DEVICES: Final = seen("the account's devices; the server saw it pass")
+HOLDERS: Final = seen("whoever has the link")
 ALL_OF_SMS: Final = seen("server, SMS gateway, carriers, anyone near the handset")
 
 MAX_TEXT: Final = 48 * 1024
@@ -30,6 +31,9 @@ MAX_NAME: Final = 255
 
 MAX_GROUP_NAME: Final = 100
 """Characters of a group's name: one line of a list of chats."""
+
+MAX_URL: Final = 200
+"""Characters of a server's URL in a link, which has to be scanned."""
 
 MAX_PROFILE_NAME: Final = 64
 """Characters of what somebody calls themself: it stands beside their number or id in one line."""
@@ -271,6 +275,8 @@ class Invitation(Message, tag=84):
     `LargeGroup` has it."""
     request_key: Annotated[bytes, Meta(max_length=32), MEMBERS] = b""
     """What requests of who has lost track are sealed under; empty from a home of before there were such keys."""
+    ticket: Annotated[bytes, Meta(max_length=16), MEMBERS] = b""
+    """From the link by which the sender found the other side; empty without one."""
 
 
 class ResyncRequest(Message, tag=85):
@@ -293,6 +299,20 @@ class Profile(Message, tag=120):
     """Empty for none."""
     picture: Annotated[bytes, Meta(max_length=MAX_PICTURE), MEMBERS] = b""
     """JPEG, PNG or WebP; empty for none."""
+
+
+class PersonLink(Message, tag=121):
+    """What it takes to write to somebody first."""
+
+    identity: Annotated[Key, HOLDERS]
+    intro_mailbox: Annotated[Key, HOLDERS]
+    list_version: Annotated[Count, HOLDERS]
+    """Of the device list when the link was made: an older one is refused."""
+    ticket: Annotated[Id, HOLDERS]
+    """Goes along with the first message, so that its owner can tell who has a link that still holds."""
+    server_public: Annotated[Key, HOLDERS]
+    server: Annotated[str, Meta(max_length=MAX_URL), HOLDERS]
+    """Its URL, for who has no account yet."""
 
 
 class ReceivedSms(Message, tag=86):
@@ -320,6 +340,7 @@ RESYNC_REQUEST: Final = Codec[ResyncRequest](ResyncRequest)
 GROUP_CHANGE: Final = Codec[GroupChange](GroupChange)
 TREE_PLACE: Final = Codec[TreePlace](TreePlace)
 LARGE_GROUP: Final = Codec[LargeGroup](LargeGroup)
+PERSON_LINK: Final = Codec[PersonLink](PersonLink)
 ATTACHMENT: Final = Codec[Attachment](Attachment)
 SIGNED_SMS: Final = Codec[SignedSms](SignedSms)
 RECEIVED_SMS: Final = Codec[ReceivedSms](ReceivedSms)

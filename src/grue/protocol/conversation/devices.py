@@ -1,4 +1,4 @@
-"""Accounts and their devices: the signed device list and the certificates of MLS leaves.
+"""Accounts and their devices: the signed device list, the certificates of MLS leaves, and links to people.
 
 The account's identity key signs two things: the device list, which says what belongs to the account, and one
 certificate per device, which every member of a group can check without asking anybody.
@@ -9,12 +9,16 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from grue._core import MLS_CERTIFICATE_CONTEXT, mls_credential
-from grue.errors import BadKeyPackage, BadRequest
+from grue.errors import BadKeyPackage, BadLink, BadRequest, UsageError
+from grue.protocol.conversation.contents import PERSON_LINK, PersonLink
+from grue.protocol.links import LinkKind, make_link, read_link
 from grue.protocol.wire import DEVICE_LIST, SIGNED_DEVICE_LIST, DeviceList, SignedDeviceList, encode
 
 LIST_CONTEXT: Final = b"grue device list v1"
+TICKET_CONTEXT: Final = b"grue person link v1"
 LIST_HASH_BYTES: Final = 16
 CREDENTIAL_IDENTITY: Final = slice(1, 33)
 """Where a credential holds the account's identity key: behind the version byte."""
@@ -59,3 +63,30 @@ def credential(identity: Ed25519PrivateKey, device_public: bytes) -> bytes:
 def identity_of(mls_credential: bytes) -> bytes:
     """The account that a leaf belongs to; the core has checked the credential's form and certificate."""
     return mls_credential[CREDENTIAL_IDENTITY]
+
+
+# --- links to people ------------------------------------------------------------------------------
+
+
+def link_ticket(secret: bytes, resets: int) -> bytes:
+    """The ticket of the link that holds now, of a secret that all devices of an account have, after so many resets."""
+    return HKDF(SHA256(), 16, salt=None, info=TICKET_CONTEXT + resets.to_bytes(8, "big")).derive(secret)
+
+
+def make_person_link(link: PersonLink) -> str:
+    """A link by which somebody is written to without a number."""
+    return make_link(LinkKind.PERSON, encode(link))
+
+
+def read_person_link(text: str, server_public: bytes) -> PersonLink:
+    """What a link holds. Raises BadLink, OtherLink, UsageError.
+
+    PEOPLE-05 it is whole, and of somebody at our server.
+    """
+    try:
+        link = PERSON_LINK.decode(read_link(LinkKind.PERSON, text))
+    except BadRequest:
+        raise BadLink from None
+    if link.server_public != server_public:
+        raise UsageError("This link is of somebody at another server, and servers do not talk to each other.")
+    return link

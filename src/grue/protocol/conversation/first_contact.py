@@ -124,6 +124,8 @@ class Invited:
     """The id of an older conversation that the sender has given up."""
     again: Conversation | None
     """The conversation that we had lost and were added to again, as it was."""
+    ticket: bytes = b""
+    """From the link that the sender has; empty without one."""
 
 
 def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes | None, known_version: int) -> Peer:
@@ -186,11 +188,13 @@ def start_conversation(
     tools: Tools,
     own_packages: Sequence[bytes] = (),
     replaces: bytes = b"",
+    ticket: bytes = b"",
 ) -> Step:
     """Make the group, its address and the invitation. Costs an X-Wing encapsulation or two for each device.
 
     own_packages  key packages of the own other devices
     replaces      a conversation of ours whose own state went back
+    ticket        from the other side's link
     Raises TooLarge when the text does not fit beside the Welcome.
     """
     group = tools.random(32)
@@ -201,7 +205,7 @@ def start_conversation(
         raise BadKeyPackage("(nobody to invite)")
     conversation = _started(session, group, [peer.devices], tools)
     slots = _slots(session, group, tools)
-    invitation = _invitation(conversation, me, slots, text, replaces)
+    invitation = replace(_invitation(conversation, me, slots, text, replaces), ticket=ticket)
     blob = _intro_blob(session, group, commit.welcome, invitation)
     introduced = [peer.devices.intro_mailbox, *([me.intro_mailbox] if own_packages else [])]
     return Step(conversation, [_create(conversation, slots), *_introduce(introduced, blob, text.id, tools)])
@@ -274,7 +278,7 @@ def invited(
     if invitation.text is not None:
         step.incoming.append(Incoming(devices.identity_public, invitation.text, invitation.start_seq))
         step.heads += [invitation.text.head] if invitation.text.head else []
-    return Invited(step, invitation.number, invitation.transcript, devices, invitation.replaces, old)
+    return Invited(step, invitation.number, invitation.transcript, devices, invitation.replaces, old, invitation.ticket)
 
 
 def settle(result: Invited, same: Sequence[Conversation], tools: Tools) -> tuple[Step, list[Conversation]]:
