@@ -55,7 +55,7 @@ class Withheld:
         return wire.Refusal(NoSuchBlob.code)
 
 
-async def test_group_30_who_finds_no_tree_is_no_member_and_joins_when_added_again(world: World) -> None:
+async def test_group_32_who_finds_no_tree_asks_its_inviter_and_is_welcomed_again(world: World) -> None:
     people, group = await crowd(world)
     alice, bob, carol = people[:3]
     await join(bob)
@@ -64,13 +64,32 @@ async def test_group_30_who_finds_no_tree_is_no_member_and_joins_when_added_agai
     assert withheld.asked
     assert await carol.requests.list() == []
     world.network.change = lambda _request, answer: answer
-    await alice.groups.remove(group, carol.number)
-    await settle(alice, bob)
-    await alice.groups.add(group, carol.number)
+    await carol.poll()
     await settle(alice, bob)
     await join(carol)
     await bob.send(group, "once more")
     assert await take(carol) == ["once more"]
+
+
+async def test_group_32_while_the_tree_is_withheld_it_is_asked_for_once_a_welcome(world: World) -> None:
+    people, group = await crowd(world)
+    alice, carol = people[0], people[2]
+    world.network.change = Withheld(world)
+    before = world.network.requests().count("PostIntro")
+    for _ in range(3):
+        await carol.poll()
+    asked = world.network.requests().count("PostIntro")
+    assert asked == before + 1
+    for _ in range(3):
+        await carol.poll()
+    assert world.network.requests().count("PostIntro") == asked
+    world.network.change = lambda _request, answer: answer
+    await settle(alice)
+    await alice.groups.remove(group, carol.number)
+    await alice.groups.add(group, carol.number)
+    await join(carol)
+    await alice.send(group, "by hand")
+    assert await take(carol) == ["by hand"]
 
 
 async def test_group_30_a_network_that_fails_meanwhile_loses_no_welcome(world: World) -> None:

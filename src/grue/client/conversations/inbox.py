@@ -51,7 +51,6 @@ from grue.protocol.conversation.holes import miss_all, owe
 from grue.protocol.conversation.mailbox import Log, ReaderState
 from grue.protocol.conversation.resync import give_up_mailbox, start_again
 from grue.protocol.conversation.stored import Reader
-from grue.protocol.conversation.trees import place_of
 from grue.protocol.directory.directory_sync import Current
 from grue.protocol.directory.lookup import Found, check_transcript, claimed_output
 from grue.protocol.directory.pir import TABLE_TIER
@@ -272,9 +271,7 @@ class Inbox:
         if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
             return None
         payload = open_intro(delivery.blob)
-        if not isinstance(payload, IntroWelcome) or not payload.tree:
-            return None
-        return place_of(MlsSession(mls_entries(db, b"s", b"k")), payload, group_of(payload))
+        return trees.place(db, payload) if isinstance(payload, IntroWelcome) else None
 
     async def _retrieve_claimed(
         self, current: Current | None, delivery: wire.Delivery, large: LargeGroup | None
@@ -340,7 +337,15 @@ class Inbox:
             except (GrueError, MlsError) as error:
                 db.execute("ROLLBACK TO intro")
                 log.info("an intro envelope was passed over: %s", type(error).__name__)
+                self._ask_for_tree(db, delivery)
             db.execute("RELEASE intro")
+
+    def _ask_for_tree(self, db: Db, delivery: wire.Delivery) -> None:
+        """GROUP-32 a large group that we hold nothing of was not joined: whoever invited us is asked, once a Welcome."""
+        with suppress(GrueError, MlsError):
+            payload = open_intro(delivery.blob)
+            if isinstance(payload, IntroWelcome) and tables.conversation_by_id(db, group_of(payload)) is None:
+                trees.ask(self._context, db, payload)
 
     def _intro_payload(
         self, db: Db, current: Current | None, delivery: wire.Delivery, large: LargeGroup | None

@@ -2,12 +2,24 @@
 
 import asyncio
 
+from grue._core import MlsSession
 from grue.client.context import Context
+from grue.client.conversations import tables
+from grue.client.store.engine import Db
+from grue.client.store.entries import mls_entries, save_mls
 from grue.errors import NotAGrueServer
 from grue.protocol import wire
 from grue.protocol.blobs import Sealing
-from grue.protocol.conversation.contents import LargeGroup, TreePlace
-from grue.protocol.conversation.trees import large_group
+from grue.protocol.conversation.contents import IntroWelcome, LargeGroup, TreePlace
+from grue.protocol.conversation.first_contact import group_of
+from grue.protocol.conversation.trees import ask_for_tree, large_group, place_of
+
+
+def place(db: Db, payload: IntroWelcome) -> TreePlace | None:
+    """Where the tree of a Welcome is; None when that has it. Raises BadAttachment, or an MlsError."""
+    if not payload.tree:
+        return None
+    return place_of(MlsSession(mls_entries(db, b"s", b"k")), payload, group_of(payload))
 
 
 async def fetch(context: Context, place: TreePlace) -> LargeGroup:
@@ -20,3 +32,17 @@ async def fetch(context: Context, place: TreePlace) -> LargeGroup:
             raise NotAGrueServer
         parts.append(await asyncio.to_thread(sealing.unseal, n, answer.blob))
     return large_group(b"".join(parts))
+
+
+def ask(context: Context, db: Db, payload: IntroWelcome) -> None:
+    """Queue a request to whoever sent this Welcome, for one with a tree that can be had. Raises as `place`."""
+    found = place(db, payload)
+    if found is None:
+        return
+    session, group, account = MlsSession(mls_entries(db, b"s")), group_of(payload), context.account
+    asking = ask_for_tree(
+        session, found, group, account.device_public, account.credential, account.intro_mailbox, context.tools
+    )
+    if asking is not None:
+        tables.enqueue(db, group, asking, context.now_ms)
+        save_mls(db, session.changes())

@@ -142,6 +142,12 @@ class TreePlace(Message, tag=110):
 
     key: Annotated[Key, seen("device")]
     length: Annotated[Count, seen("device")]
+    inviter: Annotated[bytes, Meta(max_length=32), seen("device")] = b""
+    """Whose intro mailbox is asked, should the tree not be there, to be readmitted with another ..."""
+    request_key: Annotated[bytes, Meta(max_length=32), seen("device")] = b""
+    """... by a request under this key of the group ..."""
+    epoch: Annotated[Count, seen("device")] = 0
+    """... in this epoch, which the Welcome leads to."""
 
 
 class Role(StrEnum):

@@ -169,7 +169,8 @@ def start_group(session: MlsSession, me: Me, peers: Sequence[Peer], name: str, d
     state = GroupState(name, [founder, *invited_ones], description)
     conversation = _started(session, group, [peer.devices for peer in peers], tools, state)
     slots = _slots(session, group, tools)
-    apart = put_apart(session, group, state, commit.tree_secret, tools) if commit.tree_secret else None
+    secret, inviter = commit.tree_secret, me.intro_mailbox
+    apart = put_apart(session, conversation, inviter, secret, tools) if secret else None
     step = Step(conversation, [_create(conversation, slots), *(apart.outgoing if apart else [])])
     accounts = {member.leaf: identity_of(member.credential) for member in session.members(group)}
     for member, peer in zip(invited_ones, peers, strict=True):
@@ -337,9 +338,9 @@ def welcome_newcomers(
     session: MlsSession, conversation: Conversation, me: Me, pending: PendingCommit, tools: Tools
 ) -> list[Outgoing]:
     """After a commit that added somebody has won: the Welcome, and to each account an invitation in the new epoch."""
-    group, secret = conversation.group, pending.tree_secret
+    secret, inviter = pending.tree_secret, me.intro_mailbox
     leaves = {member.signature_key: member.leaf for member in session.members(conversation.id)}
-    apart = put_apart(session, conversation.id, group, secret, tools) if secret and group is not None else None
+    apart = put_apart(session, conversation, inviter, secret, tools) if secret and conversation.group else None
     outgoing: list[Outgoing] = list(apart.outgoing) if apart else []
     for newcomer in pending.newcomers:
         slots = [Slot(leaves[device.signature_key], device.slot_secret) for device in newcomer.devices]

@@ -98,9 +98,10 @@ def sign_departure(session: MlsSession, group: bytes) -> Departure:
     return Departure(own_key(session, group), session.sign(_signed(LEAVE_CONTEXT, group, epoch)), epoch)
 
 
-def sign_readmission(session: MlsSession, group: bytes, number: int) -> Readmission:
-    """The proof by this device that it wants to be removed and added again. Needs b"s", b"g"."""
-    return Readmission(own_key(session, group), session.sign(_signed(READMIT_CONTEXT, group, number)), number)
+def sign_readmission(session: MlsSession, group: bytes, number: int, own: bytes = b"") -> Readmission:
+    """The proof by this device that it wants to be removed and added again. Needs b"s", b"g"; or `own`, its key."""
+    key = own or own_key(session, group)
+    return Readmission(key, session.sign(_signed(READMIT_CONTEXT, group, number)), number)
 
 
 def own_key(session: MlsSession, group: bytes) -> bytes:

@@ -15,8 +15,17 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from grue._core import MlsSession
 from grue.errors import BadAttachment, BadRequest
 from grue.protocol.blobs import PART_ROOM, Sealing
-from grue.protocol.conversation.contents import LARGE_GROUP, TREE_PLACE, GroupState, IntroWelcome, LargeGroup, TreePlace
-from grue.protocol.conversation.conversation import Outgoing, Purpose, Tools
+from grue.protocol.conversation.asking import keys_of_requests, post_request
+from grue.protocol.conversation.contents import (
+    LARGE_GROUP,
+    TREE_PLACE,
+    IntroWelcome,
+    LargeGroup,
+    ResyncRequest,
+    TreePlace,
+)
+from grue.protocol.conversation.conversation import Conversation, Outgoing, Purpose, Tools
+from grue.protocol.conversation.groups import sign_readmission
 from grue.protocol.wire import MAX_BLOB_DAYS, PutBlob, encode
 
 MAX_LARGE_GROUP: Final = 5 << 20
@@ -27,10 +36,16 @@ NONCE_BYTES: Final = 12
 _PLACE_LABEL: Final = b"grue tree place v1"
 
 
-def put_apart(session: MlsSession, group: bytes, state: GroupState, secret: bytes, tools: Tools) -> "Apart":
-    """What the Welcome of a large group leaves out, in parts to be uploaded, and the sealed place of them."""
+def put_apart(session: MlsSession, conversation: Conversation, inviter: bytes, secret: bytes, tools: Tools) -> "Apart":
+    """What the Welcome of a large group leaves out, in parts to be uploaded, and the sealed place of them.
+
+    inviter  our intro mailbox, where who does not find it asks
+    """
+    group, state = conversation.id, conversation.group
+    assert state is not None
     contents = encode(LargeGroup(session.tree(group), state))
-    place = TreePlace(tools.random(32), len(contents))
+    request_key = keys_of_requests(conversation)[0]
+    place = TreePlace(tools.random(32), len(contents), inviter, request_key, session.epoch(group))
     sealing, nonce = Sealing(place.key, place.length), tools.random(NONCE_BYTES)
     parts = [
         PutBlob(sealing.part_id(n), sealing.seal(n, contents[n * PART_ROOM :][: sealing.room(n)]), MAX_BLOB_DAYS)
@@ -65,6 +80,20 @@ def place_of(session: MlsSession, payload: IntroWelcome, group: bytes) -> TreePl
     if place.length > MAX_LARGE_GROUP:
         raise BadAttachment("(a tree's size)")
     return place
+
+
+def ask_for_tree(
+    session: MlsSession, place: TreePlace, group: bytes, device: bytes, credential: bytes, mailbox: bytes, tools: Tools
+) -> Outgoing | None:
+    """Ask the inviter to be readmitted with a tree that is there; None when the place does not say whom. Needs b"s".
+
+    device, credential, mailbox  our signature key, its credential, and our intro mailbox
+    """
+    if not place.inviter or not place.request_key:
+        return None
+    proof = sign_readmission(session, group, place.epoch, device)
+    package = session.key_package(credential, last_resort=False)
+    return post_request(place.request_key, place.inviter, ResyncRequest(bytes(16), package, mailbox, proof), tools)
 
 
 def large_group(contents: bytes) -> LargeGroup:
