@@ -341,7 +341,7 @@ class Inbox:
             db.execute("RELEASE intro")
 
     def _ask_for_tree(self, db: Db, delivery: wire.Delivery) -> None:
-        """GROUP-32 a large group that we hold nothing of was not joined: whoever invited us is asked, once a Welcome."""
+        """GROUP-32 a large group that we hold nothing of was not joined: who invited us is asked, once a Welcome."""
         with suppress(GrueError, MlsError):
             payload = open_intro(delivery.blob)
             if isinstance(payload, IntroWelcome) and tables.conversation_by_id(db, group_of(payload)) is None:
