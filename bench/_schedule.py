@@ -12,9 +12,11 @@ from typing import Final
 
 from bench._trial import Killed, Trial
 from grue.client.client import Client
+from grue.client.conversations import tables
 from grue.client.store.engine import Db
 from grue.errors import GrueError
 from grue.protocol import wire
+from grue.protocol.conversation.conversation import ConversationState
 
 NUMBERS: Final = tuple(f"+44770090000{n}" for n in range(1, 6))
 STRANGERS: Final = tuple(f"+44770090010{n}" for n in range(1, 5))
@@ -190,10 +192,10 @@ class Schedule:
         self.trial.faults.client_full = full
 
     async def received(self, person: Person) -> None:
-        """Receive once, and show what came."""
+        """Receive once, and show what came. A server whose disk is full takes no word of it."""
         failure = await self.acted(person, f"{name(person)} receives", person.client.poll())
         await self.show(person)
-        if failure is None:
+        if failure is None and not self.trial.faults.server_full:
             self._confirmed(person, await person.client.context.store.read(_blocked))
 
     async def show(self, person: Person) -> None:
@@ -218,10 +220,11 @@ class Schedule:
             if home == person.home and not shown.request and shown.confirmed is None:
                 shown.confirmed = self.trial.clock.now
 
-    def accepted(self, person: Person, number: str) -> None:
-        """What was a request of theirs is confirmed from now on."""
-        for (home, _), shown in self.shown.items():
-            if home == person.home and shown.sender == number:
+    async def accepted(self, person: Person, number: str) -> None:
+        """What was a request of theirs is confirmed from now on, unless it was declined and forgotten."""
+        forgotten = await person.client.context.store.read(_forgotten)
+        for (home, id_), shown in self.shown.items():
+            if home == person.home and shown.sender == number and id_ not in forgotten:
                 shown.request = False
 
     def turned_down(self, person: Person, number: str) -> None:
@@ -300,6 +303,11 @@ def _own_texts(db: Db) -> list[tuple[str, str, str, int, str]]:
         (str(id_).lower(), str(number), str(state), int(str(acknowledged)), str(text))
         for id_, number, state, acknowledged, text in rows
     ]
+
+
+def _forgotten(db: Db) -> set[str]:
+    gone = tables.conversations_in(db, {ConversationState.GONE})
+    return {message.hex() for conversation, _ in gone for message in tables.incoming_in(db, conversation.id)}
 
 
 def _blocked(db: Db) -> set[str]:

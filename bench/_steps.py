@@ -39,7 +39,7 @@ async def _sent(
     words = f"{name(one)} sends {text} to {name(other)}{', and accepts the key' * accept_key}"
     failure = await schedule.acted(one, words, one.client.send(other.number, text, accept_key=accept_key))
     if failure is None:
-        schedule.accepted(one, other.number)
+        await schedule.accepted(one, other.number)
     return failure
 
 
@@ -111,7 +111,7 @@ async def decided(schedule: Schedule) -> None:
     whom = schedule.chosen.choice(others)
     await schedule.acted(one, f"{name(one)}: {what} {whom}", getattr(one.client.requests, what)(whom))
     if what == "accept":
-        schedule.accepted(one, whom)
+        await schedule.accepted(one, whom)
     elif what == "block":
         schedule.turned_down(one, whom)
 
