@@ -266,3 +266,36 @@ async def test_conversation_23_an_answer_to_a_request_that_expired_unseen_goes_o
     await alice.send(BOB, "in the conversation that both are in again")
     assert "in the conversation that both are in again" in await take(bob)
     assert len(await alice.context.store.read(tables.reading_conversations)) == 1
+
+
+async def test_conversation_18_who_lost_track_names_again_what_a_receipt_that_expired_had_confirmed(
+    world: World,
+) -> None:
+    alice, bob = await acquainted(world)
+    await alice.send(BOB, "read at once")
+    assert "read at once" in await take(bob)
+    await forget_private_keys(bob)
+    await pass_days(world, 30.5)
+    await alice.send(BOB, "a commit that bob cannot follow comes with it")
+    await bob.poll()
+    await alice.poll()
+    assert (await states(alice, BOB))[-2:] == ["delivered", "delivered"]
+
+
+async def test_conversation_21_who_was_away_while_the_answer_expired_is_answered_when_it_asks_again(
+    world: World,
+) -> None:
+    alice, bob = await acquainted(world)
+    await forget_private_keys(bob)
+    await pass_days(world, 7.1)
+    await alice.send(BOB, "a commit that bob cannot follow comes with it")
+    await bob.poll()
+    for _ in range(2):
+        await alice.poll()
+    await pass_days(world, 40)
+    await bob.poll()
+    for _ in range(2):
+        await alice.poll()
+    await alice.send(BOB, "in the conversation that both are in again")
+    assert "in the conversation that both are in again" in await take(bob)
+    assert len(await alice.context.store.read(tables.reading_conversations)) == 1

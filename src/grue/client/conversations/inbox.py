@@ -512,7 +512,8 @@ class Inbox:
             parts=lambda leaf: tables.parts_of(db, conversation.id, leaf),
         )
         step, followed = follower.follow(conversation, deliveries)
-        if step.conversation.unseen != conversation.unseen:
+        lost = step.conversation.state is ConversationState.LOST
+        if lost or step.conversation.unseen != conversation.unseen:
             step.conversation = self._owe_again(db, chat, step.conversation)
         if step.conversation.owed and self._unconfirmed is not None:
             self._unconfirmed.add(conversation.id)

@@ -421,9 +421,15 @@ class Follower:
 
     def _answer(self, session: MlsSession, step: Step) -> None:
         """Do what others have asked for, at the head of what is here."""
-        if won_unseen(step) is not None and is_asked(session, step.conversation, self.me):
+        unseen = won_unseen(step)
+        if unseen is not None and is_asked(session, step.conversation, self.me):
             # Who asks follows nothing until the Welcome, so it has not gone on without this commit.
             step.conversation = self._won(session, step, step.conversation.log)
+            # It may be the answer to an earlier request, whose Welcome goes out only now.
+            asking = [
+                one for one in step.conversation.asking if one.proof and one.proof.signature_key not in unseen.added
+            ]
+            step.conversation = replace(step.conversation, asking=asking)
         let_all_go(session, step, self.me, self.tools)
         readmit_all(session, step, self.me, self.tools, self.readmitted)
 

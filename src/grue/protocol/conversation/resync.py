@@ -19,6 +19,7 @@ from grue.protocol.conversation.conversation import (
     post,
     with_log,
 )
+from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
 from grue.protocol.conversation.first_contact import Me
 from grue.protocol.conversation.groups import came_back, own_key, picked, sign_readmission
 from grue.protocol.conversation.holes import lost_by
@@ -49,6 +50,9 @@ def ask_resync(session: MlsSession, conversation: Conversation, me: Me, tools: T
     waits.
     """
     asked = conversation.asked or _package_to_ask_by(session, me)
+    if asked.times and tools.now_ms - conversation.since > EXPIRED_AFTER_MS:
+        # Who answered the request before this one was not heard, and takes no older proof again.
+        asked = replace(asked, times=max(asked.times, ASK_DAILY + 1))
     proof = sign_readmission(session, conversation.id, _number(session, conversation, asked))
     request = ResyncRequest(conversation.lost_commit, asked.package, me.intro_mailbox, proof)
     asking = replace(conversation, since=tools.now_ms, asked=replace(asked, times=asked.times + 1))
