@@ -328,7 +328,8 @@ class Reader:
         )
         self.outbox = Outbox(context, cast("Any", None))
         messenger = SimpleNamespace(resume=_nothing)
-        parts = Parts(context, cast("Any", self._inbox()), self.outbox, cast("Any", messenger), cast("Any", None))
+        own = cast("Any", SimpleNamespace(tell=_nothing))
+        parts = Parts(context, cast("Any", self._inbox()), self.outbox, cast("Any", messenger), cast("Any", None), own)
         self.receiver = Receiver(parts, _nothing)
 
     def _inbox(self) -> Any:

@@ -77,6 +77,7 @@ FLOORS: Final = {
         "blobs tokens registration oblivious",
         "conversation",
         "directory sms",
+        "devices",
     ),
     "server": (
         "reporting clock chance listening arriving",
@@ -106,6 +107,7 @@ FLOORS: Final = {
         "people",
         "account",
         "conversations",
+        "devices",
         "daily_round",
         "health",
         "api",

@@ -58,6 +58,10 @@ class Service:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait until it has ended by itself; returns its exit code."""
         code = self.process.wait(PATIENCE)
         for reader in self._readers:
             reader.join()
@@ -97,6 +101,8 @@ class Stage:
         self._server_address = "127.0.0.1:0"
         self._heard: list[dict[str, Any]] = []
         self._imposters: dict[str, ThreadingHTTPServer] = {}
+        self._linking: dict[str, Service] = {}
+        """By home, those that wait to be linked."""
 
     @property
     def url(self) -> str:
@@ -164,6 +170,7 @@ class Stage:
         word = re.sub(r"<group (\w+)>", lambda match: str(self._group(match[1])["group"]), word)
         word = re.sub(r"<member (\w+) (\d)>", lambda match: self._member(match[1], int(match[2])), word)
         word = re.sub(r"<digits (\w+) (\S+)>", lambda match: self._digits(match[1], match[2]), word)
+        word = re.sub(r"<link (\w+)>", lambda match: str(self._linking[match[1]].first(_has("link"))["link"]), word)
         return re.sub(r"<imposter (\w+)>", lambda match: self._imposter(match[1]), word)
 
     def _newest(self, home: str, chat: str) -> str:
@@ -271,6 +278,21 @@ class Stage:
     def chmod_file(self, name: str, mode: str) -> None:
         (self.path / name).chmod(int(mode, 8))
 
+    def begin_linking(self, home: str, *options: str) -> None:
+        """A new device shows its link, and waits."""
+        env = {"GRUE_PASSPHRASE": PASSPHRASE}
+        words = ("--home", str(self.path / home), "--json", "device", "link", home, "--server", self.url, *options)
+        self._linking[home] = Service(*words, env=env)
+
+    def end_linking(self, home: str, outcome: str) -> None:
+        """It has become a device, or says why it has not."""
+        service = self._linking.pop(home)
+        code = service.ended()
+        if outcome == "linked":
+            assert (code, service.first(_has("linked"))["linked"]) == (0, True)
+        else:
+            assert (code, json.loads(service.errors[-1])["error"]) == (3, outcome), service.errors
+
     def code(self, number: str) -> str:
         """The newest code that the carrier brought to a number; each is used once."""
         until(lambda: self._codes(number))
@@ -295,6 +317,10 @@ class Stage:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             self._imposters[kind] = server
         return f"http://127.0.0.1:{self._imposters[kind].server_address[1]}"
+
+
+def _has(key: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda line: key in line
 
 
 def _imposter(kind: str) -> type[BaseHTTPRequestHandler]:

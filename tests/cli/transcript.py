@@ -27,6 +27,14 @@ VARIABLE = {"<hex>": r"[0-9a-f]{8,}", "<n>": r"\d[\d.]*", "<time>": r"\d\d:\d\d"
 
 SPELLED = [
     (re.compile(r"\b[0-9a-f]{32}\b|(?<=\bgroup:)[0-9a-f]{16}\b|(?<=\bperson:)[0-9a-f]{16}\b"), "<hex>"),
+    (
+        re.compile(r'(?<="id": ")[0-9a-f]{16}(?=")|(?<="removed": ")[0-9a-f]{16}(?=")|(?<=  )[0-9a-f]{16}(?=  )'),
+        "<hex>",
+    ),
+    (
+        re.compile(r'(?<="code": ")\d{6}|^\d{3} \d{3}(?=  )|(?<="last_seen": ")\d{4}-\d\d-\d\d|(?<=  )\d{4}-\d\d-\d\d'),
+        "<any>",
+    ),
     (re.compile(r'(?<="since": )[\d.]+'), "<n>"),
     (re.compile(r'(?<="ms": )[\d.]+|(?<="sent": )[\d.]+|(?<=bytes_down": )\d+|(?<=bytes_up": )\d+'), "<n>"),
     (re.compile(r"^\d\d:\d\d(?=  )"), "<time>"),

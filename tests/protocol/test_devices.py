@@ -59,3 +59,18 @@ def test_any_changed_byte_is_refused(at: int, change: int) -> None:
 def test_any_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(BadKeyPackage):
         verify_device_list(data)
+
+
+def test_devices_03_a_device_twice_or_without_a_reader_is_refused() -> None:
+    one, other = b"d" * 32, b"e" * 32
+    good = wire.DeviceList(4, PUBLIC, b"", b"m" * 32, [one, other], [b"1" * 32, b"2" * 32])
+    assert verify_device_list(sign_device_list(good, IDENTITY)) == good
+    for devices, readers in (
+        ([one, one], [b"1" * 32, b"2" * 32]),
+        ([one, other], [b"1" * 32, b"1" * 32]),
+        ([one, other], [b"1" * 32]),
+        ([one], [b"1" * 32, b"2" * 32]),
+    ):
+        bad = wire.DeviceList(4, PUBLIC, b"", b"m" * 32, devices, readers)
+        with pytest.raises(BadKeyPackage):
+            verify_device_list(sign_device_list(bad, IDENTITY))

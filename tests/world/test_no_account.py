@@ -21,6 +21,7 @@ from grue.protocol.conversation.delivery import MessageState
 from grue.protocol.conversation.fallback import Route
 from grue.testing import World
 from tests.world.memory import ALICE, BOB
+from tests.world.test_devices import A_LINK
 
 Call = Callable[[Client], Awaitable[object]]
 
@@ -51,6 +52,11 @@ async def _seen(client: Client) -> None:
 async def _changes(client: Client) -> None:
     async with aclosing(client.changes()) as changes:
         await anext(changes)
+
+
+async def _link(client: Client) -> None:
+    async with client.devices.link("http://localhost", "laptop"):
+        pass
 
 
 def _property(name: str) -> Call:
@@ -104,6 +110,11 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
     "groups.leave": lambda client: client.groups.leave("Hike"),
     "groups.list": lambda client: client.groups.list(),
     "groups.show": lambda client: client.groups.show("Hike"),
+    "devices.accept": lambda client: client.devices.accept(A_LINK),
+    "devices.list": lambda client: client.devices.list(),
+    "devices.rename": lambda client: client.devices.rename("laptop", "kitchen"),
+    "devices.remove": lambda client: client.devices.remove("laptop"),
+    "devices.leave_identity": lambda client: client.devices.leave_identity(),
     "people.safety": lambda client: client.people.safety(BOB),
     "people.compare": lambda client: client.people.compare(BOB, "0" * 60),
     "people.verify": lambda client: client.people.verify(BOB),
@@ -140,6 +151,7 @@ NEED_A_HOME: Final[dict[str, Call]] = {
 MAKE_ONE: Final[dict[str, Call]] = {
     "register": lambda client: client.register(ALICE, "http://localhost"),
     "verify": lambda client: client.verify("000000"),
+    "devices.link": lambda client: _link(client),
 }
 
 

@@ -46,6 +46,10 @@ NOTICES: Final[Mapping[Notice, str]] = {
     Notice.INVITED: "You are asked into this group. `grue requests` says by whom, and `grue accept` joins it.",
     Notice.ADDED: "You were added to this group. `grue group show` lists who is in it.",
     Notice.REMOVED: "You were removed from this group. What was said so far stays here.",
+    Notice.UNLINKED: (
+        "This device was removed from your account by another one of yours. What is here stays; nothing more comes or "
+        "goes. To use it again, remove this home and link a new one: `grue device link`."
+    ),
     Notice.NOT_CHANGED: "What you wanted to change in this group is not allowed any more, or somebody else did it.",
     Notice.GAP: "Part of what the other side sent was never seen: it expired, or the server kept it back.",
 }

@@ -34,6 +34,9 @@ from grue.protocol.directory.lookup import ANSWERED, Found
 from grue.protocol.registration import Registration, RegistrationState, check_server, claim_name, written_claim
 from grue.protocol.sms.smsseal import SECRET_BYTES, public_of
 
+_OF_ACCOUNT: Final = ("account", "registration", "tended", "checked_in", "number_claims", "copied", "intro_read")
+"""What is kept in `meta` about an account."""
+
 EPOCH: Final = date(1970, 1, 1).toordinal()
 
 KEY_PACKAGES: Final = 20
@@ -156,6 +159,8 @@ async def set_discoverable(context: Context, on: bool) -> None:
 def _set_hidden(db: Db, hidden: bool) -> Account:
     account = replace(load_account(db), hidden=hidden)
     save_account(db, account)
+    # The own other devices check in, too.
+    db.execute("INSERT OR IGNORE INTO unsynced VALUES ('hidden', x'')")
     drop_meta(db, "checked_in")
     own_record.expect(db, listed=not hidden)
     return account
@@ -167,12 +172,21 @@ def forget(db: Db) -> None:
     So does nothing that is true of this server's directory alone: another server's has another key.
     """
     note_left(db)
-    for key in ("account", "registration", "tended", "checked_in", "number_claims", "copied", "intro_read"):
+    for key in (
+        "account",
+        "registration",
+        "tended",
+        "checked_in",
+        "number_claims",
+        "copied",
+        "intro_read",
+        "own_group",
+    ):
         drop_meta(db, key)
     directory.forget(db)
     own_record.forget(db)
     know_nothing(db)
-    for table in ("token", "mls", "intent", "outbox", "conversation"):
+    for table in ("token", "mls", "intent", "outbox", "conversation", "synced", "unsynced", "own_checked"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
 
 

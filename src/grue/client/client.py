@@ -18,6 +18,7 @@ from grue.client import account as accounts
 from grue.client import chats
 from grue.client.api.account import OwnAccount
 from grue.client.api.contacts import Contacts
+from grue.client.api.devices import Devices
 from grue.client.api.directory import DirectoryCopy
 from grue.client.api.exposure import Exposure
 from grue.client.api.groups import Groups
@@ -31,8 +32,10 @@ from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger, Sent
 from grue.client.conversations.once import Parts
 from grue.client.conversations.outbox import Outbox
+from grue.client.conversations.own_devices import OwnDevices
 from grue.client.conversations.receiver import Receiver
 from grue.client.conversations.showing import Showing
+from grue.client.devices.link import Linking
 from grue.client.lookup.directory import Directory, LookedUp
 from grue.client.lookup.own_record import OwnIdentity
 from grue.client.signing import signed
@@ -106,6 +109,7 @@ class Client:
         self.requests = Requests(self._opened, self._fetch_intro, self._go_out)
         self.groups = Groups(self._opened, lambda: self._parts.groups)
         self.people = People(self._opened, self._send_waiting)
+        self.devices = Devices(self._opened, lambda: self._parts, self._connect, self._linked, random)
         self.exposure = Exposure(self._opened, self._note_exposure)
 
     async def __aenter__(self) -> Self:
@@ -191,6 +195,16 @@ class Client:
             await self.account.daily_round()
         return account.id.hex()
 
+    async def _linked(self, account: Account, linking: Linking) -> None:
+        """This home is a device of the account now."""
+        await self._assemble(account)
+        with suppress(GrueError):
+            # Key packages and tokens; the next connection does what is missing.
+            await self.account.daily_round()
+        await linking.joined(self._opened.ready)
+        with suppress(GrueError):
+            await self.poll()
+
     @property
     def number(self) -> str:
         """The own number, as E.164."""
@@ -236,6 +250,9 @@ class Client:
             await messenger.check_takes_files(to)
             attachment = await attachments.put(self._opened.ready, file)
         sent = await messenger.send(to, text, attachment=attachment, sms=sms, accept_key=accept_key)
+        with suppress(GrueError):
+            # It is stored, and the own other devices hear of it with the next connection at the latest.
+            await self._parts.tell()
         if self._receiver is not None:
             self._receiver.wake()
             with suppress(UsageError):
@@ -512,8 +529,9 @@ class Client:
         context = Context(store, transport, directory, tokens, account, self._clock, self._random)
         inbox = Inbox(context)
         outbox = Outbox(context, inbox.give_up)
+        devices = OwnDevices(context, inbox, outbox)
         messenger, groups = Messenger(context, inbox, outbox), GroupChanges(context, inbox, outbox)
-        self._conversing = Parts(context, inbox, outbox, messenger, groups)
+        self._conversing = Parts(context, inbox, outbox, messenger, groups, devices)
         self._opened.registered(context)
 
     def _start(self) -> Receiver:

@@ -30,6 +30,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     server_public: bytes
     number: str
     identity_secret: bytes
+    """Empty on a linked device, unless it is to manage devices."""
     identity_public: bytes
     sms_secret: bytes
     device_public: bytes
@@ -52,6 +53,11 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
 
     def __repr__(self) -> str:
         return f"Account(verified={bool(self.id)})"
+
+    @property
+    def manages(self) -> bool:
+        """Whether this device holds the identity key, and so links and removes devices."""
+        return bool(self.identity_secret)
 
     @property
     def me(self) -> Me:

@@ -6,6 +6,7 @@ from typing import Final
 from grue.client import account as accounts
 from grue.client.context import Context
 from grue.client.conversations import requests, steps, tables
+from grue.client.devices import manage
 from grue.client.lookup import gossip
 from grue.client.people import contactsync
 from grue.client.store.engine import Db
@@ -55,6 +56,7 @@ async def _chores(context: Context, now: int) -> None:
         raise
     await _check_in(context, now)
     await context.directory.prepare()
+    await context.store.transact(manage.say_in_use, context)
     await context.store.transact(_leave_superseded, context)
     await context.store.transact(_leave_drained, context)
     await context.store.transact(requests.tidy, context)

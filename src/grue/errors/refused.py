@@ -54,6 +54,42 @@ class GroupBusy(Refused):
     fix = "Look at it with `grue group show`, and try again."
 
 
+class LinkUsed(Refused):
+    code = "link_used"
+    message = "This link was used already, and each is good for one device, once."
+    fix = "Make a new one: `grue device link` on the new device. If nobody of yours used it, somebody else has seen it."
+
+
+class LinkExpired(Refused):
+    code = "link_expired"
+    message = "Nobody answered by this link: it is good for ten minutes, while the new device waits."
+    fix = "Make a new one: `grue device link` on the new device, and go on there and here at once."
+
+
+class LinkDeclined(Refused):
+    code = "link_declined"
+    message = "The other device has said no."
+    fix = "Nothing was linked. If that was not you, somebody else has the link: make a new one."
+
+
+class CannotManage(Refused):
+    code = "cannot_manage"
+    message = "This device does not hold the account's identity key, so it links and removes none."
+    fix = "Do it on one that does: `grue device list` says which."
+
+
+class TooManyDevices(Refused):
+    code = "too_many_devices"
+    message = "An account has ten devices at most."
+    fix = "Remove one that you do not use: `grue device list`, `grue device remove`."
+
+
+class HoldsIdentity(Refused):
+    code = "holds_identity"
+    message = "That device holds the account's identity key, which no new list takes from it. Nothing was removed."
+    fix = "--new-identity makes another key: your contacts are told that it changed, and groups have to add you again."
+
+
 class NotInGroup(Refused):
     code = "not_in_group"
     message = "You are not in this group any more."

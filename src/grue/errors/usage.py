@@ -74,6 +74,12 @@ class AmbiguousName(UsageError):
     fix = "Name the one that is meant by its number or id."
 
 
+class NoSuchDevice(UsageError):
+    code = "no_such_device"
+    message = "No device of yours is called so, or several are."
+    fix = "`grue device list` has them; an id names one of several."
+
+
 class NoSuchMember(UsageError):
     code = "no_such_member"
     message = "Nobody of that name or number is in this group."

@@ -30,6 +30,18 @@ class SafetyNumberDiffers(VerificationFailed):
     fix = "Read them again, on both sides. If they stay different, somebody may be in between: say nothing secret here."
 
 
+class FalseLink(VerificationFailed):
+    code = "false_link"
+    message = "What came by this link is not what it promises: somebody else may have it."
+    fix = "Nothing was linked. Make a new link, and show it to nobody but your other device."
+
+
+class CodesDiffer(VerificationFailed):
+    code = "codes_differ"
+    message = "The two devices do not show the same six digits: somebody may be in between."
+    fix = "Nothing was linked. Make a new link, and show it to nobody but your other device."
+
+
 class BadManifest(VerificationFailed):
     code = "bad_manifest"
     message = "The directory's manifest is not signed by this server's key, or contradicts itself."

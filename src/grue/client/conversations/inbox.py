@@ -16,7 +16,7 @@ from grue._core import MlsError, MlsSession
 from grue.client import chats, verified
 from grue.client.chats import SMS_PREFIX, Chat
 from grue.client.context import Context, load_account, save_account
-from grue.client.conversations import copies, personlinks, requests, steps, tables, trees
+from grue.client.conversations import copies, personlinks, requests, steps, sync, tables, trees
 from grue.client.conversations.resyncs import Resyncs
 from grue.client.lookup import directory as own_directory
 from grue.client.lookup import watch
@@ -25,6 +25,7 @@ from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
 from grue.errors import GrueError, NetworkError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
 from grue.protocol import wire
+from grue.protocol.conversation.changing import is_own
 from grue.protocol.conversation.contents import MAX_NAMED, IntroRequest, IntroSms, IntroWelcome, LargeGroup, TreePlace
 from grue.protocol.conversation.conversation import (
     READING,
@@ -387,6 +388,9 @@ class Inbox:
 
     def _welcome(self, db: Db, current: Current | None, payload: IntroWelcome, large: LargeGroup | None) -> None:
         session, result = self._invited(db, payload, large)
+        if result.device_list.identity_public == self._context.account.identity_public:
+            self._from_own(db, result, session)
+            return
         chat = self._chat(db, current, result)
         group = result.step.conversation.group
         room = chat if group is None else chats.for_group(db, result.step.conversation.id, group.name)
@@ -398,7 +402,8 @@ class Inbox:
             self._group(db, room, chat, result, session)
             return
         same = tables.conversations_of(db, chat.id)
-        step, left = settle(result, same, self._context.tools)
+        already = sync.decided(db, result.step.conversation.id) == sync.ACCEPTED
+        step, left = settle(result, same, self._context.tools, agreed=already)
         chats.mark_encrypted(db, chat.id, result.device_list.version)
         for old in left:
             tables.save_conversation(db, old, chat.id)
@@ -415,10 +420,29 @@ class Inbox:
         if step.conversation.state is ConversationState.REQUESTED:
             requests.came(db, self._context, chat)
 
+    def _from_own(self, db: Db, result: Invited, session: MlsSession) -> None:
+        """Another device of ours has added this one: what it has agreed to, we have."""
+        account, conversation, tools = self._context.account, result.step.conversation, self._context.tools
+        if conversation.group is None:
+            chat = chats.for_identity(db, conversation.members[0].identity, "")
+        elif is_own(conversation, account.identity_public):
+            chat = chats.bind(db, account.number, account.identity_public)
+            put_meta(db, sync.OWN_GROUP, conversation.id)
+        else:
+            chat = chats.for_group(db, conversation.id, conversation.group.name)
+        same = [] if conversation.group is not None else tables.conversations_of(db, chat.id)
+        step, left = settle(result, same, tools, agreed=True)
+        for old in left:
+            tables.save_conversation(db, old, chat.id)
+            steps.intend_again(db, old.id, chat.id)
+        steps.save(self._context, db, chat.id, step, session)
+        chats.mark_encrypted(db, chat.id, by_us=True)
+
     def _group(self, db: Db, room: Chat, inviter: Chat, result: Invited, session: MlsSession) -> None:
         """Who we have agreed to hear from may put us into a group; anybody else asks, and so does who we left it by."""
+        already = sync.decided(db, result.step.conversation.id) == sync.ACCEPTED
         left = tables.conversation_by_id(db, result.step.conversation.id) is not None and result.again is None
-        agreed = not left and any(c.state in AGREED for c in tables.conversations_of(db, inviter.id))
+        agreed = already or (not left and any(c.state in AGREED for c in tables.conversations_of(db, inviter.id)))
         at_once = agreed or result.again is not None
         step = accept_invited(result, self._context.tools) if at_once else result.step
         if result.again is None:
@@ -524,6 +548,9 @@ class Inbox:
             steps.save(self._context, db, chat, step)
         self._heard(db, chat, step)
         self.resyncs.lost(db, chat, step.conversation)
+        sync.hear(db, self._context, step.registers)
+        if step.devices:
+            db.execute("DELETE FROM own_checked WHERE conversation = ?", conversation.id)
         return step.conversation.reader(mailbox)
 
     def _owe_again(self, db: Db, chat: int, conversation: Conversation) -> Conversation:

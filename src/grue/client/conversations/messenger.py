@@ -15,7 +15,18 @@ from grue._core import MlsSession
 from grue.client import chats, verified
 from grue.client.chats import ME, PERSON_PREFIX, SMS_PREFIX, Chat
 from grue.client.context import Context, load_account
-from grue.client.conversations import apart, naming, personlinks, profiles, reaching, requests, steps, tables
+from grue.client.conversations import (
+    apart,
+    naming,
+    own_devices,
+    personlinks,
+    profiles,
+    reaching,
+    requests,
+    steps,
+    sync,
+    tables,
+)
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import Gone, record_before
@@ -219,7 +230,7 @@ class Messenger:
         if chat is not None and chat.group:
             self._check_may_write(db, chat)
             return self._keep_and_say(db, chat.id, said)
-        if chat is None or not chat.identity:
+        if chat is None or not chat.identity or chat.identity == self._context.account.identity_public:
             return None
         record = record_before(db, chat.number)
         changed = isinstance(record, Record) and record.identity_public != chat.identity
@@ -410,7 +421,8 @@ class Messenger:
         # Who was reached without a number is not shown ours.
         me = me if by_number else me.unnumbered
         ticket = personlinks.ticket_for(db, peer.devices.identity_public)
-        step = start_conversation(session, me, peer, text, tools, replaces=replaces, ticket=ticket)
+        own = list(own_devices.packages_of(db, self._context.account).values())
+        step = start_conversation(session, me, peer, text, tools, own, replaces, ticket=ticket)
         step.outgoing += profiles.along(db, session, step.conversation, self._context)
         for conversation in given_up:
             if ConversationEvent.SUPERSEDED in TABLE[conversation.state]:
@@ -514,6 +526,8 @@ class Messenger:
         own, state = self._context.account, MessageState.DELIVERED
         chat = chats.bind(db, own.number, own.identity_public)
         tables.add_own(db, chat.id, own.identity_public, message, text, Route.ENCRYPTED, self._context.now_ms, state)
+        if sync.own_group(db) is not None:
+            sync.touch(db, sync.NOTE, message)
 
 
 def _is_group(db: Db, chat: int) -> bool:

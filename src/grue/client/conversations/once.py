@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from grue.client.context import Context
-from grue.client.conversations import apart, tables
+from grue.client.conversations import apart, sync, tables
 from grue.client.conversations.groups import GroupChanges
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger
 from grue.client.conversations.outbox import Outbox
+from grue.client.conversations.own_devices import OwnDevices
+from grue.errors import NotPermitted
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Parts:
     outbox: Outbox
     messenger: Messenger
     groups: GroupChanges
+    own: OwnDevices
 
     async def send(self) -> None:
         """Send all that is queued or intended. Raises NetworkError; what could not go stays.
@@ -27,6 +30,7 @@ class Parts:
         Through a relay that takes up to a minute, unless there is nothing.
         """
         spread = self.context.transport.spread
+        await self.own.tell()
         if not spread:
             await self.messenger.resume()
             await self.outbox.flush()
@@ -49,7 +53,9 @@ class Parts:
         """
         if not self.context.transport.spread:
             await self._fetch_together()
+            await self.look_after()
             return
+        await self.own.tell()
         await self.inbox.poll_intro()
         await self.inbox.ask_again()
         chats = await self.messenger.chats_to_write_in()
@@ -58,6 +64,23 @@ class Parts:
         writing = [partial(self.messenger.resume, chat) for chat in chats]
         all_of_it = [*writing, *(partial(self._fetch_one, one) for one in reading | lanes)]
         await apart.each(self.context.transport.spread, all_of_it)
+        await self.look_after()
+
+    async def tell(self) -> None:
+        """Tell the own other devices what changed here, at once unless that shows whose all of it is."""
+        if not self.context.transport.spread and await self.context.store.read(sync.waits):
+            await self.own.tell()
+            own = await self.context.store.read(sync.own_group)
+            await self.outbox.flush(b"" if own is None else own.id)
+
+    async def look_after(self) -> None:
+        """Add and remove own devices where that is due; through a relay in each conversation by itself."""
+        spread = self.context.transport.spread
+        if not spread:
+            await self.own.look_after()
+            return
+        due = await self.own.due()
+        await apart.each(spread, [partial(self.own.try_to_bring, one) for one in due])
 
     async def turn(self, conversation: bytes) -> None:
         """Confirm what was read in a conversation, and send what is queued there."""
@@ -76,7 +99,12 @@ class Parts:
 
     async def _fetch_together(self) -> None:
         await self.send()
-        await self.inbox.poll_intro()
+        try:
+            await self.inbox.poll_intro()
+        except NotPermitted:
+            # This device was removed: what the others have said of that is in their group.
+            await self.inbox.poll_conversations()
+            raise
         # What came may have been accepted by itself, and can be read once that is said.
         await self.send()
         before = self.outbox.opened

@@ -199,6 +199,7 @@ class Receiver:
                 self.wake()
             await self._parts.messenger.ask_sms()
             await self._daily_round()
+            await self._parts.look_after()
             await self._parts.messenger.expire()
             await self._context.directory.prepare()
             await asyncio.sleep(CHORES_SECONDS)

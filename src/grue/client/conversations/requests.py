@@ -303,6 +303,14 @@ def _turn_down_all(db: Db, chat: Chat) -> bool:
     return bool(requests)
 
 
+def turn_down_blocked(db: Db) -> None:
+    """Whoever is blocked by now is asked about no more."""
+    for id in tables.blocked_chats(db):
+        chat = chats.by_id(db, id)
+        if chat is not None:
+            _turn_down_all(db, chat)
+
+
 def _blockable(db: Db, name: str, own_number: str) -> tuple[Chat | None, str]:
     """The chat that is meant, if there is one, and what it is called. Raises UsageError."""
     meant = naming.target(db, name, own_number)

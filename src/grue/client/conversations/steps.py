@@ -76,7 +76,9 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
         # Who has come does not have it; and what was on its way was dropped, or cannot be opened.
         profiles.send_anew(db, conversation.id)
     for group in step.changes:
-        chats.for_group(db, conversation.id, group.name)
+        if chats.of_group(db, conversation.id) is not None:
+            # That of the own devices is the chat with oneself.
+            chats.for_group(db, conversation.id, group.name)
         # Nobody waits for the word of who is gone.
         _settle_confirmed(db, conversation, tables.unconfirmed_in(db, conversation.id))
     chats.notify(db, chat, step.notices)
@@ -93,9 +95,12 @@ def save_incoming(db: Db, chat: int, own_identity: bytes, incoming: Incoming, co
     if incoming.sender == own_identity:
         # Another device of ours said it.
         if tables.message_state(db, text.id) is None:
-            tables.add_own(
-                db, chat, own_identity, text.id, text.text, Route.ENCRYPTED, text.sent, MessageState.SENT, conversation
-            )
+            found = chats.by_id(db, chat)
+            noted = found is not None and found.identity == own_identity
+            state = MessageState.DELIVERED if noted else MessageState.SENT
+            tables.add_own(db, chat, own_identity, text.id, text.text, Route.ENCRYPTED, text.sent, state, conversation)
+            # Where it lies, so that what the others have read confirms it here as well.
+            db.execute("UPDATE message SET seq = ?1, met = ?1 WHERE id = ?2 AND incoming = 0", incoming.seq, text.id)
             tables.attach(db, own_identity, text.id, text.attachment)
         return
     if tables.add_incoming(db, chat, incoming.sender, text.id, text.text, Route.ENCRYPTED, text.sent, conversation):

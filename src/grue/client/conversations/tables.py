@@ -98,9 +98,9 @@ def save_conversation(db: Db, conversation: Conversation, chat: int) -> None:
             "INSERT INTO membership VALUES (?1, ?2) ON CONFLICT DO UPDATE SET body = ?2 WHERE body != ?2",
             *(conversation.id, membership),
         )
-        db.execute("DELETE FROM drained WHERE conversation = ?", conversation.id)
-        for drain in conversation.drains:
-            db.execute("INSERT OR REPLACE INTO drained VALUES (?, ?)", drain.log.mailbox, conversation.id)
+    db.execute("DELETE FROM drained WHERE conversation = ?", conversation.id)
+    for drain in conversation.drains:
+        db.execute("INSERT OR REPLACE INTO drained VALUES (?, ?)", drain.log.mailbox, conversation.id)
 
 
 def conversation_by_id(db: Db, conversation: bytes) -> tuple[Conversation, int] | None:

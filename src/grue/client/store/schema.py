@@ -395,6 +395,79 @@ CREATE TABLE commit_part (
 """What a home of version 14 lacks."""
 
 
+SINCE_16: Final = """
+-- What all devices of the account agree on: the latest value of each thing.
+CREATE TABLE synced (
+    kind TEXT NOT NULL,
+    key BLOB NOT NULL,
+    value BLOB NOT NULL,
+    time INTEGER NOT NULL,                  -- Unix milliseconds by the clock of the device that set it
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+
+-- What changed here, and the own other devices were not told of yet.
+CREATE TABLE unsynced (
+    kind TEXT NOT NULL,
+    key BLOB NOT NULL,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+
+-- By which device list the own devices in a conversation are right.
+CREATE TABLE own_checked (
+    conversation BLOB PRIMARY KEY,
+    version INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- While there are other devices, what is to be told is noted where it changes, so that no query has to think of it.
+CREATE TRIGGER unsynced_contact_new AFTER INSERT ON contact
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group')
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('contact', CAST(NEW.number AS BLOB)); END;
+
+CREATE TRIGGER unsynced_contact_named AFTER UPDATE OF name ON contact
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group') AND NEW.name != OLD.name
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('contact', CAST(NEW.number AS BLOB)); END;
+
+CREATE TRIGGER unsynced_contact_gone AFTER DELETE ON contact
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group')
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('contact', CAST(OLD.number AS BLOB)); END;
+
+CREATE TRIGGER unsynced_blocked AFTER INSERT ON blocked
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group')
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('blocked', CAST(NEW.who AS BLOB)); END;
+
+CREATE TRIGGER unsynced_unblocked AFTER DELETE ON blocked
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group')
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('blocked', CAST(OLD.who AS BLOB)); END;
+
+CREATE TRIGGER unsynced_verified AFTER INSERT ON verified
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group')
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('verified', CAST(NEW.identity AS BLOB)); END;
+
+CREATE TRIGGER unsynced_unverified AFTER DELETE ON verified
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group')
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('verified', CAST(OLD.identity AS BLOB)); END;
+
+CREATE TRIGGER unsynced_person_new AFTER INSERT ON chat
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group') AND NEW.identity IS NOT NULL AND NEW.number IS NOT NULL
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('person', CAST(NEW.identity AS BLOB)); END;
+
+CREATE TRIGGER unsynced_person AFTER UPDATE OF number, identity ON chat
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group') AND NEW.identity IS NOT NULL AND NEW.number IS NOT NULL
+    AND (NEW.number IS NOT OLD.number OR NEW.identity IS NOT OLD.identity)
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('person', CAST(NEW.identity AS BLOB)); END;
+
+CREATE TRIGGER unsynced_shown AFTER UPDATE OF shown ON message
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group') AND NEW.incoming = 1 AND NEW.shown = 1 AND OLD.shown = 0
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('shown', CAST(NEW.sender || NEW.id AS BLOB)); END;
+
+CREATE TRIGGER unsynced_decided AFTER UPDATE OF state ON conversation
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group') AND OLD.state IN ('requested', 'declined')
+    AND NEW.state != OLD.state AND NEW.state IN ('active', 'declined')
+BEGIN INSERT OR IGNORE INTO unsynced VALUES ('decided', CAST(NEW.id AS BLOB)); END;
+"""
+"""What a home of version 15 lacks."""
+
+
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
     (SINCE_2,),
     (SINCE_3,),
@@ -410,6 +483,7 @@ STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = 
     (SINCE_13,),
     (SINCE_14,),
     (SINCE_15,),
+    (SINCE_16,),
 )
 """Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 

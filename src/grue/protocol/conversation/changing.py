@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from grue._core import MlsMember, MlsSession, mls_key_package_member
+from grue._core import MlsMember, MlsSession, MlsStagedCommit, mls_key_package_member
 from grue.errors import TooLarge
 from grue.protocol.conversation.asking import MAX_REQUEST_KEYS, request_key
 from grue.protocol.conversation.commits import seal_commit
@@ -24,6 +24,7 @@ from grue.protocol.conversation.conversation import (
     SENDING,
     Conversation,
     ConversationEvent,
+    ConversationState,
     Outgoing,
     Purpose,
     Step,
@@ -35,7 +36,7 @@ from grue.protocol.conversation.conversation import (
 )
 from grue.protocol.conversation.devices import identity_of
 from grue.protocol.conversation.first_contact import ADDRESS_LABEL, Me, welcomed
-from grue.protocol.conversation.groups import Committed, changed, follows, sign_departure, state_hash
+from grue.protocol.conversation.groups import Committed, changed, follows, own_key, sign_departure, state_hash
 from grue.protocol.conversation.mailbox import ReaderState, empty_log, moved_mailbox
 from grue.protocol.conversation.stored import Adding, Drain, Newcomer, NewDevice, PendingCommit, Plan
 from grue.protocol.wire import ENVELOPE_BUCKETS, MAX_SLOTS, CreateMailbox, ExchangeSlot, RemoveReader, encode
@@ -48,6 +49,9 @@ DRAIN_MS: Final = 2 * 24 * 3600 * 1000
 
 INVITATION_ROOM: Final = 1024
 """Bytes of an invitation beside the group's state and the device list: keys, a transcript, slots, what MLS adds."""
+
+OWN_GROUP: Final = "me"
+"""What the group of one account is called. People cannot call a group so."""
 
 NO_HASH: Final = bytes(32)
 """In a plan, whose hash is computed when it is committed."""
@@ -74,7 +78,7 @@ def carry_out(session: MlsSession, conversation: Conversation, me: Me, plan: Pla
     data = encode(replace(plan.change, state_hash=state_hash(conversation.id, after)))
     changed(conversation.id, conversation.group, Committed(me.identity_public, members, added, removed, data, epoch))
     pending = PendingCommit(tools.random(16), [_newcomer(adding, tools) for adding in plan.add], plan=plan, after=after)
-    return _commit(session, conversation, me, pending, packages, [member.leaf for member in removed], data, tools)
+    return commit_change(session, conversation, me, pending, packages, [member.leaf for member in removed], data, tools)
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def readmit(
     numbers = [(one.proof.signature_key, one.proof.number) for one in devices]
     pending = PendingCommit(tools.random(16), newcomers, after=after, back=numbers)
     packages, leaves = [one.key_package for one in devices], [one.before.leaf for one in devices]
-    return _commit(session, conversation, me, pending, packages, leaves, data, tools)
+    return commit_change(session, conversation, me, pending, packages, leaves, data, tools)
 
 
 def move(session: MlsSession, conversation: Conversation, tools: Tools) -> Step:
@@ -193,7 +197,7 @@ def _what_remains(conversation: Conversation, members: Sequence[MlsMember], plan
     return Plan(change, add, [identity for identity in plan.remove if identity in present])
 
 
-def _commit(
+def commit_change(
     session: MlsSession,
     conversation: Conversation,
     me: Me,
@@ -228,3 +232,56 @@ def _check_fits(pending: PendingCommit, list_bytes: int) -> None:
 def _newcomer(adding: Adding, tools: Tools) -> Newcomer:
     keys = [mls_key_package_member(package).signature_key for package in adding.packages]
     return Newcomer(adding.intro_mailbox, [NewDevice(key, tools.random(32)) for key in keys])
+
+
+# --- the own devices ------------------------------------------------------------------------------
+
+
+def is_own(conversation: Conversation, me: bytes) -> bool:
+    """Whether it is the group of the own devices: made by one of them, and with nobody else in it."""
+    group = conversation.group
+    made = conversation.inviter in (b"", me) and group is not None and group.name == OWN_GROUP
+    return made and not conversation.members
+
+
+def own_leaves(session: MlsSession, conversation: Conversation, me: bytes) -> list[MlsMember]:
+    """The own devices that are in a conversation. Needs b"s", b"g"."""
+    return [member for member in session.members(conversation.id) if identity_of(member.credential) == me]
+
+
+def is_put_out(session: MlsSession, conversation: Conversation, staged: MlsStagedCommit, me: Me) -> bool:
+    """DEVICES-08 another device of our own account has removed this one, and does not add it again."""
+    committer = next(m for m in session.members(conversation.id) if m.leaf == staged.leaf)
+    own, again = own_key(session, conversation.id), {member.signature_key for member in staged.added}
+    return identity_of(committer.credential) == me.identity_public and own not in again
+
+
+def change_own_devices(
+    session: MlsSession,
+    conversation: Conversation,
+    me: Me,
+    packages: Sequence[bytes],
+    remove: Sequence[bytes],
+    tools: Tools,
+) -> Step:
+    """Commit that own devices are added by these packages, or others removed by their keys: never both at once.
+
+    Raises NotPermitted for what every member would pass over, TooLarge for what no envelope takes.
+    """
+    members = session.members(conversation.id)
+    removed = [member for member in members if member.signature_key in remove]
+    added = [mls_key_package_member(package) for package in packages]
+    data, after = b"", None
+    if conversation.group is not None:
+        epoch = session.epoch(conversation.id) + 1
+        change = GroupChange(NO_HASH)
+        after = follows(conversation.group, change, [], {}, epoch)
+        data = encode(replace(change, state_hash=state_hash(conversation.id, after)))
+        committed = Committed(me.identity_public, members, added, removed, data, epoch)
+        changed(conversation.id, conversation.group, committed)
+    new = [NewDevice(member.signature_key, tools.random(32)) for member in added]
+    newcomers = [Newcomer(me.intro_mailbox, new)] if new else []
+    pending = PendingCommit(tools.random(16), newcomers, after=after, moves=bool(removed), own=True)
+    if conversation.state is ConversationState.STARTED:
+        conversation = become(conversation, ConversationEvent.POSTED)
+    return commit_change(session, conversation, me, pending, packages, [member.leaf for member in removed], data, tools)

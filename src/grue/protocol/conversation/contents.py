@@ -15,6 +15,8 @@ from grue.protocol.wire import MAX_SLOTS, MAX_SMS, Codec, Count, Id, Key, Messag
 MEMBERS: Final = seen("members of the conversation")
 DEVICES: Final = seen("the account's devices; the server saw it pass")
 HOLDERS: Final = seen("whoever has the link")
+LINKED: Final = seen("the two devices, and who has the link")
+OWN: Final = seen("the account's devices")
 ALL_OF_SMS: Final = seen("server, SMS gateway, carriers, anyone near the handset")
 
 MAX_TEXT: Final = 48 * 1024
@@ -40,6 +42,14 @@ MAX_PROFILE_NAME: Final = 64
 
 MAX_DESCRIPTION: Final = 1000
 """Characters of a group's description: a paragraph."""
+
+MAX_DEVICE_NAME: Final = 40
+"""Characters of a device's name: a line of a list."""
+
+DeviceName = Annotated[str, Meta(min_length=1, max_length=MAX_DEVICE_NAME)]
+
+MAX_REGISTERS: Final = 256
+"""Registers of one `Sync`; of long ones fewer fit an envelope."""
 
 GroupName = Annotated[str, Meta(min_length=1, max_length=MAX_GROUP_NAME)]
 Description = Annotated[str, Meta(max_length=MAX_DESCRIPTION)]
@@ -283,6 +293,8 @@ class Invitation(Message, tag=84):
     """What requests of who has lost track are sealed under; empty from a home of before there were such keys."""
     ticket: Annotated[bytes, Meta(max_length=16), MEMBERS] = b""
     """From the link by which the sender found the other side; empty without one."""
+    peer: Annotated[GroupMember | None, MEMBERS] = None
+    """From one device of an account to another: with whom a conversation of two accounts is."""
 
 
 class ResyncRequest(Message, tag=85):
@@ -337,12 +349,129 @@ class SignedSms(Message, tag=87):
     signature: Annotated[Signature, DEVICES]
 
 
+# --- between devices of one account ---------------------------------------------------------------
+
+
+class LinkHello(Message, tag=127):
+    """A device that wants to belong to an account. The link has its hash, so that no other comes in its place."""
+
+    device_public: Annotated[Key, LINKED]
+    """Its MLS signature key."""
+    seal_public: Annotated[bytes, Meta(max_length=2048), LINKED]
+    """MLKEM768-X25519, for this one exchange: what the account is sealed to."""
+    intro_read_hash: Annotated[Key, LINKED]
+    """SHA-256 of its read key of the account's intro mailbox."""
+    nonce: Annotated[Key, LINKED]
+    name: Annotated[DeviceName, LINKED]
+    """What its owner calls it."""
+    manages: Annotated[bool, LINKED] = False
+    """It asks for the identity key, to link and remove devices itself."""
+
+
+class LinkOffer(Message, tag=125):
+    """The account that a device may belong to. It goes out before the device shows its nonce."""
+
+    nonce: Annotated[Key, LINKED]
+    identity_public: Annotated[Key, LINKED]
+    number: Annotated[Number, LINKED]
+
+
+class LinkSealed(Message, tag=126):
+    sealed: Annotated[bytes, Meta(max_length=16384), seen("the new device")]
+    """A `LinkAccount`, by HPKE to the new device; the exchange so far is bound to it."""
+
+
+class LinkAccount(Message, tag=113):
+    """What the new device needs to be one of the account's. It holds secrets."""
+
+    account: Annotated[Id, seen("the new device")]
+    number: Annotated[Number, seen("the new device")]
+    credential: Annotated[bytes, Meta(max_length=1024), seen("the new device")]
+    """The certificate of its key, by the identity key."""
+    device_list: Annotated[bytes, Meta(max_length=4096), seen("the new device")]
+    sms_secret: Annotated[Key, seen("the new device")]
+    """What opens inbound SMS."""
+    identity_secret: Annotated[bytes, Meta(max_length=32), seen("the new device")] = b""
+    """Empty unless it is to manage devices."""
+    hidden: Annotated[bool, seen("the new device")] = False
+    """The number is not in the directory."""
+
+
+class LinkJoined(Message, tag=114):
+    """The new device is ready to be added to conversations."""
+
+    package: Annotated[bytes, Meta(max_length=8192), LINKED]
+    """A key package of it that the account's other devices add it by, each time."""
+
+
+class LinkRefused(Message, tag=115):
+    """The account's owner has said no."""
+
+
+class Kind(StrEnum):
+    """What a register is about."""
+
+    LIST = "list"
+    """The account's `SignedDeviceList`. The key is empty."""
+    HIDDEN = "hidden"
+    """Whether the number is kept out of the directory: `1` or `0`. The key is empty."""
+    PACKAGE = "package"
+    """A device's key package for its own account's devices. The key is its signature key."""
+    NAME = "name"
+    """What a device is called."""
+    HOLDER = "holder"
+    """A device that holds the identity key."""
+    DAY = "day"
+    """The last day that a device was in use: days since 1970, as text."""
+    PERSON = "person"
+    """What is known of an account: a `Person`. The key is its identity."""
+    CONTACT = "contact"
+    """The name in the address book of the number that is the key; empty when it was taken out."""
+    BLOCKED = "blocked"
+    """Who is not heard any more, and the name under which it was blocked; empty when it is heard again."""
+    VERIFIED = "verified"
+    """An identity whose safety number was compared: Unix seconds, as text; empty when the mark was taken back."""
+    SHOWN = "shown"
+    """A message was shown. The key is its sender's identity and its id."""
+    DECIDED = "decided"
+    """Whether a conversation that came as a request was accepted or declined. The key is its id."""
+
+
+class Register(Message, tag=116):
+    """One thing that all devices of an account agree on: the latest value counts."""
+
+    kind: Annotated[Kind, OWN]
+    key: Annotated[bytes, Meta(max_length=64), OWN]
+    value: Annotated[bytes, Meta(max_length=8192), OWN]
+    time: Annotated[Count, OWN]
+    """Unix milliseconds by the clock of the device that set it."""
+
+
+class Sync(Message, tag=117):
+    """What changed on one device of an account, for the others."""
+
+    registers: Annotated[list[Register], Meta(max_length=MAX_REGISTERS), OWN]
+
+
+class Person(Message, tag=118):
+    """An account that there are conversations with."""
+
+    number: Annotated[str, Meta(max_length=32), OWN]
+    """Verified by a lookup; empty for none."""
+    claimed: Annotated[str, Meta(max_length=32), OWN]
+    list_version: Annotated[Count, OWN]
+
+
 IntroPayload = IntroWelcome | IntroSms | IntroRequest
-Application = Invitation | Text | Receipt | Leave | CommitPart | Profile
+LinkMessage = LinkHello | LinkOffer | LinkSealed | LinkJoined | LinkRefused
+Application = Invitation | Text | Receipt | Leave | CommitPart | Profile | Sync
 
 INTRO_PAYLOAD: Final = Codec[IntroPayload](IntroPayload)
 APPLICATION: Final = Codec[Application](Application)
 RESYNC_REQUEST: Final = Codec[ResyncRequest](ResyncRequest)
+LINK_MESSAGE: Final = Codec[LinkMessage](LinkMessage)
+LINK_ACCOUNT: Final = Codec[LinkAccount](LinkAccount)
+PERSON: Final = Codec[Person](Person)
 GROUP_CHANGE: Final = Codec[GroupChange](GroupChange)
 TREE_PLACE: Final = Codec[TreePlace](TreePlace)
 LARGE_GROUP: Final = Codec[LargeGroup](LargeGroup)

@@ -25,6 +25,7 @@ from grue.protocol.conversation.contents import (
     GroupState,
     Profile,
     Receipt,
+    Register,
     ResyncRequest,
     Text,
 )
@@ -275,6 +276,8 @@ class Purpose(StrEnum):
     """What we call ourselves."""
     FAREWELL = "farewell"
     """We ask to be removed."""
+    SYNC = "sync"
+    """For the own other devices."""
 
 
 COMMITS: Final = frozenset({Purpose.COMMIT, Purpose.CHANGE})
@@ -334,6 +337,8 @@ class Notice(StrEnum):
     """Somebody whom we have agreed to hear from has added us to this group."""
     REMOVED = "removed"
     """We were removed from the group."""
+    UNLINKED = "unlinked"
+    """Another device of ours has removed this one."""
     NOT_CHANGED = "not_changed"
     """A change that we wanted in the group was not allowed any more when its turn came."""
     VERIFIED_CHANGED = "verified_changed"
@@ -393,6 +398,10 @@ class Step:
     """What others call themselves, each with the identity key of who says so."""
     unintroduced: bool = False
     """Our profile met commits on its way, so that nobody can open it."""
+    registers: list[Register] = field(default_factory=list)
+    """What other devices of our own account say."""
+    devices: bool = False
+    """Devices came or went: which of the own ones are there is to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -469,6 +478,10 @@ def permit_commit(
         data = staged.authenticated_data
         commit = groups.Committed(committer, members, staged.added, staged.removed, data, epoch + 1)
         return groups.changed(conversation.id, conversation.group, commit)
+    removed = {member.signature_key for member in staged.removed}
+    if staged.added and removed - {member.signature_key for member in staged.added}:
+        # The mailbox moves, and who is added has been told another one.
+        raise NotPermitted
     accounts = set(identities.values()) | conversation.others
     if not {identity_of(member.credential) for member in staged.added} <= accounts:
         raise NotPermitted

@@ -20,20 +20,24 @@ from grue.protocol.wire import DEVICE_LIST, SIGNED_DEVICE_LIST, DeviceList, Sign
 LIST_CONTEXT: Final = b"grue device list v1"
 TICKET_CONTEXT: Final = b"grue person link v1"
 LIST_HASH_BYTES: Final = 16
+SIGNATURE_BYTES: Final = 64
+"""Bytes of a certificate, which a credential ends with."""
 CREDENTIAL_IDENTITY: Final = slice(1, 33)
 """Where a credential holds the account's identity key: behind the version byte."""
 
 
-def sign_device_list(devices: DeviceList, identity: Ed25519PrivateKey) -> bytes:
+def sign_device_list(devices: DeviceList, identity: Ed25519PrivateKey | bytes) -> bytes:
     """The list as contacts and the server get it, a `SignedDeviceList`."""
     body = encode(devices)
+    identity = Ed25519PrivateKey.from_private_bytes(identity) if isinstance(identity, bytes) else identity
     return encode(SignedDeviceList(body, identity.sign(LIST_CONTEXT + body)))
 
 
 def verify_device_list(signed: bytes, identity_public: bytes | None = None) -> DeviceList:
     """The list, when the identity key that it names signed it.
 
-    DEVICES-01 the signature verifies. DEVICES-02 the identity key is the expected one, when one is given.
+    DEVICES-01 the signature verifies. DEVICES-02 the identity key is the expected one, when one is given. DEVICES-03 no
+    device is on it twice, and where readers of the intro mailbox are named each device has one of its own.
     Raises BadKeyPackage.
     """
     try:
@@ -44,6 +48,9 @@ def verify_device_list(signed: bytes, identity_public: bytes | None = None) -> D
         raise BadKeyPackage("(the device list is not signed)") from None
     if identity_public is not None and devices.identity_public != identity_public:
         raise BadKeyPackage("(the device list is another account's)")
+    readers, count = devices.intro_readers, len(devices.devices)
+    if len(set(devices.devices)) != count or (readers and not len(set(readers)) == len(readers) == count):
+        raise BadKeyPackage("(a device twice, or without a reader)")
     return devices
 
 
@@ -58,6 +65,22 @@ def credential(identity: Ed25519PrivateKey, device_public: bytes) -> bytes:
     """The MLS credential of one device of this account."""
     certificate = identity.sign(MLS_CERTIFICATE_CONTEXT + device_public)
     return mls_credential(identity.public_key().public_bytes_raw(), certificate)
+
+
+def certify(identity_secret: bytes, device_public: bytes) -> bytes:
+    """As `credential`, by the identity's stored secret."""
+    return credential(Ed25519PrivateKey.from_private_bytes(identity_secret), device_public)
+
+
+def check_certificate(certified: bytes, identity_public: bytes, device_public: bytes) -> None:
+    """A credential is this identity's, for this device. Raises BadKeyPackage."""
+    if certified != mls_credential(identity_public, certified[-SIGNATURE_BYTES:]):
+        raise BadKeyPackage("(a credential of another form)")
+    try:
+        key = Ed25519PublicKey.from_public_bytes(identity_public)
+        key.verify(certified[-SIGNATURE_BYTES:], MLS_CERTIFICATE_CONTEXT + device_public)
+    except (InvalidSignature, ValueError):
+        raise BadKeyPackage("(the certificate is another device's)") from None
 
 
 def identity_of(mls_credential: bytes) -> bytes:

@@ -134,8 +134,9 @@ def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes | N
     list_hash  as the directory record has it; None without a record
 
     CONVERSATION-01 the device list is signed by the record's identity key (DEVICES-01, -02), its hash is the record's,
-    and its version is not below one seen before. CONVERSATION-02 there is exactly one valid key package per device on
-    the list, with that device's key and a certificate of that identity.
+    and its version is not below one seen before. CONVERSATION-02 each key package is valid, with the key of a device
+    on the list and a certificate of that identity; there is one at least, and one a device at most. A device that has
+    left none yet is added by the account's others.
     PEOPLE-01 without a record, all of that but the hash.
     """
     devices = verify_device_list(claimed.device_list, identity_public)
@@ -143,7 +144,7 @@ def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes | N
     if not listed or devices.version < known_version:
         raise BadKeyPackage("(the device list is not the record's)")
     packages = {claim.device_public: claim.package for claim in claimed.packages}
-    if packages.keys() != set(devices.devices) or len(packages) != len(claimed.packages):
+    if not packages or not packages.keys() <= set(devices.devices) or len(packages) != len(claimed.packages):
         raise BadKeyPackage("(not one for each device)")
     for device_public, package in packages.items():
         _check_package(package, identity_public, device_public)
@@ -181,6 +182,14 @@ def start_group(session: MlsSession, me: Me, peers: Sequence[Peer], name: str, d
     return step
 
 
+def started_alone(session: MlsSession, me: Me, state: GroupState, tools: Tools) -> Step:
+    """Make a group with this device alone in it; others are added by commits."""
+    group = tools.random(32)
+    session.create(group, me.credential)
+    conversation = _started(session, group, [], tools, state)
+    return Step(conversation, [_create(conversation, [])])
+
+
 def start_conversation(
     session: MlsSession,
     me: Me,
@@ -208,8 +217,13 @@ def start_conversation(
     slots = _slots(session, group, tools)
     invitation = replace(_invitation(conversation, me, slots, text, replaces), ticket=ticket)
     blob = _intro_blob(session, group, commit.welcome, invitation)
-    introduced = [peer.devices.intro_mailbox, *([me.intro_mailbox] if own_packages else [])]
-    return Step(conversation, [_create(conversation, slots), *_introduce(introduced, blob, text.id, tools)])
+    step = Step(conversation, [_create(conversation, slots)])
+    step.outgoing += _introduce([peer.devices.intro_mailbox], blob, text.id, tools)
+    if own_packages:
+        invitation = _to_own(conversation, _invitation(conversation, me, slots, text, replaces))
+        blob = _intro_blob(session, group, commit.welcome, invitation)
+        step.outgoing += _introduce([me.intro_mailbox], blob, b"", tools)
+    return step
 
 
 def invited(
@@ -228,8 +242,8 @@ def invited(
     large         what the Welcome leaves out, where `place_of` says that it does
 
     CONVERSATION-03 exactly two accounts, ours and one other; in a group GROUP-09 those that its state names, and no
-    others. CONVERSATION-04 every leaf of the inviter and of ours is on its account's signed device list, and that is
-    not older than one seen before. CONVERSATION-07 a group that we are in is joined anew only while it is lost, and
+    others. CONVERSATION-04 every leaf of the inviter is on its account's signed device list, and that is not older than
+    one seen before. CONVERSATION-07 a group that we are in is joined anew only while it is lost, and
     only by an account that is in it. CONVERSATION-14 then the Welcome is to the key package of our own resync request,
     and leads into a later epoch than the one that was lost. GROUP-10 a group that we have left is joined in a later
     epoch only, and so is one that was lost and in which nobody has answered, or that still asks us; then we are asked.
@@ -282,14 +296,17 @@ def invited(
     return Invited(step, invitation.number, invitation.transcript, devices, invitation.replaces, old, invitation.ticket)
 
 
-def settle(result: Invited, same: Sequence[Conversation], tools: Tools) -> tuple[Step, list[Conversation]]:
+def settle(
+    result: Invited, same: Sequence[Conversation], tools: Tools, *, agreed: bool = False
+) -> tuple[Step, list[Conversation]]:
     """What an invitation means beside the conversations that we have with the same account, which may change too.
 
+    agreed  it was accepted already, as by another device of ours
     With one that we started or accepted there is nothing to ask: the new one is accepted. CONVERSATION-08 of two groups
     in which neither side has heard the other, both keep the one with the lower id; otherwise the newest is used.
     """
     others = [c for c in same if c.id != result.step.conversation.id and c.state in AGREED]
-    if result.again is None and not others:
+    if result.again is None and not others and not agreed:
         return result.step, []
     step = accept_invited(result, tools)
     kept = [c for c in others if _at_once(c, result, tools) and c.id < step.conversation.id]
@@ -345,6 +362,8 @@ def welcome_newcomers(
     for newcomer in pending.newcomers:
         slots = [Slot(leaves[device.signature_key], device.slot_secret) for device in newcomer.devices]
         invitation = _invitation(conversation, me, slots, None)
+        if pending.own:
+            invitation = _to_own(conversation, invitation)
         blob = _intro_blob(session, conversation.id, newcomer.welcome or pending.welcome, invitation, apart)
         outgoing += _introduce([newcomer.intro_mailbox], blob, b"", tools)
     return outgoing
@@ -423,6 +442,14 @@ def _invitation(
         group=conversation.group,
         request_key=conversation.request_keys[0] if conversation.request_keys else b"",
     )
+
+
+def _to_own(conversation: Conversation, invitation: Invitation) -> Invitation:
+    """For another device of our own: with whom the conversation is, which it cannot see."""
+    if conversation.group is not None:
+        return invitation
+    other = conversation.members[0]
+    return replace(invitation, peer=GroupMember(other.identity, other.intro_mailbox))
 
 
 def _intro_blob(
@@ -505,18 +532,24 @@ def _check_members(members: Sequence[MlsMember], me: Me, invitation: Invitation,
         expected = set(named)
         if len(expected) != len(invitation.group.members) or named.get(me.identity_public) != me.intro_mailbox:
             raise BadKeyPackage("(a member twice, or another intro mailbox than ours)")
-    if accounts != expected or inviter == me.identity_public or me.identity_public not in expected:
+    if inviter == me.identity_public:
+        # DEVICES-07 with one other account, and the one that it says; a group is as GROUP-09 has it.
+        expected |= {invitation.peer.identity} if invitation.peer is not None else set()
+        if invitation.group is None and (invitation.peer is None or len(expected) != 2):
+            raise BadKeyPackage("(from an own device, and it does not say with whom)")
+    if accounts != expected or me.identity_public not in expected:
         raise BadKeyPackage("(the invitation names other accounts than are there)")
     theirs = verify_device_list(invitation.device_list, inviter)
-    allowed = {inviter: theirs, me.identity_public: verify_device_list(me.device_list, me.identity_public)}
     for member in members:
-        listed = allowed.get(identity_of(member.credential))
-        if listed is not None and member.signature_key not in listed.devices:
+        # Of ours the list here may be the older one: what the certificates do not say, `own` looks after.
+        if identity_of(member.credential) == inviter and member.signature_key not in theirs.devices:
             raise BadKeyPackage("(a device that is not on its account's list)")
     return theirs
 
 
 def _others(me: Me, invitation: Invitation, devices: DeviceList) -> list[Member]:
+    if invitation.group is None and invitation.peer is not None and devices.identity_public == me.identity_public:
+        return [Member(invitation.peer.identity, invitation.peer.intro_mailbox)]
     if invitation.group is None:
         return [Member(devices.identity_public, devices.intro_mailbox)]
     return members_of(invitation.group, me.identity_public, [])

@@ -27,7 +27,7 @@ from grue._core import (
 from grue.errors import BadEnvelope, BadRequest, GrueError, NotPermitted, TooLarge
 from grue.protocol.conversation import envelope
 from grue.protocol.conversation.answering import is_asked, let_all_go, let_go, plan_again, readmit_all
-from grue.protocol.conversation.changing import move, release_slots, stop_reading
+from grue.protocol.conversation.changing import is_own, is_put_out, move, release_slots, stop_reading
 from grue.protocol.conversation.commits import gathered, next_epoch
 from grue.protocol.conversation.contents import (
     APPLICATION,
@@ -36,6 +36,7 @@ from grue.protocol.conversation.contents import (
     Leave,
     Profile,
     Receipt,
+    Sync,
     Text,
 )
 from grue.protocol.conversation.conversation import (
@@ -227,15 +228,15 @@ class Follower:
         key = epoch_key(session, conversation.id, state)
         following = next_epoch(step, conversation, key, self.tools.now_ms)
         merged = replace(following, pending=None, since=self.tools.now_ms)
-        if pending is not None and pending.after is not None:
-            merged = self._become(session, step, merged, pending.after, log)
+        if pending is not None and (pending.after is not None or pending.moves):
+            merged = self._become(session, step, merged, state, log, moves=pending.moves)
         if pending is not None and pending.newcomers:
             # The newcomers read after the commit, so their log starts there.
             at = replace(merged, log=log)
             with suppress(TooLarge):
                 # It was seen to fit when it was committed; whatever it is, our own commit has won.
                 step.outgoing += welcome_newcomers(session, at, self.me, pending, self.tools)
-            step.resend |= pending.plan is None
+            step.resend |= pending.plan is None and not pending.own
             if merged.group is None:
                 stay = [one for one in merged.back if one[0] not in dict(pending.back)]
                 merged = replace(merged, back=[*stay, *pending.back])
@@ -249,15 +250,17 @@ class Follower:
         step.conversation = self._won(session, step, log)
 
     def _become(
-        self, session: MlsSession, step: Step, conversation: Conversation, after: GroupState, log: Log
-    ) -> Conversation:
-        """The group as it is after a commit; on a removal its mailbox moves."""
-        assert conversation.group is not None
-        gone = left(conversation.group, after)
-        members = members_of(after, self.me.identity_public, conversation.members)
-        became = replace(conversation, group=after, members=members)
-        step.changes.append(after)
-        if not gone:
+        self, session: MlsSession, step: Step, conversation: Conversation, after: GroupState | None, log: Log, *,
+        moves: bool,
+    ) -> Conversation:  # fmt: skip
+        """The conversation as it is after a commit; when an account or a device was removed its mailbox moves."""
+        became, gone = conversation, set[bytes]()
+        if after is not None and conversation.group is not None:
+            gone = left(conversation.group, after)
+            members = members_of(after, self.me.identity_public, conversation.members)
+            became = replace(conversation, group=after, members=members)
+            step.changes.append(after)
+        if not (gone or moves):
             return became
         step.moved = True
         moving = move(session, replace(became, log=log), self.tools)
@@ -346,6 +349,9 @@ class Follower:
             self._part(session, step, opened.leaf, content, delivery)
         elif isinstance(content, Profile) and sender in step.conversation.others:
             step.profiles.append((sender, content))
+        elif isinstance(content, Sync) and sender == self.me.identity_public and not step.conversation.members:
+            # DEVICES-09 what an own device says, where nobody else is.
+            step.registers += content.registers
 
     def _part(self, session: MlsSession, step: Step, leaf: int, part: CommitPart, delivery: Delivery) -> None:
         """With the last part of a commit, that is as if it lay there."""
@@ -381,7 +387,11 @@ class Follower:
             step.skipped += 1
             return
         if after is not None and role_of(after, self.me.identity_public) is None:
-            self._removed(session, step, staged, delivery)
+            self._removed(session, step, staged, delivery, [Notice.REMOVED])
+            return
+        if staged.removes_self and is_put_out(session, conversation, staged, self.me):
+            own = is_own(conversation, self.me.identity_public)
+            self._removed(session, step, staged, delivery, [Notice.UNLINKED] if own else [])
             return
         if staged.removes_self:
             # Somebody thinks that we are lost, and the Welcome is on its way.
@@ -401,17 +411,22 @@ class Follower:
         step.readmitted += readmitted
         # They have not seen what came since they lost track.
         step.resend |= bool(readmitted)
-        if after is not None and after != conversation.group:
-            followed = self._become(session, step, followed, after, delivered(followed.log, delivery))
+        moves = any(member.signature_key not in again for member in staged.removed)
+        step.devices |= bool(staged.added or staged.removed)
+        if moves or (after is not None and after != conversation.group):
+            log = delivered(followed.log, delivery)
+            followed = self._become(session, step, followed, after, log, moves=moves)
         step.conversation = followed
         if pending is not None and pending.plan is not None:
             plan_again(session, step, self.me, pending.plan, self.tools)
 
-    def _removed(self, session: MlsSession, step: Step, staged: MlsStagedCommit, delivery: Delivery) -> None:
+    def _removed(
+        self, session: MlsSession, step: Step, staged: MlsStagedCommit, delivery: Delivery, told: list[Notice]
+    ) -> None:
         """We are no member any more: the keys go, and the row stays, so that no older Welcome leads back."""
         conversation = step.conversation
         session.discard(staged)
-        step.notices.append(Notice.REMOVED)
+        step.notices += told
         step.conversation = replace(
             become(replace(conversation, log=delivered(conversation.log, delivery)), ConversationEvent.LEFT),
             pending=None, drains=[], left_in=session.epoch(conversation.id),

@@ -161,7 +161,7 @@ def changed(group: bytes, state: GroupState, commit: Committed) -> GroupState:
     with the account's signed departure, or are added again in the same commit as they have asked, signed. GROUP-04
     further devices of an account are added by itself, and none has more than `MAX_DEVICES`. GROUP-05 name and
     description are changed by who may rename, rules and roles by admins. GROUP-06 the state that follows has the hash
-    that the change names. GROUP-07 who removes an account adds none, since the mailbox moves.
+    that the change names. GROUP-07 who removes an account or a device adds none, since the mailbox moves.
     """
     change = _decoded(commit.data)
     if role_of(state, commit.committer) is None:
@@ -213,6 +213,8 @@ def _check_devices(group: bytes, state: GroupState, commit: Committed, change: G
     """GROUP-03 and GROUP-04."""
     again = {member.signature_key for member in commit.added}
     removed = {member.signature_key for member in commit.removed}
+    if again and removed - again:
+        raise NotPermitted
     departed = set(proved(group, state, commit.before, change.departed).values())
     asked = again & set(proved(group, state, commit.before, change.readmitted))
     admin = role_of(state, commit.committer) is Role.ADMIN

@@ -65,6 +65,9 @@ def ask_resync(session: MlsSession, conversation: Conversation, me: Me, tools: T
 
 
 def _whom(conversation: Conversation, me: Me, tools: Tools) -> list[bytes]:
+    if not conversation.members:
+        # The group of the own devices: each of the others reads this.
+        return [me.intro_mailbox]
     mailboxes = {member.identity: member.intro_mailbox for member in conversation.members}
     return [mailboxes[one] for one in picked(mailboxes, me.identity_public, tools.random(16))]
 

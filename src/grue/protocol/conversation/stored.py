@@ -57,6 +57,10 @@ class PendingCommit(Struct, array_like=True, frozen=True):
     """Where in the log the server says to have put it; 0: it has not said so yet."""
     unseen: bool = False
     """CONVERSATION-23 it was the first in a hole of the log, and is merged when somebody shows to have met it."""
+    moves: bool = False
+    """It removes a device that it does not add again: the mailbox moves."""
+    own: bool = False
+    """It changes which of the own devices are there."""
     tree_secret: bytes = b""
     """Seals the place of the tree, which the Welcomes do not hold; empty when they do."""
     back: list[tuple[bytes, int]] = []

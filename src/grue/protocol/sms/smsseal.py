@@ -64,13 +64,22 @@ def check_public(public: bytes) -> None:
     _encrypt(public, b"")
 
 
+def public_key_of(public: bytes) -> MLKEM768X25519PublicKey:
+    """The key that HPKE seals to. Raises ValueError."""
+    return MLKEM768X25519PublicKey(
+        MLKEM768PublicKey.from_public_bytes(public[:MLKEM_PUBLIC]),
+        X25519PublicKey.from_public_bytes(public[MLKEM_PUBLIC:]),
+    )
+
+
+def private_of(secret: bytes) -> MLKEM768X25519PrivateKey:
+    """The key that opens what was sealed to `public_of` the same secret."""
+    return MLKEM768X25519PrivateKey(*_halves(secret))
+
+
 def _encrypt(public: bytes, plaintext: bytes) -> bytes:
     try:
-        key = MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(public[:MLKEM_PUBLIC]),
-            X25519PublicKey.from_public_bytes(public[MLKEM_PUBLIC:]),
-        )
-        return SUITE.encrypt(plaintext, key, info=CONTEXT)
+        return SUITE.encrypt(plaintext, public_key_of(public), info=CONTEXT)
     except ValueError:
         # The length is wrong, or it is a point of the curve with which no secret can be agreed.
         raise BadRequest("(that is no key to seal SMS to)") from None
@@ -92,7 +101,7 @@ def open_sms(secret: bytes, server_public: bytes, number: str, sealed: bytes) ->
     SMS-05 it was sealed to us. SMS-06 the pinned server signed it. SMS-07 it was sent to our number: whoever
     gets an SMS holds the server's signature for it, and could seal it to somebody else. Raises BadEnvelope.
     """
-    private = MLKEM768X25519PrivateKey(*_halves(secret))
+    private = private_of(secret)
     try:
         signed = SIGNED_SMS.decode(SUITE.decrypt(sealed, private, info=CONTEXT))
         Ed25519PublicKey.from_public_bytes(server_public).verify(signed.signature, CONTEXT + signed.body)

@@ -92,6 +92,9 @@ class DeviceList(Message, tag=63):
     intro_mailbox: Annotated[Key, SERVER]
     devices: Annotated[list[Key], Meta(min_length=1, max_length=MAX_DEVICES), SERVER]
     """Each device's MLS signature key."""
+    intro_readers: Annotated[list[Key], Meta(max_length=MAX_DEVICES), SERVER] = field(default_factory=list)
+    """SHA-256 of each device's read key of the intro mailbox, in the order of `devices`; empty: there is the first
+    device's alone, which came with the registration."""
 
 
 class SignedDeviceList(Message, tag=64):

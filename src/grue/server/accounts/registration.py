@@ -244,6 +244,8 @@ async def create(tx: Tx, new: Creation) -> "bytes | Until":
         await _update(tx, account, new.tag, new.devices, new.signed_list, new.discoverable, new.week)
     intro = new.devices.intro_mailbox
     await mailboxes.create_intro(tx, intro, new.intro_read_hash, new.incarnation, new.today, new.intro_begin)
+    if new.devices.intro_readers:
+        await mailboxes.set_readers(tx, intro, new.devices.intro_readers)
     return account
 
 
@@ -320,6 +322,8 @@ async def _update(
         week + ACCOUNT_WEEKS,
     )
     await _set_devices(tx, account, devices.devices, week + ACCOUNT_WEEKS)
+    if devices.intro_readers:
+        await mailboxes.set_readers(tx, devices.intro_mailbox, devices.intro_readers)
 
 
 def _check_newer(stored: bytes, signed: bytes, version: int) -> None:

@@ -115,6 +115,22 @@ async def create_intro(
         await _insert_reader(tx, mailbox, read_hash, 0, begin)
 
 
+async def set_readers(tx: Tx, mailbox: bytes, hashes: list[bytes]) -> None:
+    """Have an intro mailbox read by exactly these: who comes reads what follows, and who is not named reads no more.
+
+    MAILBOX-12. Nothing when it is so already.
+    """
+    rows = await tx.rows("SELECT read_hash FROM reader WHERE mailbox = $1", mailbox)
+    present = {cast("bytes", row[0]) for row in rows}
+    head = await tx.row("SELECT seq FROM mailbox WHERE mailbox = $1", mailbox)
+    if head is None or present == set(hashes):
+        return
+    for read_hash in set(hashes) - present:
+        await _insert_reader(tx, mailbox, read_hash, 0, cast("int", head[0]))
+    for read_hash in present - set(hashes):
+        await remove_reader(tx, mailbox, read_hash)
+
+
 async def delete(tx: Tx, mailbox: bytes) -> None:
     """Remove a mailbox with everything in it."""
     await tx.run("DELETE FROM envelope WHERE mailbox = $1", mailbox)
