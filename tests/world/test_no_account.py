@@ -95,6 +95,7 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
     "contacts.name": lambda client: client.contacts.name(BOB, "Bob"),
     "contacts.forget": lambda client: client.contacts.forget(BOB),
     "people.profile": lambda client: client.people.profile(),
+    "people.report": lambda client: client.people.report(BOB, Path("/nowhere/file")),
     "people.link": lambda client: client.people.link(),
     "people.add": lambda client: client.people.add("grue:person/x"),
     "account.is_discoverable": lambda client: client.account.is_discoverable(),

@@ -1,5 +1,6 @@
-"""`requests`, `accept`, `decline`, `block` and `unblock`: decide who may write here."""
+"""`requests`, `accept`, `decline`, `block`, `unblock`, `report`: decide who may write here, and keep what they did."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -94,6 +95,22 @@ async def unblock(
     async with opened(shell) as client:
         name = await client.requests.unblock(typed(who))
     shell.result({"unblocked": name}, f"{name} is heard again.")
+
+
+async def report(
+    chat: Annotated[str, HYPHENS, Parameter(help="A number, an id or a name. `-`: from stdin.")],
+    file: Annotated[Path, Parameter(help="Where to: a file that is not there yet.")],
+    /,
+    *,
+    shell: Injected,
+) -> None:
+    """Write what is kept of a chat into a file for yourself: who, when and what. It is sent to nobody."""
+    async with opened(shell) as client:
+        count = await client.people.report(typed(chat), file)
+    shell.result(
+        {"report": str(file), "messages": count},
+        lambda: f"{file} has {count:,} messages, and says what it proves. It was sent to nobody: it is yours to give.",
+    )
 
 
 def _warn_unreached(shell: Shell, client: "Client") -> None:

@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from grue.client import chats, verified
+from grue.client.api import report
 from grue.client.chats import ME, PERSON_PREFIX, SMS_PREFIX
 from grue.client.context import Context, Opened
 from grue.client.conversations import naming, personlinks, profiles
@@ -135,6 +137,13 @@ class People:
         """
         context = self._opened.ready
         return await context.store.transact(_add, context, link, checked_name(name, MAX_CONTACT_NAME) if name else "")
+
+    async def report(self, who: str, file: Path) -> int:
+        """Write what is kept here of a chat into a new file, for ourselves; returns how many messages are in it.
+
+        Nothing goes anywhere. The file says what it proves, and what it does not. Raises NoSuchChat, UsageError, ...
+        """
+        return await self._opened.store.read(report.write, who, file, int(self._opened.ready.clock()))
 
     def _profile(self, db: Db, typed: str) -> Profile:
         account = self._opened.ready.account
