@@ -390,3 +390,35 @@ async def test_whether_the_number_is_listed_is_the_same_on_all(world: World) -> 
     await check_in(laptop.context)
     (found,) = await bob.lookup(ALICE)
     assert not found.registered
+
+
+async def test_a_device_that_was_away_for_two_months_comes_back_or_says_why_not(world: World) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    await alice.send(BOB, "hi")
+    await take(bob)
+    await bob.send(ALICE, "hi")
+    laptop = await linked(world, alice, "laptop")
+    await settle(bob, alice, laptop)
+    for _ in range(8):
+        await world.pass_days(8)
+        await alice.send(BOB, "week")
+        await alice.send("me", "week")
+        await settle(bob, alice)
+        await bob.send(ALICE, "week")
+        await settle(alice, bob)
+    for _ in range(4):
+        await settle(laptop, bob, alice)
+        world.clock.pass_seconds(11 * 60)
+    await alice.send("me", "note")
+    await settle(laptop)
+    assert "note" in await said(laptop, "me"), "the own devices have let it in again"
+    assert Notice.LOST in [notice for _, notice in await laptop.notices()], "of two accounts, it says so"
+    # What an account may look up in a week is for all its devices, and the other one has drawn it.
+    await world.pass_days(7)
+    await settle(laptop)
+    await laptop.send(BOB, "here again")
+    await settle(bob, alice)
+    await bob.send(ALICE, "welcome back")
+    await settle(alice, laptop)
+    for client in (alice, laptop):
+        assert (await said(client, BOB))[-2:] == ["here again", "welcome back"]
