@@ -6,9 +6,11 @@ from bench.groups import choir_of
 from grue.client.client import Client
 from grue.errors import GroupFull, NetworkError, NoSuchBlob
 from grue.protocol import wire
+from grue.protocol.conversation import hearing
+from grue.protocol.conversation.delivery import MessageState
 from grue.testing import World
 from tests.world.memory import BOB, take
-from tests.world.test_groups import settle
+from tests.world.test_groups import hike, settle
 
 NUMBERS = [f"+4477009001{n:02}" for n in range(14)]
 """One more than a Welcome holds the tree of."""
@@ -131,3 +133,26 @@ async def test_group_31_a_commit_in_parts_is_followed_by_a_client_that_is_closed
     assert await bob.context.store.read(lambda db: db.row("SELECT count(*) FROM commit_part")) == (0,)
     await alice.send(choir.group, "from the top")
     assert (await take(bob))[-1] == "from the top"
+
+
+async def test_in_a_large_group_a_member_confirms_once_an_hour(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "CONFIRMED_AT_ONCE", 2)
+    (alice, bob, carol), group = await hike(world, *NUMBERS[:3])
+    world.clock.pass_seconds(3601)
+
+    async def say(text: str) -> int:
+        before = world.network.requests().count("Post")
+        await alice.send(group.id, text)
+        await bob.poll()
+        await bob.poll()
+        return world.network.requests().count("Post") - before
+
+    assert await say("one") == 2, "a text and a receipt"
+    assert await say("two") == 1
+    world.clock.pass_seconds(3601)
+    assert await say("three") == 2
+    await carol.poll()
+    for client in (carol, alice, alice):
+        await client.poll()
+    states = [message.state for message in await alice.history(group.id) if message.text in ("one", "two", "three")]
+    assert set(states) == {MessageState.DELIVERED}

@@ -48,6 +48,7 @@ from grue.protocol.conversation.first_contact import (
     settle,
 )
 from grue.protocol.conversation.follow import Follower
+from grue.protocol.conversation.hearing import receipt_due
 from grue.protocol.conversation.holes import miss_all, owe
 from grue.protocol.conversation.mailbox import Log, ReaderState
 from grue.protocol.conversation.resync import give_up_mailbox, start_again
@@ -112,6 +113,9 @@ class Inbox:
         if found is None:
             return
         conversation, chat = found
+        if not receipt_due(conversation, self._context.now_ms):
+            # What is owed stays with the conversation, and is looked for again.
+            return
         here = conversation.confirms
         speaking = conversation if here else preferred(tables.conversations_of(db, chat))
         if speaking is None:
@@ -122,9 +126,10 @@ class Inbox:
         session = self._context.sessions.open(db, speaking.id)
         receipts = confirm(session, speaking, named, self._context.tools, told_head(db))
         if receipts:
-            tables.save_conversation(db, replace(conversation, owed=[]), chat)
+            said = replace(conversation, owed=[], confirmed=self._context.now_ms)
+            tables.save_conversation(db, said, chat)
             if here:
-                speaking = replace(conversation, owed=[])
+                speaking = said
             steps.save(self._context, db, chat, Step(speaking, receipts), session)
 
     async def ask_again(self) -> bool:

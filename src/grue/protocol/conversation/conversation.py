@@ -218,6 +218,8 @@ class Conversation(Struct, array_like=True, frozen=True):
     """In a conversation of two: the devices that were readmitted, and by which number of their `Readmission`."""
     commits: tuple[int, int] = (0, 0)
     """A day, counted since 1970, and how many commits were merged on it."""
+    confirmed: int = 0
+    """Unix milliseconds of our newest receipt in it."""
 
     @property
     def others(self) -> set[bytes]:
