@@ -42,7 +42,6 @@ from grue.protocol.conversation.first_contact import (
     AGREED,
     Invited,
     accept_invited,
-    group_of,
     invited,
     open_intro,
     settle,
@@ -343,15 +342,8 @@ class Inbox:
             except (GrueError, MlsError) as error:
                 db.execute("ROLLBACK TO intro")
                 log.info("an intro envelope was passed over: %s", type(error).__name__)
-                self._ask_for_tree(db, delivery)
+                trees.ask(self._context, db, delivery)
             db.execute("RELEASE intro")
-
-    def _ask_for_tree(self, db: Db, delivery: wire.Delivery) -> None:
-        """GROUP-32 a large group that we hold nothing of was not joined: who invited us is asked, once a Welcome."""
-        with suppress(GrueError, MlsError):
-            payload = open_intro(delivery.blob)
-            if isinstance(payload, IntroWelcome) and tables.conversation_by_id(db, group_of(payload)) is None:
-                trees.ask(self._context, db, payload)
 
     def _intro_payload(
         self, db: Db, current: Current | None, delivery: wire.Delivery, large: LargeGroup | None

@@ -1,17 +1,18 @@
 """The trees of large groups are fetched here, before the Welcome that they belong to is read for good."""
 
 import asyncio
+from contextlib import suppress
 
-from grue._core import MlsSession
+from grue._core import MlsError, MlsSession
 from grue.client.context import Context
 from grue.client.conversations import tables
 from grue.client.store.engine import Db
 from grue.client.store.entries import mls_entries, save_mls
-from grue.errors import NotAGrueServer
+from grue.errors import GrueError, NotAGrueServer
 from grue.protocol import wire
 from grue.protocol.blobs import Sealing
 from grue.protocol.conversation.contents import IntroWelcome, LargeGroup, TreePlace
-from grue.protocol.conversation.first_contact import group_of
+from grue.protocol.conversation.first_contact import group_of, open_intro
 from grue.protocol.conversation.trees import ask_for_tree, large_group, place_of
 
 
@@ -34,8 +35,15 @@ async def fetch(context: Context, place: TreePlace) -> LargeGroup:
     return large_group(b"".join(parts))
 
 
-def ask(context: Context, db: Db, payload: IntroWelcome) -> None:
-    """Queue a request to whoever sent this Welcome, for one with a tree that can be had. Raises as `place`."""
+def ask(context: Context, db: Db, delivery: wire.Delivery) -> None:
+    """GROUP-32 a large group that we hold nothing of was not joined: who invited us is asked, once a Welcome."""
+    with suppress(GrueError, MlsError):
+        payload = open_intro(delivery.blob)
+        if isinstance(payload, IntroWelcome) and tables.conversation_by_id(db, group_of(payload)) is None:
+            _ask(context, db, payload)
+
+
+def _ask(context: Context, db: Db, payload: IntroWelcome) -> None:
     found = place(db, payload)
     if found is None:
         return
