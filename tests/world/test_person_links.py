@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from grue.client import chats
 from grue.client.client import Client
+from grue.client.people.tables import name_of
 from grue.errors import BadKeyPackage, BadLink, ContactGone, NotOnGrue, OtherLink, UsageError
 from grue.protocol import wire
 from grue.protocol.conversation.conversation import Notice
@@ -12,6 +13,7 @@ from grue.protocol.conversation.fallback import Route
 from grue.protocol.links import LinkKind, make_link
 from grue.testing import World
 from tests.world.memory import ALICE, BOB, CAROL, take
+from tests.world.test_devices import linked
 from tests.world.test_groups import hike, settle
 from tests.world.test_messages import acquainted
 from tests.world.test_people import everything, person
@@ -119,6 +121,35 @@ async def test_who_is_blocked_is_not_heard_by_a_link_either(world: World) -> Non
     await bob.requests.block(ALICE)
     await alice.send(await bob.people.link(), "by the link")
     assert (await take(bob), list(await bob.requests.list())) == ([], [])
+
+
+# --- several devices --------------------------------------------------------------------------------
+
+
+async def test_all_devices_know_which_link_holds_and_what_people_are_called(world: World) -> None:
+    alice, bob = await world.person(ALICE), await world.person(BOB)
+    old = await bob.people.link()
+    laptop = await linked(world, bob, "laptop")
+    assert await laptop.people.link() == await bob.people.link(), "with the newer list; the old one holds as well"
+    new = await bob.people.link(reset=True)
+    await settle(bob, laptop)
+    assert (await laptop.people.link(), new != old) == (new, True)
+    await alice.send(old, "too late")
+    await settle(laptop, bob)
+    assert [list(await device.requests.list()) for device in (laptop, bob)] == [[], []]
+    await bob.people.add(await alice.people.link(), "Night desk")
+    await settle(bob, laptop)
+    assert await laptop.context.store.read(name_of, "", alice.context.account.identity_public) == "Night desk"
+
+
+async def test_what_one_calls_oneself_is_the_same_on_all_devices(world: World) -> None:
+    alice, bob = await acquainted(world)
+    laptop = await linked(world, alice, "laptop")
+    await alice.send(BOB, "from both")
+    await settle(alice, bob, laptop)
+    await alice.people.set_profile(name="Alice")
+    await settle(alice, bob, laptop)
+    assert (await laptop.people.profile()).name == (await bob.people.profile(ALICE)).name == "Alice"
 
 
 # --- not to be found --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from grue.client import chats
 from grue.client.context import Opened
-from grue.client.conversations import naming
+from grue.client.conversations import naming, sync
 from grue.client.conversations.naming import checked_name
 from grue.client.people import contacts, contactsync, tables
 from grue.client.people.contacts import Imported
@@ -13,6 +13,7 @@ from grue.client.people.contactsync import Progress, Synced
 from grue.client.people.tables import MAX_CONTACT_NAME, Contact
 from grue.client.store.engine import Db
 from grue.errors import UsageError
+from grue.protocol.conversation.contents import Kind
 from grue.protocol.numbers import parse, region_of
 
 
@@ -75,5 +76,7 @@ def _name(db: Db, own_number: str, who: str, name: str) -> str:
         return number
     if chat is not None and not chat.identity:
         raise UsageError("An SMS sender with a name keeps it.")
-    tables.call_person(db, naming.identity(db, meant) if chat is None else chat.identity, name)
+    identity = naming.identity(db, meant) if chat is None else chat.identity
+    tables.call_person(db, identity, name)
+    sync.touch(db, Kind.CALLED, identity)
     return meant if chat is None else chat.name

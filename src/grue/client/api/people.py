@@ -11,13 +11,14 @@ from grue.client import chats, verified
 from grue.client.api import report
 from grue.client.chats import ME, PERSON_PREFIX, SMS_PREFIX
 from grue.client.context import Context, Opened
-from grue.client.conversations import naming, personlinks, profiles
+from grue.client.conversations import naming, personlinks, profiles, sync
 from grue.client.conversations.naming import checked_name
 from grue.client.lookup.directory import record_before
 from grue.client.people.tables import MAX_CONTACT_NAME, call_person
 from grue.client.store.engine import Db
 from grue.errors import GrueError, NoSuchChat, NotOnGrue, UsageError
 from grue.protocol.conversation import safety
+from grue.protocol.conversation.contents import Kind
 from grue.protocol.directory.lookup import Found
 from grue.protocol.directory.record import Record
 
@@ -229,6 +230,7 @@ def _add(db: Db, context: Context, link: str, name: str) -> str:
     chat = personlinks.learn(db, context, link)
     if name:
         call_person(db, chat.identity, name)
+        sync.touch(db, Kind.CALLED, chat.identity)
     return chat.name
 
 

@@ -1,26 +1,21 @@
 """The own link, and links of others: by one of them somebody is written to without a number."""
 
-from typing import Final
-
 from grue.client import chats
 from grue.client.chats import Chat
 from grue.client.context import Context
-from grue.client.conversations import tables
+from grue.client.conversations import sync, tables
 from grue.client.people.tables import is_contact
 from grue.client.store.engine import Db, as_bytes
-from grue.client.store.entries import get_meta, put_meta
 from grue.errors import UsageError
-from grue.protocol.conversation.contents import MAX_URL, PersonLink
+from grue.protocol.conversation.contents import MAX_URL, Kind, PersonLink
 from grue.protocol.conversation.devices import link_ticket, make_person_link, read_person_link, verify_device_list
 from grue.protocol.conversation.first_contact import AGREED, Invited
-
-_RESETS: Final = "person_link_resets"
 
 
 def own(db: Db, context: Context, *, reset: bool) -> str:
     """The own link; with `reset` a new one, by which the old one is turned down."""
-    resets = (get_meta(db, _RESETS, int) or 0) + reset
-    put_meta(db, _RESETS, resets)
+    if reset:
+        sync.put(db, Kind.RESETS, b"", b"%d" % (_resets(db) + 1), context.now_ms)
     account = context.account
     return make_person_link(
         PersonLink(
@@ -77,4 +72,9 @@ def is_unwanted(db: Db, context: Context, chat: Chat, result: Invited) -> bool:
 
 
 def _ticket(db: Db, context: Context) -> bytes:
-    return link_ticket(context.account.sms_secret, get_meta(db, _RESETS, int) or 0)
+    return link_ticket(context.account.sms_secret, _resets(db))
+
+
+def _resets(db: Db) -> int:
+    """All devices of the account count the same, so that each knows which link holds."""
+    return int(sync.value_of(db, Kind.RESETS) or b"0")

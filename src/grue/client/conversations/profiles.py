@@ -89,6 +89,13 @@ def keep(db: Db, sender: bytes, profile: Profile) -> None:
     )
 
 
+def adopt(db: Db, conversation: bytes, profile: Profile) -> None:
+    """Another device of ours has said it, in this conversation, so that it need not be said there again."""
+    if profile.version > own(db).version:
+        put_meta(db, _OWN, profile)
+    db.execute("INSERT OR REPLACE INTO profile_sent VALUES (?, ?)", conversation, profile.version)
+
+
 def name_of(db: Db, identity: bytes) -> str:
     """What somebody calls themself; empty for nothing."""
     row = db.row("SELECT profile_name FROM person WHERE identity = ?", identity)

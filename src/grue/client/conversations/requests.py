@@ -202,7 +202,8 @@ def _seen(db: Db, context: Context, conversation_id: bytes, deliveries: Sequence
     reading = become(conversation, ConversationEvent.ACCEPTED)
     step, _ = follower.follow(replace(reading, log=exchanged(reading.log, reading.log.cursor)), deliveries)
     for sender, profile in step.profiles:
-        profiles.keep(db, sender, profile)
+        if sender != context.account.identity_public:
+            profiles.keep(db, sender, profile)
     for incoming in step.incoming:
         steps.save_incoming(db, chat, context.account.identity_public, incoming, conversation.id)
 

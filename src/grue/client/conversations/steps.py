@@ -71,7 +71,10 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
     if step.resend or step.moved:
         intend_again(db, conversation.id, chat)
     for sender, profile in step.profiles:
-        profiles.keep(db, sender, profile)
+        if sender == context.account.identity_public:
+            profiles.adopt(db, conversation.id, profile)
+        else:
+            profiles.keep(db, sender, profile)
     if step.moved or step.changes or step.unintroduced:
         # Who has come does not have it; and what was on its way was dropped, or cannot be opened.
         profiles.send_anew(db, conversation.id)

@@ -15,7 +15,7 @@ from grue.client.chats import CHAT_PREFIX
 from grue.client.context import Context, load_account, save_account
 from grue.client.conversations import requests, steps, tables
 from grue.client.lookup import own_record
-from grue.client.people.tables import contact_name, is_contact
+from grue.client.people.tables import call_person, contact_name, is_contact, name_of
 from grue.client.store.engine import Db, as_bytes, as_int, as_str
 from grue.client.store.entries import get_meta
 from grue.errors import BadKeyPackage, BadRequest, NoSuchRequest, UsageError
@@ -75,6 +75,7 @@ def touch_all(db: Db) -> None:
     db.execute(
         "INSERT OR IGNORE INTO unsynced SELECT kind, key FROM synced WHERE kind NOT IN ('shown')"
         " UNION SELECT 'contact', CAST(number AS BLOB) FROM contact"
+        " UNION SELECT 'called', identity FROM person WHERE name != ''"
         " UNION SELECT 'blocked', CAST(who AS BLOB) FROM blocked"
         " UNION SELECT 'verified', identity FROM verified"
         " UNION SELECT 'person', identity FROM chat WHERE identity IS NOT NULL AND number IS NOT NULL"
@@ -122,6 +123,8 @@ def _here(db: Db, context: Context, kind: Kind, key: bytes) -> bytes | None:
         case Kind.CONTACT:
             number = key.decode()
             return b"\x01" + contact_name(db, number).encode() if is_contact(db, number) else b""
+        case Kind.CALLED:
+            return name_of(db, "", key).encode()
         case Kind.BLOCKED:
             name = tables.blocked_as(db, key.decode()) or ""
             # A chat's id means nothing elsewhere.
@@ -195,6 +198,8 @@ def _write(db: Db, context: Context, register: Register) -> None:
             )
         case Kind.CONTACT:
             db.execute("DELETE FROM contact WHERE number = ?", key.decode())
+        case Kind.CALLED:
+            call_person(db, key, value.decode())
         case Kind.BLOCKED if value:
             tables.block(db, key.decode(), value.decode())
             requests.turn_down_blocked(db)

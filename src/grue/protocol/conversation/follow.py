@@ -347,7 +347,7 @@ class Follower:
             let_go(step, content)
         elif isinstance(content, CommitPart) and newest:
             self._part(session, step, opened.leaf, content, delivery)
-        elif isinstance(content, Profile) and sender in step.conversation.others:
+        elif isinstance(content, Profile):
             step.profiles.append((sender, content))
         elif isinstance(content, Sync) and sender == self.me.identity_public and not step.conversation.members:
             # DEVICES-09 what an own device says, where nobody else is.
