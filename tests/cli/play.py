@@ -171,6 +171,7 @@ class Stage:
         word = re.sub(r"<member (\w+) (\d)>", lambda match: self._member(match[1], int(match[2])), word)
         word = re.sub(r"<digits (\w+) (\S+)>", lambda match: self._digits(match[1], match[2]), word)
         word = re.sub(r"<link (\w+)>", lambda match: str(self._linking[match[1]].first(_has("link"))["link"]), word)
+        word = re.sub(r"<join (\w+)>", lambda match: self._link(match[1]), word)
         return re.sub(r"<imposter (\w+)>", lambda match: self._imposter(match[1]), word)
 
     def _newest(self, home: str, chat: str) -> str:
@@ -192,6 +193,11 @@ class Stage:
         """The first group of a home."""
         listed = self.grue("--home", home, "--json", "group", "list").stdout
         return dict(json.loads(listed[0]))
+
+    def _link(self, home: str) -> str:
+        """The link into the first group of a home."""
+        (shown,) = self.grue("--home", home, "--json", "group", "link", str(self._group(home)["group"])).stdout
+        return str(json.loads(shown)["link"])
 
     def _member(self, home: str, number: int) -> str:
         """The id of the first group's member of this number, from 1 on."""

@@ -9,7 +9,8 @@
 What varies is written as <hex>, <n>, <time> or <any>; a line of `...` is any number of lines. `<server>` is the
 server's URL, `<carrier>` the carrier's address, `<code +44...>` the newest code that the carrier brought to a number,
 `<newest HOME CHAT>` the id of a chat's newest message, `<claim HOME>` the name of a claim of its number, `<group HOME>`
-the id of its first group, `<member HOME 2>` that of this group's second member, `<digits HOME WHO>` a safety number.
+the id of its first group, `<member HOME 2>` that of this group's second member, `<digits HOME WHO>` a safety number,
+`<join HOME>` the link into its first group.
 `< 'text'` at the end of a command is its stdin. Other commands than `grue` are those of `play.Stage`.
 
 WRITE_TRANSCRIPTS=1 writes down what came out instead of comparing it: read the difference before you keep it.
@@ -40,6 +41,7 @@ SPELLED = [
     (re.compile(r"^\d\d:\d\d(?=  )"), "<time>"),
     (re.compile(r'\b\d{5}( \d{5})+\b|\b\d{60}\b|(?<="person:)[0-9a-f]{16}'), "<any>"),
     (re.compile(r"^[█▀▄ ]+$"), "<any>"),
+    (re.compile(r"(?<=grue:join/)[\w-]{20,}"), "<any>"),
     # A receipt may come before or after the answer.
     (re.compile(r"(?<=^SMS: ).*"), "<any>"),
     (re.compile(r"(?<=Python )[\d.]+\d|\d+(?= GiB)|\d+(?= ms;)|\d+(?= more minutes)|(?<=retry_after\": )\d+"), "<n>"),

@@ -13,7 +13,7 @@ from grue.protocol.conversation.answering import ask_us
 from grue.protocol.conversation.asking import keys_of_requests, open_request
 from grue.protocol.conversation.changing import carry_out, leave
 from grue.protocol.conversation.commits import update
-from grue.protocol.conversation.contents import CommitPart, IntroRequest, IntroWelcome, LargeGroup, Text
+from grue.protocol.conversation.contents import CommitPart, IntroRequest, IntroWelcome, LargeGroup, ResyncRequest, Text
 from grue.protocol.conversation.conversation import (
     READING,
     Conversation,
@@ -143,7 +143,7 @@ class Device:
                 if isinstance(payload, IntroRequest):
                     keys, envelope = keys_of_requests(self.conversation), one.request.envelope
                     request = open_request(keys, self.me.intro_mailbox, envelope, payload)
-                    if request is not None:
+                    if isinstance(request, ResyncRequest):
                         self.conversation = ask_us(self.conversation, request)
 
     def follow(self, deliveries: Sequence[wire.Delivery]) -> list[Outgoing]:

@@ -1,13 +1,16 @@
 """Groups: who may change what, in which order changes count, and what those see who are removed."""
 
 import os
+from hashlib import sha256
 
 import pytest
+from msgspec import msgpack
 from msgspec.structs import replace
 
 from grue.errors import BadEnvelope, BadKeyPackage, NotPermitted
+from grue.protocol.conversation import groups
 from grue.protocol.conversation.changing import NO_HASH, drained
-from grue.protocol.conversation.contents import GroupChange, GroupMember, GroupState, NewRole, Role
+from grue.protocol.conversation.contents import GroupChange, GroupMember, GroupState, LinkRule, NewLink, NewRole, Role
 from grue.protocol.conversation.conversation import (
     ConversationState,
     Notice,
@@ -253,6 +256,40 @@ def test_group_04_nobody_adds_a_device_of_somebody_else() -> None:
     forced(office, alice, b"", [another.package()], [])
     office.read(bob.device)
     assert bob.device.steps[-1].skipped == 1
+
+
+def test_group_15_a_member_that_makes_a_link_is_passed_over() -> None:
+    office, (alice, bob) = group_of("Alice", "Bob")
+    change = GroupChange(NO_HASH, link=NewLink(LinkRule(os.urandom(32))))
+    with pytest.raises(NotPermitted):
+        bob.device.plan(Plan(change))
+    after = follows(state(bob.device), change, [], {}, 2)
+    data = encode(replace(change, state_hash=state_hash(bob.device.conversation.id, after)))
+    forced(office, bob, data, [], [])
+    office.read(alice.device)
+    assert (alice.device.steps[-1].skipped, state(alice.device).link) == (1, None)
+
+
+def test_group_16_the_link_goes_with_who_is_removed_and_stays_with_who_leaves() -> None:
+    office, (alice, bob, carol, dave) = group_of("Alice", "Bob", "Carol", "Dave")
+    rule = LinkRule(os.urandom(32), ask=True)
+    office.take(alice.device, alice.device.plan(Plan(GroupChange(NO_HASH, link=NewLink(rule)))))
+    office.read(alice.device, bob.device, carol.device, dave.device)
+    assert agree(alice, bob, carol, dave).link == rule
+    office.take(bob.device, bob.device.leave())
+    office.read(alice.device, carol.device, dave.device)
+    assert agree(alice, carol, dave).link == rule
+    office.take(alice.device, alice.device.plan(removing(carol)))
+    office.read(alice.device, dave.device)
+    assert agree(alice, dave).link is None
+
+
+def test_an_older_state_without_what_is_new_has_the_hash_that_it_had() -> None:
+    _, (alice, _) = group_of("Alice", "Bob")
+    before, group = state(alice.device), os.urandom(32)
+    fields = msgpack.decode(encode(before))[: groups.FIRST_FIELDS]
+    assert state_hash(group, before) == sha256(groups.STATE_CONTEXT + group + msgpack.encode(fields)).digest()
+    assert state_hash(group, replace(before, link=LinkRule(bytes(32)))) != state_hash(group, before)
 
 
 def test_group_07_a_commit_that_removes_one_account_and_adds_another_is_passed_over() -> None:

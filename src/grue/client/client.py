@@ -443,6 +443,7 @@ class Client:
         with suppress(NetworkError, Refused, UsageError):
             chat = await context.store.read(naming.chat, name, context.account.number)
             await self._parts.send_of(chat.id)
+            await self._parts.groups.admit()
         if self._receiver is not None:
             self._receiver.wake()
             self._receiver.nudge()

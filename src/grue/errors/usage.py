@@ -98,6 +98,12 @@ class OtherLink(UsageError):
     fix = "grue:link/ adds a device, grue:join/ leads into a group, grue:person/ to somebody to write to."
 
 
+class LinkElsewhere(UsageError):
+    code = "other_server"
+    message = "This link leads into a group on another server."
+    fix = "A group is on one server. To join it, register there with another home, and use the link in that."
+
+
 class NoSuchHome(UsageError):
     code = "no_such_home"
     message = "There is no home in that folder."

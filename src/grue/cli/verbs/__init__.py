@@ -26,6 +26,7 @@ VERBS: Final = {
     "chats": ("messages", "List the chats in this home, the latest first."),
     "show": ("messages", "Show all messages of a chat, oldest first."),
     "group": ("groups", "Make a group, change who is in it and who may do what, or leave it."),
+    "join": ("groups", "Ask to be let into the group that a link leads into."),
     "safety": ("safety", "Show the safety number with somebody, sixty digits and a QR code."),
     "person": ("persons", "Make a link by which people write to you without a number, or keep somebody by theirs."),
     "profile": ("profiles", "Say what you call yourself, or show what others do."),
@@ -74,21 +75,8 @@ APPS: Final = {
 
 GROUPS: Final = {
     "You and others": (
-        *(
-            "desktop",
-            "register",
-            "verify",
-            "lookup",
-            "contacts",
-            "send",
-            "receive",
-            "chats",
-            "show",
-            "save",
-            "group",
-            *("safety", "person"),
-            "profile",
-        ),
+        *("desktop", "register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save"),
+        *("group", "join", "safety", "person", "profile"),
     ),
     "Who may write to you": ("requests", "accept", "decline", "block", "unblock", "report"),
     "What goes on": ("account", "device", "exposure", "transport", "heads", "doctor"),

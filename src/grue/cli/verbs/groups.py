@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import App, Parameter
 
 from grue.cli.opening import opened, typed
-from grue.cli.parameters import HYPHENS, Injected
+from grue.cli.parameters import FLAG, HYPHENS, Injected
 from grue.cli.shell import Shell, one_line
 from grue.errors import UsageError
 from grue.protocol.conversation.contents import Role
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from grue.client.api.groups import Group
+    from grue.client.api.groups import Group, GroupLink
 
 GROUP: Final = Parameter(help="The group's name, or its id as `group list` shows it.")
 NUMBERS: Final = Parameter(help="Phone numbers, names of contacts, or ids of people. All have to be on Grue.")
@@ -136,6 +136,50 @@ async def allow(
     _tell(shell, after, "changed")
 
 
+async def link(
+    group: Annotated[str, HYPHENS, GROUP],
+    /,
+    *,
+    reset: Annotated[bool, FLAG, Parameter(help="Make another one; who has the former gets in by it no more.")] = False,
+    ask: Annotated[
+        bool | None, Parameter(help="Whether an admin decides on each. Else the first admin's client lets them in.")
+    ] = None,
+    off: Annotated[bool, FLAG, Parameter(help="Take the link away.")] = False,
+    shell: Injected,
+) -> None:
+    """Show the link by which people ask to be let in, and its QR code; an admin makes it, if there is none."""
+    if off and (reset or ask is not None):
+        raise UsageError("--off goes with nothing else.")
+    async with opened(shell) as client:
+        with shell.waiting("Looking ..."):
+            found = await client.groups.link(named := typed(group), reset=reset, ask=ask, off=off)
+    fields = {"link": found.link or None, "ask": found.ask}
+    if not found.link:
+        shell.result(fields, f"There is no link into {one_line(named)} any more.")
+        return
+    shell.result(fields, lambda: _link(found))
+
+
+async def join(
+    link: Annotated[str, Parameter(help="`grue:join/...`, whole. `-`: from stdin.")],
+    /,
+    *,
+    show_number: Annotated[
+        bool, FLAG, Parameter(help="Prove your number to the group's admins, who learn it by nothing else.")
+    ] = False,
+    shell: Injected,
+) -> None:
+    """Ask to be let into the group that a link leads into. Its admins see who asks."""
+    async with opened(shell) as client:
+        with shell.waiting("Asking ..."):
+            await client.groups.join(typed(link), show_number=show_number)
+    shell.result(
+        {"joining": True},
+        "Waiting for an admin. `grue receive` says when you are in. If nothing happens for a day, the link may have "
+        "been reset: ask for another.",
+    )
+
+
 async def list_groups(*, shell: Injected) -> None:
     """List the groups that you are in."""
     async with opened(shell) as client:
@@ -208,6 +252,16 @@ def _state(group: "Group") -> str:
     )
 
 
+def _link(found: "GroupLink") -> "Lines":
+    from rich.console import Group as Lines
+    from rich.text import Text
+
+    from grue.cli.qr import drawn
+
+    who = "An admin decides on each." if found.ask else "Whoever has it gets in, until it is reset."
+    return Lines(Text(found.link, overflow="fold"), Text(), drawn(found.link), Text(who, style="dim"))
+
+
 def _whole(group: "Group") -> "Lines":
     from rich.console import Group as Lines
     from rich.table import Table
@@ -228,6 +282,6 @@ def _whole(group: "Group") -> "Lines":
 
 
 groups_app = App(name="group")
-for _verb in (new, add, remove, leave, role, rename, describe, allow, show):
+for _verb in (new, add, remove, leave, role, rename, describe, allow, show, link):
     groups_app.command(_verb)
 groups_app.command(list_groups, name="list")

@@ -47,6 +47,7 @@ async def requests(
                     "group": one.group or None,
                     "inviter": one.inviter or None,
                     "profile": one.profile or None,
+                    "joins": one.joins,
                 }
             )
     shell.say(lambda: _table(listed, "No requests." if unreached is None else "No requests are here so far."))
@@ -61,10 +62,13 @@ async def accept(chat: Annotated[str, HYPHENS, Parameter(help=FROM)], /, *, shel
     from grue.client.chats import GROUP_PREFIX
 
     async with opened(shell) as client:
+        joining = await client.requests.joining()
         with shell.waiting("Accepting ..."):
             name = await client.requests.accept(named := typed(chat))
         _warn_unreached(shell, client)
     done = f"You are in {one_line(named)}." if name.startswith(GROUP_PREFIX) else f"{name} may write to you."
+    if name in joining:
+        done = f"{name} is let in."
     shell.result({"accepted": name}, f"{done} What came meanwhile is in `grue receive`.")
 
 
@@ -126,6 +130,8 @@ def _named(one: "Request") -> str:
 
     claimed = f" (claims {one.claimed})" if one.claimed else ""
     claimed += f" {itself(one.profile)}" if one.profile else ""
+    if one.joins:
+        return f"{one.chat}{claimed} asks to be let into {one.group}"
     return f"{one.chat} {one.group}, by {one.inviter}{claimed}" if one.group else f"{one.chat}{claimed}"
 
 

@@ -52,6 +52,16 @@ class Group:
     """`active`, unless it waits to be accepted, or this device has lost track of it."""
 
 
+@dataclass(frozen=True)
+class GroupLink:
+    """The link into a group."""
+
+    link: str
+    """Empty when there is none."""
+    ask: bool
+    """An admin decides on each who asks by it."""
+
+
 class Groups:
     """The groups of one home. A group is named by its id, or by its name where only one is called so.
 
@@ -106,6 +116,25 @@ class Groups:
         """Make a member an admin, or an admin a member. Raises NoSuchMember, UsageError."""
         await self._changes().set_role(group, who, role)
         return await self.show(group)
+
+    async def link(self, group: str, *, reset: bool = False, ask: bool | None = None, off: bool = False) -> "GroupLink":
+        """Return the link by which people ask to be let in; for admins. It is made when there is none.
+
+        reset  make another one: who has the former gets in by it no more
+        ask    whether an admin decides on each; None leaves it. Otherwise the first admin's client lets them in
+        off    take it away
+        Raises UsageError when another admin has made it: only they can show it.
+        """
+        link, asks = await self._changes().link(group, reset=reset, ask=ask, off=off)
+        return GroupLink(link, asks)
+
+    async def join(self, link: str, *, show_number: bool = False) -> None:
+        """Ask to be let into the group of a link. It appears in `list` once an admin's client has done so.
+
+        show_number  prove our number to its admins, which they learn by nothing else
+        Raises BadLink, OtherLink, LinkElsewhere, UsageError of a group that we are in.
+        """
+        await self._changes().join(link, show_number=show_number)
 
     async def leave(self, group: str) -> None:
         """Leave: nothing more is read, and an admin's client removes us. Its history stays. Raises UsageError."""

@@ -82,6 +82,11 @@ class Requests:
         await self._answered(self.look)
         return await self._opened.ready.store.read(requests.waiting)
 
+    async def joining(self) -> Sequence[str]:
+        """Return who asks to be let into a group of ours by its link, as in `Request.chat`. Asks no server."""
+        waiting = await self._opened.ready.store.read(requests.waiting)
+        return [request.chat for request in waiting if request.joins]
+
     async def _decided(self, decide: Decide, name: str) -> str:
         context = self._opened.ready
         await self._answered(self._fetch)

@@ -4,15 +4,19 @@ A change is stored as a pending commit before it goes out, so one that the netwo
 whichever process sends and reads next.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from grue._core import MlsSession
 from grue.client import chats, verified
 from grue.client.chats import PERSON_PREFIX, Chat
 from grue.client.context import Context, load_account
-from grue.client.conversations import naming, personlinks, steps, tables
+from grue.client.conversations import naming, personlinks, requests, steps, tables
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
 from grue.client.lookup.directory import LookedUp
@@ -22,6 +26,8 @@ from grue.errors import (
     Blocked,
     GroupBusy,
     GroupFull,
+    GrueError,
+    NetworkError,
     NoSuchChat,
     NoSuchMember,
     NotAGrueServer,
@@ -29,16 +35,38 @@ from grue.errors import (
     NotOnGrue,
     NotPermitted,
     OnlyAdmins,
+    Refused,
     TooLarge,
     UsageError,
+    VerificationFailed,
 )
 from grue.protocol import wire
 from grue.protocol.conversation.changing import NO_HASH, carry_out, leave
-from grue.protocol.conversation.contents import MAX_DESCRIPTION, MAX_GROUP_NAME, GroupChange, GroupState, NewRole, Role
+from grue.protocol.conversation.contents import (
+    MAX_DESCRIPTION,
+    MAX_GROUP_NAME,
+    GroupChange,
+    GroupState,
+    JoinLink,
+    LinkRule,
+    NewLink,
+    NewRole,
+    Role,
+)
 from grue.protocol.conversation.conversation import GIVEN_UP, SENDING, Conversation, ConversationState
 from grue.protocol.conversation.first_contact import Peer, check_claimed, start_group
+from grue.protocol.conversation.groups import role_of
+from grue.protocol.conversation.joining import (
+    SECRET_BYTES,
+    ask_to_join,
+    link_digest,
+    make_join_link,
+    read_join_link,
+)
 from grue.protocol.conversation.stored import Adding, Plan
 from grue.protocol.directory.lookup import Found
+
+log: Final = logging.getLogger("grue.client")
 
 ROUNDS: Final = 8
 """Times that a change is committed until somebody else's commits leave it room: each is one round trip."""
@@ -129,6 +157,88 @@ class GroupChanges:
             _check_may_leave(await self._settled(chat), self._own)
         await self._context.store.transact(self._leave, chat)
         await self._outbox.flush(chat.group)
+
+    # --- links ----------------------------------------------------------------------------------------
+
+    async def link(self, group: str, *, reset: bool, ask: bool | None, off: bool) -> tuple[str, bool]:
+        """The link into a group, made when there is none, and whether an admin is asked first; empty when it is off.
+
+        Raises OnlyAdmins, GroupBusy, UsageError when another admin has made it.
+        """
+        chat = await self._chat(group)
+        state = await self._settled(chat)
+        if role_of(state, self._own) is not Role.ADMIN:
+            raise OnlyAdmins
+        secret = await self._context.store.read(requests.secret_of, chat.group)
+        rule, before = state.link, state.link is not None and state.link.ask
+        if off:
+            rule = None
+        elif rule is None or reset:
+            secret = self._context.random(SECRET_BYTES)
+            rule = LinkRule(link_digest(secret), ask is True or (ask is None and before))
+        elif link_digest(secret) != rule.digest:
+            raise UsageError("Another admin has made this group's link, and has it. --reset makes a new one.")
+        elif ask is not None:
+            rule = replace(rule, ask=ask)
+        if rule != state.link:
+            await self._context.store.transact(requests.keep_secret, chat.group, secret)
+            state = await self._change(chat, Plan(GroupChange(NO_HASH, link=NewLink(rule))))
+        if rule is None:
+            return "", False
+        account = self._context.account
+        made = make_join_link(chat.group, state, account.me, secret, account.server, account.server_public)
+        return made, rule.ask
+
+    async def join(self, link: str, *, show_number: bool) -> None:
+        """Ask the admins in a link. Raises BadLink, OtherLink, LinkElsewhere, UsageError of who is in it."""
+        read = read_join_link(link, self._context.account.server_public)
+        await self._context.store.transact(self._ask_to_join, read, show_number)
+        await self._outbox.flush(read.group)
+
+    def _ask_to_join(self, db: Db, link: JoinLink, show_number: bool) -> None:
+        found = tables.conversation_by_id(db, link.group)
+        if found is not None and found[0].state is ConversationState.REQUESTED:
+            raise UsageError("You are asked into this group already: `grue accept`.")
+        if found is not None and found[0].state not in (ConversationState.GONE, ConversationState.DECLINED):
+            raise UsageError("You are in this group already.")
+        requests.note_asked(db, link.group, self._context.now_ms)
+        for outgoing in ask_to_join(link, self._context.account.me, self._context.tools, show_number=show_number):
+            tables.enqueue(db, link.group, outgoing, self._context.now_ms)
+
+    async def admit(self) -> None:
+        """Let in who has asked by a link, and may come. Raises NetworkError: then it is tried again."""
+        if not await self._context.store.read(requests.all_wishes):
+            return
+        for group, wishes in (await self._context.store.note(requests.wishes_due, self._context.now_ms)).items():
+            try:
+                await self._admit(group, wishes)
+            except NetworkError:
+                raise
+            except GroupBusy:
+                continue
+            except GrueError as error:
+                log.info("somebody who has a link was not let in: %s", type(error).__name__)
+            await self._context.store.transact(requests.drop_wishes, wishes)
+
+    async def _admit(self, group: bytes, wishes: Sequence[requests.Wish]) -> None:
+        chat = await self._context.store.read(requests.group_chat, group)
+        if chat is None:
+            raise NotInGroup
+        present = {member.identity for member in (await self._settled(chat)).members}
+        wanted = [one for one in wishes if one.identity not in present]
+        await self._context.store.transact(requests.count_admitted, group, len(wanted), self._context.now_ms)
+        claimed = [peer for one in wanted if (peer := await self._claim_of(one)) is not None]
+        if claimed:
+            await self._change(chat, Plan(GroupChange(NO_HASH), [_adding(peer) for peer in claimed]))
+
+    async def _claim_of(self, wish: requests.Wish) -> Peer | None:
+        """Key packages of who asks; None when there are none, or not theirs."""
+        version = await self._context.store.read(chats.list_version_of, wish.identity)
+        with suppress(Refused, VerificationFailed):
+            answer = await self._context.tokens.ask(wire.Claim(wish.intro_mailbox))
+            if isinstance(answer, wire.Claimed):
+                return check_claimed(answer, wish.identity, None, version)
+        return None
 
     # --- who ----------------------------------------------------------------------------------------
 
@@ -351,4 +461,5 @@ def _holds(state: GroupState, plan: Plan) -> bool:
         and change.may_add in (None, state.may_add)
         and change.may_rename in (None, state.may_rename)
         and change.may_write in (None, state.may_write)
+        and (change.link is None or change.link.rule == state.link)
     )

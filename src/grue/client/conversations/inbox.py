@@ -13,20 +13,25 @@ from typing import Final
 from msgspec.structs import replace
 
 from grue._core import MlsError, MlsSession
-from grue.client import chats, verified
+from grue.client import chats
 from grue.client.chats import SMS_PREFIX, Chat
 from grue.client.context import Context, load_account, save_account
 from grue.client.conversations import copies, personlinks, requests, steps, sync, tables, trees
 from grue.client.conversations.resyncs import Resyncs
-from grue.client.lookup import directory as own_directory
-from grue.client.lookup import watch
 from grue.client.lookup.tables import told_head
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
 from grue.errors import GrueError, NetworkError, NoSuchMailbox, NotAGrueServer, NotPermitted, Refused
 from grue.protocol import wire
 from grue.protocol.conversation.changing import is_own
-from grue.protocol.conversation.contents import MAX_NAMED, IntroRequest, IntroSms, IntroWelcome, LargeGroup, TreePlace
+from grue.protocol.conversation.contents import (
+    MAX_NAMED,
+    IntroRequest,
+    IntroSms,
+    IntroWelcome,
+    LargeGroup,
+    TreePlace,
+)
 from grue.protocol.conversation.conversation import (
     READING,
     Conversation,
@@ -53,7 +58,7 @@ from grue.protocol.conversation.mailbox import Log, ReaderState
 from grue.protocol.conversation.resync import give_up_mailbox, start_again
 from grue.protocol.conversation.stored import Reader
 from grue.protocol.directory.directory_sync import Current
-from grue.protocol.directory.lookup import Found, check_transcript, claimed_output
+from grue.protocol.directory.lookup import claimed_output
 from grue.protocol.directory.pir import TABLE_TIER
 from grue.protocol.directory.record import derive
 from grue.protocol.sms.smsseal import open_sms
@@ -352,9 +357,18 @@ class Inbox:
         if isinstance(payload, IntroSms):
             self._sms(db, payload)
         elif isinstance(payload, IntroRequest):
-            self.resyncs.requested(db, delivery.envelope, payload)
+            if not self.resyncs.requested(db, delivery.envelope, payload):
+                self._wished(db, current, delivery.envelope, payload)
         else:
             self._welcome(db, current, payload, large)
+
+    def _wished(self, db: Db, current: Current | None, envelope: bytes, payload: IntroRequest) -> None:
+        """Somebody who has a link asks to be let into a group."""
+        wish, request = requests.wished(db, self._context, envelope, payload)
+        number = request.number or ""
+        if tables.blocked_as(db, wish.identity.hex(), number) is None:
+            requests.chat_of(db, self._context, current, requests.Claim(wish.identity, number, request.transcript))
+            requests.keep_wish(db, wish)
 
     def _sms(self, db: Db, payload: IntroSms) -> None:
         account = self._context.account
@@ -388,7 +402,8 @@ class Inbox:
         if result.device_list.identity_public == self._context.account.identity_public:
             self._from_own(db, result, session)
             return
-        chat = self._chat(db, current, result)
+        claim = requests.Claim(result.device_list.identity_public, result.number, result.transcript)
+        chat = requests.chat_of(db, self._context, current, claim)
         group = result.step.conversation.group
         room = chat if group is None else chats.for_group(db, result.step.conversation.id, group.name)
         unwanted = personlinks.is_unwanted(db, self._context, chat, result)
@@ -440,7 +455,8 @@ class Inbox:
         already = sync.decided(db, result.step.conversation.id) == sync.ACCEPTED
         left = tables.conversation_by_id(db, result.step.conversation.id) is not None and result.again is None
         agreed = already or (not left and any(c.state in AGREED for c in tables.conversations_of(db, inviter.id)))
-        at_once = agreed or result.again is not None
+        asked = requests.was_asked(db, result.step.conversation.id, self._context.now_ms)
+        at_once = agreed or asked or result.again is not None
         step = accept_invited(result, self._context.tools) if at_once else result.step
         if result.again is None:
             step.notices.append(Notice.ADDED if at_once else Notice.INVITED)
@@ -461,35 +477,6 @@ class Inbox:
     def _heard(self, db: Db, chat: int, step: Step) -> None:
         """What the others were shown of the directory."""
         self._context.directory.gossip.heard(db, chat, step.heads, int(self._context.clock()))
-
-    def _chat(self, db: Db, current: Current | None, result: Invited) -> Chat:
-        """The chat of whoever invites: under the claimed number only when the directory says it is theirs."""
-        identity = result.device_list.identity_public
-        before = chats.of_identity(db, identity)
-        if before is not None and before.number == result.number:
-            return before
-        by_number = chats.of_number(db, result.number)
-        taken = by_number is not None and by_number.identity not in (b"", identity)
-        if not taken and self._owns_number(db, current, result):
-            return chats.bind(db, result.number, identity)
-        if taken and verified.owner(db, result.number) and self._owns_number(db, current, result):
-            watch.tell(db, result.number, identity)
-        return chats.for_identity(db, identity, result.number)
-
-    def _owns_number(self, db: Db, current: Current | None, result: Invited) -> bool:
-        if current is None or result.transcript is None:
-            return False
-        identity, now = result.device_list.identity_public, int(self._context.clock())
-        try:
-            # Kept, so that a new key under this number is noticed later; whatever is found, or later requests would
-            # tell.
-            output = claimed_output(current, result.number, result.transcript)
-            own_directory.remember(db, current, {result.number: output})
-            find = own_directory.copy_of(db, current).find
-            found, _ = check_transcript(current, result.number, identity, result.transcript, find, now)
-        except GrueError:
-            return False
-        return isinstance(found, Found)
 
     # --- conversations ----------------------------------------------------------------------------
 

@@ -40,6 +40,11 @@ class Parts:
         writing = [partial(self.messenger.resume, chat) for chat in chats]
         await apart.each(spread, [*writing, *(partial(self.outbox.flush, lane) for lane in lanes)])
 
+    async def answer(self) -> None:
+        """Do what was asked at our intro mailbox: readmit who has lost track, let in who has a link. NetworkError."""
+        await self.inbox.resyncs.answer()
+        await self.groups.admit()
+
     async def send_of(self, chat: int) -> None:
         """Send what is queued or intended in one chat, at once. Raises NetworkError."""
         await self.messenger.resume(chat)
@@ -65,6 +70,7 @@ class Parts:
         all_of_it = [*writing, *(partial(self._fetch_one, one) for one in reading | lanes)]
         await apart.each(self.context.transport.spread, all_of_it)
         await self.look_after()
+        await self.groups.admit()
 
     async def tell(self) -> None:
         """Tell the own other devices what changed here, at once unless that shows whose all of it is."""
@@ -114,5 +120,6 @@ class Parts:
             # Where a group has moved to meanwhile.
             await self.inbox.poll_conversations()
         await self.inbox.ask_again()
+        await self.groups.admit()
         await self.inbox.confirm()
         await self.send()

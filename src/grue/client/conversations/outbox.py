@@ -161,7 +161,7 @@ class Outbox:
     def _refused(self, db: Db, queued: Queued, verdict: GrueError) -> None:
         if queued.purpose in COMMITS:
             self._commit_refused(db, queued)
-        if queued.purpose in (Purpose.LEAVE, Purpose.RESYNC) or self._is_of_group(db, queued):
+        if queued.purpose in (Purpose.LEAVE, Purpose.RESYNC, Purpose.JOIN) or self._is_of_group(db, queued):
             return
         if queued.message and (queued.purpose is Purpose.INTRODUCE or isinstance(verdict, TooLarge)):
             # The account is gone, or the text can never go: the sender has to know.

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Final
 
@@ -69,6 +69,8 @@ class Receiver:
         """Through a relay each conversation sends by itself."""
         self._tasks: list[asyncio.Task[None]] = []
         self._to_send = asyncio.Event()
+        self._asked = asyncio.Event()
+        """Something came to the intro mailbox: perhaps somebody asks us for something."""
         self._streams: list[Pushes] = []
         self._followed: dict[bytes, Pushes] = {}
         """By mailbox, the stream that reads it."""
@@ -86,7 +88,15 @@ class Receiver:
     def start(self) -> None:
         """Begin, unless begun."""
         if not self._tasks:
-            runs = (self._send, self._intro, self._conversations, self._confirm, self._others, self._chores)
+            runs = (
+                self._send,
+                self._intro,
+                self._conversations,
+                self._confirm,
+                self._others,
+                self._chores,
+                self._answer,
+            )
             self._tasks = [asyncio.create_task(self._again(run)) for run in runs]
 
     def wake(self) -> None:
@@ -204,6 +214,14 @@ class Receiver:
             await self._context.directory.prepare()
             await asyncio.sleep(CHORES_SECONDS)
 
+    async def _answer(self) -> None:
+        while True:
+            self._asked.clear()
+            await self._parts.answer()
+            self.wake()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), CHORES_SECONDS)
+
     # --- coming in --------------------------------------------------------------------------------
 
     async def _intro(self) -> None:
@@ -221,7 +239,7 @@ class Receiver:
                         # From the start, when the store was restored from a backup.
                         again = wire.Ack if cursor else wire.Subscribe
                         await pushes.stream.send(again(mailbox, read_key, cursor))
-                        await self._inbox.resyncs.answer()
+                        self._asked.set()
                         self._stored()
                 if mailbox in pushes.refused:
                     refused = pushes.refused[mailbox]

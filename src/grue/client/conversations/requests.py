@@ -1,4 +1,4 @@
-"""Who may write here: requests wait, are looked at, accepted or declined, and people are blocked.
+"""Who may write here, or be let into our groups: requests wait, are looked at and decided, and people are blocked.
 
 To its sender and to the server a request that was declined, was blocked or gave way is one that still waits: nothing
 is acknowledged or answered, and whoever looks at requests looks at those as well.
@@ -10,18 +10,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from grue._core import MlsSession
-from grue.client import chats
+from grue.client import chats, verified
 from grue.client.chats import Chat
 from grue.client.context import Context
 from grue.client.conversations import apart, histories, naming, profiles, steps, tables
+from grue.client.lookup import directory as own_directory
+from grue.client.lookup import watch
 from grue.client.people.tables import is_contact
 from grue.client.store.engine import Db
 from grue.client.store.entries import drop_meta, get_meta, group_prefix, mls_entries, put_meta, save_mls
-from grue.errors import NoSuchChat, NoSuchMailbox, NoSuchRequest, NotAGrueServer, NotPermitted, UsageError
+from grue.errors import GrueError, NoSuchChat, NoSuchMailbox, NoSuchRequest, NotAGrueServer, NotPermitted, UsageError
 from grue.protocol import wire
+from grue.protocol.conversation.asking import open_request
+from grue.protocol.conversation.contents import IntroRequest, JoinRequest, Transcript
 from grue.protocol.conversation.conversation import (
     SENDING,
     TABLE,
@@ -34,7 +39,11 @@ from grue.protocol.conversation.conversation import (
 )
 from grue.protocol.conversation.first_contact import AGREED, Invited, accept_all
 from grue.protocol.conversation.follow import Follower
+from grue.protocol.conversation.joining import check_wish
 from grue.protocol.conversation.mailbox import exchanged
+from grue.protocol.directory.directory_sync import Current
+from grue.protocol.directory.lookup import Found, check_transcript, claimed_output
+from grue.protocol.wire import ENVELOPE_DAYS, DeviceList
 
 MAX_REQUESTS: Final = 1000
 """Requests that wait at once, and declined ones that are remembered: nobody reads more, and each takes some 20 KiB."""
@@ -72,9 +81,11 @@ class Request:
     group: str = ""
     """What the group is called that one is asked into; empty when one person writes."""
     inviter: str = ""
-    """Who asks into the group, as in `chat`."""
+    """Who asks into the group, as in `chat`; empty when `joins`."""
     profile: str = ""
     """What who asks calls themself."""
+    joins: bool = False
+    """`chat` asks to be let into the group, by a link."""
 
 
 # --- coming in ------------------------------------------------------------------------------------
@@ -218,7 +229,18 @@ def waiting(db: Db) -> list[Request]:
         found[chat] = max(found.get(chat, 0), conversation.since)
     newest_first = sorted(found, key=lambda chat: -found[chat])
     listed = [_request(db, chats.by_id(db, chat), found[chat]) for chat in newest_first]
-    return [request for request in listed if request is not None]
+    return [request for request in [*_joining(db), *listed] if request is not None]
+
+
+def _joining(db: Db) -> list[Request]:
+    """Who asks to be let into a group of ours."""
+    listed = []
+    for wish in all_wishes(db):
+        who, group = chats.of_identity(db, wish.identity), group_chat(db, wish.group)
+        if not wish.approved and who is not None and group is not None:
+            claimed = "" if who.number else who.claimed
+            listed.append(Request(who.name, claimed, 0, "", wish.since / 1000, group.title, joins=True))
+    return listed[::-1]
 
 
 def turned_away(db: Db) -> int:
@@ -239,6 +261,9 @@ def accept(db: Db, context: Context, name: str) -> str:
         raise UsageError("This one is blocked; `grue unblock` comes first.")
     conversations = tables.conversations_of(db, chat.id)
     waiting = [c for c in conversations if c.state is ConversationState.REQUESTED]
+    joined = decide_wishes(db, chat, accept=True)
+    if joined and not waiting:
+        return chat.name
     chosen = waiting or [c for c in conversations if c.state is ConversationState.DECLINED]
     if not chosen:
         raise NoSuchRequest
@@ -258,7 +283,8 @@ def accept(db: Db, context: Context, name: str) -> str:
 def decline(db: Db, context: Context, name: str) -> str:
     """Turn down what waits of a chat; returns the chat's name. Raises NoSuchRequest, NoSuchChat."""
     chat = naming.chat(db, name, context.account.number)
-    if not _turn_down_all(db, chat):
+    joined = decide_wishes(db, chat, accept=False)
+    if not _turn_down_all(db, chat) and not joined:
         raise NoSuchRequest
     return chat.name
 
@@ -278,6 +304,7 @@ def block(db: Db, context: Context, name: str) -> str:
     for one in filter(None, theirs):
         tables.block(db, one, blocked)
     if chat is not None:
+        decide_wishes(db, chat, accept=False)
         _turn_down_all(db, chat)
         for message, _ in tables.intended(db, chat.id):
             steps.give_up_intent(db, message)
@@ -339,3 +366,184 @@ def _request(db: Db, chat: Chat | None, since: int) -> Request | None:
 def _inviter(db: Db, chat: Chat) -> Chat | None:
     found = tables.conversation_by_id(db, chat.group)
     return None if found is None else chats.of_identity(db, found[0].inviter)
+
+
+# --- links into groups ---------------------------------------------------------------------------
+
+MAX_WISHES: Final = 64
+"""Who waits to be let into one group: of more the oldest give way."""
+
+ADMISSIONS_A_DAY: Final = 50
+"""Who is let into a group by its link in a day by this client: each costs two `post` tokens, and whoever has the link
+decides how many ask. The others wait for the next day, or for another admin."""
+
+WAIT_MS: Final = ENVELOPE_DAYS * tables.DAY_MS
+"""How long an answer to an own request can come: as long as the request waits to be read."""
+
+_WISHES: Final = "joins"
+_ADMITTED: Final = "joins_admitted"
+_ASKED: Final = "joins_asked"
+_SECRETS: Final = "joins_secrets"
+
+
+class Wish(msgspec.Struct, array_like=True, frozen=True):
+    """Somebody who wants to be let into a group."""
+
+    group: bytes
+    identity: bytes
+    intro_mailbox: bytes
+    since: int
+    approved: bool
+
+
+# --- others' ----------------------------------------------------------------------------------------
+
+
+def wished(db: Db, context: Context, envelope: bytes, payload: IntroRequest) -> tuple[Wish, JoinRequest]:
+    """Who asks, and for which of our groups. Raises NotPermitted, BadEnvelope, BadRequest, BadKeyPackage."""
+    account = context.account
+    for conversation, _ in tables.heard_conversations(db, SENDING):
+        state = conversation.group
+        if state is None or state.link is None:
+            continue
+        request = open_request([state.link.digest], account.intro_mailbox, envelope, payload)
+        if isinstance(request, JoinRequest):
+            devices = check_wish(state, account.identity_public, request)
+            return _wish(conversation.id, devices, context.now_ms, approved=not state.link.ask), request
+    raise NotPermitted
+
+
+def _wish(group: bytes, devices: DeviceList, now_ms: int, *, approved: bool) -> Wish:
+    return Wish(group, devices.identity_public, devices.intro_mailbox, now_ms, approved)
+
+
+def keep_wish(db: Db, wish: Wish) -> None:
+    """Let a wish wait; the same again is the newer one."""
+    others = [one for one in all_wishes(db) if (one.group, one.identity) != (wish.group, wish.identity)]
+    of_group = [one for one in others if one.group == wish.group][-MAX_WISHES + 1 :]
+    _put(db, [one for one in others if one.group != wish.group or one in of_group] + [wish])
+
+
+def all_wishes(db: Db) -> list[Wish]:
+    return get_meta(db, _WISHES, list[Wish]) or []
+
+
+def drop_wishes(db: Db, wishes: Sequence[Wish]) -> None:
+    """These were let in, or turned down."""
+    gone = {(one.group, one.identity) for one in wishes}
+    _put(db, [one for one in all_wishes(db) if (one.group, one.identity) not in gone])
+
+
+def decide_wishes(db: Db, chat: Chat, *, accept: bool) -> bool:
+    """Let somebody into the groups that they ask for, or not; whether they ask for any."""
+    theirs = [one for one in all_wishes(db) if one.identity == chat.identity and not one.approved]
+    drop_wishes(db, theirs)
+    if accept:
+        for one in theirs:
+            keep_wish(db, replace(one, approved=True))
+    return bool(theirs)
+
+
+def wishes_due(db: Db, now_ms: int) -> dict[bytes, list[Wish]]:
+    """Who is to be let in now, by group; what waits for longer than its answer would be waited for goes."""
+    fresh = [one for one in all_wishes(db) if now_ms - one.since <= WAIT_MS]
+    _put(db, fresh)
+    _, admitted = _admitted(db, now_ms)
+    found: dict[bytes, list[Wish]] = {}
+    for wish in fresh:
+        of_group = found.setdefault(wish.group, [])
+        if wish.approved and len(of_group) + admitted.get(wish.group.hex(), 0) < ADMISSIONS_A_DAY:
+            of_group.append(wish)
+    return {group: wishes for group, wishes in found.items() if wishes}
+
+
+def count_admitted(db: Db, group: bytes, number: int, now_ms: int) -> None:
+    """So many were let into a group, or were tried."""
+    day, admitted = _admitted(db, now_ms)
+    put_meta(db, _ADMITTED, (day, admitted | {group.hex(): admitted.get(group.hex(), 0) + number}))
+
+
+def _admitted(db: Db, now_ms: int) -> tuple[int, dict[str, int]]:
+    today = now_ms // tables.DAY_MS
+    day, admitted = get_meta(db, _ADMITTED, tuple[int, dict[str, int]]) or (today, {})
+    return today, admitted if day == today else {}
+
+
+def _put(db: Db, wishes: Sequence[Wish]) -> None:
+    put_meta(db, _WISHES, list(wishes))
+
+
+# --- our own ----------------------------------------------------------------------------------------
+
+
+def note_asked(db: Db, group: bytes, now_ms: int) -> None:
+    """We have asked to be let into a group."""
+    asked = get_meta(db, _ASKED, dict[str, int]) or {}
+    put_meta(db, _ASKED, {one: at for one, at in asked.items() if now_ms - at <= WAIT_MS} | {group.hex(): now_ms})
+
+
+def was_asked(db: Db, group: bytes, now_ms: int) -> bool:
+    """Whether we wait for an answer of this group; asked once."""
+    asked = get_meta(db, _ASKED, dict[str, int]) or {}
+    at = asked.pop(group.hex(), None)
+    put_meta(db, _ASKED, asked)
+    return at is not None and now_ms - at <= WAIT_MS
+
+
+def keep_secret(db: Db, group: bytes, secret: bytes) -> None:
+    """Of a link that we have made: only here can it be shown again."""
+    put_meta(db, _SECRETS, (get_meta(db, _SECRETS, dict[str, bytes]) or {}) | {group.hex(): secret})
+
+
+def secret_of(db: Db, group: bytes) -> bytes:
+    """Of the newest link that we have made; empty when there is none."""
+    return (get_meta(db, _SECRETS, dict[str, bytes]) or {}).get(group.hex(), b"")
+
+
+def group_chat(db: Db, group: bytes) -> Chat | None:
+    found = tables.conversation_by_id(db, group)
+    return None if found is None else chats.by_id(db, found[1])
+
+
+# --- whose number ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Somebody who says to have a number."""
+
+    identity: bytes
+    number: str
+    """Empty when none is shown."""
+    transcript: Transcript | None
+
+
+def chat_of(db: Db, context: Context, current: Current | None, result: Claim) -> Chat:
+    """The chat of whoever asks: under the claimed number only when the directory says it is theirs."""
+    identity = result.identity
+    before = chats.of_identity(db, identity)
+    if before is not None and before.number == result.number:
+        return before
+    by_number = chats.of_number(db, result.number)
+    taken = by_number is not None and by_number.identity not in (b"", identity)
+    if not taken and _owns_number(db, context, current, result):
+        return chats.bind(db, result.number, identity)
+    if taken and verified.owner(db, result.number) and _owns_number(db, context, current, result):
+        watch.tell(db, result.number, identity)
+    return chats.for_identity(db, identity, result.number)
+
+
+def _owns_number(db: Db, context: Context, current: Current | None, result: Claim) -> bool:
+    if current is None or result.transcript is None:
+        return False
+    identity, now = result.identity, int(context.clock())
+    try:
+        # Kept, so that a new key under this number is noticed later; whatever is found, or later requests would
+        # tell.
+        output = claimed_output(current, result.number, result.transcript)
+        own_directory.remember(db, current, {result.number: output})
+        find = own_directory.copy_of(db, current).find
+        found, _ = check_transcript(current, result.number, identity, result.transcript, find, now)
+    except GrueError:
+        return False
+    return isinstance(found, Found)

@@ -13,7 +13,7 @@ from grue.client.store.entries import group_prefix, mls_entries
 from grue.protocol import wire
 from grue.protocol.conversation.answering import ANSWERING, ask_us
 from grue.protocol.conversation.asking import keys_of_requests, open_request
-from grue.protocol.conversation.contents import IntroRequest
+from grue.protocol.conversation.contents import IntroRequest, ResyncRequest
 from grue.protocol.conversation.conversation import Conversation, ConversationState
 from grue.protocol.conversation.resync import ask_due, ask_resync
 
@@ -62,15 +62,19 @@ class Resyncs:
 
     # --- others' ------------------------------------------------------------------------------------
 
-    def requested(self, db: Db, envelope: bytes, payload: IntroRequest) -> None:
-        """Keep what a member asks who has lost track, for when the conversation was read. Costs a hash for each key."""
+    def requested(self, db: Db, envelope: bytes, payload: IntroRequest) -> bool:
+        """Keep what a member asks who has lost track, for when the conversation was read; False when it is not that.
+
+        Costs a hash for each key.
+        """
         mailbox = self._context.account.intro_mailbox
         for conversation, chat in tables.heard_conversations(db, ANSWERING):
             request = open_request(keys_of_requests(conversation), mailbox, envelope, payload)
-            if request is not None:
+            if isinstance(request, ResyncRequest):
                 tables.save_conversation(db, ask_us(conversation, request), chat)
                 self._wait(conversation.id)
-                return
+                return True
+        return False
 
     async def answer(self) -> None:
         """Do what members who have lost track have asked for."""

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from grue._core import MlsSession
 from grue.errors import BadEnvelope
-from grue.protocol.conversation.contents import RESYNC_REQUEST, GroupState, IntroRequest, ResyncRequest
+from grue.protocol.conversation.contents import ASKED, GroupState, IntroRequest, JoinRequest, ResyncRequest
 from grue.protocol.conversation.conversation import Conversation, Outgoing, Purpose, Tools, state_context
 from grue.protocol.conversation.padding import pad
 from grue.protocol.wire import PostIntro, encode
@@ -46,15 +46,18 @@ def keys_of_requests(conversation: Conversation) -> list[bytes]:
     return [*conversation.request_keys, *conversation.epoch_keys]
 
 
-def post_request(key: bytes, mailbox: bytes, request: ResyncRequest, tools: Tools) -> Outgoing:
+def post_request(key: bytes, mailbox: bytes, request: ResyncRequest | JoinRequest, tools: Tools) -> Outgoing:
     """Seal a request for one intro mailbox."""
     envelope = tools.random(16)
     sealed = _cipher(key, envelope).encrypt(NONCE, encode(request), mailbox)
     blob = pad(encode(IntroRequest(_mark(key, envelope), sealed)))
-    return Outgoing(Purpose.RESYNC, PostIntro(mailbox, envelope, blob), envelope)
+    purpose = Purpose.RESYNC if isinstance(request, ResyncRequest) else Purpose.JOIN
+    return Outgoing(purpose, PostIntro(mailbox, envelope, blob), envelope)
 
 
-def open_request(keys: Sequence[bytes], mailbox: bytes, envelope: bytes, payload: IntroRequest) -> ResyncRequest | None:
+def open_request(
+    keys: Sequence[bytes], mailbox: bytes, envelope: bytes, payload: IntroRequest
+) -> ResyncRequest | JoinRequest | None:
     """What is asked under one of these keys; None when it was sealed under none. Raises BadEnvelope, BadRequest."""
     key = next((key for key in keys if _mark(key, envelope) == payload.mark), None)
     if key is None:
@@ -63,7 +66,7 @@ def open_request(keys: Sequence[bytes], mailbox: bytes, envelope: bytes, payload
         opened = _cipher(key, envelope).decrypt(NONCE, payload.sealed, mailbox)
     except InvalidTag:
         raise BadEnvelope from None
-    return RESYNC_REQUEST.decode(opened)
+    return ASKED.decode(opened)
 
 
 def _mark(key: bytes, envelope: bytes) -> bytes:

@@ -13,6 +13,7 @@ from grue.protocol.pictures import MAX_PICTURE
 from grue.protocol.wire import MAX_SLOTS, MAX_SMS, Codec, Count, Id, Key, Message, Number, Signature, seen
 
 MEMBERS: Final = seen("members of the conversation")
+ADMINS_ASKED: Final = seen("the admins in the link")
 DEVICES: Final = seen("the account's devices; the server saw it pass")
 HOLDERS: Final = seen("whoever has the link")
 LINKED: Final = seen("the two devices, and who has the link")
@@ -87,7 +88,7 @@ class IntroRequest(Message, tag=74):
     mark: Annotated[bytes, Meta(min_length=8, max_length=8), seen("server; means nothing without the key")]
     """By which who has the key knows that it is the right one: from the key and the envelope's id."""
     sealed: Annotated[bytes, Meta(max_length=65536), MEMBERS]
-    """A `ResyncRequest`, under a key of the conversation."""
+    """A `ResyncRequest` under a key of the conversation, or a `JoinRequest` under one that is in a link."""
 
 
 # --- inside MLS -----------------------------------------------------------------------------------
@@ -188,6 +189,15 @@ class GroupMember(Message, tag=90):
     """The epoch since which it is in: what it has signed before counts no more."""
 
 
+class LinkRule(Message, tag=100):
+    """A link by which people ask to be let into a group."""
+
+    digest: Annotated[Key, MEMBERS]
+    """Of the link's secret, which only those have who have the link."""
+    ask: Annotated[bool, MEMBERS] = False
+    """An admin decides; otherwise the first admin's client that reads the request adds who asks."""
+
+
 class GroupState(Message, tag=91):
     """What the members of a group agree on beside MLS. Only a `GroupChange` in a commit changes it."""
 
@@ -201,6 +211,7 @@ class GroupState(Message, tag=91):
     """`admin` in a group for announcements."""
     back: Annotated[list[CameBack], Meta(max_length=MAX_SLOTS), MEMBERS] = field(default_factory=list)
     """Devices that were readmitted since their account came."""
+    link: Annotated[LinkRule | None, MEMBERS] = None
 
 
 class LargeGroup(Message, tag=111):
@@ -209,6 +220,11 @@ class LargeGroup(Message, tag=111):
     tree: Annotated[bytes, Meta(max_length=4 << 20), MEMBERS]
     """Of the epoch that the Welcome leads to, as RFC 9420 encodes it."""
     group: Annotated[GroupState, MEMBERS]
+
+
+class NewLink(Message, tag=101):
+    rule: Annotated[LinkRule | None, MEMBERS]
+    """None takes the link away."""
 
 
 class NewRole(Message, tag=92):
@@ -250,6 +266,7 @@ class GroupChange(Message, tag=94):
     """The accounts whose devices this commit adds and that had none here."""
     departed: Annotated[list[Departure], Meta(max_length=MAX_MEMBERS), MEMBERS] = field(default_factory=list)
     readmitted: Annotated[list[Readmission], Meta(max_length=MAX_MEMBERS), MEMBERS] = field(default_factory=list)
+    link: Annotated[NewLink | None, MEMBERS] = None
 
 
 class Leave(Message, tag=95):
@@ -331,6 +348,34 @@ class PersonLink(Message, tag=121):
     server_public: Annotated[Key, HOLDERS]
     server: Annotated[str, Meta(max_length=MAX_URL), HOLDERS]
     """Its URL, for who has no account yet."""
+
+
+MAX_LINK_ADMINS: Final = 5
+"""Admins whose intro mailboxes are in a link: one of them will read it, and a camera still reads the code."""
+
+
+class JoinLink(Message, tag=98):
+    """What a `grue:join/` link holds."""
+
+    group: Annotated[Key, HOLDERS]
+    secret: Annotated[Id, HOLDERS]
+    admins: Annotated[list[Key], Meta(min_length=1, max_length=MAX_LINK_ADMINS), HOLDERS]
+    """Intro mailboxes."""
+    server: Annotated[str, Meta(max_length=200), HOLDERS]
+    """Its URL, for people."""
+    server_key: Annotated[Id, HOLDERS]
+    """The beginning of SHA-256 of the server's public key: that decides whether it is ours."""
+
+
+class JoinRequest(Message, tag=99):
+    """Somebody who has a link asks to be let into its group."""
+
+    secret: Annotated[Id, ADMINS_ASKED]
+    device_list: Annotated[bytes, Meta(max_length=4096), ADMINS_ASKED]
+    """The sender's `SignedDeviceList`."""
+    number: Annotated[Number | None, ADMINS_ASKED] = None
+    """The number that the sender claims, if it shows one."""
+    transcript: Annotated[Transcript | None, ADMINS_ASKED] = None
 
 
 class ReceivedSms(Message, tag=86):
@@ -472,10 +517,11 @@ Application = Invitation | Text | Receipt | Leave | CommitPart | Profile | Sync
 
 INTRO_PAYLOAD: Final = Codec[IntroPayload](IntroPayload)
 APPLICATION: Final = Codec[Application](Application)
-RESYNC_REQUEST: Final = Codec[ResyncRequest](ResyncRequest)
 LINK_MESSAGE: Final = Codec[LinkMessage](LinkMessage)
 LINK_ACCOUNT: Final = Codec[LinkAccount](LinkAccount)
 PERSON: Final = Codec[Person](Person)
+ASKED: Final = Codec[ResyncRequest | JoinRequest](ResyncRequest | JoinRequest)
+JOIN_LINK: Final = Codec[JoinLink](JoinLink)
 GROUP_CHANGE: Final = Codec[GroupChange](GroupChange)
 TREE_PLACE: Final = Codec[TreePlace](TreePlace)
 LARGE_GROUP: Final = Codec[LargeGroup](LargeGroup)

@@ -276,6 +276,8 @@ class Purpose(StrEnum):
     """A part of the tree of a large group, which a Welcome does not hold."""
     PROFILE = "profile"
     """What we call ourselves."""
+    JOIN = "join"
+    """We ask to be let into a group that we have a link to."""
     FAREWELL = "farewell"
     """We ask to be removed."""
     SYNC = "sync"

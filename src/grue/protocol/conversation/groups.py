@@ -25,6 +25,7 @@ from grue.protocol.conversation.contents import (
     Departure,
     GroupChange,
     GroupState,
+    LinkRule,
     Readmission,
     Role,
 )
@@ -162,6 +163,7 @@ def changed(group: bytes, state: GroupState, commit: Committed) -> GroupState:
     further devices of an account are added by itself, and none has more than `MAX_DEVICES`. GROUP-05 name and
     description are changed by who may rename, rules and roles by admins. GROUP-06 the state that follows has the hash
     that the change names. GROUP-07 who removes an account or a device adds none, since the mailbox moves.
+    GROUP-15 the link is made, changed and taken away by admins.
     """
     change = _decoded(commit.data)
     if role_of(state, commit.committer) is None:
@@ -263,12 +265,12 @@ def _check_added(state: GroupState, commit: Committed, change: GroupChange, gone
 
 
 def _check_settings(state: GroupState, committer: bytes, change: GroupChange) -> None:
-    """GROUP-05."""
+    """GROUP-05 and GROUP-15."""
     renames = change.name is not None or change.description is not None
     if renames and not is_allowed(state, committer, state.may_rename):
         raise NotPermitted
     rules = (change.may_add, change.may_rename, change.may_write)
-    if (change.roles or any(rules)) and role_of(state, committer) is not Role.ADMIN:
+    if (change.roles or any(rules) or change.link is not None) and role_of(state, committer) is not Role.ADMIN:
         raise NotPermitted
 
 
@@ -298,8 +300,16 @@ def _after(
         may_add=change.may_add or state.may_add,
         may_rename=change.may_rename or state.may_rename,
         may_write=change.may_write or state.may_write,
+        link=_link_after(state, change, gone),
         back=_came_back(state.back, change, again, {member.identity for member in members} - came),
     )
+
+
+def _link_after(state: GroupState, change: GroupChange, gone: set[bytes]) -> LinkRule | None:
+    """GROUP-16 with whoever is removed without having asked for it the link goes: they may have kept it."""
+    if change.link is not None:
+        return change.link.rule
+    return None if gone and not change.departed else state.link
 
 
 def _came_back(
