@@ -530,6 +530,7 @@ class Inbox:
         else:
             save_mls(db, followed)
             steps.save(self._context, db, chat, step)
+        steps.intend_never_kept(self._context, db, step.conversation, chat)
         self._heard(db, chat, step)
         self.resyncs.lost(db, chat, step.conversation)
         sync.hear(db, self._context, step.registers)

@@ -64,7 +64,6 @@ def save(context: Context, db: Db, chat: int, step: Step, session: MlsSession | 
         )
     for one in step.read:
         note_read(db, conversation, chat, one)
-    _intend_never_kept(context, db, conversation, chat)
     if step.moved:
         # After what was said of the log before: in the new mailbox seqs begin anew.
         tables.forget_log(db, conversation.id)
@@ -188,6 +187,8 @@ def intend_again(db: Db, conversation: bytes, chat: int) -> None:
 
 def _intend(db: Db, chat: int, messages: Sequence[bytes]) -> None:
     """These go out again; in a group unless somebody has come since, who must not read what was said before."""
+    if not messages:
+        return
     others = tables.others_in_group(db, chat)
     for message in messages:
         if not others <= tables.readers_of(db, message).keys():
@@ -212,10 +213,10 @@ def renew_old(db: Db, today: int) -> None:
         _intend(db, chat, [message])
 
 
-def _intend_never_kept(context: Context, db: Db, conversation: Conversation, chat: int) -> None:
+def intend_never_kept(context: Context, db: Db, conversation: Conversation, chat: int) -> None:
     """CONVERSATION-20 what the server has acknowledged for a place in the log where it is not goes out again.
 
-    Unless it is so old that it has expired there: that is for its writer to decide.
+    Call it when the log was read on. Unless it is so old that it has expired there: that is for its writer to decide.
     """
     rows = db.rows(
         "SELECT id FROM message WHERE conversation = ? AND incoming = 0 AND state = ?"
