@@ -171,7 +171,12 @@ def mark_encrypted(db: Db, chat: int, list_version: int = 0, *, by_us: bool = Fa
 
     by_us  whether it was we who wrote or accepted: a stranger's claim must not keep SMS from the number's owner
     """
-    db.execute("UPDATE chat SET encrypted = 1, list_number = max(list_number, ?) WHERE id = ?", list_version, chat)
+    db.execute(
+        # What changes nothing writes nothing: this is said of each message.
+        "UPDATE chat SET encrypted = 1, list_number = max(list_number, ?1)"
+        " WHERE id = ?2 AND (encrypted = 0 OR list_number < ?1)",
+        *(list_version, chat),
+    )
     found = by_id(db, chat)
     number = found and (found.number or (found.claimed if by_us else ""))
     if number:

@@ -6,6 +6,7 @@ conversation a lookup comes first; SMS follows only from a proven absence and th
 (`grue.protocol.conversation.fallback`).
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,10 +30,10 @@ from grue.client.conversations import (
 )
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.outbox import Outbox
-from grue.client.lookup.directory import Gone, record_before
+from grue.client.lookup.directory import record_before
 from grue.client.signing import signed
 from grue.client.store.engine import Db
-from grue.client.store.entries import get_meta, mls_entries, put_meta
+from grue.client.store.entries import mls_entries
 from grue.errors import (
     BadRequest,
     Blocked,
@@ -229,12 +230,12 @@ class Messenger:
         _check_not_blocked(db, chat)
         if chat is not None and chat.group:
             self._check_may_write(db, chat)
-            return self._keep_and_say(db, chat.id, said)
+            return self._keep_and_say(db, chat.id, said, tables.conversations_of(db, chat.id))
         if chat is None or not chat.identity or chat.identity == self._context.account.identity_public:
             return None
         record = record_before(db, chat.number)
         changed = isinstance(record, Record) and record.identity_public != chat.identity
-        _check_not_gone(db, chat, record, accept_key)
+        reaching.check_not_gone(db, chat, record, accept_key)
         if changed and not accept_key:
             raise verified.key_changed(db, chat.identity)
         conversations = tables.conversations_of(db, chat.id)
@@ -243,7 +244,7 @@ class Messenger:
             raise ForkedLog
         if not sendable or changed:
             return None
-        return self._keep_and_say(db, chat.id, said)
+        return self._keep_and_say(db, chat.id, said, conversations)
 
     def _check_may_write(self, db: Db, chat: Chat) -> None:
         """Raises NotInGroup, NotPermitted."""
@@ -255,23 +256,30 @@ class Messenger:
         if not found[0].members:
             raise UsageError("Nobody else is in this group.")
 
-    def _keep_and_say(self, db: Db, chat: int, said: Said) -> tuple[bytes, int, bool]:
+    def _keep_and_say(
+        self, db: Db, chat: int, said: Said, conversations: Sequence[Conversation]
+    ) -> tuple[bytes, int, bool]:
         """Store the text; and encrypt it at once, when nothing is before it and the log is known to be at its head.
 
         Returns the message, its chat, and whether it was encrypted.
         """
-        first = not tables.intended(db, chat)
-        message = self._keep_own(db, chat, said)
-        best = preferred(tables.conversations_of(db, chat))
-        if first and best is not None and self._inbox.is_fresh(best.log.mailbox):
-            return message, chat, self._say(db, message, chat)
-        return message, chat, False
+        best = preferred(conversations)
+        if best is None or not self._inbox.is_fresh(best.log.mailbox) or tables.intended(db, chat):
+            return self._keep_own(db, chat, said), chat, False
+        message = self._keep(db, chat, said)
+        self._say_in(db, best, message, chat)
+        return message, chat, True
 
     def _keep_own(self, db: Db, chat: int, said: Said) -> bytes:
+        """Store the text, to be encrypted later."""
+        message = self._keep(db, chat, said)
+        tables.intend(db, message, chat)
+        return message
+
+    def _keep(self, db: Db, chat: int, said: Said) -> bytes:
         message, own = self._context.random(16), self._context.account.identity_public
         tables.add_own(db, chat, own, message, said.text, Route.ENCRYPTED, self._context.now_ms, MessageState.QUEUED)
         tables.attach(db, own, message, said.attachment)
-        tables.intend(db, message, chat)
         chats.mark_encrypted(db, chat, by_us=True)
         return message
 
@@ -281,7 +289,8 @@ class Messenger:
         Raises NetworkError; what cannot go for another reason is marked as refused.
         """
         refused: set[int] = set()
-        for message, chat in await self._context.store.read(tables.intended, only):
+        intended, owed = await self._context.store.read(_to_say, only)
+        for message, chat in intended:
             if chat not in refused:
                 try:
                     await self._carry_out(message, chat)
@@ -289,7 +298,10 @@ class Messenger:
                         await self._outbox.flush(await self._context.store.read(tables.said_in, message))
                 except (Refused, VerificationFailed):
                     refused.add(chat)
-        for conversation, chat in await self._context.store.read(profiles.owed, only):
+        if intended:
+            # Some of it went along.
+            owed = await self._context.store.read(profiles.owed, only)
+        for conversation, chat in owed:
             with suppress(Refused, VerificationFailed):
                 await self._inbox.catch_up(chat)
                 await self._context.store.transact(self._introduce, conversation)
@@ -298,7 +310,7 @@ class Messenger:
 
     async def chats_to_write_in(self) -> set[int]:
         """The chats in which `resume` has something to say."""
-        intended, owed = await self._context.store.read(tables.intended), await self._context.store.read(profiles.owed)
+        intended, owed = await self._context.store.read(_to_say, None)
         return {chat for _, chat in [*intended, *owed]}
 
     def _introduce(self, db: Db, conversation_id: bytes) -> None:
@@ -327,7 +339,8 @@ class Messenger:
         """Send what is queued, and say what became of this message."""
         with suppress(GrueError):
             # Stored and queued: what the server says now, such as that its disk is full, is no word on this message.
-            await self._outbox.flush(await self._context.store.read(tables.said_in, message))
+            spread = self._context.transport.spread
+            await self._outbox.flush(await self._context.store.read(tables.said_in, message) if spread else None)
         state = await self._context.store.read(tables.message_state, message)
         if state is MessageState.REFUSED:
             raise Refused("The server does not take messages for this contact any more.")
@@ -360,11 +373,17 @@ class Messenger:
     def _say(self, db: Db, message: bytes, chat: int) -> bool:
         """Encrypt and queue, accepting requests; False when there is no conversation to send to."""
         conversation = self._sendable(db, chat)
-        text = tables.own_text(db, message)
-        if conversation is None or text is None:
+        if conversation is None:
             return False
-        if not tables.take_intent(db, message):
-            return True
+        if tables.take_intent(db, message):
+            self._say_in(db, conversation, message, chat)
+        return True
+
+    def _say_in(self, db: Db, conversation: Conversation, message: bytes, chat: int) -> None:
+        """Encrypt and queue a text that is stored."""
+        text = tables.own_text(db, message)
+        if text is None:
+            return
         session = self._context.sessions.open(db, conversation.id)
         step = say(session, conversation, text, self._context.tools)
         step.outgoing += profiles.along(db, session, conversation, self._context)
@@ -375,7 +394,6 @@ class Messenger:
             step.conversation = renewed.conversation
             step.outgoing += renewed.outgoing
         steps.save(self._context, db, chat, step, session)
-        return True
 
     def _sendable(self, db: Db, chat: int) -> Conversation | None:
         conversations = tables.conversations_of(db, chat)
@@ -530,6 +548,11 @@ class Messenger:
             sync.touch(db, sync.NOTE, message)
 
 
+def _to_say(db: Db, only: int | None) -> tuple[list[tuple[bytes, int]], list[tuple[bytes, int]]]:
+    """Texts that are to be encrypted, and conversations that lack our profile: each with its chat."""
+    return tables.intended(db, only), profiles.owed(db, only)
+
+
 def _is_group(db: Db, chat: int) -> bool:
     found = chats.by_id(db, chat)
     return found is not None and bool(found.group)
@@ -553,22 +576,6 @@ def _chat_of(db: Db, target: str) -> Chat | None:
     if chat is None and target.startswith(chats.PREFIXES):
         raise NoSuchChat
     return chat
-
-
-def _check_not_gone(db: Db, chat: Chat, record: Record | Gone | None, accept_key: bool) -> None:
-    """Raises ContactGone when the record of a contact's number has vanished, unless the user said to go on without."""
-    accepted = set(get_meta(db, _UNLISTED, list[int]) or [])
-    if isinstance(record, Record):
-        accepted.discard(chat.id)
-    elif record is Gone.GONE and chat.id not in accepted:
-        if not accept_key:
-            raise ContactGone
-        accepted.add(chat.id)
-    put_meta(db, _UNLISTED, sorted(accepted))
-
-
-_UNLISTED: Final = "unlisted"
-"""Chats whose number has no record any more, and that the user writes to all the same."""
 
 
 def _give_up(db: Db, message: bytes, nobody_there: bool) -> None:

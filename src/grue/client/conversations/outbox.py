@@ -52,6 +52,9 @@ TOGETHER: Final = frozenset({Purpose.SAY, Purpose.RECEIPT})
 
 Outcome = wire.AnonymousAnswer | GrueError
 
+Waiting = tuple[list[Queued], set[bytes]]
+"""What can be sent next, and the conversations in which something that must fit waits, next or later."""
+
 
 class Outbox:
     """Sends what is queued. Several processes may do so at once: every request is idempotent.
@@ -83,14 +86,13 @@ class Outbox:
                 self._renewed = today
             held: set[bytes] = set()
             open_lanes: set[bytes] = set()
-            waiting = await self._context.store.read(tables.queued, only)
+            waiting, must_fit = await self._context.store.read(_waiting, only)
             while ready := _ready(waiting, held, open_lanes):
-                paying = {queued.conversation for queued in waiting if _must_fit(queued)}
-                paying |= await self._context.store.read(tables.lanes_with, MUST_FIT)
+                paying = must_fit | {queued.conversation for queued in waiting if _must_fit(queued)}
                 outcomes = await asyncio.gather(*(self._ask(one, one.conversation in paying) for one in ready))
                 pairs = list(zip(ready, outcomes, strict=True))
                 # Not waiting for the disk: what a power cut undoes is sent again, as the same bytes.
-                waiting = await self._context.store.note(self._settle, pairs, only)
+                waiting, must_fit = await self._context.store.note(self._settle, pairs, only)
                 for queued, outcome in pairs:
                     lanes = held if isinstance(outcome, GrueError) and not isinstance(outcome, VERDICTS) else open_lanes
                     lanes.add(queued.conversation)
@@ -112,14 +114,14 @@ class Outbox:
         except GrueError as error:
             return error
 
-    def _settle(self, db: Db, pairs: Sequence[tuple[Queued, Outcome]], lane: bytes | None) -> list[Queued]:
+    def _settle(self, db: Db, pairs: Sequence[tuple[Queued, Outcome]], lane: bytes | None) -> Waiting:
         """Note what the server said, and return what waits now."""
         for queued, outcome in pairs:
             if not isinstance(outcome, GrueError):
                 self._answered(db, queued, outcome)
             elif isinstance(outcome, VERDICTS) and tables.dequeue(db, queued.n):
                 self._refused(db, queued, outcome)
-        return tables.queued(db, lane)
+        return _waiting(db, lane)
 
     def _answered(self, db: Db, queued: Queued, answer: wire.AnonymousAnswer) -> None:
         if not tables.dequeue(db, queued.n):
@@ -182,6 +184,11 @@ class Outbox:
         conversation, chat = found
         session = self._context.sessions.open(db, conversation.id)
         steps.save(self._context, db, chat, refused_commit(session, conversation), session)
+
+
+def _waiting(db: Db, lane: bytes | None) -> Waiting:
+    waiting = tables.queued(db, lane)
+    return waiting, tables.lanes_with(db, MUST_FIT) if waiting else set()
 
 
 def _must_fit(queued: Queued) -> bool:

@@ -1,14 +1,19 @@
 """Reaching somebody: their key packages are claimed, by their number or without one, and checked."""
 
+from typing import Final
+
 from grue.client import chats, verified
 from grue.client.chats import Chat
 from grue.client.context import Context
 from grue.client.conversations import personlinks
-from grue.client.lookup.directory import LookedUp
-from grue.errors import NoSuchChat, NotAGrueServer, RouteUnknown
+from grue.client.lookup.directory import Gone, LookedUp
+from grue.client.store.engine import Db
+from grue.client.store.entries import get_meta, put_meta
+from grue.errors import ContactGone, NoSuchChat, NotAGrueServer, RouteUnknown
 from grue.protocol import wire
 from grue.protocol.conversation.first_contact import Peer, check_claimed
 from grue.protocol.directory.lookup import Found
+from grue.protocol.directory.record import Record
 
 
 async def look_up(context: Context, number: str) -> LookedUp:
@@ -55,3 +60,21 @@ async def _record_of(context: Context, contact: Chat) -> tuple[bytes, bytes] | N
     if record.identity_public != contact.identity:
         raise await context.store.read(verified.key_changed, contact.identity)
     return record.intro_mailbox, record.device_list_hash
+
+
+def check_not_gone(db: Db, chat: Chat, record: Record | Gone | None, accept_key: bool) -> None:
+    """Raises ContactGone when the record of a contact's number has vanished, unless the user said to go on without."""
+    before = set(get_meta(db, _UNLISTED, list[int]) or [])
+    accepted = before
+    if isinstance(record, Record):
+        accepted = before - {chat.id}
+    elif record is Gone.GONE and chat.id not in before:
+        if not accept_key:
+            raise ContactGone
+        accepted = before | {chat.id}
+    if accepted != before:
+        put_meta(db, _UNLISTED, sorted(accepted))
+
+
+_UNLISTED: Final = "unlisted"
+"""Chats whose number has no record any more, and that the user writes to all the same."""
