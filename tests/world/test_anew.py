@@ -63,7 +63,7 @@ async def test_what_the_lost_home_still_writes_is_not_shown_as_the_contacts(worl
     await alice.poll()
     (after,) = await alice.unshown()
     assert (before.sender, before.claimed) == (BOB, "")
-    assert (after.sender.startswith("chat:"), after.claimed) == (True, BOB)
+    assert (after.sender.startswith("person:"), after.claimed) == (True, BOB)
 
 
 async def test_conversation_11_a_contact_who_left_is_not_written_to_as_if_nothing_had_happened(world: World) -> None:

@@ -344,7 +344,7 @@ async def test_a_known_number_with_a_new_key_writes_as_somebody_unverified(world
     await new_bob.send(ALICE, "it is me")
     await alice.poll()
     (message,) = await alice.unshown()
-    assert (message.sender.startswith("chat:"), message.claimed, message.request) == (True, BOB, True)
+    assert (message.sender.startswith("person:"), message.claimed, message.request) == (True, BOB, True)
     assert [m.text for m in await alice.history(BOB)] == ["hello", "hello yourself"]
 
 

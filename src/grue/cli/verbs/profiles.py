@@ -29,7 +29,7 @@ async def profile(
     save: Annotated[Path | None, Parameter(help="Write the picture into this file, which is not there yet.")] = None,
     shell: Injected,
 ) -> None:
-    """Show a profile, or change your own: the name and picture that go to whom you write with."""
+    """Say what you call yourself, or show what others do. It goes to whom you write with."""
     changes = name is not None or picture is not None or no_picture
     if (changes and (who != "me" or save is not None)) or (picture is not None and no_picture):
         raise UsageError("Only your own profile is yours to change, and what is changed is not saved.")

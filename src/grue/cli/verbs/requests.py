@@ -108,7 +108,7 @@ async def report(
     *,
     shell: Injected,
 ) -> None:
-    """Write what is kept of a chat into a file for yourself: who, when and what. It is sent to nobody."""
+    """Write what is kept of a chat into a file for yourself, which is sent to nobody."""
     async with opened(shell) as client:
         count = await client.people.report(typed(chat), file)
     shell.result(
