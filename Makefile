@@ -38,7 +38,7 @@ lab: setup ## Play a made-up year through a classic directory, a carrier and Gru
 	@$(BIN)/grue lab life --out dist/lab $(LAB)
 	@$(BIN)/grue lab report dist/lab --html dist/lab/life.html --scores bench/life.json
 
-week: setup ## Play a made-up week of five people in three groups, on processes that are killed; WEEK='--days 30 --seed 7'
+week: setup ## Play a made-up week of five people with eight devices in three groups, on processes that are killed; WEEK='--days 30 --seed 7'
 	@$(BIN)/python -m tests.week $(WEEK)
 
 test: test-rust test-python ## Run every test

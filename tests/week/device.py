@@ -8,11 +8,12 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from grue.client.api.devices import AskingDevice, NewDevice
 from grue.client.api.groups import Group
 from grue.client.api.messages import Message
 from grue.client.chats import person
@@ -51,12 +52,39 @@ class Device:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._linking = AsyncExitStack()
+        self._offered: NewDevice | None = None
+        self._asking: AskingDevice | None = None
 
     async def register(self, number: str, server: str) -> None:
         await self._client.register(number, server)
 
     async def verify(self, code: str) -> None:
         await self._client.verify(code)
+
+    async def offer(self, server: str, name: str) -> str:
+        """Wait to be linked; returns the link."""
+        self._offered = await self._linking.enter_async_context(self._client.devices.link(server, name))
+        return self._offered.link
+
+    async def meet(self) -> str:
+        assert self._offered is not None
+        return await self._offered.meet()
+
+    async def finish(self) -> str:
+        assert self._offered is not None
+        number = await self._offered.finish()
+        await self._linking.aclose()
+        return number
+
+    async def see(self, link: str) -> str:
+        """Meet who waits at this link; returns the digits."""
+        self._asking = await self._client.devices.accept(link)
+        return self._asking.code
+
+    async def take_in(self) -> None:
+        assert self._asking is not None
+        await self._asking.accept()
 
     async def person(self) -> str:
         """The id by which the others know this account."""

@@ -27,6 +27,8 @@ GROUPS: Final = {
     "Choir": ("emma", "chloe", "dan"),
 }
 """Who is in each at first; the one named first makes it."""
+MORE: Final = {"anna": 2, "ben": 1}
+"""Devices besides the first: eight in all."""
 DAY: Final = 86_400
 KILLED: Final = 0.12
 """How often what is asked of a device ends with its death."""
@@ -39,6 +41,10 @@ PATIENCE: Final = 120
 """Seconds for one answer."""
 SETTLING: Final = 12
 """Rounds at most in which everybody reads, until nobody has anything new."""
+
+
+Histories = Mapping[str, list[Mapping[str, Any]]]
+"""The messages of each chat."""
 
 
 class Device:
@@ -114,7 +120,10 @@ class Week:
         self._stage = Stage(path)
         self._path = path
         self._ahead = 0
-        self.people = {name: Person(name, number, [Device(path / name)]) for name, number in NUMBERS.items()}
+        self.people = {
+            name: Person(name, number, [Device(path / f"{name}{n or ''}") for n in range(1 + MORE.get(name, 0))])
+            for name, number in NUMBERS.items()
+        }
         self.groups: dict[str, str] = {}
         """The id of each group, by its first name."""
         self.constant: dict[str, set[str]] = {}
@@ -140,15 +149,26 @@ class Week:
     def begin(self) -> None:
         """Everybody registers, and the groups are made."""
         for person in self.people.values():
-            (device,) = person.devices
-            device.done("register", number=person.number, server=self._stage.url)
-            device.done("verify", code=self._stage.code(person.number))
-            person.id = device.done("person")
+            first, *further = person.devices
+            first.done("register", number=person.number, server=self._stage.url)
+            first.done("verify", code=self._stage.code(person.number))
+            person.id = first.done("person")
+            for n, device in enumerate(further):
+                self._link(first, device, f"device {n + 2}")
         for name, (founder, *others) in GROUPS.items():
             numbers = [self.people[other].number for other in others]
             self.groups[name] = self.people[founder].devices[0].done("create", name=name, numbers=numbers)
             self.constant[name] = set(GROUPS[name])
         self.settle()
+
+    def _link(self, old: Device, new: Device, name: str) -> None:
+        link = new.done("offer", server=self._stage.url, name=name)
+        new.ask("meet")
+        old.ask("see", link=link)
+        assert new.answer() == old.answer()
+        new.ask("finish")
+        old.done("take_in")
+        assert "done" in new.answer()
 
     def day(self, rounds: int) -> None:
         """Some devices stay off; the others do something in every round, several at once."""
@@ -253,6 +273,9 @@ class Week:
             for n, device in enumerate(person.devices)
         }
         found: list[str] = []
+        for name, more in MORE.items():
+            for n in range(1, 1 + more):
+                found += _differences(name, n, held[name, 0][0], held[name, n][0])
         for name, group in self.groups.items():
             found += self._group_faults(name, group, held)
         found += _texts_between_two(held)
@@ -289,6 +312,15 @@ class Week:
         return found
 
 
+def _differences(name: str, n: int, first: Histories, other: Histories) -> list[str]:
+    """What one device of an account has and the first has not, or the other way round."""
+    held = [
+        {(chat, one["id"], one["text"]) for chat, messages in histories.items() for one in messages}
+        for histories in (first, other)
+    ]
+    return [f"{name}: {one} is not on both of 0 and {n}" for one in sorted(held[0] ^ held[1])]
+
+
 def _twice(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     seen: Counter[str] = Counter()
     twice = []
@@ -305,6 +337,7 @@ def _texts_between_two(held: Mapping[tuple[str, int], Any]) -> list[str]:
     for (name, n), (histories, _) in held.items():
         for other, number in NUMBERS.items():
             sent = [one for one in histories.get(number, []) if not one["incoming"] and one["state"] != "queued"]
-            theirs = {one["id"] for one in held[other, 0][0].get(NUMBERS[name], [])}
-            found += [f"{other} lacks {one['id']} of {(name, n)}" for one in sent if one["id"] not in theirs]
+            for m in range(1 + MORE.get(other, 0)):
+                theirs = {one["id"] for one in held[other, m][0].get(NUMBERS[name], [])}
+                found += [f"{(other, m)} lacks {one['id']} of {(name, n)}" for one in sent if one["id"] not in theirs]
     return found
