@@ -60,4 +60,5 @@ async def test_a_home_of_a_later_protocol_is_not_touched(world: World) -> None:
 
 def test_an_account_that_says_no_protocol_is_of_the_first() -> None:
     """As homes of protocol 1 have it stored."""
-    assert Account.__struct_defaults__[-1] == 1
+    defaults = dict(zip(Account.__struct_fields__[::-1], Account.__struct_defaults__[::-1], strict=False))
+    assert defaults["protocol"] == 1
