@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
 from unittest.mock import patch
 
-from grue.client.conversations import apart, tables
+from grue.client.conversations import apart, outbox, tables
 from grue.client.conversations import receiver as receiving
 from grue.client.conversations.once import Parts
 from grue.client.conversations.outbox import Outbox
@@ -327,7 +327,7 @@ class Reader:
             "Any", SimpleNamespace(transport=transport, store=store, tokens=SimpleNamespace(ask=self._ask), now_ms=0)
         )
         self.outbox = Outbox(context, cast("Any", None))
-        messenger = SimpleNamespace(resume=_nothing)
+        messenger = SimpleNamespace(resume=_nothing, chats_to_write_in=_no_chats)
         own = cast("Any", SimpleNamespace(tell=_nothing))
         parts = Parts(context, cast("Any", self._inbox()), self.outbox, cast("Any", messenger), cast("Any", None), own)
         self.receiver = Receiver(parts, _nothing)
@@ -364,11 +364,11 @@ class Reader:
 
     async def _settle(
         self, _settle: object, pairs: list[tuple[tables.Queued, object]], lane: bytes | None
-    ) -> list[tables.Queued]:
+    ) -> tuple[list[tables.Queued], set[bytes]]:
         for queued, outcome in pairs:
             if not isinstance(outcome, Exception):
                 self._queue.pop(queued.n, None)
-        return self._waiting(lane)
+        return self._waiting(lane), set()
 
     def _waiting(self, lane: bytes | None = None) -> list[tables.Queued]:
         return [queued for queued in self._queue.values() if lane in (None, queued.conversation)]
@@ -424,8 +424,8 @@ class Reader:
             return None
         if question is tables.queued:
             return self._waiting(*cast("tuple[bytes | None, ...]", about))
-        if question is tables.intended:
-            return []
+        if question is outbox._waiting:
+            return self._waiting(*cast("tuple[bytes | None, ...]", about)), set()
         # Of one mailbox only whether it is being made, of none all that are read.
         return False if about else [(self._conversation_of(mailbox), 0) for mailbox in self._cursors]
 
@@ -444,6 +444,10 @@ class Reader:
 
 
 async def _nothing(*_arguments: object) -> None: ...
+
+
+async def _no_chats() -> set[int]:
+    return set()
 
 
 async def _messages(gateway: Gateway, mailboxes: int, chance: random.Random) -> None:

@@ -108,11 +108,10 @@ async def test_what_is_encoded_is_refused_before_it_is_unpacked(site: Site, path
 
 
 def test_nothing_listens_without_that() -> None:
-    """Every program of ours is started by `listening.runner`; the lab's tap hands on what it is given, as it is."""
-    others = [
-        path.name for path in SOURCE.rglob("*.py") if "AppRunner(" in path.read_text() and path.name != "listening.py"
-    ]
-    assert others == ["recording_proxy.py"]
+    """Every program of ours is started by `listening.runner`; the lab's tap and the window unpack nothing."""
+    others = {path.name: path.read_text() for path in SOURCE.rglob("*.py") if "AppRunner(" in path.read_text()}
+    assert sorted(others) == ["listening.py", "recording_proxy.py", "run.py"]
+    assert "auto_decompress=False" in others["run.py"]
 
 
 # --- frames that are not whole --------------------------------------------------------------------

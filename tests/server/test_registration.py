@@ -429,7 +429,7 @@ async def _insert_device(tx: Tx, device: bytes) -> None:
 async def test_a_device_moves_with_its_number_to_the_identity_that_replaces_the_account(world: World) -> None:
     old, new = Person(), Person()
     await world.register(old)
-    new.devices = [*old.devices, *old.devices]
+    new.devices = list(old.devices)
     account = await world.register_after_the_hold(new)
     assert await world.rows("SELECT account, device_pub FROM device") == [(account, old.devices[0])]
     new.list_version = 2

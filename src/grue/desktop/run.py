@@ -64,7 +64,9 @@ async def running(client: Client, port: int) -> AsyncIterator[Running]:
             raise PortTaken from None
         host = f"{LOOPBACK}:{listening.getsockname()[1]}"
         secrets = Secrets()
-        runner = web.AppRunner(application(client, secrets, folder, host), access_log=None, shutdown_timeout=1)
+        runner = web.AppRunner(
+            application(client, secrets, folder, host), access_log=None, shutdown_timeout=1, auto_decompress=False
+        )
         await runner.setup()
         try:
             await web.SockSite(runner, listening).start()

@@ -100,6 +100,7 @@ class LightClient:
         self._identity = Ed25519PrivateKey.generate()
         self._mls = MlsSession({})
         self._device = self._mls.new_identity()
+        self._challenge = b""
         self._intro_key = os.urandom(32)
         self._tokens = dict.fromkeys(TOKENS, 0)
         self._streams: list[Stream] = []
@@ -169,13 +170,12 @@ class LightClient:
         """Raises what the server refuses it for."""
         body = wire.encode(request)
         answer: wire.Message = wire.Done()
-        challenge = b""
         for _ in range(2):
-            signature = self._mls.sign(wire.signed_bytes(self.account, challenge, body))
-            answer = await self._ask_account(wire.Signed(self.account, self._device, challenge, body, signature))
+            signature = self._mls.sign(wire.signed_bytes(self.account, self._challenge, body))
+            answer = await self._ask_account(wire.Signed(self.account, self._device, self._challenge, body, signature))
             if isinstance(answer, expect):
                 return answer
-            challenge = answer.detail if isinstance(answer, wire.Refusal) else b""
+            self._challenge = answer.detail if isinstance(answer, wire.Refusal) else b""
         if isinstance(answer, wire.Refusal):
             raise refusal(answer)
         raise TypeError(f"the server answered {wire.encode(answer)!r}")
