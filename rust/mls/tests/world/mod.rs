@@ -216,8 +216,19 @@ pub fn gather(devices: &mut [Device]) {
     let packages: Vec<_> = others.iter_mut().map(Device::key_package).collect();
     let commit = founder.commit(&packages, &[]);
     founder.accept();
+    let tree = commit.tree_secret.as_ref().map(|_| {
+        founder
+            .with(|session| session.tree(&GROUP))
+            .expect("a tree")
+    });
+    let welcome = commit.welcome.as_ref().expect("a Welcome");
     for device in others {
-        device.join(commit.welcome.as_ref().expect("a Welcome"));
+        device
+            .with(|session| {
+                let staged = session.stage_welcome(welcome, tree.as_deref())?;
+                session.accept_welcome(staged)
+            })
+            .expect("joined");
     }
 }
 
