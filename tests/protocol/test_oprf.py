@@ -79,7 +79,8 @@ def test_any_bytes_are_refused_and_nothing_panics(elements: list[bytes], proof: 
     try:
         evaluated, _ = KEY.evaluate(elements)
     except OprfError as error:
-        assert all(element.hex() not in str(error) for element in elements if element)  # noqa: PT017
+        # The digits of a byte or two stand in many a word, such as "malformed".
+        assert all(element.hex() not in str(error) for element in elements if len(element) > 3)  # noqa: PT017
     else:
         assert len(evaluated) == len(elements)
 

@@ -18,7 +18,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import MlsSession
-from grue.client.transport.transport import refusal
+from grue.client.transport.transport import Challenge, refusal
 from grue.errors import LimitReached
 from grue.exposure.records import Delivered
 from grue.lab.mint import paid
@@ -169,15 +169,17 @@ class LightClient:
     async def _signed(self, request: wire.Message, expect: type[Answer]) -> Answer:
         """Raises what the server refuses it for."""
         body = wire.encode(request)
-        answer: wire.Message = wire.Done()
         for _ in range(2):
             signature = self._mls.sign(wire.signed_bytes(self.account, self._challenge, body))
             answer = await self._ask_account(wire.Signed(self.account, self._device, self._challenge, body, signature))
             if isinstance(answer, expect):
                 return answer
-            self._challenge = answer.detail if isinstance(answer, wire.Refusal) else b""
-        if isinstance(answer, wire.Refusal):
-            raise refusal(answer)
+            if not isinstance(answer, wire.Refusal):
+                break
+            error = refusal(answer)
+            if not isinstance(error, Challenge):
+                raise error
+            self._challenge = error.challenge
         raise TypeError(f"the server answered {wire.encode(answer)!r}")
 
     async def _ask_account(self, request: wire.Message) -> wire.Message:
