@@ -11,7 +11,8 @@
 # node-pdu 2.1.1 (npm)         all right
 #
 # Seen with Python 3.11 and Node.js 20.20.2. Guessed before: a stray "@" somewhere; not the loop's end, and no number.
-# (python-gsmmodem-new 0.13.0, its successor, reads them.) Source: 3GPP TS 23.040, 9.1.2.5; gsmmodem/pdu.py, `_decodeAddressField`; lib of pdu, `parse`.
+# python-gsmmodem-new 0.13.0, the successor, reads all three.
+# Source: 3GPP TS 23.040, 9.1.2.5; gsmmodem/pdu.py, `_decodeAddressField`; lib of pdu, `parse`.
 #
 # Ends with 0 while all do so, with 1 when one has changed. Needs Python 3.11 with venv, Node.js 20, npm, PyPI.
 set -euo pipefail
