@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from grue.client.api.account import OwnAccount
+    from grue.client.api.chats import Chats
     from grue.client.api.contacts import Contacts
     from grue.client.api.directory import DirectoryCopy
     from grue.client.api.exposure import Exposure
@@ -150,6 +151,7 @@ __all__ = [
     "Blocked",
     "CannotManage",
     "ChatInfo",
+    "Chats",
     "Client",
     "CodeExpired",
     "CodeWrong",
@@ -261,6 +263,7 @@ _HOMES = {
     "AsYouType": "grue.client.lookup.asyoutype",
     "Shown": "grue.client.lookup.asyoutype",
     "OwnAccount": "grue.client.api.account",
+    "Chats": "grue.client.api.chats",
     "Contacts": "grue.client.api.contacts",
     "DirectoryCopy": "grue.client.api.directory",
     "Exposure": "grue.client.api.exposure",

@@ -13,6 +13,7 @@ import apsw
 import msgspec
 import pytest
 
+from grue.client import chats
 from grue.client.conversations.tables import Kind, queued
 from grue.client.store import engine as stores_of_clients
 from grue.client.store import schema
@@ -386,4 +387,14 @@ async def test_a_copy_of_a_home_opens_with_the_same_passphrase(tmp_path: Path) -
 async def stored_with(home: Path, value: str) -> None:
     store = await Store.open(home / "grue.db", unlock(home, "right"))
     await store.transact(put, value)
+    await store.close()
+
+
+async def test_chats_of_an_earlier_version_are_in_the_list_and_not_muted(tmp_path: Path) -> None:
+    old = home_of_version(tmp_path / "grue.db", 16)
+    old.execute("INSERT INTO chat (number, title) VALUES ('+447700900222', '')")
+    old.close()
+    store = await Store.open(tmp_path / "grue.db", KEY)
+    (chat,) = await store.read(chats.all_chats)
+    assert (chat.number, chat.pinned, chat.muted, chat.archived, chat.draft) == ("+447700900222", False, 0, 0, "")
     await store.close()

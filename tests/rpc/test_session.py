@@ -168,3 +168,25 @@ async def test_a_fault_of_ours_is_told_as_one(world: World, monkeypatch: pytest.
     monkeypatch.setattr(client, "chats", break_down)
     async with program(client) as page:
         assert (await page.ask("chats"))["error"]["code"] == INTERNAL_ERROR
+
+
+async def test_the_list_is_arranged_and_every_program_is_told(world: World) -> None:
+    alice, _ = await world.person(ALICE), await world.person(BOB)
+    await alice.send(BOB, "hi")
+    async with program(alice) as page, program(alice) as other:
+        await other.call("chats")
+        await page.call("pin", chat=BOB, on=True)
+        await page.call("mute", chat=BOB, on=True)
+        await page.call("archive", chat=BOB, on=True)
+        await page.call("draft", chat=BOB, text="as I was")
+        await other.until(lambda: (other.last("chats_changed") or {"changed": [{}]})["changed"][0].get("draft"))
+        (chat,) = await other.call("chats")
+        assert (chat["pinned"], chat["archived"], chat["draft"]) == (True, True, "as I was")
+        assert chat["muted_until"] > 0
+        for method in ("pin", "mute", "archive"):
+            await page.call(method, chat=BOB, on=False)
+        await page.call("draft", chat=BOB, text="")
+        (chat,) = await page.call("chats")
+        assert (chat["pinned"], chat["archived"], chat["draft"], chat["muted_until"]) == (False, False, "", 0)
+        error = (await page.ask("mute", chat=BOB, on=True, until=1.0))["error"]
+        assert error["data"]["code"] == "usage"

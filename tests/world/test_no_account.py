@@ -49,6 +49,11 @@ async def _seen(client: Client) -> None:
         await client.seen(BOB, 1)
 
 
+async def _of_no_chat(call: Awaitable[object]) -> None:
+    with suppress(NoSuchChat):
+        await call
+
+
 async def _changes(client: Client) -> None:
     async with aclosing(client.changes()) as changes:
         await anext(changes)
@@ -137,7 +142,14 @@ NEED_AN_ACCOUNT: Final[dict[str, Call]] = {
     "directory.as_you_type": _type,
 }
 NEED_A_HOME: Final[dict[str, Call]] = {
-    "chats": lambda client: client.chats(),
+    "chats.list": lambda client: client.chats.list(),
+    "chats.pin": lambda client: _of_no_chat(client.chats.pin(BOB)),
+    "chats.unpin": lambda client: _of_no_chat(client.chats.unpin(BOB)),
+    "chats.mute": lambda client: _of_no_chat(client.chats.mute(BOB)),
+    "chats.unmute": lambda client: _of_no_chat(client.chats.unmute(BOB)),
+    "chats.archive": lambda client: _of_no_chat(client.chats.archive(BOB)),
+    "chats.unarchive": lambda client: _of_no_chat(client.chats.unarchive(BOB)),
+    "chats.draft": lambda client: _of_no_chat(client.chats.draft(BOB, "as I was saying")),
     "history": _history,
     "seen": _seen,
     "changes": _changes,

@@ -110,8 +110,9 @@ def chats(listed: "list[ChatInfo]") -> "Table | Text":
         name = f"{chat.chat} (claims {chat.claimed})" if chat.claimed else chat.chat
         called = _short(chat.group or chat.name)
         name = f"{called} ({name})" if called else f"{name} {itself(chat.profile)}".rstrip()
-        last = one_line(chat.last)
-        route = ", ".join([word, *["request"] * chat.request, *["verified"] * chat.verified])
+        marks = [("request", chat.request), ("verified", chat.verified), ("pinned", chat.pinned)]
+        route = ", ".join([word, *(mark for mark, has in [*marks, ("muted", chat.muted_until)] if has)])
+        last = f"draft: {one_line(chat.draft)}" if chat.draft else one_line(chat.last)
         table.add_row(
             Text(one_line(name), style="bold"), Text(route, style=colour), str(chat.messages), Text(last[:200])
         )

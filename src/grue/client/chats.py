@@ -1,4 +1,7 @@
-"""A chat is a person, a number or a group as the user sees them. Rooms above need chats, and the notices in them."""
+"""A chat is a person, a number or a group as the user sees them, and where they have put it in their list.
+
+Rooms above need chats, and the notices in them.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,6 +34,14 @@ PREFIXES: Final = (CHAT_PREFIX, GROUP_PREFIX, PERSON_PREFIX, SMS_PREFIX)
 """Whatever begins with one of these is an id, and no name that people give."""
 
 
+ARCHIVED: Final = 1
+MISSED: Final = 2
+"""Archived, and something came while it was muted: it is in the list again when that ends."""
+
+FOR_GOOD: Final = 253_402_300_799
+"""Unix seconds at the end of the year 9999: muted without an end."""
+
+
 @dataclass(frozen=True)
 class Chat:
     """One person (or number) as the user sees them; may have had several conversations."""
@@ -46,6 +57,21 @@ class Chat:
     """The id of a group; empty for one person or number."""
     title: str = ""
     """What the group is called."""
+    pinned: bool = False
+    """It stands above those that are not."""
+    muted: int = 0
+    """Unix seconds until which what comes is quiet; 0 when it is not."""
+    archived: int = 0
+    """0, ARCHIVED or MISSED."""
+    draft: str = ""
+    """What was written and not sent."""
+
+    def is_muted(self, now: float) -> bool:
+        return self.muted > now
+
+    def is_archived(self, now: float) -> bool:
+        """Whether it is out of the list: until something comes that is not quiet."""
+        return self.archived == ARCHIVED or (self.archived == MISSED and self.is_muted(now))
 
     @property
     def name(self) -> str:
@@ -60,7 +86,10 @@ class Chat:
         return person(self.identity) if self.identity else f"{CHAT_PREFIX}{self.id}"
 
 
-_CHAT = "SELECT id, number, claimed, identity, list_number, encrypted, group_id, title FROM chat "
+_CHAT = (
+    "SELECT id, number, claimed, identity, list_number, encrypted, group_id, title, pinned, muted, archived, draft"
+    " FROM chat "
+)
 
 
 def of_number(db: Db, number: str) -> Chat | None:
@@ -153,6 +182,7 @@ def bind(db: Db, number: str, identity: bytes) -> Chat:
     if by_number and by_identity and by_number.id != by_identity.id:
         newest = max(by_number.list_version, by_identity.list_version)
         db.execute("UPDATE chat SET list_number = ? WHERE id = ?", newest, by_number.id)
+        _join_arrangement(db, by_number, by_identity)
         db.execute("UPDATE intent SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
         db.execute("UPDATE notice SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
         db.execute("UPDATE message SET chat = ? WHERE chat = ?", by_number.id, by_identity.id)
@@ -198,6 +228,64 @@ def list_version_of(db: Db, identity: bytes) -> int:
     return chat.list_version if chat is not None else 0
 
 
+# --- how the user has arranged them ---------------------------------------------------------------
+
+
+def pin(db: Db, chat: int, *, pinned: bool) -> None:
+    """Have it stand above the others, or not."""
+    db.execute("UPDATE chat SET pinned = ? WHERE id = ?", pinned, chat)
+
+
+def mute(db: Db, chat: int, until: int, now: float) -> None:
+    """Have it be quiet until then, Unix seconds; 0: no more."""
+    # What came while it was quiet, if it is not any more, has brought it back by now.
+    db.execute("UPDATE chat SET archived = 0 WHERE id = ? AND archived = ? AND muted <= ?", chat, MISSED, int(now))
+    db.execute("UPDATE chat SET muted = ? WHERE id = ?", until, chat)
+    if not until:
+        db.execute("UPDATE chat SET archived = 0 WHERE id = ? AND archived = ?", chat, MISSED)
+
+
+def archive(db: Db, chat: int, *, archived: bool) -> None:
+    """Put it away, until something comes; or take it out."""
+    db.execute("UPDATE chat SET archived = ? WHERE id = ?", ARCHIVED if archived else 0, chat)
+
+
+def draft(db: Db, chat: int, text: str, now_ms: int) -> None:
+    """Keep what was written and not sent; it is told once it has rested."""
+    db.execute("UPDATE chat SET draft = ?1, drafted = ?2 WHERE id = ?3 AND draft != ?1", text, now_ms, chat)
+
+
+def of_key(db: Db, key: bytes) -> Chat | None:
+    """The chat that an own device names so; None for a key that names none yet."""
+    kind, name = key[:1], key[1:]
+    if kind == b"g":
+        return of_group(db, name)
+    if kind == b"i":
+        return of_identity(db, name)
+    return of_number(db, name.decode()) if kind == b"n" else None
+
+
+def for_key(db: Db, key: bytes) -> Chat | None:
+    """As `of_key`, made when there is none: what was said of it comes before the first message here."""
+    found, kind, name = of_key(db, key), key[:1], key[1:]
+    if found is not None or not name:
+        return found
+    if kind == b"g":
+        return for_group(db, name, "")
+    if kind == b"i":
+        return for_identity(db, name, "")
+    return for_number(db, name.decode()) if kind == b"n" else None
+
+
+def _join_arrangement(db: Db, into: Chat, other: Chat) -> None:
+    """Two chats turn out to be one: what was said of either holds, and it is in the list if one of them was."""
+    db.execute(
+        "UPDATE chat SET pinned = ?, muted = ?, archived = ?, draft = ? WHERE id = ?",
+        *(into.pinned or other.pinned, max(into.muted, other.muted), min(into.archived, other.archived)),
+        *(into.draft or other.draft, into.id),
+    )
+
+
 def notify(db: Db, chat: int, notices: Iterable[Notice]) -> None:
     for notice in notices:
         db.execute("INSERT INTO notice (chat, kind) VALUES (?, ?)", chat, notice.value)
@@ -228,4 +316,8 @@ def _chat(row: Row | None) -> Chat | None:
         bool(row[5]),
         as_bytes(row[6]),
         as_str(row[7]),
+        bool(row[8]),
+        as_int(row[9]),
+        as_int(row[10]),
+        as_str(row[11]),
     )

@@ -17,12 +17,13 @@ from typing import Final, Self
 from grue.client import account as accounts
 from grue.client import chats
 from grue.client.api.account import OwnAccount
+from grue.client.api.chats import Chats
 from grue.client.api.contacts import Contacts
 from grue.client.api.devices import Devices
 from grue.client.api.directory import DirectoryCopy
 from grue.client.api.exposure import Exposure
 from grue.client.api.groups import Groups
-from grue.client.api.messages import ChatInfo, File, Message, history_of, listed, see, still_unshown
+from grue.client.api.messages import File, Message, history_of, see, still_unshown
 from grue.client.api.people import People
 from grue.client.api.requests import Requests
 from grue.client.context import Account, Clock, Context, Opened, Random, load_account
@@ -104,6 +105,7 @@ class Client:
         self._left: set[int] = set()
         """Those of them whose iterator has ended: they are noted when the next message is asked for."""
         self.account = OwnAccount(self._opened)
+        self.chats = Chats(self._opened, clock, self._wake)
         self.contacts = Contacts(self._opened)
         self.directory = DirectoryCopy(self._opened, clock)
         self.requests = Requests(self._opened, self._fetch_intro, self._go_out)
@@ -358,10 +360,6 @@ class Client:
         taken = await self._opened.store.transact(chats.take_notices)
         return [(chat.name, notice) for chat, notice in taken]
 
-    async def chats(self) -> list[ChatInfo]:
-        """Return all chats, the latest first. As `history`, it needs no account: they stay when that is left."""
-        return await self._opened.store.read(listed)
-
     async def history(
         self, chat: str, *, since: int = 0, before: int | None = None, limit: int | None = None
     ) -> list[Message]:
@@ -428,6 +426,11 @@ class Client:
 
     async def _fetch_intro(self) -> None:
         await self._parts.inbox.poll_intro()
+
+    def _wake(self) -> None:
+        """Something is to be told: whoever receives does so, or else the next connection."""
+        if self._receiver is not None:
+            self._receiver.wake()
 
     async def _send_waiting(self) -> None:
         """Send all that waits, if the server answers; while `receive` runs, it does."""

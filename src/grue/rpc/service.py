@@ -102,6 +102,27 @@ class Service:
         await self._client.requests.block(asked.chat)
         return types.Nothing()
 
+    # --- how the list is arranged -----------------------------------------------------------------
+
+    async def pin(self, asked: types.Pin) -> types.Nothing:
+        await (self._client.chats.pin if asked.on else self._client.chats.unpin)(asked.chat)
+        return types.Nothing()
+
+    async def mute(self, asked: types.Mute) -> types.Nothing:
+        if asked.on:
+            await self._client.chats.mute(asked.chat, asked.until)
+        else:
+            await self._client.chats.unmute(asked.chat)
+        return types.Nothing()
+
+    async def archive(self, asked: types.Archive) -> types.Nothing:
+        await (self._client.chats.archive if asked.on else self._client.chats.unarchive)(asked.chat)
+        return types.Nothing()
+
+    async def draft(self, asked: types.Draft) -> types.Nothing:
+        await self._client.chats.draft(asked.chat, asked.text)
+        return types.Nothing()
+
     # --- lookups ----------------------------------------------------------------------------------
 
     async def typed(self, asked: types.Typed) -> types.Shown:
@@ -170,6 +191,10 @@ def _chat(one: library.ChatInfo) -> types.Chat:
         unread=one.unread,
         last=one.last,
         last_sent=one.last_sent,
+        pinned=one.pinned,
+        muted_until=one.muted_until,
+        archived=one.archived,
+        draft=one.draft,
     )
 
 

@@ -57,6 +57,10 @@ METHODS: Final[Mapping[str, Method[Any, Any]]] = {
     "accept": Method(types.OfChat, types.Nothing, Service.accept),
     "decline": Method(types.OfChat, types.Nothing, Service.decline),
     "block": Method(types.OfChat, types.Nothing, Service.block),
+    "pin": Method(types.Pin, types.Nothing, Service.pin),
+    "mute": Method(types.Mute, types.Nothing, Service.mute),
+    "archive": Method(types.Archive, types.Nothing, Service.archive),
+    "draft": Method(types.Draft, types.Nothing, Service.draft),
     "typed": Method(types.Typed, types.Shown, Service.typed),
 }
 """All that can be asked for."""

@@ -92,6 +92,12 @@ class Chat(Struct, frozen=True):
     last: str
     last_sent: float
     """Unix seconds by the sender's clock; 0 where there is no message."""
+    pinned: bool
+    muted_until: int
+    """Unix seconds until which what comes is quiet; 0 when it is not. Muted without an end: the year 9999."""
+    archived: bool
+    draft: str
+    """What was written and not sent."""
 
 
 class File(Struct, frozen=True):
@@ -134,6 +140,30 @@ class PageOf(Struct, forbid_unknown_fields=True):
 
 class OfChat(Struct, forbid_unknown_fields=True):
     chat: str
+
+
+class Pin(Struct, forbid_unknown_fields=True):
+    chat: str
+    on: bool
+
+
+class Mute(Struct, forbid_unknown_fields=True):
+    chat: str
+    on: bool
+    until: float | None = None
+    """Unix seconds; None: for good."""
+
+
+class Archive(Struct, forbid_unknown_fields=True):
+    chat: str
+    on: bool
+
+
+class Draft(Struct, forbid_unknown_fields=True):
+    """What stands in the composer now; empty when it was sent."""
+
+    chat: str
+    text: str
 
 
 class Seen(Struct, forbid_unknown_fields=True):

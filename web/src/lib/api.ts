@@ -59,6 +59,10 @@ export interface Chat {
   unread: number;
   last: string;
   last_sent: number;
+  pinned: boolean;
+  muted_until: number;
+  archived: boolean;
+  draft: string;
 }
 
 export interface File {
@@ -95,6 +99,28 @@ export interface PageOf {
 
 export interface OfChat {
   chat: string;
+}
+
+export interface Pin {
+  chat: string;
+  on: boolean;
+}
+
+export interface Mute {
+  chat: string;
+  on: boolean;
+  until?: number | null;
+}
+
+export interface Archive {
+  chat: string;
+  on: boolean;
+}
+
+/** What stands in the composer now; empty when it was sent. */
+export interface Draft {
+  chat: string;
+  text: string;
 }
 
 export interface Seen {
@@ -164,6 +190,10 @@ export interface Methods {
   accept: [OfChat, Nothing];
   decline: [OfChat, Nothing];
   block: [OfChat, Nothing];
+  pin: [Pin, Nothing];
+  mute: [Mute, Nothing];
+  archive: [Archive, Nothing];
+  draft: [Draft, Nothing];
   typed: [Typed, Shown];
 }
 

@@ -24,6 +24,7 @@ VERBS: Final = {
     "send": ("messages", "Send one message: encrypted to whoever is on Grue, as SMS to nobody without `--sms`."),
     "receive": ("messages", "Show what has arrived, each message once."),
     "chats": ("messages", "List the chats in this home, the latest first."),
+    "chat": ("chat", "Pin a chat, mute it, put it into the archive, or keep a draft in it."),
     "show": ("messages", "Show all messages of a chat, oldest first."),
     "group": ("groups", "Make a group, change who is in it and who may do what, or leave it."),
     "join": ("groups", "Ask to be let into the group that a link leads into."),
@@ -66,6 +67,7 @@ APPS: Final = {
     "account": "account_app",
     "contacts": "contacts_app",
     "carrier": "carrier_app",
+    "chat": "chat_app",
     "device": "device_app",
     "directory": "directory_app",
     "group": "groups_app",
@@ -75,7 +77,7 @@ APPS: Final = {
 
 GROUPS: Final = {
     "You and others": (
-        *("desktop", "register", "verify", "lookup", "contacts", "send", "receive", "chats", "show", "save"),
+        *("desktop", "register", "verify", "lookup", "contacts", "send", "receive", "chats", "chat", "show", "save"),
         *("group", "join", "safety", "person", "profile"),
     ),
     "Who may write to you": ("requests", "accept", "decline", "block", "unblock", "report"),

@@ -175,10 +175,14 @@ async def _show(shell: Shell, client: "Client", message: "Message") -> None:
 # --- as they were ---------------------------------------------------------------------------------
 
 
-async def chats(*, shell: Injected) -> None:
+async def chats(
+    *,
+    archived: Annotated[bool, FLAG, Parameter(help="List those in the archive instead.")] = False,
+    shell: Injected,
+) -> None:
     """List the chats in this home, the latest first. It needs no account, nor does `show`: they stay."""
     async with opened(shell) as client:
-        listed = await client.chats()
+        listed = [one for one in await client.chats() if one.archived == archived]
     for chat in listed:
         fields = {
             "chat": chat.chat,
@@ -191,6 +195,10 @@ async def chats(*, shell: Injected) -> None:
             "verified": chat.verified,
             "messages": chat.messages,
             "last": chat.last,
+            "pinned": chat.pinned,
+            "muted_until": chat.muted_until or None,
+            "archived": chat.archived,
+            "draft": chat.draft or None,
         }
         if shell.as_json:
             shell.emit(fields)

@@ -88,6 +88,14 @@ class ChatInfo:
     """What the user calls them."""
     profile: str = ""
     """What they call themselves: nobody vouches for it."""
+    pinned: bool = False
+    """It stands above those that are not."""
+    muted_until: int = 0
+    """Unix seconds until which what comes is quiet; 0 when it is not, `FOR_GOOD` without an end."""
+    archived: bool = False
+    """It is out of the list, until something comes that is not quiet."""
+    draft: str = ""
+    """What was written and not sent."""
 
 
 def still_unshown(db: Db, own: str, row: int) -> Message | None:
@@ -193,9 +201,10 @@ def _last(db: Db, message: StoredMessage) -> str:
     return message.text if attachment is None else attachment.name
 
 
-def listed(db: Db) -> list[ChatInfo]:
+def listed(db: Db, now: float) -> list[ChatInfo]:
     own = own_number(db)
-    return [_chat_info(db, chat, own) for chat in chats.all_chats(db) if _is_listed(db, chat)]
+    found = [_chat_info(db, chat, own, now) for chat in chats.all_chats(db) if _is_listed(db, chat)]
+    return sorted(found, key=lambda one: not one.pinned)
 
 
 def _is_listed(db: Db, chat: Chat) -> bool:
@@ -205,7 +214,7 @@ def _is_listed(db: Db, chat: Chat) -> bool:
     return histories.newest(db, chat.id) is not None or bool(tables.conversations_of(db, chat.id))
 
 
-def _chat_info(db: Db, chat: Chat, own: str) -> ChatInfo:
+def _chat_info(db: Db, chat: Chat, own: str, now: float) -> ChatInfo:
     counted = histories.counted(db, chat.id)
     newest = histories.newest(db, chat.id)
     return ChatInfo(
@@ -222,6 +231,10 @@ def _chat_info(db: Db, chat: Chat, own: str) -> ChatInfo:
         verified=verified.is_verified(db, chat.identity) and not _has_moved(db, chat),
         name="" if chat.group else name_of(db, chat.number, chat.identity),
         profile="" if chat.group else profiles.name_of(db, chat.identity),
+        pinned=chat.pinned,
+        muted_until=chat.muted if chat.is_muted(now) else 0,
+        archived=chat.is_archived(now),
+        draft=chat.draft,
     )
 
 

@@ -74,7 +74,7 @@ class Parts:
 
     async def tell(self) -> None:
         """Tell the own other devices what changed here, at once unless that shows whose all of it is."""
-        if not self.context.transport.spread and await self.context.store.read(sync.waits):
+        if not self.context.transport.spread and await self.context.store.read(sync.waits, self.context.now_ms):
             await self.own.tell()
             own = await self.context.store.read(sync.own_group)
             await self.outbox.flush(b"" if own is None else own.id)

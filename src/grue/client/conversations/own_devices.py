@@ -46,7 +46,7 @@ class OwnDevices:
 
     async def tell(self) -> None:
         """Tell the others what changed here. Raises NetworkError; what was not told stays."""
-        own = await self._context.store.read(_to_tell)
+        own = await self._context.store.read(_to_tell, self._context.now_ms)
         if own is None:
             return
         if not self._inbox.is_fresh(own.log.mailbox):
@@ -97,7 +97,7 @@ class OwnDevices:
         return step.conversation.id
 
     def _tell(self, db: Db) -> None:
-        own = _to_tell(db)
+        own = _to_tell(db, self._context.now_ms)
         if own is None:
             return
         context, session = self._context, self._context.sessions.open(db, own.id)
@@ -186,7 +186,7 @@ def make_package(db: Db, context: Context) -> bytes:
     return package
 
 
-def _to_tell(db: Db) -> Conversation | None:
+def _to_tell(db: Db, now_ms: int) -> Conversation | None:
     """The group of the own devices, when it can be written to and there is something to say."""
-    own = sync.own_group(db) if sync.waits(db) else None
+    own = sync.own_group(db) if sync.waits(db, now_ms) else None
     return own if own is not None and own.state in SENDING and own.log.state is ReaderState.READING else None

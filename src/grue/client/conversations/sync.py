@@ -11,7 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from grue.client import chats, verified
-from grue.client.chats import CHAT_PREFIX
+from grue.client.chats import CHAT_PREFIX, Chat
 from grue.client.context import Context, load_account, save_account
 from grue.client.conversations import requests, steps, tables
 from grue.client.lookup import own_record
@@ -33,6 +33,13 @@ NOTE: Final = "note"
 
 ACCEPTED: Final = b"accepted"
 DECLINED: Final = b"declined"
+
+DRAFT_RESTS_MS: Final = 10_000
+"""A draft is told once nobody has changed it for so long, or has sent or emptied it: whoever sees posts to the own
+devices' group would see somebody type."""
+
+MAX_DRAFT: Final = 8192
+"""Bytes of a draft that is told, as many as a register holds; a longer one stays where it was written."""
 
 SHOWN_KEY: Final = 32
 """Bytes of a sender's identity before a message's id."""
@@ -79,6 +86,10 @@ def touch_all(db: Db) -> None:
         " UNION SELECT 'blocked', CAST(who AS BLOB) FROM blocked"
         " UNION SELECT 'verified', identity FROM verified"
         " UNION SELECT 'person', identity FROM chat WHERE identity IS NOT NULL AND number IS NOT NULL"
+        " UNION SELECT 'pinned', key FROM chat_keyed WHERE pinned != 0 AND key IS NOT NULL"
+        " UNION SELECT 'muted', key FROM chat_keyed WHERE muted != 0 AND key IS NOT NULL"
+        " UNION SELECT 'archived', key FROM chat_keyed WHERE archived != 0 AND key IS NOT NULL"
+        " UNION SELECT 'draft', key FROM chat_keyed WHERE draft != '' AND key IS NOT NULL"
     )
 
 
@@ -94,14 +105,27 @@ def forget_device(db: Db, device_public: bytes) -> None:
 # --- telling --------------------------------------------------------------------------------------
 
 
-def waits(db: Db) -> bool:
+def waits(db: Db, now_ms: int) -> bool:
     """Whether there is something to tell."""
-    return db.row("SELECT 1 FROM unsynced LIMIT 1") is not None
+    row = db.row(
+        f"SELECT EXISTS (SELECT 1 FROM unsynced) OR EXISTS (SELECT 1 FROM chat WHERE {_RESTED})",  # noqa: S608
+        now_ms - DRAFT_RESTS_MS,
+    )
+    return row is not None and bool(row[0])
+
+
+_RESTED: Final = "drafted != 0 AND (drafted <= ? OR draft = '')"
 
 
 def take(db: Db, context: Context) -> tuple[list[Register], list[bytes]]:
     """What is to be told, and notes to oneself by their ids; from now on it counts as told."""
     registers, notes = [], []
+    rested = f"WHERE {_RESTED}"
+    db.execute(
+        f"INSERT OR IGNORE INTO unsynced SELECT 'draft', key FROM chat_keyed {rested} AND key IS NOT NULL",  # noqa: S608
+        context.now_ms - DRAFT_RESTS_MS,
+    )
+    db.execute(f"UPDATE chat SET drafted = 0 {rested}", context.now_ms - DRAFT_RESTS_MS)  # noqa: S608
     for kind, key in [(as_str(kind), as_bytes(key)) for kind, key in db.rows("SELECT kind, key FROM unsynced")]:
         if kind == NOTE:
             notes.append(key)
@@ -142,12 +166,27 @@ def _here(db: Db, context: Context, kind: Kind, key: bytes) -> bytes | None:
             found = tables.conversation_by_id(db, key)
             declined = found is not None and found[0].state is ConversationState.DECLINED
             return DECLINED if declined else ACCEPTED
+        case Kind.PINNED | Kind.MUTED | Kind.ARCHIVED | Kind.DRAFT:
+            return _arranged(chats.of_key(db, key), kind)
         case Kind.LIST:
             return load_account(db).device_list
         case Kind.HIDDEN:
             return b"1" if load_account(db).hidden else b"0"
         case _:
             return value_of(db, kind, key)
+
+
+def _arranged(chat: Chat | None, kind: Kind) -> bytes | None:
+    if chat is None:
+        return None
+    if kind is Kind.PINNED:
+        return b"1" if chat.pinned else b""
+    if kind is Kind.MUTED:
+        return b"%d" % chat.muted if chat.muted else b""
+    if kind is Kind.ARCHIVED:
+        return b"1" if chat.archived else b""
+    draft = chat.draft.encode()
+    return draft if len(draft) <= MAX_DRAFT else None
 
 
 # --- hearing --------------------------------------------------------------------------------------
@@ -215,6 +254,29 @@ def _write(db: Db, context: Context, register: Register) -> None:
             db.execute("UPDATE message SET shown = 1 WHERE sender = ? AND id = ? AND incoming = 1", sender, message)
         case Kind.DECIDED:
             _decide(db, context, key, value)
+        case Kind.PINNED | Kind.MUTED | Kind.ARCHIVED | Kind.DRAFT:
+            _arrange(db, context, register)
+
+
+def _arrange(db: Db, context: Context, register: Register) -> None:
+    value, chat = register.value, chats.for_key(db, register.key)
+    if chat is None:
+        return
+    match register.kind:
+        case Kind.PINNED:
+            chats.pin(db, chat.id, pinned=bool(value))
+        case Kind.MUTED:
+            chats.mute(db, chat.id, _seconds(value), context.now_ms // 1000)
+        case Kind.ARCHIVED if not value or not chat.archived:
+            chats.archive(db, chat.id, archived=bool(value))
+        case Kind.DRAFT:
+            # Unless it is being written here.
+            db.execute("UPDATE chat SET draft = ? WHERE id = ? AND drafted = 0", value.decode(), chat.id)
+
+
+def _seconds(value: bytes) -> int:
+    """0 for what is no time."""
+    return min(int(value), chats.FOR_GOOD) if value.isdigit() and len(value) <= len(str(chats.FOR_GOOD)) else 0
 
 
 def take_list(db: Db, context: Context, signed: bytes) -> None:

@@ -468,6 +468,52 @@ BEGIN INSERT OR IGNORE INTO unsynced VALUES ('decided', CAST(NEW.id AS BLOB)); E
 """What a home of version 15 lacks."""
 
 
+SINCE_17: Final = """
+-- How the user has arranged their chats. All of it is the same on all devices.
+ALTER TABLE chat ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;      -- 1 for one that stands above the others
+ALTER TABLE chat ADD COLUMN muted INTEGER NOT NULL DEFAULT 0;       -- Unix seconds until which it is quiet; 0: not
+ALTER TABLE chat ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;    -- 1: yes; 2: yes, and something came while muted
+ALTER TABLE chat ADD COLUMN draft TEXT NOT NULL DEFAULT '';         -- what was written and not sent
+ALTER TABLE chat ADD COLUMN drafted INTEGER NOT NULL DEFAULT 0;     -- Unix milliseconds; 0: no change is to be told
+CREATE INDEX chat_drafted ON chat (drafted) WHERE drafted != 0;
+
+-- How the own devices name a chat to each other: NULL for one that no other device could know.
+CREATE VIEW chat_keyed AS
+    SELECT *, CASE
+        WHEN group_id != x'' THEN CAST('g' || group_id AS BLOB)
+        WHEN identity IS NOT NULL THEN CAST('i' || identity AS BLOB)
+        WHEN number IS NOT NULL THEN CAST('n' || number AS BLOB)
+    END AS key FROM chat;
+
+-- What comes brings a chat out of the archive, unless it is quiet: then once it is not.
+CREATE TRIGGER archived_comes_back AFTER INSERT ON message
+WHEN NEW.incoming = 1 AND (SELECT archived FROM chat WHERE id = NEW.chat) = 1
+BEGIN UPDATE chat SET archived = CASE muted WHEN 0 THEN 0 ELSE 2 END WHERE id = NEW.chat; END;
+
+CREATE TRIGGER unsynced_pinned AFTER UPDATE OF pinned ON chat
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group') AND NEW.pinned != OLD.pinned
+BEGIN
+    INSERT OR IGNORE INTO unsynced
+    SELECT 'pinned', keyed.key FROM chat_keyed AS keyed WHERE keyed.id = NEW.id AND keyed.key IS NOT NULL;
+END;
+
+CREATE TRIGGER unsynced_muted AFTER UPDATE OF muted ON chat
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group') AND NEW.muted != OLD.muted
+BEGIN
+    INSERT OR IGNORE INTO unsynced
+    SELECT 'muted', keyed.key FROM chat_keyed AS keyed WHERE keyed.id = NEW.id AND keyed.key IS NOT NULL;
+END;
+
+CREATE TRIGGER unsynced_archived AFTER UPDATE OF archived ON chat
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'own_group') AND (NEW.archived = 0) != (OLD.archived = 0)
+BEGIN
+    INSERT OR IGNORE INTO unsynced
+    SELECT 'archived', keyed.key FROM chat_keyed AS keyed WHERE keyed.id = NEW.id AND keyed.key IS NOT NULL;
+END;
+"""
+"""What a home of version 16 lacks."""
+
+
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
     (SINCE_2,),
     (SINCE_3,),
@@ -484,6 +530,7 @@ STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = 
     (SINCE_14,),
     (SINCE_15,),
     (SINCE_16,),
+    (SINCE_17,),
 )
 """Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 

@@ -484,6 +484,15 @@ class Kind(StrEnum):
     """A message was shown. The key is its sender's identity and its id."""
     DECIDED = "decided"
     """Whether a conversation that came as a request was accepted or declined. The key is its id."""
+    PINNED = "pinned"
+    """Whether a chat stands above the others: `1`, or empty. The key, as of the three below, is `g` and a group's id,
+    `i` and an account's identity, or `n` and a number that has no account."""
+    MUTED = "muted"
+    """Until when a chat is quiet: Unix seconds, as text; empty when it is not."""
+    ARCHIVED = "archived"
+    """Whether a chat is out of the list until something comes: `1`, or empty."""
+    DRAFT = "draft"
+    """What was written in a chat and not sent."""
 
 
 class Register(Message, tag=116):
