@@ -99,7 +99,7 @@ FLOORS: Final = {
     ),
     "client": (
         "store",
-        "transport verified",
+        "transport verified search",
         "chats",
         "lookup",
         "context",

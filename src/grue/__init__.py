@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from grue.client.api.messages import ChatInfo, Message
     from grue.client.api.people import People, SafetyNumber
     from grue.client.api.requests import Requests
+    from grue.client.api.search import Found, Hit
     from grue.client.client import Client, open
     from grue.client.conversations.messenger import Sent
     from grue.client.conversations.requests import Request
@@ -171,12 +172,14 @@ __all__ = [
     "FalseLink",
     "ForeignDatabase",
     "ForkedLog",
+    "Found",
     "Group",
     "GroupBusy",
     "GroupFull",
     "GroupMember",
     "Groups",
     "GrueError",
+    "Hit",
     "HoldsIdentity",
     "HomeBusy",
     "Imported",
@@ -273,6 +276,8 @@ _HOMES = {
     "Request": "grue.client.conversations.requests",
     "People": "grue.client.api.people",
     "Requests": "grue.client.api.requests",
+    "Found": "grue.client.api.search",
+    "Hit": "grue.client.api.search",
     "SafetyNumber": "grue.client.api.people",
     "Contact": "grue.client.people.tables",
     "Imported": "grue.client.people.contacts",

@@ -18,7 +18,19 @@ WRITE = os.environ.get("WRITE_TRANSCRIPTS") == "1"
 TOGETHER = ["first_day", "numbers", "contacts", "files", "homes", "usage", "servers", "sms", "subpoena"]
 """One after the other on one stage: the people of the first go on in the others."""
 
-APART = ["arranged", "codes", "devices", "groups", "links", "no_sms", "people", "requests", "safety", "sms_a_day"]
+APART = [
+    "arranged",
+    "codes",
+    "devices",
+    "groups",
+    "links",
+    "no_sms",
+    "people",
+    "requests",
+    "safety",
+    "search",
+    "sms_a_day",
+]
 """Those that need a server to themselves: one whose clock is turned, one without an SMS gateway; or people who have not
 met."""
 

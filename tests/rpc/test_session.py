@@ -190,3 +190,35 @@ async def test_the_list_is_arranged_and_every_program_is_told(world: World) -> N
         assert (chat["pinned"], chat["archived"], chat["draft"], chat["muted_until"]) == (False, False, "", 0)
         error = (await page.ask("mute", chat=BOB, on=True, until=1.0))["error"]
         assert error["data"]["code"] == "usage"
+
+
+async def test_a_message_that_is_found_is_shown_among_its_neighbours(world: World) -> None:
+    alice = await world.person(ALICE)
+    for n in range(9):
+        await alice.send("me", f"note {n}")
+    async with program(alice) as page:
+        await page.call("chats")
+        assert (await page.call("search", words=""))["hits"] == []
+        found = await page.call("search", words="NOTE 4")
+        (hit,) = found["hits"]
+        assert [piece["text"] for piece in hit["snippet"] if piece["match"]] == ["note", "4"]
+        thread = await page.call("thread", chat=hit["chat"], row=hit["row"], limit=4)
+        assert [one["text"] for one in thread["messages"]] == ["note 2", "note 3", "note 4", "note 5"]
+        assert (thread["more"], thread["later"]) == (True, True)
+        # What comes is behind what was not asked for yet, and is not told.
+        await page.call("send", to="me", text="note 9")
+        await page.until(
+            lambda: (page.last("chats_changed") or {"changed": [{}]})["changed"][0].get("last") == "note 9"
+        )
+        assert page.last("messages_changed") is None
+        later = await page.call("open", chat=hit["chat"], after=thread["messages"][-1]["row"], limit=3)
+        assert ([one["text"] for one in later["messages"]], later["later"]) == (["note 6", "note 7", "note 8"], True)
+        older = await page.call("open", chat=hit["chat"], before=thread["messages"][0]["row"])
+        assert ([one["text"] for one in older["messages"]], older["more"]) == (["note 0", "note 1"], False)
+        later = await page.call("open", chat=hit["chat"], after=later["messages"][-1]["row"], limit=3)
+        assert ([one["text"] for one in later["messages"]], later["later"]) == (["note 9"], False)
+        await page.call("send", to="me", text="note 10")
+        await page.until(lambda: page.last("messages_changed"))
+        assert page.last("messages_changed")["changed"][0]["text"] == "note 10"
+        error = (await page.ask("search", words="x" * 1001))["error"]
+        assert error["data"]["code"] == "usage"

@@ -150,6 +150,7 @@ NEED_A_HOME: Final[dict[str, Call]] = {
     "chats.archive": lambda client: _of_no_chat(client.chats.archive(BOB)),
     "chats.unarchive": lambda client: _of_no_chat(client.chats.unarchive(BOB)),
     "chats.draft": lambda client: _of_no_chat(client.chats.draft(BOB, "as I was saying")),
+    "search": lambda client: client.search("hello"),
     "history": _history,
     "seen": _seen,
     "changes": _changes,

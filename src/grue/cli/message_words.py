@@ -13,6 +13,7 @@ from grue.protocol.conversation.fallback import Route
 
 if TYPE_CHECKING:
     from grue.client.api.messages import ChatInfo, Message
+    from grue.client.api.search import Found
     from grue.client.conversations.messenger import Sent
 
 ROUTES: Final = {Route.ENCRYPTED: ("encrypted", "blue"), Route.SMS: ("SMS", "green"), Route.UNKNOWN: ("?", "yellow")}
@@ -117,6 +118,26 @@ def chats(listed: "list[ChatInfo]") -> "Table | Text":
             Text(one_line(name), style="bold"), Text(route, style=colour), str(chat.messages), Text(last[:200])
         )
     return table
+
+
+def found(one: "Found") -> "Group | Text":
+    """Chats in one line, then of each message when, where and by whom, and what matches in it."""
+    if not one.chats and not one.hits:
+        return Text("Nothing found.")
+    called = (_called(chat.group or chat.name, chat.chat, chat.profile) for chat in one.chats)
+    parts: list[Text | _Behind] = [Text.assemble(("chat  ", "dim"), (name, "bold")) for name in called]
+    for hit in one.hits:
+        message = hit.message
+        who = _called(message.name, message.sender, message.profile) if message.incoming else "you"
+        where = f"  in {_short(message.group) or _short(message.chat)}"
+        head = Text.assemble((_when(message.sent), "dim"), "  ", (who, "bold"), where)
+        snippet = Text("file " if hit.in_file else "")
+        for text, match in hit.snippet:
+            snippet.append(one_line(text) if text.strip() else text, style="bold reverse" if match else "")
+        parts += [_Behind(head, head=True), _Behind(snippet)]
+    if one.more:
+        parts.append(Text(f"There are older ones: --before {one.hits[-1].message.row if one.hits else 1}", style="dim"))
+    return Group(*parts)
 
 
 def itself(profile: str) -> str:

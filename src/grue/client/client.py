@@ -26,6 +26,7 @@ from grue.client.api.groups import Groups
 from grue.client.api.messages import File, Message, history_of, see, still_unshown
 from grue.client.api.people import People
 from grue.client.api.requests import Requests
+from grue.client.api.search import PAGE, Found, search
 from grue.client.context import Account, Clock, Context, Opened, Random, load_account
 from grue.client.conversations import attachments, naming, tables
 from grue.client.conversations.groups import GroupChanges
@@ -360,16 +361,37 @@ class Client:
         taken = await self._opened.store.transact(chats.take_notices)
         return [(chat.name, notice) for chat, notice in taken]
 
+    async def search(
+        self, words: str, *, chat: str | None = None, before: int | None = None, limit: int = PAGE
+    ) -> Found:
+        """Search texts, names of files and, unless in one chat, what chats are called; asks no server.
+
+        words   each has to stand in it, as a part of a word too, whatever its case, diacritics and width; a row of
+                words in double quotes as it is
+        chat    in this one alone
+        before  messages before this row: the next page
+        Cost: some 100 ms at 100,000 messages; what came since the last search is made ready first, 20 us a message.
+        Raises NoSuchChat, NotANumber, and UsageError of more than 16 words or 1,000 characters.
+        """
+        return await search(self._opened.store, words, chat, before, limit, self._clock())
+
     async def history(
-        self, chat: str, *, since: int = 0, before: int | None = None, limit: int | None = None
+        self,
+        chat: str,
+        *,
+        since: int = 0,
+        before: int | None = None,
+        limit: int | None = None,
+        oldest: bool = False,
     ) -> list[Message]:
         """Return messages of a chat, oldest first, and note none as shown. Raises NoSuchChat, NotANumber.
 
         since   from this row on
         before  the row that comes after the last of them; None: to the newest
         limit   as many of them at most, those that came last
+        oldest  those that came first
         """
-        return await self._opened.store.read(history_of, chat, since, before, limit)
+        return await self._opened.store.read(history_of, chat, since, before, limit, oldest=oldest)
 
     async def seen(self, chat: str, row: int) -> None:
         """Somebody has seen this chat up to a row: nothing of that is shown again. Raises NoSuchChat, NotANumber."""

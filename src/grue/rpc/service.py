@@ -7,6 +7,7 @@ from typing import Final
 
 from grue import __version__
 from grue.client.api import messages as library
+from grue.client.api.search import Hit
 from grue.client.client import Client
 from grue.client.lookup import asyoutype
 from grue.errors import GrueError, NotRegistered
@@ -38,6 +39,8 @@ class Service:
         self._chats: dict[str, types.Chat] = {}
         """What was told of each line of the list."""
         self._opened = ""
+        self._until: int | None = None
+        """The row up to which its messages are told; None: to the newest."""
         self._messages: dict[int, types.Message] = {}
         """What was told of the opened chat's messages, by row."""
         self._failure: types.Failure | None = None
@@ -71,16 +74,51 @@ class Service:
         return listed
 
     async def open(self, asked: types.PageOf) -> types.Page:
-        """The newest page of a chat, or one before a row; changes of what was asked for are told from then on."""
+        """The newest page of a chat, or one before or after a row; of what was asked for changes are told from then on.
+
+        What comes is told while the newest page is among it.
+        """
         limit = max(1, min(asked.limit, types.PAGE))
+        if asked.after is not None:
+            return await self._later(asked.chat, asked.after, limit)
         found = await self._client.history(asked.chat, before=asked.before, limit=limit + 1)
         page = [_message(one) for one in found[-limit:]]
         if asked.before is None or asked.chat != self._opened:
-            self._opened, self._messages = asked.chat, {}
-            with suppress(NotRegistered):
-                await self._client.opened(asked.chat)
+            await self._begin(asked.chat, None if asked.before is None else asked.before - 1)
         self._messages |= {one.row: one for one in page}
-        return types.Page(page, len(found) > limit)
+        return types.Page(page, len(found) > limit, self._until is not None)
+
+    async def thread(self, asked: types.Around) -> types.Page:
+        """A page of a chat with a row in its middle."""
+        half = max(1, min(asked.limit, types.PAGE) // 2)
+        before = await self._client.history(asked.chat, before=asked.row, limit=half + 1)
+        after = await self._client.history(asked.chat, since=asked.row, limit=half + 1, oldest=True)
+        page = [_message(one) for one in [*before[-half:], *after[:half]]]
+        later = len(after) > half
+        await self._begin(asked.chat, after[half - 1].row if later else None)
+        self._messages |= {one.row: one for one in page}
+        return types.Page(page, len(before) > half, later)
+
+    async def _later(self, chat: str, after: int, limit: int) -> types.Page:
+        found = await self._client.history(chat, since=after + 1, limit=limit + 1, oldest=True)
+        page = [_message(one) for one in found[:limit]]
+        later = len(found) > limit
+        if chat == self._opened and self._until == after:
+            self._until = page[-1].row if later else None
+            self._messages |= {one.row: one for one in page}
+        return types.Page(page, more=True, later=later)
+
+    async def _begin(self, chat: str, until: int | None) -> None:
+        self._opened, self._until, self._messages = chat, until, {}
+        with suppress(NotRegistered):
+            await self._client.opened(chat)
+
+    async def search(self, asked: types.Search) -> types.Found:
+        limit = max(1, min(asked.limit, types.PAGE))
+        found = await self._client.search(asked.words, chat=asked.chat, before=asked.before, limit=limit)
+        names = {one.chat: one.name for one in self._chats.values()}
+        hits = [_hit(one, names.get(one.message.chat, "")) for one in found.hits]
+        return types.Found([_chat(one) for one in found.chats], hits, found.more)
 
     async def seen(self, asked: types.Seen) -> types.Nothing:
         await self._client.seen(asked.chat, asked.row)
@@ -165,7 +203,9 @@ class Service:
             await self._look_at_messages(self._opened)
 
     async def _look_at_messages(self, chat: str) -> None:
-        now = [_message(one) for one in await self._client.history(chat, since=min(self._messages, default=0))]
+        before = None if self._until is None else self._until + 1
+        listed = await self._client.history(chat, since=min(self._messages, default=0), before=before)
+        now = [_message(one) for one in listed]
         changed = [one for one in now if self._messages.get(one.row) != one]
         if changed and chat == self._opened:
             self._messages |= {one.row: one for one in changed}
@@ -211,6 +251,20 @@ def _message(one: library.Message) -> types.Message:
         sent=one.sent,
         state=one.state,
         file=None if one.file is None else types.File(one.file.name, one.file.bytes),
+    )
+
+
+def _hit(one: Hit, name: str) -> types.Hit:
+    return types.Hit(
+        chat=one.message.chat,
+        name=name,
+        row=one.message.row,
+        incoming=one.message.incoming,
+        sender=one.message.sender,
+        sender_name=one.message.name if one.message.incoming else "",
+        sent=one.message.sent,
+        snippet=[types.Piece(text, match) for text, match in one.snippet],
+        file=one.in_file,
     )
 
 

@@ -52,6 +52,8 @@ METHODS: Final[Mapping[str, Method[Any, Any]]] = {
     "gateway": Method(types.Nothing, types.Gateway, Service.gateway),
     "chats": Method(types.Nothing, list[types.Chat], Service.chats),
     "open": Method(types.PageOf, types.Page, Service.open),
+    "thread": Method(types.Around, types.Page, Service.thread),
+    "search": Method(types.Search, types.Found, Service.search),
     "seen": Method(types.Seen, types.Nothing, Service.seen),
     "send": Method(types.Send, types.Sent, Service.send),
     "accept": Method(types.OfChat, types.Nothing, Service.accept),

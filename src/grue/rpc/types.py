@@ -128,14 +128,62 @@ class Page(Struct, frozen=True):
     messages: list[Message]
     more: bool
     """Whether there are older ones."""
+    later: bool = False
+    """Whether there are newer ones, that are not told of until they are asked for."""
 
 
 class PageOf(Struct, forbid_unknown_fields=True):
-    """Asks for the messages of a chat that came before a row; the newest without one."""
+    """Asks for the messages of a chat that came before a row, or after one; the newest without either."""
 
     chat: str
     before: int | None = None
+    after: int | None = None
     limit: int = PAGE
+
+
+class Around(Struct, forbid_unknown_fields=True):
+    """Asks for the messages of a chat around a row, which is a search's or a reply's."""
+
+    chat: str
+    row: int
+    limit: int = PAGE
+
+
+class Search(Struct, forbid_unknown_fields=True):
+    """Asks for messages and chats with all these words; without words nothing is found, and search made ready."""
+
+    words: str
+    chat: str | None = None
+    before: int | None = None
+    """A row: only messages before it, for the next page."""
+    limit: int = 30
+
+
+class Piece(Struct, frozen=True):
+    text: str
+    match: bool
+
+
+class Hit(Struct, frozen=True):
+    """A message that was found."""
+
+    chat: str
+    name: str
+    """What the chat is called, as in `Chat`."""
+    row: int
+    incoming: bool
+    sender: str
+    sender_name: str
+    sent: float
+    snippet: list[Piece]
+    file: bool
+    """It is the name of a file that matches."""
+
+
+class Found(Struct, frozen=True):
+    chats: list[Chat]
+    hits: list[Hit]
+    more: bool
 
 
 class OfChat(Struct, forbid_unknown_fields=True):

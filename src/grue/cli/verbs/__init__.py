@@ -26,6 +26,7 @@ VERBS: Final = {
     "chats": ("messages", "List the chats in this home, the latest first."),
     "chat": ("chat", "Pin a chat, mute it, put it into the archive, or keep a draft in it."),
     "show": ("messages", "Show all messages of a chat, oldest first."),
+    "search": ("chat", "Find messages by their texts and files, and chats by their names."),
     "group": ("groups", "Make a group, change who is in it and who may do what, or leave it."),
     "join": ("groups", "Ask to be let into the group that a link leads into."),
     "safety": ("safety", "Show the safety number with somebody, sixty digits and a QR code."),
@@ -77,7 +78,20 @@ APPS: Final = {
 
 GROUPS: Final = {
     "You and others": (
-        *("desktop", "register", "verify", "lookup", "contacts", "send", "receive", "chats", "chat", "show", "save"),
+        *(
+            "desktop",
+            "register",
+            "verify",
+            "lookup",
+            "contacts",
+            "send",
+            "receive",
+            "chats",
+            "chat",
+            "show",
+            "search",
+            "save",
+        ),
         *("group", "join", "safety", "person", "profile"),
     ),
     "Who may write to you": ("requests", "accept", "decline", "block", "unblock", "report"),

@@ -1,4 +1,4 @@
-"""`chat`: how the list of chats is arranged: what is pinned, muted or archived, and what was written and not sent."""
+"""`chat` and `search`: arrange the list of chats, keep what was written and not sent, and find what was written."""
 
 import re
 import time
@@ -10,10 +10,15 @@ from cyclopts import App, Parameter
 from grue.cli.opening import opened, typed
 from grue.cli.parameters import HYPHENS, Injected
 from grue.cli.shell import one_line
+from grue.cli.verbs.messages import message_fields, message_words
 from grue.errors import UsageError
 
 WHICH: Final = "A number, an id that `chats` lists, a name, or `me`. `-`: from stdin."
 Which = Annotated[str, HYPHENS, Parameter(help=WHICH)]
+
+CHAT: Final = "In this chat alone: a number, an id, a name, or `me`."
+BEFORE: Final = "The next page: what came before this `row`, the last one's."
+WORDS: Final = 'Each has to stand in it, as a part of a word too; "a row of words" as it is. `-`: from stdin.'
 
 SECONDS: Final = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
@@ -83,6 +88,31 @@ async def draft(
     shell.result(
         {"chat": named, "draft": kept or None}, "Kept; it is not sent." if kept else f"{one_line(named)} has no draft."
     )
+
+
+async def search(
+    words: Annotated[str, HYPHENS, Parameter(help=WORDS)],
+    /,
+    *more: Annotated[str, HYPHENS],
+    chat: Annotated[str | None, HYPHENS, Parameter(help=CHAT)] = None,
+    before: Annotated[int | None, Parameter(help=BEFORE)] = None,
+    shell: Injected,
+) -> None:
+    """Find messages by their texts and files, and chats by their names, the newest first. It asks no server.
+
+    Case, accents and width make no difference, in any language.
+    """
+    looked_for = " ".join([typed(words), *more])
+    async with opened(shell) as client:
+        found = await client.search(looked_for, chat=None if chat is None else typed(chat), before=before)
+    if shell.as_json:
+        for one in found.chats:
+            shell.emit({"chat": one.chat, "group": one.group or None, "name": one.name or None})
+        for hit in found.hits:
+            snippet = [{"text": text, "match": match} for text, match in hit.snippet]
+            shell.emit(message_fields(hit.message) | {"row": hit.message.row, "snippet": snippet})
+        shell.emit({"more": found.more})
+    shell.say(lambda: message_words().found(found))
 
 
 def _end(for_: str | None, until: str | None) -> float | None:

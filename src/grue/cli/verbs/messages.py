@@ -27,7 +27,7 @@ NOTICES_SECONDS: Final = 10
 """How often `receive --follow` looks for notices: they are rare, and not urgent."""
 
 
-def _words() -> "ModuleType":
+def message_words() -> "ModuleType":
     """The words for people: imported when there are people, since `rich` takes its time."""
     from grue.cli import message_words
 
@@ -57,7 +57,7 @@ async def send(
         except ConsentNeeded as error:
             return await _ask_consent(shell, client, error)
         fields = {"id": sent.id, "route": sent.route.value, "state": sent.state.value}
-        shell.result(fields, lambda: _words().sent(sent, note=to == "me"))
+        shell.result(fields, lambda: message_words().sent(sent, note=to == "me"))
         if sent.route is Route.SMS:
             gateway = await _gateway(client)
             shell.note(lambda: consent.after(gateway))
@@ -132,7 +132,7 @@ async def _wait(shell: Shell, client: "Client", seconds: float) -> None:
 
 async def _follow(shell: Shell, client: "Client") -> None:
     stop_on_sigterm(and_sigint=True)
-    shell.result({"receiving": client.number}, lambda: _words().receiving(client.number))
+    shell.result({"receiving": client.number}, lambda: message_words().receiving(client.number))
     noticing = asyncio.create_task(_keep_noticing(shell, client))
     try:
         async for message in client.receive():
@@ -165,7 +165,7 @@ async def _notices(shell: Shell, client: "Client") -> int:
 async def _show(shell: Shell, client: "Client", message: "Message") -> None:
     """Show a message that was taken, and note it once its line is out; put it back when that fails."""
     try:
-        shell.result(message_fields(message), lambda: _words().message(message))
+        shell.result(message_fields(message), lambda: message_words().message(message))
     except BaseException:
         await client.put_back(message)
         raise
@@ -202,7 +202,7 @@ async def chats(
         }
         if shell.as_json:
             shell.emit(fields)
-    shell.say(lambda: _words().chats(listed))
+    shell.say(lambda: message_words().chats(listed))
 
 
 async def show(
@@ -225,7 +225,7 @@ async def show(
                 await client.requests.look()
             messages = await client.history(named)
     for message in messages:
-        shell.result(message_fields(message), lambda message=message: _words().message(message))  # type: ignore[misc]
+        shell.result(message_fields(message), lambda message=message: message_words().message(message))  # type: ignore[misc]
 
 
 async def save(

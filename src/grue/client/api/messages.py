@@ -1,8 +1,9 @@
 """Messages and chats as a program is shown them: whose they are, what is verified, and what may be sent back."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from grue.client import chats, verified
 from grue.client.chats import CHAT_PREFIX, Chat, person
@@ -207,6 +208,19 @@ def listed(db: Db, now: float) -> list[ChatInfo]:
     return sorted(found, key=lambda one: not one.pinned)
 
 
+def info_of(db: Db, chat: Chat, own: str, now: float) -> ChatInfo | None:
+    """The line of one chat; None of one that no list has."""
+    return _chat_info(db, chat, own, now) if _is_listed(db, chat) else None
+
+
+def messages_of(db: Db, own: str, rows: Iterable[int]) -> list[Message]:
+    """The messages in these rows, without those of who was turned down."""
+    found = [message for row in rows for message in tables.messages(db, "WHERE n = ?", row)]
+    by_id = {id: cast("Chat", chats.by_id(db, id)) for id in {message.chat for message in found}}
+    shown = {id for id, chat in by_id.items() if not _is_turned_down(db, chat)}
+    return [_public(db, own, message, by_id[message.chat]) for message in found if message.chat in shown]
+
+
 def _is_listed(db: Db, chat: Chat) -> bool:
     """Not who was turned down, and not who is known from a group alone."""
     if _is_turned_down(db, chat):
@@ -238,10 +252,13 @@ def _chat_info(db: Db, chat: Chat, own: str, now: float) -> ChatInfo:
     )
 
 
-def history_of(db: Db, name: str, since: int = 0, before: int | None = None, limit: int | None = None) -> list[Message]:
+def history_of(
+    db: Db, name: str, since: int = 0, before: int | None = None, limit: int | None = None, *, oldest: bool = False
+) -> list[Message]:
     own = own_number(db)
     chat = naming.chat(db, name, own)
-    return [_public(db, own, message, chat) for message in histories.history(db, chat.id, since, before, limit)]
+    found = histories.history(db, chat.id, since, before, limit, oldest=oldest)
+    return [_public(db, own, message, chat) for message in found]
 
 
 def see(db: Db, name: str, until: int) -> None:

@@ -15,15 +15,18 @@ def mark_seen(db: Db, chat: int, until: int) -> None:
 
 
 def history(
-    db: Db, chat: int, since: int = 0, before: int | None = None, limit: int | None = None
+    db: Db, chat: int, since: int = 0, before: int | None = None, limit: int | None = None, *, oldest: bool = False
 ) -> list[StoredMessage]:
-    """Messages of a chat, oldest first: from a row on, before another one, and as many as came last of them."""
+    """Messages of a chat, oldest first: from a row on, before another one, and as many as came last of them, or first.
+
+    oldest  those that came first
+    """
     found = messages(
         db,
-        "WHERE chat = ? AND n >= ? AND n < ? ORDER BY n DESC LIMIT ?",
+        f"WHERE chat = ? AND n >= ? AND n < ? ORDER BY n {'' if oldest else 'DESC'} LIMIT ?",
         *(chat, since, MAX_ROW if before is None else before, -1 if limit is None else limit),
     )
-    return found[::-1]
+    return found if oldest else found[::-1]
 
 
 def newest(db: Db, chat: int) -> StoredMessage | None:

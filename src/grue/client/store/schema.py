@@ -514,6 +514,20 @@ END;
 """What a home of version 16 lacks."""
 
 
+SINCE_18: Final = """
+-- Messages as they are searched: folded text and file name, made when somebody searches.
+CREATE TABLE searchable (
+    n INTEGER PRIMARY KEY REFERENCES message ON DELETE CASCADE,
+    text TEXT NOT NULL
+);
+
+-- Another text is folded anew, with all that came after it.
+CREATE TRIGGER searchable_changed AFTER UPDATE OF text ON message
+BEGIN DELETE FROM searchable WHERE n >= OLD.n; END;
+"""
+"""What a home of version 17 lacks."""
+
+
 STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = (
     (SINCE_2,),
     (SINCE_3,),
@@ -531,6 +545,7 @@ STEPS: Final[tuple[tuple[str | Callable[[apsw.Connection], None], ...], ...]] = 
     (SINCE_15,),
     (SINCE_16,),
     (SINCE_17,),
+    (SINCE_18,),
 )
 """Each leads from one version to the next, beginning with 1. A step that a release had is never changed."""
 

@@ -1,0 +1,1 @@
+"""Search in what this home holds: texts are folded, and every part of a word is found."""
