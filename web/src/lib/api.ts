@@ -88,13 +88,54 @@ export interface Message {
 export interface Page {
   messages: Message[];
   more: boolean;
+  later?: boolean;
 }
 
-/** Asks for the messages of a chat that came before a row; the newest without one. */
+/** Asks for the messages of a chat that came before a row, or after one; the newest without either. */
 export interface PageOf {
   chat: string;
   before?: number | null;
+  after?: number | null;
   limit?: number;
+}
+
+/** Asks for the messages of a chat around a row, which is a search's or a reply's. */
+export interface Around {
+  chat: string;
+  row: number;
+  limit?: number;
+}
+
+/** Asks for messages and chats with all these words; without words nothing is found, and search made ready. */
+export interface Search {
+  words: string;
+  chat?: string | null;
+  before?: number | null;
+  limit?: number;
+}
+
+export interface Piece {
+  text: string;
+  match: boolean;
+}
+
+/** A message that was found. */
+export interface Hit {
+  chat: string;
+  name: string;
+  row: number;
+  incoming: boolean;
+  sender: string;
+  sender_name: string;
+  sent: number;
+  snippet: Piece[];
+  file: boolean;
+}
+
+export interface Found {
+  chats: Chat[];
+  hits: Hit[];
+  more: boolean;
 }
 
 export interface OfChat {
@@ -185,6 +226,8 @@ export interface Methods {
   gateway: [Nothing, Gateway];
   chats: [Nothing, Chat[]];
   open: [PageOf, Page];
+  thread: [Around, Page];
+  search: [Search, Found];
   seen: [Seen, Nothing];
   send: [Send, Sent];
   accept: [OfChat, Nothing];
