@@ -36,6 +36,17 @@ def _answers(prefix: str, observer: str) -> dict[str, str]:
 
 
 GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
+    "The window": {
+        "desktop_first_paint_s": "from the start of `grue desktop` to its list, above the browser's own start",
+        "desktop_open_chat_ms": "a chat of 10,000 messages is opened by a click, until it is drawn",
+        "desktop_key_echo_ms": "from a key to its letter on the screen",
+        "desktop_send_echo_ms": "from Enter to one's own message on the screen",
+        "desktop_scroll_blank": "frames with a gap, scrolling through 10,000 messages at 12,000 pixels a second",
+        "desktop_jump_px": "how far the topmost message moves when older ones come or the window changes its width",
+        "desktop_script_kb": "the page's script, compressed",
+        "desktop_rss_mb": "memory of the window's process",
+        "desktop_renderer_mb": "memory of the browser's process for the page",
+    },
     "Messages": {
         "acked_per_s": "envelopes of 1 KiB that the server acknowledges in a second, each on disk",
         "acked_server_cpu_ms": "processor time of the server for one of them",

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -13,9 +14,11 @@ import pytest
 
 from grue.client.client import Client
 from grue.client.store.home import make_key
-from grue.desktop import app, run
+from grue.desktop import app, port, run
 from grue.desktop.guard import HEADERS, owner
-from grue.desktop.run import LOOPBACK, PortTaken, Running, own_port, running
+from grue.desktop.port import LOOPBACK, PortTaken, address, listening, own_port
+from grue.desktop.run import running
+from grue.desktop.secrets import Secrets
 
 KEY = "a passphrase for tests"
 
@@ -33,11 +36,22 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "page", lambda: folder)
 
 
+@dataclass
+class Running:
+    host: str
+    secrets: Secrets
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}/"
+
+
 @asynccontextmanager
-async def window(home: Path, port: int = 0) -> AsyncIterator[Running]:
+async def window(home: Path) -> AsyncIterator[Running]:
     make_key(home, KEY, passes=1, memory_kib=64)
-    async with Client(home, passphrase=KEY, create=True) as client, running(client, port) as window:
-        yield window
+    sock, secrets = listening(0), Secrets()
+    async with Client(home, passphrase=KEY, create=True) as client, running(client, sock, secrets):
+        yield Running(address(sock), secrets)
 
 
 @pytest.fixture
@@ -164,17 +178,16 @@ async def test_only_the_page_is_served(served: Running) -> None:
         assert await status(served, path) == 404
 
 
-async def test_a_port_that_is_taken_is_said_and_no_other_is_used(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_said_and_no_other_is_used() -> None:
     with socket.socket() as other:
         other.bind((LOOPBACK, 0))
         other.listen()
         with pytest.raises(PortTaken):
-            async with window(tmp_path / "home", other.getsockname()[1]):
-                raise AssertionError
+            listening(other.getsockname()[1])
 
 
 def test_a_home_keeps_its_port(tmp_path: Path) -> None:
-    port = own_port(tmp_path)
-    assert own_port(tmp_path) == port
-    (tmp_path / run.PORT_FILE).write_text("no number")
-    assert own_port(tmp_path) in run.PORTS
+    chosen = own_port(tmp_path)
+    assert own_port(tmp_path) == chosen
+    (tmp_path / port.PORT_FILE).write_text("no number")
+    assert own_port(tmp_path) in port.PORTS

@@ -49,19 +49,19 @@ class Window:
     home: Path
     host: str
 
-    def open(self, once: str) -> bool:
-        """Open it; False when it went to a tab of the usual browser, which sees more."""
-        launcher = self._launcher(once)
+    def open(self, once: str) -> "subprocess.Popen[bytes] | None":
+        """Open it; None when there is no such browser, and nothing is opened."""
         browser = next(filter(None, map(shutil.which, BROWSERS)), None)
         if browser is None:
-            webbrowser.open(launcher.as_uri())
-            return False
-        profile = self._profile()
+            return None
         # The secret is not in the arguments, which every user of this machine can read.
-        arguments = [browser, f"--app={launcher.as_uri()}", f"--user-data-dir={profile}", *QUIET]
+        arguments = [browser, f"--app={self._launcher(once).as_uri()}", f"--user-data-dir={self._profile()}", *QUIET]
         nothing = subprocess.DEVNULL
-        subprocess.Popen(arguments, stdin=nothing, stdout=nothing, stderr=nothing)  # noqa: S603 -- one of `BROWSERS`
-        return True
+        return subprocess.Popen(arguments, stdin=nothing, stdout=nothing, stderr=nothing)  # noqa: S603 -- of `BROWSERS`
+
+    def open_tab(self, once: str) -> None:
+        """Open it in the usual browser, which sees more."""
+        webbrowser.open(self._launcher(once).as_uri())
 
     def _launcher(self, once: str) -> Path:
         """A page that only this user can read, and that leads to the process with the secret."""

@@ -30,6 +30,10 @@ class World {
 
   unread = $derived(this.chats.reduce((sum, chat) => sum + chat.unread, 0));
 
+  #echoed = 0;
+  /** By chat, the sending that is under way: texts go in the order in which they were written. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+
   readonly #connection = new Connection(
     {
       chats_changed: ({ changed, gone }) => this.#chatsChanged(changed, gone),
@@ -67,6 +71,8 @@ class World {
   async #letIn(): Promise<void> {
     this.#setChats(await this.#connection.call("chats", {}));
     this.entry = "in";
+    // When the list is there, for who measures it.
+    requestAnimationFrame(() => performance.mark("chats"));
     if (this.opened !== null) await this.#load(this.opened.to);
     try {
       this.gateway = (await this.#connection.call("gateway", {})).name;
@@ -145,19 +151,42 @@ class World {
     const rows = new Map(changed.map((message) => [message.row, message]));
     const merged = this.messages.map((message) => rows.get(message.row) ?? message);
     const known = new Set(this.messages.map((message) => message.row));
-    this.messages = [...merged, ...changed.filter((message) => !known.has(message.row))];
+    for (const message of changed.filter(({ row }) => !known.has(row))) {
+      const echo = merged.findIndex(({ row, text }) => row < 0 && !message.incoming && text === message.text);
+      if (echo < 0) merged.push(message);
+      else merged[echo] = message;
+    }
+    this.messages = merged;
+  }
+
+  /** Show a text at once, before the process has kept it: under a row of its own below zero, until the message comes. */
+  #echo(text: string, route: Message["route"]): number {
+    const row = (this.#echoed -= 1);
+    const nobody = { id: "", incoming: false, sender: "", sender_name: "", claimed: "", file: null };
+    this.messages = [...this.messages, { ...nobody, row, text, route, sent: Date.now() / 1_000, state: "queued" }];
+    return row;
   }
 
   /** Somebody has the opened chat before their eyes, down to its end. */
   async see(): Promise<void> {
     const opened = this.opened;
-    const last = this.messages.at(-1);
+    const last = this.messages.findLast(({ row }) => row > 0);
     if (!opened?.chat || opened.chat.unread === 0 || last === undefined) return;
     await this.#connection.call("seen", { chat: opened.to, row: last.row });
   }
 
   async send(to: string, text: string, sms = false): Promise<Sent> {
-    const sent = await this.#connection.call("send", { to, text, sms });
+    const echo = this.opened?.to === to ? this.#echo(text, sms ? "sms" : "encrypted") : 0;
+    let sent: Sent;
+    try {
+      const before = this.#turns.get(to) ?? Promise.resolve();
+      const turn = before.then(() => this.#connection.call("send", { to, text, sms }));
+      this.#turns.set(to, turn.catch(() => undefined));
+      sent = await turn;
+    } catch (error) {
+      this.messages = this.messages.filter(({ row }) => row !== echo);
+      throw error;
+    }
     if (this.opened?.to !== to || this.opened.chat === null) {
       this.#setChats(await this.#connection.call("chats", {}));
       await this.open(to);
