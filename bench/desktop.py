@@ -230,7 +230,8 @@ _TOP: Final = (
 
 async def _jumps(seen: View) -> list[float]:
     """How far the topmost message moved in each case, half of them when older ones came, half in another width."""
-    chosen, moved, width = random.Random(1), [], 1180
+    chosen, width = random.Random(1), 1180
+    moved: list[float] = []
     settled = "await new Promise(done => setTimeout(done, 200));"
     older = (
         f"{settled} const size = list.scrollHeight; list.scrollTop -= 300; {FRAME};"
