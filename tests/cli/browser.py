@@ -71,6 +71,8 @@ async def tab(folder: Path, *options: str) -> AsyncIterator[Tab]:
     """A browser with a profile in a folder."""
     assert CHROMIUM is not None
     port = folder / "DevToolsActivePort"
+    # Of a browser that had this profile before.
+    port.unlink(missing_ok=True)
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--no-first-run"]
     command += [f"--user-data-dir={folder}", "--disable-dev-shm-usage", *options, "about:blank"]
     environment = {**os.environ, "HOME": str(folder)}

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -39,14 +39,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path)
-    stage.open()
-    yield stage
-    stage.close()
-
-
 async def grue(stage: Stage, *arguments: str) -> Outcome:
     """A verb of somebody else's. In a thread: it has a loop of its own."""
     outcome = await asyncio.to_thread(stage.grue, *arguments)
@@ -67,9 +59,9 @@ class Person:
 
     async def sees(self, selector: str, text: str = "") -> None:
         has = f"e.textContent.includes({json.dumps(text)}) || e.ariaLabel?.includes({json.dumps(text)})"
-        await self._until(f"[...document.querySelectorAll({json.dumps(selector)})].some(e => {has})", selector, text)
+        await self.until(f"[...document.querySelectorAll({json.dumps(selector)})].some(e => {has})", selector, text)
 
-    async def _until(self, expression: str, *looked_for: str) -> None:
+    async def until(self, expression: str, *looked_for: str) -> None:
         with anyio.move_on_after(30):
             while not await self.tab.value(expression):  # noqa: ASYNC110 -- a page tells nobody
                 await anyio.sleep(0.05)

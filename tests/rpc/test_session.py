@@ -185,7 +185,10 @@ async def test_the_list_is_arranged_and_every_program_is_told(world: World) -> N
         assert chat["muted_until"] > 0
         for method in ("pin", "mute", "archive"):
             await page.call(method, chat=BOB, on=False)
-        await page.call("draft", chat=BOB, text="")
+        # What is sent is no draft any more; another text is.
+        await page.call("send", to=BOB, text="something else")
+        assert (await page.call("chats"))[0]["draft"] == "as I was"
+        await page.call("send", to=BOB, text="as I was")
         (chat,) = await page.call("chats")
         assert (chat["pinned"], chat["archived"], chat["draft"], chat["muted_until"]) == (False, False, "", 0)
         error = (await page.ask("mute", chat=BOB, on=True, until=1.0))["error"]

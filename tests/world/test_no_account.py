@@ -149,6 +149,7 @@ NEED_A_HOME: Final[dict[str, Call]] = {
     "chats.unmute": lambda client: _of_no_chat(client.chats.unmute(BOB)),
     "chats.archive": lambda client: _of_no_chat(client.chats.archive(BOB)),
     "chats.unarchive": lambda client: _of_no_chat(client.chats.unarchive(BOB)),
+    "chats.drop_draft": lambda client: _of_no_chat(client.chats.drop_draft(BOB, "as I was saying")),
     "chats.draft": lambda client: _of_no_chat(client.chats.draft(BOB, "as I was saying")),
     "search": lambda client: client.search("hello"),
     "history": _history,

@@ -255,6 +255,11 @@ def draft(db: Db, chat: int, text: str, now_ms: int) -> None:
     db.execute("UPDATE chat SET draft = ?1, drafted = ?2 WHERE id = ?3 AND draft != ?1", text, now_ms, chat)
 
 
+def drop_draft(db: Db, chat: int, text: str, now_ms: int) -> None:
+    """This was sent: it is no draft any more, unless that is another by now."""
+    db.execute("UPDATE chat SET draft = '', drafted = ? WHERE id = ? AND draft = ? AND draft != ''", now_ms, chat, text)
+
+
 def of_key(db: Db, key: bytes) -> Chat | None:
     """The chat that an own device names so; None for a key that names none yet."""
     kind, name = key[:1], key[1:]

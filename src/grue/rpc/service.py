@@ -10,7 +10,7 @@ from grue.client.api import messages as library
 from grue.client.api.search import Hit
 from grue.client.client import Client
 from grue.client.lookup import asyoutype
-from grue.errors import GrueError, NotRegistered
+from grue.errors import GrueError, NotRegistered, UsageError
 from grue.protocol.numbers import as_typed
 from grue.rpc import types
 
@@ -126,6 +126,9 @@ class Service:
 
     async def send(self, asked: types.Send) -> types.Sent:
         sent = await self._client.send(asked.to, asked.text, sms=asked.sms, accept_key=asked.accept_key)
+        with suppress(UsageError):
+            # Here, because the window may be gone by now, and would offer it again. To a number without a chat is none.
+            await self._client.chats.drop_draft(asked.to, asked.text)
         return types.Sent(sent.id, sent.route, sent.state)
 
     async def accept(self, asked: types.OfChat) -> types.Nothing:

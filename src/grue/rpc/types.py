@@ -128,7 +128,7 @@ class Page(Struct, frozen=True):
     messages: list[Message]
     more: bool
     """Whether there are older ones."""
-    later: bool = False
+    later: bool
     """Whether there are newer ones, that are not told of until they are asked for."""
 
 

@@ -88,7 +88,7 @@ export interface Message {
 export interface Page {
   messages: Message[];
   more: boolean;
-  later?: boolean;
+  later: boolean;
 }
 
 /** Asks for the messages of a chat that came before a row, or after one; the newest without either. */

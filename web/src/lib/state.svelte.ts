@@ -1,5 +1,6 @@
 // What the window knows, and what it does: one object that every part reads.
-import type { Account, Chat, Failure, Message, Sent, Shown } from "./api";
+import type { Account, Chat, Failure, Message, Methods, Sent, Shown } from "./api";
+import { Drafts } from "./drafts.svelte";
 import { Connection, enter, Gone, NotLetIn, Refusal } from "./rpc";
 
 export type Entry = "asking" | "number" | "code" | "in" | "gone";
@@ -26,9 +27,18 @@ class World {
   connected = $state(false);
   sheet = $state(false);
   gateway = $state("");
-  drafts = $state<Record<string, string>>({});
+  /** The chats in the archive are shown instead of the others. */
+  inArchive = $state(false);
+  /** Newer messages of the opened chat are not loaded: it was opened somewhere in its middle. */
+  later = $state(false);
+  /** A message to bring before the eyes, by its row. */
+  sought = $state<number | null>(null);
+  /** Counts jumps, each of which lays a thread out anew. */
+  jumps = $state(0);
 
-  unread = $derived(this.chats.reduce((sum, chat) => sum + chat.unread, 0));
+  readonly drafts = new Drafts((chat, text) => this.call("draft", { chat, text }));
+  listed = $derived(this.chats.filter((chat) => chat.archived === this.inArchive));
+  unread = $derived(this.chats.reduce((sum, chat) => sum + (chat.muted_until || chat.archived ? 0 : chat.unread), 0));
 
   #echoed = 0;
   /** By chat, the sending that is under way: texts go in the order in which they were written. */
@@ -52,6 +62,11 @@ class World {
     },
   );
 
+  /** Ask the process for something, as `Connection.call`. */
+  call<M extends keyof Methods>(method: M, params: Methods[M][0]): Promise<Methods[M][1]> {
+    return this.#connection.call(method, params);
+  }
+
   async begin(): Promise<void> {
     await enter();
     this.#connection.connect();
@@ -73,6 +88,7 @@ class World {
     this.entry = "in";
     // When the list is there, for who measures it.
     requestAnimationFrame(() => performance.mark("chats"));
+    this.drafts.saveAll();
     if (this.opened !== null) await this.#load(this.opened.to);
     try {
       this.gateway = (await this.#connection.call("gateway", {})).name;
@@ -96,7 +112,8 @@ class World {
   // --- chats
 
   #setChats(chats: Chat[]): void {
-    this.chats = chats.toSorted((a, b) => b.last_sent - a.last_sent);
+    this.chats = chats.toSorted((a, b) => Number(b.pinned) - Number(a.pinned) || b.last_sent - a.last_sent);
+    this.drafts.hear(chats);
   }
 
   #chatsChanged(changed: Chat[], gone: string[]): void {
@@ -112,13 +129,18 @@ class World {
   async open(to: string): Promise<void> {
     this.composing = false;
     this.shown = null;
+    if (this.opened?.to === to) this.jumps += 1;
     this.opened = { to, chat: this.chats.find((chat) => chat.chat === to) ?? null };
     this.messages = [];
     this.more = false;
+    this.later = false;
+    this.sought = null;
+    this.drafts.saveAll();
     if (this.opened.chat !== null) await this.#load(to);
   }
 
   leave(): void {
+    this.drafts.saveAll();
     this.opened = null;
     this.composing = false;
   }
@@ -128,6 +150,43 @@ class World {
     if (this.opened?.to !== to) return;
     this.messages = page.messages;
     this.more = page.more;
+    this.later = false;
+  }
+
+  /** Open a chat with one of its messages before the eyes, loaded or not. */
+  async jump(to: string, row: number): Promise<void> {
+    const page = await this.call("thread", { chat: to, row });
+    this.composing = false;
+    this.opened = { to, chat: this.chats.find((chat) => chat.chat === to) ?? null };
+    this.messages = page.messages;
+    this.more = page.more;
+    this.later = page.later;
+    this.sought = row;
+    this.jumps += 1;
+  }
+
+  /** Back to the newest messages of the opened chat. */
+  async newest(): Promise<void> {
+    this.sought = null;
+    if (this.opened !== null) await this.#load(this.opened.to);
+    this.jumps += 1;
+  }
+
+  /** Newer messages of the opened chat, where those are not loaded. */
+  async newer(): Promise<void> {
+    const to = this.opened?.to;
+    const last = this.messages.at(-1);
+    if (to === undefined || last === undefined || last.row < 0 || !this.later || this.loading) return;
+    this.loading = true;
+    try {
+      const page = await this.call("open", { chat: to, after: last.row });
+      if (this.opened?.to === to && this.messages.at(-1)?.row === last.row) {
+        this.messages = [...this.messages, ...page.messages];
+        this.later = page.later;
+      }
+    } finally {
+      this.loading = false;
+    }
   }
 
   /** Older messages of the opened chat; one request is under way at a time. */
@@ -171,11 +230,12 @@ class World {
   async see(): Promise<void> {
     const opened = this.opened;
     const last = this.messages.findLast(({ row }) => row > 0);
-    if (!opened?.chat || opened.chat.unread === 0 || last === undefined) return;
+    if (!opened?.chat || opened.chat.unread === 0 || last === undefined || this.later) return;
     await this.#connection.call("seen", { chat: opened.to, row: last.row });
   }
 
   async send(to: string, text: string, sms = false): Promise<Sent> {
+    if (this.opened?.to === to && this.later) await this.newest();
     const echo = this.opened?.to === to ? this.#echo(text, sms ? "sms" : "encrypted") : 0;
     let sent: Sent;
     try {
@@ -199,6 +259,12 @@ class World {
     if (what !== "accept") this.leave();
   }
 
+  /** Put a chat away, or take it back; what is open stays open only when it is taken back. */
+  async archive(chat: Chat): Promise<void> {
+    await this.call("archive", { chat: chat.chat, on: !chat.archived });
+    if (this.opened?.to === chat.chat && !chat.archived) this.leave();
+  }
+
   // --- a new number
 
   compose(): void {
@@ -214,8 +280,8 @@ class World {
   // --- moving about
 
   step(by: 1 | -1, unreadOnly = false): void {
-    const at = this.chats.findIndex((chat) => chat.chat === this.opened?.to);
-    const round = this.chats.map((_, n) => this.chats[(at + by * (n + 1) + this.chats.length * 2) % this.chats.length]);
+    const at = this.listed.findIndex((chat) => chat.chat === this.opened?.to);
+    const round = this.listed.map((_, n) => this.listed[(at + by * (n + 1) + this.listed.length * 2) % this.listed.length]);
     const next = round.find((chat) => chat !== undefined && (!unreadOnly || chat.unread > 0));
     if (next !== undefined) void this.open(next.chat);
   }

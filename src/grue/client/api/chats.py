@@ -74,6 +74,11 @@ class Chats:
         now_ms = int(self._clock() * 1000)
         await self._arrange(chat, lambda db, one: chats.draft(db, one.id, text, now_ms), wake=not text)
 
+    async def drop_draft(self, chat: str, text: str) -> None:
+        """Take a draft back that has been sent, unless it is another text by now."""
+        now_ms = int(self._clock() * 1000)
+        await self._arrange(chat, lambda db, one: chats.drop_draft(db, one.id, text, now_ms))
+
     async def _arrange(self, name: str, change: Callable[[Db, Chat], None], *, wake: bool = True) -> None:
         def work(db: Db) -> None:
             change(db, naming.chat(db, name, own_number(db)))
