@@ -9,11 +9,11 @@ import pytest
 from grue.client.client import Client
 from tests.cli.browser import needs_browser
 from tests.cli.play import PASSPHRASE, Stage
-from tests.desktop.test_page import ALICE, BOB, CAROL, before_a_window, grue, pytestmark, registered
+from tests.desktop.test_page import ALICE, BOB, CAROL, before_a_window, built, grue, registered
 
 CONTROL, CONTROL_SHIFT = 2, 10
 
-__all__ = ["needs_browser", "pytestmark"]
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(150), needs_browser, built]
 
 
 async def acquainted(stage: Stage) -> None:
@@ -118,6 +118,7 @@ async def test_a_search_stays_in_one_chat_and_goes_by_keys(stage: Stage) -> None
         await alice.sees(".found:not(:has(li:nth-child(3)))")
         await alice.clicks(".within")
         await alice.sees(".hit", "Nine at the station")
+        await alice.until("document.activeElement.id === 'search'")
         await alice.presses("ArrowDown", code=40)
         await alice.presses("ArrowDown", code=40)
         assert "Nine at the station" in await alice.tab.value("document.activeElement.textContent")

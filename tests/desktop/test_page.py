@@ -31,12 +31,8 @@ def _is_built() -> bool:
     return True
 
 
-pytestmark = [
-    pytest.mark.whole,
-    pytest.mark.timeout(150),
-    needs_browser,
-    pytest.mark.skipif(not _is_built(), reason="the page is not built here: make setup"),
-]
+built = pytest.mark.skipif(not _is_built(), reason="the page is not built here: make setup")
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(150), needs_browser, built]
 
 
 async def grue(stage: Stage, *arguments: str) -> Outcome:
