@@ -9,7 +9,7 @@ import pytest
 from grue.client.client import Client
 from tests.cli.browser import needs_browser
 from tests.cli.play import PASSPHRASE, Stage
-from tests.desktop.test_page import ALICE, BOB, CAROL, before_a_window, built, grue, registered
+from tests.desktop.test_page import ALICE, BOB, CAROL, NOBODY, before_a_window, built, grue, registered
 
 CONTROL, CONTROL_SHIFT = 2, 10
 
@@ -130,6 +130,11 @@ async def test_a_search_stays_in_one_chat_and_goes_by_keys(stage: Stage) -> None
         assert await alice.tab.value("document.querySelector('#search').value") == ""
         # The thread is still open.
         await alice.sees(".bubble", "Choir at eight")
+        await grue(stage, "--home", "alice", "contacts", "name", NOBODY, "Cousin Zoë")
+        await alice.types("#search", "zoe")
+        await alice.sees(".hit", "Cousin Zoë")
+        await alice.enters()
+        await alice.sees(".route.sms", "SMS")
 
 
 @pytest.mark.parametrize(("language", "scheme"), [("en", "dark"), ("ar", "light")])

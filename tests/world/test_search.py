@@ -66,6 +66,10 @@ async def test_chats_are_found_by_what_they_are_called(world: World) -> None:
     assert [one.chat for one in (await alice.search("wander samstag")).chats] == [group.id]
     assert [one.chat for one in (await alice.search(BOB[4:])).chats] == [BOB]
     assert (await alice.search("bjorn", chat=BOB)).chats == ()
+    # Who has no chat here is found in the address book.
+    await alice.contacts.name(CAROL, "Cousin Zoë")
+    assert (await alice.search("zoe")).contacts == ((CAROL, "Cousin Zoë"),)
+    assert (await alice.search("bjorn")).contacts == (await alice.search("zoe", before=9)).contacts == ()
     await bob.close()
 
 

@@ -122,10 +122,11 @@ def chats(listed: "list[ChatInfo]") -> "Table | Text":
 
 def found(one: "Found") -> "Group | Text":
     """Chats in one line, then of each message when, where and by whom, and what matches in it."""
-    if not one.chats and not one.hits:
+    if not one.chats and not one.contacts and not one.hits:
         return Text("Nothing found.")
     called = (_called(chat.group or chat.name, chat.chat, chat.profile) for chat in one.chats)
     parts: list[Text | _Behind] = [Text.assemble(("chat  ", "dim"), (name, "bold")) for name in called]
+    parts += [Text.assemble(("contact  ", "dim"), (_called(name, number), "bold")) for number, name in one.contacts]
     for hit in one.hits:
         message = hit.message
         who = _called(message.name, message.sender, message.profile) if message.incoming else "you"

@@ -118,7 +118,8 @@ class Service:
         found = await self._client.search(asked.words, chat=asked.chat, before=asked.before, limit=limit)
         names = {one.chat: one.name for one in self._chats.values()}
         hits = [_hit(one, names.get(one.message.chat, "")) for one in found.hits]
-        return types.Found([_chat(one) for one in found.chats], hits, found.more)
+        contacts = [types.FoundContact(number, _written(number), name) for number, name in found.contacts]
+        return types.Found([_chat(one) for one in found.chats], contacts, hits, found.more)
 
     async def seen(self, asked: types.Seen) -> types.Nothing:
         await self._client.seen(asked.chat, asked.row)

@@ -180,8 +180,19 @@ class Hit(Struct, frozen=True):
     """It is the name of a file that matches."""
 
 
+class FoundContact(Struct, frozen=True):
+    """Somebody of the address book whom nothing was written to yet."""
+
+    number: str
+    """E.164."""
+    written: str
+    """As people of its country write it."""
+    name: str
+
+
 class Found(Struct, frozen=True):
     chats: list[Chat]
+    contacts: list[FoundContact]
     hits: list[Hit]
     more: bool
 

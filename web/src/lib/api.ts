@@ -132,8 +132,16 @@ export interface Hit {
   file: boolean;
 }
 
+/** Somebody of the address book whom nothing was written to yet. */
+export interface FoundContact {
+  number: string;
+  written: string;
+  name: string;
+}
+
 export interface Found {
   chats: Chat[];
+  contacts: FoundContact[];
   hits: Hit[];
   more: boolean;
 }

@@ -1,5 +1,5 @@
 // What is looked for, and what was found: in all chats, or in one.
-import type { Chat, Hit } from "./api";
+import type { Chat, FoundContact, Hit } from "./api";
 import { Gone, Refusal } from "./rpc";
 import { world } from "./state.svelte";
 
@@ -13,6 +13,7 @@ class Search {
   /** Somebody is at it: a narrow window shows it in place of the thread. */
   wanted = $state(false);
   chats = $state<Chat[]>([]);
+  contacts = $state<FoundContact[]>([]);
   hits = $state<Hit[]>([]);
   more = $state(false);
   said = $state("");
@@ -59,6 +60,7 @@ class Search {
     try {
       const found = await this.#ask(words);
       if (asked !== this.#asked) return;
+      this.contacts = found.contacts;
       [this.chats, this.hits, this.more, this.said, this.answered] = [found.chats, found.hits, found.more, "", words];
     } catch (error) {
       this.#failed(error);
@@ -95,6 +97,7 @@ class Search {
   #forget(): void {
     this.#asked += 1;
     this.chats = [];
+    this.contacts = [];
     this.hits = [];
     this.more = false;
     this.answered = null;

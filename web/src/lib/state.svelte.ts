@@ -23,6 +23,8 @@ class World {
   /** While the field for a new number is open: what to show for it. */
   shown = $state<Shown | null>(null);
   composing = $state(false);
+  /** A number to put into that field. */
+  prefilled = $state("");
   trouble = $state<Failure | null>(null);
   connected = $state(false);
   sheet = $state(false);
@@ -267,7 +269,8 @@ class World {
 
   // --- a new number
 
-  compose(): void {
+  compose(number = ""): void {
+    this.prefilled = number;
     this.opened = null;
     this.composing = true;
     this.shown = null;

@@ -108,6 +108,8 @@ async def search(
     if shell.as_json:
         for one in found.chats:
             shell.emit({"chat": one.chat, "group": one.group or None, "name": one.name or None})
+        for number, name in found.contacts:
+            shell.emit({"contact": number, "name": name or None})
         for hit in found.hits:
             snippet = [{"text": text, "match": match} for text, match in hit.snippet]
             shell.emit(message_fields(hit.message) | {"row": hit.message.row, "snippet": snippet})

@@ -19,7 +19,7 @@ MAX_QUERY: Final = 1000
 """Characters. Each word costs a look at each text."""
 
 FOUND_CHATS: Final = 20
-"""Chats that are found by their names: who looks for one types more of it."""
+"""Chats, and contacts without one, that are found by their names: who looks for one types more of it."""
 
 PAGE: Final = 50
 """Messages that are found at once, unless it is said otherwise."""
@@ -43,6 +43,8 @@ class Found:
 
     chats: tuple[ChatInfo, ...]
     """By their names; none when it was looked for in one chat, or for a further page."""
+    contacts: tuple[tuple[str, str], ...]
+    """Of the address book, who has no chat here: number and name. None where there are no chats."""
     hits: tuple[Hit, ...]
     more: bool
     """There are older ones: search again, `before` the row of the last."""
@@ -72,15 +74,17 @@ def _search(db: Db, words: list[str], chat: str | None, before: int | None, limi
     own = own_number(db)
     within = None if chat is None else naming.chat(db, chat, own)
     if not words or limit < 1:
-        return Found((), (), more=False)
+        return Found((), (), (), more=False)
     rows = tables.matching(db, words, within.id if within else None, MAX_ROW if before is None else before, limit + 1)
     hits = [_hit(message, words) for message in messages_of(db, own, rows[:limit])]
     named: list[ChatInfo] = []
+    others: list[tuple[str, str]] = []
     if within is None and before is None:
         found = set(tables.named(db, words))
         listed = (one for one in chats.all_chats(db) if one.id in found)
         named = [info for one in listed if (info := info_of(db, one, own, now)) is not None][:FOUND_CHATS]
-    return Found(tuple(named), tuple(hits), more=len(rows) > limit)
+        others = tables.contacts(db, words, FOUND_CHATS)
+    return Found(tuple(named), tuple(others), tuple(hits), more=len(rows) > limit)
 
 
 def _hit(message: Message, words: list[str]) -> Hit:

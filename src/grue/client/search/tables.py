@@ -5,6 +5,7 @@ when a message comes: the next search folds what it finds new. A message that go
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from grue.client.search.folding import fold
@@ -62,6 +63,17 @@ def named(db: Db, words: Sequence[str]) -> list[int]:
     )
     called = ((as_int(row[0]), "\n".join(fold(as_str(name)) for name in row[1:] if name)) for row in rows)
     return [chat for chat, name in called if all(word in name for word in words)]
+
+
+def contacts(db: Db, words: Sequence[str], limit: int) -> list[tuple[str, str]]:
+    """Numbers and names of the address book with all these words in them, by name, of whom there is no chat."""
+    rows = db.rows(
+        "SELECT number, name FROM contact"
+        " WHERE number NOT IN (SELECT number FROM chat WHERE number IS NOT NULL) ORDER BY name, number"
+    )
+    book = ((as_str(number), as_str(name)) for number, name in rows)
+    found = (one for one in book if all(word in f"{fold(one[1])}\n{one[0]}" for word in words))
+    return list(islice(found, limit))
 
 
 def _escaped(word: str) -> str:
