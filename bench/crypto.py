@@ -34,7 +34,7 @@ def _contact(alice: Person, bob: Person) -> tuple[float, bytes]:
     alice.device.keep(session)
     blob = next(o.request.blob for o in step.outgoing if isinstance(o.request, wire.PostIntro))
     for device in (*bob.devices, alice.devices[1]):
-        payload = open_intro(blob)
+        payload = open_intro(blob, device.secret)
         assert isinstance(payload, IntroWelcome)
         session = _session(device, b"s", b"k")
         if device in bob.devices:

@@ -74,7 +74,7 @@ FLOORS: Final = {
     "protocol": (
         "dates states urls numbers links pictures",
         "wire",
-        "blobs tokens registration oblivious",
+        "blobs tokens registration oblivious accountkey",
         "conversation",
         "directory sms",
         "devices",

@@ -168,11 +168,9 @@ def test_a_server_at_rest_has_how_many_devices_a_group_has_and_that_its_mailbox_
     }
 
 
-def test_at_rest_it_is_seen_whom_one_group_asks_until_they_have_fetched_it(told: Told) -> None:
-    """With the directory's key: the framing of an invitation has the group's id in the clear."""
-    asked = {when: groups.invited_at_rest(disk, told.numbers).get(told.group) for when, disk in told.disks.items()}
-    assert asked.pop("invited") == {BOB, DAVE}
-    assert set(asked.values()) == {None}
+def test_at_rest_no_invitation_says_into_which_group_it_is(told: Told) -> None:
+    """Also with the directory's key: an invitation is sealed to its account."""
+    assert [groups.invited_at_rest(disk, told.numbers) for disk in told.disks.values()] == [{}] * len(told.disks)
 
 
 # --- live -------------------------------------------------------------------------------------------
@@ -186,13 +184,13 @@ def test_a_live_server_without_a_relay_sees_who_is_in_a_group_and_which_mailbox_
     assert groups.moved(groups.live(told.events)) == [(first, second), (second, third)]
 
 
-def test_a_live_server_behind_a_relay_sees_whom_a_group_asks_and_no_reader(told: Told) -> None:
+def test_a_live_server_behind_a_relay_sees_who_is_asked_at_one_time_and_no_group(told: Told) -> None:
     events = relayed(told.events)
     assert [seen.addresses for seen in groups.live(events).values() if seen.addresses] == []
     assert groups.moved(groups.live(events)) == []
     assert [groups.live(events)[mailbox].readers for mailbox in told.mailboxes] == told.readers("days later")
     assert groups.welcomed(events)[-2:] == [{BOB, DAVE}, {ERIN}]
-    assert groups.invited(events)[told.group] == {BOB, DAVE, ERIN}
+    assert groups.invited(events) == {}
 
 
 # --- others -----------------------------------------------------------------------------------------

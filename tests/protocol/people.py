@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import MlsSession
 from grue.protocol import wire
+from grue.protocol.accountkey import SECRET_BYTES, public_of
 from grue.protocol.blobs import Sealing
 from grue.protocol.conversation.answering import ask_us
 from grue.protocol.conversation.asking import keys_of_requests, open_request
@@ -60,6 +61,7 @@ class Device:
         self.keep(session)
         self.credential = credential(identity, self.public)
         self.me: Me
+        self.secret: bytes
         self.conversation: Conversation
         self.posted: dict[bytes, Purpose] = {}
         self.digests: set[bytes] = set()
@@ -139,7 +141,7 @@ class Device:
         """Take what is asked of us, of requests that are posted to whomever."""
         for one in outgoing:
             if isinstance(one.request, wire.PostIntro) and one.request.mailbox == self.me.intro_mailbox:
-                payload = open_intro(one.request.blob)
+                payload = open_intro(one.request.blob, self.secret)
                 if isinstance(payload, IntroRequest):
                     keys, envelope = keys_of_requests(self.conversation), one.request.envelope
                     request = open_request(keys, self.me.intro_mailbox, envelope, payload)
@@ -174,7 +176,7 @@ class Device:
         large: LargeGroup | None = None,
     ) -> Invited:
         session = self.session()
-        payload = open_intro(blob)
+        payload = open_intro(blob, self.secret)
         assert isinstance(payload, IntroWelcome)
         by_id = {conversation.id: conversation for conversation in known}
         result = invited(session, self.me, payload, by_id.get, lambda _identity: list_version, TOOLS, large)
@@ -198,14 +200,15 @@ class Person:
         self.identity = Ed25519PrivateKey.generate()
         self.public = self.identity.public_key().public_bytes_raw()
         self.number = number
-        self.intro = os.urandom(32)
+        self.intro, self.secret = os.urandom(32), os.urandom(SECRET_BYTES)
         self.devices = [Device(self.identity) for _ in range(devices)]
         self.relist([device.public for device in self.devices])
 
     def relist(self, keys: list[bytes], version: int = 1) -> None:
-        listed = wire.DeviceList(version, self.public, b"", self.intro, keys)
+        listed = wire.DeviceList(version, self.public, public_of(self.secret), self.intro, keys)
         self.list = sign_device_list(listed, self.identity)
         for device in self.devices:
+            device.secret = self.secret
             device.me = Me(self.public, self.number, device.credential, self.list, self.intro, None)
 
     @property
@@ -247,7 +250,7 @@ class Office:
 
     def large(self, device: Device, blob: bytes) -> LargeGroup | None:
         """What a Welcome leaves out, from where it says; None when it leaves nothing out."""
-        payload = open_intro(blob)
+        payload = open_intro(blob, device.secret)
         assert isinstance(payload, IntroWelcome)
         place = place_of(device.session(), payload, group_of_welcome(payload))
         if place is None:

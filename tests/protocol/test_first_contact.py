@@ -1,5 +1,6 @@
 """First contact between accounts that meet only through a directory record and an intro mailbox."""
 
+import itertools
 import os
 
 import pytest
@@ -10,12 +11,21 @@ from msgspec.structs import replace
 from grue._core import MlsError
 from grue.errors import BadEnvelope, BadKeyPackage, GrueError, TooLarge
 from grue.protocol import wire
-from grue.protocol.conversation.contents import INTRO_PAYLOAD, IntroSms, IntroWelcome, Text
+from grue.protocol.accountkey import PUBLIC_BYTES
+from grue.protocol.conversation.contents import INTRO_PAYLOAD, IntroSealed, IntroSms, IntroWelcome, Text
 from grue.protocol.conversation.conversation import ConversationEvent, ConversationState, Purpose, become
 from grue.protocol.conversation.devices import device_list_hash, sign_device_list, verify_device_list
-from grue.protocol.conversation.first_contact import check_claimed, invited, open_intro, settle, start_conversation
+from grue.protocol.conversation.first_contact import (
+    check_claimed,
+    invited,
+    open_intro,
+    settle,
+    start_conversation,
+    start_group,
+)
 from grue.protocol.conversation.padding import pad, unpad
-from tests.protocol.people import TOOLS, Person, first_contact
+from tests.protocol.people import TOOLS, Person, first_contact, group_of
+from tests.protocol.test_groups import adding
 
 ALICE, BOB, CAROL = "+447700900001", "+447700900002", "+447700900003"
 
@@ -100,6 +110,9 @@ def test_an_invitation_is_for_the_invited_only() -> None:
     alice, bob, carol = Person(ALICE), Person(BOB), Person(CAROL)
     _, blob = first_contact(alice.device, bob)
     carol.device.package()
+    with pytest.raises(BadEnvelope):
+        carol.device.invited(blob)
+    carol.device.secret = bob.secret
     with pytest.raises(MlsError):
         carol.device.invited(blob)
 
@@ -169,7 +182,7 @@ def test_an_invitation_that_replaces_a_conversation_supersedes_it() -> None:
 @given(st.binary(max_size=2048) | st.binary(max_size=60_000).map(pad))
 def test_any_bytes_in_an_intro_mailbox_are_a_payload_or_refused(blob: bytes) -> None:
     try:
-        payload = open_intro(blob)
+        payload = open_intro(blob, bytes(32))
     except BadEnvelope:
         return
     assert isinstance(payload, IntroWelcome | IntroSms)
@@ -178,7 +191,7 @@ def test_any_bytes_in_an_intro_mailbox_are_a_payload_or_refused(blob: bytes) -> 
 @given(at=st.integers(min_value=0), bit=st.integers(0, 7))
 def test_any_changed_bit_of_an_invitation_is_refused_or_changes_nothing(at: int, bit: int) -> None:
     alice, bob, blob, text = _invitation()
-    payload = bytearray(unpad(blob))
+    payload = bytearray(wire.encode(open_intro(blob, bob.secret)))
     payload[at % len(payload)] ^= 1 << bit
     session = bob.device.session()
     try:
@@ -200,3 +213,44 @@ def _invitation() -> tuple[Person, Person, bytes, str]:
         alice, bob = Person(ALICE), Person(BOB)
         _KEPT.append((alice, bob, first_contact(alice.device, bob)[1], "hello"))
     return _KEPT[0]
+
+
+def _windows(blob: bytes) -> set[bytes]:
+    """All runs of 8 bytes in what a server is given, but padding."""
+    payload = unpad(blob)
+    return {payload[at : at + 8] for at in range(len(payload) - 7)}
+
+
+@pytest.mark.parametrize("others", [3, 20])
+def test_conversation_25_invitations_into_one_group_have_nothing_in_common_for_a_server(others: int) -> None:
+    """Founding and adding, small and so large that the tree lies in a blob."""
+    office, people = group_of(*map(str, range(others)))
+    for more in (False, True):
+        three = [Person(f"+44770090080{n}") for n in range(3)]
+        if more:
+            office.take(people[0].device, people[0].device.plan(adding(*three)))
+            office.read(people[0].device)
+        else:
+            step = start_group(
+                people[0].device.session(), people[0].device.me, [p.checked() for p in three], "Hike", "", TOOLS
+            )
+            office.take(people[0].device, step.outgoing)
+        blobs = [office.intros[person.intro][-1] for person in three]
+        assert all(isinstance(INTRO_PAYLOAD.decode(unpad(blob)), IntroSealed) for blob in blobs)
+        for one, other in itertools.combinations(blobs, 2):
+            assert not _windows(one) & _windows(other)
+
+
+def test_conversation_25_nobody_is_invited_whose_list_has_no_key_to_seal_to() -> None:
+    for key in (b"", bytes(PUBLIC_BYTES), os.urandom(PUBLIC_BYTES + 1)):
+        bob = Person(BOB)
+        bob.list = sign_device_list(wire.DeviceList(1, bob.public, key, bob.intro, [bob.device.public]), bob.identity)
+        with pytest.raises(BadKeyPackage):
+            bob.checked()
+
+
+def test_an_invitation_of_before_they_were_sealed_is_read_as_before() -> None:
+    alice, bob = Person(ALICE), Person(BOB)
+    _, blob = first_contact(alice.device, bob)
+    clear = pad(wire.encode(open_intro(blob, bob.secret)))
+    assert [one.text.text for one in bob.device.invited(clear).step.incoming] == ["hello"]

@@ -44,7 +44,11 @@ def removing(*people: Person) -> Plan:
 
 def adding(*people: Person) -> Plan:
     peers = [person.checked() for person in people]
-    new = [Adding(peer.devices.identity_public, peer.devices.intro_mailbox, peer.packages) for peer in peers]
+    new = [
+        Adding(p.identity_public, p.intro_mailbox, peer.packages, p.hpke_public)
+        for peer in peers
+        for p in [peer.devices]
+    ]
     return Plan(GroupChange(NO_HASH), new)
 
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue._core import MLS_CERTIFICATE_CONTEXT, MlsSession, OhttpGateway, OprfBlind, OprfKey, oprf_finalize
 from grue.errors import BadEnvelope
-from grue.protocol import blobs, oblivious, tokens, wire
+from grue.protocol import accountkey, blobs, oblivious, tokens, wire
 from grue.protocol.conversation import devices, envelope, mailbox, padding, safety
 from grue.protocol.conversation.conversation import hashed
 from grue.protocol.directory import directory, record
@@ -71,8 +71,8 @@ def signing(secret: bytes) -> Ed25519PrivateKey:
 
 
 def x_wing_key_pair(seed: bytes) -> Answers:
-    assert XWing.expand(seed).public() == smsseal.public_of(seed)
-    return {"public": smsseal.public_of(seed)}
+    assert XWing.expand(seed).public() == accountkey.public_of(seed)
+    return {"public": accountkey.public_of(seed)}
 
 
 def x_wing_decapsulate(seed: bytes, ciphertext: bytes) -> Answers:
@@ -91,7 +91,7 @@ def hpke_open(private: bytes, aead: bytes, info: bytes, aad: bytes, encapsulated
 
 def sms_open(secret: bytes, server_public: bytes, to: bytes, sealed: bytes) -> Answers:
     sms = smsseal.open_sms(secret, server_public, to.decode(), sealed)
-    return {"public": smsseal.public_of(secret), "sms": encode(sms)}
+    return {"public": accountkey.public_of(secret), "sms": encode(sms)}
 
 
 # --- lookups and tokens ---------------------------------------------------------------------------

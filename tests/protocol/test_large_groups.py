@@ -30,7 +30,7 @@ def numbered(count: int) -> list[str]:
 def invitation_of(office: Office, person: Person) -> tuple[bytes, IntroWelcome, LargeGroup]:
     """What waits for somebody, and what it leaves out."""
     blob = office.intros[person.intro][-1]
-    payload, large = open_intro(blob), office.large(person.device, blob)
+    payload, large = open_intro(blob, person.secret), office.large(person.device, blob)
     assert isinstance(payload, IntroWelcome)
     assert large is not None
     return blob, payload, large
@@ -62,13 +62,13 @@ def test_group_30_a_newcomer_reads_what_comes_after_it() -> None:
     agree(people[0], newcomer)
 
 
-def test_group_30_each_gets_a_welcome_that_fits_the_second_smallest_envelope() -> None:
+def test_group_30_each_gets_a_welcome_that_fits_the_third_envelope() -> None:
     founder = Person("+447700900001")
     others = [Person(f"+4477009003{n:02}") for n in range(40)]
     session = founder.device.session()
     step = start_group(session, founder.device.me, [one.checked() for one in others], "Hike", "", TOOLS)
     intros = [one.request for one in step.outgoing if isinstance(one.request, PostIntro)]
-    assert {len(intro.blob) for intro in intros} == {ENVELOPE_BUCKETS[1]}
+    assert {len(intro.blob) for intro in intros} == {ENVELOPE_BUCKETS[2]}
     parts = [one for one in step.outgoing if one.purpose is Purpose.TREE]
     assert all(isinstance(part.request, PutBlob) and part.request.days == MAX_BLOB_DAYS for part in parts)
     last = max(n for n, one in enumerate(step.outgoing) if one.purpose is Purpose.TREE)

@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from grue.errors import BadLink, FalseLink
 from grue.protocol import wire
+from grue.protocol.accountkey import public_of
 from grue.protocol.conversation.contents import LinkAccount, LinkHello, LinkMessage, LinkOffer, LinkRefused
 from grue.protocol.conversation.devices import certify, sign_device_list
 from grue.protocol.devices.link import (
@@ -18,7 +19,6 @@ from grue.protocol.devices.link import (
     seal_account,
     written,
 )
-from grue.protocol.sms.smsseal import public_of
 
 SECRET, OTHER = b"s" * 32, b"t" * 32
 IDENTITY = Ed25519PrivateKey.from_private_bytes(b"i" * 32)

@@ -191,7 +191,7 @@ def test_no_bytes_in_an_intro_mailbox_are_a_request_without_the_key() -> None:
     key, (request,) = alice.device.conversation.request_keys[0], [_request(bob)]
     posted = post_request(key, alice.intro, request, TOOLS).request
     assert isinstance(posted, wire.PostIntro)
-    payload = open_intro(posted.blob)
+    payload = open_intro(posted.blob, alice.secret)
     assert isinstance(payload, IntroRequest)
     assert open_request([key], alice.intro, posted.envelope, payload) == request
     assert open_request([os.urandom(32)], alice.intro, posted.envelope, payload) is None

@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grue.errors import BadEnvelope, BadRequest
+from grue.protocol import accountkey
+from grue.protocol.accountkey import public_of
 from grue.protocol.conversation.contents import INTRO_PAYLOAD, IntroSms, ReceivedSms
 from grue.protocol.conversation.padding import unpad
-from grue.protocol.sms import smsseal
-from grue.protocol.sms.smsseal import check_public, open_sms, public_of, seal_sms
+from grue.protocol.sms.smsseal import check_public, open_sms, seal_sms
 from grue.protocol.wire import ENVELOPE_BUCKETS, MAX_SMS
 
 SERVER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 SERVER_PUBLIC = SERVER.public_key().public_bytes_raw()
-SECRET = bytes(range(smsseal.SECRET_BYTES))
+SECRET = bytes(range(accountkey.SECRET_BYTES))
 PUBLIC = public_of(SECRET)
 BEN = "+447700900002"
 SMS = ReceivedSms("+447700900001", BEN, "See you at 5 😀", 1_700_000_000_000)
@@ -34,7 +35,7 @@ def test_what_the_server_seals_the_account_opens() -> None:
 
 
 def test_the_keys_have_the_sizes_of_the_standard() -> None:
-    assert (len(PUBLIC), smsseal.SECRET_BYTES) == (smsseal.PUBLIC_BYTES, 32)
+    assert (len(PUBLIC), accountkey.SECRET_BYTES) == (accountkey.PUBLIC_BYTES, 32)
     assert KEM.MLKEM768_X25519.enc_length() == 1120
 
 

@@ -23,7 +23,7 @@ from grue.errors import (
 )
 from grue.lab.carrier import inject
 from grue.lab.smsc import Mode
-from grue.protocol import wire
+from grue.protocol import accountkey, wire
 from grue.protocol.conversation.contents import INTRO_PAYLOAD, IntroSms, ReceivedSms
 from grue.protocol.conversation.padding import unpad
 from grue.protocol.sms import smsseal
@@ -88,10 +88,10 @@ class Account:
     def __init__(self, number: str) -> None:
         self.number = number
         self.id, self.intro, self.read_key = os.urandom(16), os.urandom(32), os.urandom(32)
-        self.secret = os.urandom(smsseal.SECRET_BYTES)
+        self.secret = os.urandom(accountkey.SECRET_BYTES)
 
     async def register(self, server: TestServer) -> "Account":
-        hpke, tag = smsseal.public_of(self.secret), tag_of(server.keys, self.number)
+        hpke, tag = accountkey.public_of(self.secret), tag_of(server.keys, self.number)
         read_hash = mailboxes.key_hash(self.read_key)
 
         async def insert(tx: Tx) -> None:

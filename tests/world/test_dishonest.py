@@ -307,8 +307,9 @@ async def test_two_histories_are_noticed_and_nothing_that_was_hidden_counts_as_r
 async def test_an_sms_that_the_server_did_not_seal_is_passed_over(world: World) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from grue.protocol.accountkey import public_of
     from grue.protocol.conversation.contents import ReceivedSms
-    from grue.protocol.sms.smsseal import public_of, seal_sms
+    from grue.protocol.sms.smsseal import seal_sms
 
     alice = await world.person(ALICE)
     account = alice.context.account

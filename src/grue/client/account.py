@@ -28,11 +28,11 @@ from grue.errors import (
     OldAccount,
 )
 from grue.protocol import wire
+from grue.protocol.accountkey import SECRET_BYTES, public_of
 from grue.protocol.conversation.conversation import Notice, hashed
 from grue.protocol.conversation.devices import credential, sign_device_list
 from grue.protocol.directory.lookup import ANSWERED, Found
 from grue.protocol.registration import Registration, RegistrationState, check_server, claim_name, written_claim
-from grue.protocol.sms.smsseal import SECRET_BYTES, public_of
 
 _OF_ACCOUNT: Final = ("account", "registration", "tended", "checked_in", "number_claims", "copied", "intro_read")
 """What is kept in `meta` about an account."""

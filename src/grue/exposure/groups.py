@@ -101,7 +101,10 @@ def welcomed(events: Sequence[Event]) -> list[set[str]]:
 
 
 def invited(events: Sequence[Event]) -> dict[bytes, set[str]]:
-    """Numbers by the group whose id stands in what their intro mailboxes were given, as a server sees it at work."""
+    """Numbers by the group whose id stands in what their intro mailboxes were given, as a server sees it at work.
+
+    Invitations are sealed; it is so for who has lost track and is readmitted.
+    """
     of_intro = numbers_by_intro(events)
     posts = [read.message for read in messages(events) if isinstance(read.message, wire.PostIntro)]
     return _by_group((one.blob, of_intro.get(one.mailbox)) for one in posts)

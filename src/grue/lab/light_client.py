@@ -24,9 +24,9 @@ from grue.exposure.records import Delivered
 from grue.lab.mint import paid
 from grue.lab.taps import ACCOUNT, ANONYMOUS, STREAM, Tap, Tapes
 from grue.protocol import oblivious, wire
+from grue.protocol.accountkey import SECRET_BYTES, public_of
 from grue.protocol.conversation.devices import credential, sign_device_list
 from grue.protocol.directory.lookup import blind
-from grue.protocol.sms.smsseal import SECRET_BYTES, public_of
 from grue.protocol.tokens import Draw, Purpose
 from grue.server.directory.directory import OPRF_EPOCH
 from grue.server.mailboxes.streams import Stream, memory_sink

@@ -445,7 +445,7 @@ def _bind(db: Db, claimed: Sequence[Claimed]) -> None:
 
 
 def _adding(peer: Peer) -> Adding:
-    return Adding(peer.devices.identity_public, peer.devices.intro_mailbox, peer.packages)
+    return Adding(peer.devices.identity_public, peer.devices.intro_mailbox, peer.packages, peer.devices.hpke_public)
 
 
 def _holds(state: GroupState, plan: Plan) -> bool:

@@ -280,7 +280,7 @@ class Inbox:
         account = load_account(db)
         if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
             return None
-        payload = open_intro(delivery.blob)
+        payload = open_intro(delivery.blob, self._context.account.sms_secret)
         return trees.place(db, payload) if isinstance(payload, IntroWelcome) else None
 
     async def _retrieve_claimed(
@@ -303,7 +303,7 @@ class Inbox:
         account = load_account(db)
         if delivery.mailbox != account.intro_mailbox or delivery.seq <= account.intro_cursor:
             return None
-        payload = open_intro(delivery.blob)
+        payload = open_intro(delivery.blob, self._context.account.sms_secret)
         if not isinstance(payload, IntroWelcome):
             return None
         _, result = self._invited(db, payload, large)
@@ -353,7 +353,7 @@ class Inbox:
     def _intro_payload(
         self, db: Db, current: Current | None, delivery: wire.Delivery, large: LargeGroup | None
     ) -> None:
-        payload = open_intro(delivery.blob)
+        payload = open_intro(delivery.blob, self._context.account.sms_secret)
         if isinstance(payload, IntroSms):
             self._sms(db, payload)
         elif isinstance(payload, IntroRequest):

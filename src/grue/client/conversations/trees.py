@@ -38,7 +38,7 @@ async def fetch(context: Context, place: TreePlace) -> LargeGroup:
 def ask(context: Context, db: Db, delivery: wire.Delivery) -> None:
     """GROUP-32 a large group that we hold nothing of was not joined: who invited us is asked, once a Welcome."""
     with suppress(GrueError, MlsError):
-        payload = open_intro(delivery.blob)
+        payload = open_intro(delivery.blob, context.account.sms_secret)
         if isinstance(payload, IntroWelcome) and tables.conversation_by_id(db, group_of(payload)) is None:
             _ask(context, db, payload)
 

@@ -39,6 +39,7 @@ from grue.errors import (
     UsageError,
 )
 from grue.protocol import wire
+from grue.protocol.accountkey import SECRET_BYTES, public_of
 from grue.protocol.conversation.contents import (
     Kind,
     LinkAccount,
@@ -64,7 +65,6 @@ from grue.protocol.devices.link import (
     written,
 )
 from grue.protocol.devices.link import SECRET_BYTES as LINK_SECRET_BYTES
-from grue.protocol.sms.smsseal import SECRET_BYTES, public_of
 
 LOOK_AGAIN: Final = 0.5
 """Seconds between two looks whether the other side has come."""

@@ -34,7 +34,7 @@ from grue.protocol.conversation.conversation import (
     post,
     state_context,
 )
-from grue.protocol.conversation.devices import identity_of
+from grue.protocol.conversation.devices import hpke_public_of, identity_of
 from grue.protocol.conversation.first_contact import ADDRESS_LABEL, Me, welcomed
 from grue.protocol.conversation.groups import Committed, changed, follows, own_key, sign_departure, state_hash
 from grue.protocol.conversation.mailbox import ReaderState, empty_log, moved_mailbox
@@ -47,8 +47,8 @@ SLOT_LABEL: Final = "grue slot v1"
 DRAIN_MS: Final = 2 * 24 * 3600 * 1000
 """How long the mailbox that a conversation moved from is read: who writes there has not read for so long."""
 
-INVITATION_ROOM: Final = 1024
-"""Bytes of an invitation beside the group's state and the device list: keys, a transcript, slots, what MLS adds."""
+INVITATION_ROOM: Final = 2304
+"""Bytes of an invitation beside group state and device list: keys, a transcript, slots, what MLS and HPKE add."""
 
 OWN_GROUP: Final = "me"
 """What the group of one account is called. People cannot call a group so."""
@@ -231,7 +231,7 @@ def _check_fits(pending: PendingCommit, list_bytes: int) -> None:
 
 def _newcomer(adding: Adding, tools: Tools) -> Newcomer:
     keys = [mls_key_package_member(package).signature_key for package in adding.packages]
-    return Newcomer(adding.intro_mailbox, [NewDevice(key, tools.random(32)) for key in keys])
+    return Newcomer(adding.intro_mailbox, [NewDevice(key, tools.random(32)) for key in keys], b"", adding.hpke_public)
 
 
 # --- the own devices ------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def change_own_devices(
         committed = Committed(me.identity_public, members, added, removed, data, epoch)
         changed(conversation.id, conversation.group, committed)
     new = [NewDevice(member.signature_key, tools.random(32)) for member in added]
-    newcomers = [Newcomer(me.intro_mailbox, new)] if new else []
+    newcomers = [Newcomer(me.intro_mailbox, new, b"", hpke_public_of(me.device_list))] if new else []
     pending = PendingCommit(tools.random(16), newcomers, after=after, moves=bool(removed), own=True)
     if conversation.state is ConversationState.STARTED:
         conversation = become(conversation, ConversationEvent.POSTED)

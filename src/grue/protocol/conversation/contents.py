@@ -76,6 +76,12 @@ class IntroWelcome(Message, tag=70):
     """A `TreePlace`, sealed with a secret that the Welcome has; empty when that has the tree itself."""
 
 
+class IntroSealed(Message, tag=75):
+    """An `IntroWelcome`, sealed to the account: what is the same in two would say that they are into one group."""
+
+    sealed: Annotated[bytes, Meta(max_length=65536), DEVICES]
+
+
 class IntroSms(Message, tag=71):
     """An inbound SMS, sealed to the account the moment it came."""
 
@@ -520,11 +526,12 @@ class Person(Message, tag=118):
     list_version: Annotated[Count, OWN]
 
 
-IntroPayload = IntroWelcome | IntroSms | IntroRequest
+IntroPayload = IntroWelcome | IntroSealed | IntroSms | IntroRequest
 LinkMessage = LinkHello | LinkOffer | LinkSealed | LinkJoined | LinkRefused
 Application = Invitation | Text | Receipt | Leave | CommitPart | Profile | Sync
 
 INTRO_PAYLOAD: Final = Codec[IntroPayload](IntroPayload)
+INTRO_WELCOME: Final = Codec[IntroWelcome](IntroWelcome)
 APPLICATION: Final = Codec[Application](Application)
 LINK_MESSAGE: Final = Codec[LinkMessage](LinkMessage)
 LINK_ACCOUNT: Final = Codec[LinkAccount](LinkAccount)

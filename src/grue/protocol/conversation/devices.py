@@ -113,3 +113,8 @@ def read_person_link(text: str, server_public: bytes) -> PersonLink:
     if link.server_public != server_public:
         raise UsageError("This link is of somebody at another server, and servers do not talk to each other.")
     return link
+
+
+def hpke_public_of(device_list: bytes) -> bytes:
+    """What is sealed to all devices of an account whose `SignedDeviceList` was verified, or is ours."""
+    return DEVICE_LIST.decode(SIGNED_DEVICE_LIST.decode(device_list).body).hpke_public

@@ -21,13 +21,16 @@ from grue._core import (
     mls_welcome_for,
 )
 from grue.errors import BadEnvelope, BadKeyPackage, BadRequest, TooLarge
+from grue.protocol.accountkey import check_key, seal, unseal
 from grue.protocol.conversation.asking import request_key
 from grue.protocol.conversation.contents import (
     APPLICATION,
     INTRO_PAYLOAD,
+    INTRO_WELCOME,
     GroupMember,
     GroupState,
     IntroRequest,
+    IntroSealed,
     IntroSms,
     IntroWelcome,
     Invitation,
@@ -59,7 +62,7 @@ from grue.protocol.conversation.conversation import (
     with_epoch_key,
 )
 from grue.protocol.conversation.delivery import EXPIRED_AFTER_MS
-from grue.protocol.conversation.devices import device_list_hash, identity_of, verify_device_list
+from grue.protocol.conversation.devices import device_list_hash, hpke_public_of, identity_of, verify_device_list
 from grue.protocol.conversation.mailbox import Log, ReaderState, empty_log, exchanged
 from grue.protocol.conversation.padding import pad, unpad
 from grue.protocol.conversation.stored import Member, Newcomer, PendingCommit
@@ -78,6 +81,9 @@ from grue.protocol.wire import (
 ADDRESS_LABEL: Final = "grue address v1"
 """MLS exporter label of a conversation's mailbox id and write key, 32 bytes each."""
 
+
+INTRO_LABEL: Final = b"grue invitation v1"
+"""HPKE's `info` of a Welcome and its invitation."""
 
 AGREED: Final = SENDING | GIVEN_UP | {ConversationState.SUPERSEDED}
 """With a conversation in one of these we have agreed to hear from the other side: a new one needs no request."""
@@ -136,13 +142,14 @@ def check_claimed(claimed: Claimed, identity_public: bytes, list_hash: bytes | N
     CONVERSATION-01 the device list is signed by the record's identity key (DEVICES-01, -02), its hash is the record's,
     and its version is not below one seen before. CONVERSATION-02 each key package is valid, with the key of a device
     on the list and a certificate of that identity; there is one at least, and one a device at most. A device that has
-    left none yet is added by the account's others.
+    left none yet is added by the account's others. CONVERSATION-25 the list has a key that an invitation is sealed to.
     PEOPLE-01 without a record, all of that but the hash.
     """
     devices = verify_device_list(claimed.device_list, identity_public)
     listed = list_hash is None or device_list_hash(claimed.device_list) == list_hash
     if not listed or devices.version < known_version:
         raise BadKeyPackage("(the device list is not the record's)")
+    check_key(devices.hpke_public)
     packages = {claim.device_public: claim.package for claim in claimed.packages}
     if not packages or not packages.keys() <= set(devices.devices) or len(packages) != len(claimed.packages):
         raise BadKeyPackage("(not one for each device)")
@@ -177,7 +184,9 @@ def start_group(session: MlsSession, me: Me, peers: Sequence[Peer], name: str, d
     for member, peer in zip(invited_ones, peers, strict=True):
         theirs = [slot for slot in slots if accounts[slot.leaf] == member.identity]
         welcome = mls_welcome_for(commit.welcome, peer.packages)
-        blob = _intro_blob(session, group, welcome, _invitation(conversation, me, theirs, None), apart)
+        blob = _intro_blob(
+            session, group, welcome, _invitation(conversation, me, theirs, None), peer.devices.hpke_public, apart
+        )
         step.outgoing += _introduce([member.intro_mailbox], blob, b"", tools)
     return step
 
@@ -216,12 +225,12 @@ def start_conversation(
     conversation = _started(session, group, [peer.devices], tools)
     slots = _slots(session, group, tools)
     invitation = replace(_invitation(conversation, me, slots, text, replaces), ticket=ticket)
-    blob = _intro_blob(session, group, commit.welcome, invitation)
+    blob = _intro_blob(session, group, commit.welcome, invitation, peer.devices.hpke_public)
     step = Step(conversation, [_create(conversation, slots)])
     step.outgoing += _introduce([peer.devices.intro_mailbox], blob, text.id, tools)
     if own_packages:
         invitation = _to_own(conversation, _invitation(conversation, me, slots, text, replaces))
-        blob = _intro_blob(session, group, commit.welcome, invitation)
+        blob = _intro_blob(session, group, commit.welcome, invitation, hpke_public_of(me.device_list))
         step.outgoing += _introduce([me.intro_mailbox], blob, b"", tools)
     return step
 
@@ -364,7 +373,8 @@ def welcome_newcomers(
         invitation = _invitation(conversation, me, slots, None)
         if pending.own:
             invitation = _to_own(conversation, invitation)
-        blob = _intro_blob(session, conversation.id, newcomer.welcome or pending.welcome, invitation, apart)
+        welcome = newcomer.welcome or pending.welcome
+        blob = _intro_blob(session, conversation.id, welcome, invitation, newcomer.hpke_public, apart)
         outgoing += _introduce([newcomer.intro_mailbox], blob, b"", tools)
     return outgoing
 
@@ -377,10 +387,16 @@ def welcomed(newcomers: Sequence[Newcomer], commit: MlsCommit, packages: Sequenc
     return [replace(one, welcome=mls_welcome_for(whole, own)) for one, own in zip(newcomers, theirs, strict=True)]
 
 
-def open_intro(blob: bytes) -> IntroWelcome | IntroSms | IntroRequest:
-    """What lies in an intro mailbox. Raises BadEnvelope for bytes that nobody honest put there."""
+def open_intro(blob: bytes, secret: bytes) -> IntroWelcome | IntroSms | IntroRequest:
+    """What lies in an intro mailbox. Raises BadEnvelope for bytes that nobody honest put there.
+
+    secret  of the account's `hpke_public`; a Welcome of before they were sealed is read as well
+    """
     try:
-        return INTRO_PAYLOAD.decode(unpad(blob))
+        payload = INTRO_PAYLOAD.decode(unpad(blob))
+        if not isinstance(payload, IntroSealed):
+            return payload
+        return INTRO_WELCOME.decode(unseal(secret, payload.sealed, INTRO_LABEL))
     except BadRequest:
         raise BadEnvelope from None
 
@@ -453,12 +469,13 @@ def _to_own(conversation: Conversation, invitation: Invitation) -> Invitation:
 
 
 def _intro_blob(
-    session: MlsSession, group: bytes, welcome: bytes, invitation: Invitation, apart: Apart | None = None
+    session: MlsSession, group: bytes, welcome: bytes, invitation: Invitation, public: bytes, apart: Apart | None = None
 ) -> bytes:
     invitation = replace(invitation, group=None) if apart else invitation
     sealed = session.encrypt(group, encode(invitation), b"")
+    payload = encode(IntroWelcome(welcome, sealed, apart.place if apart else b""))
     try:
-        return pad(encode(IntroWelcome(welcome, sealed, apart.place if apart else b"")))
+        return pad(encode(IntroSealed(seal(public, payload, INTRO_LABEL))) if public else payload)
     except TooLarge:
         raise TooLarge("Make the first one shorter; the next may be longer.") from None
 

@@ -22,6 +22,8 @@ class Newcomer(Struct, array_like=True, frozen=True):
     devices: list[NewDevice]
     welcome: bytes = b""
     """For these devices; empty in a home of before each had its own."""
+    hpke_public: bytes = b""
+    """What its invitation is sealed to; empty for who asks to be readmitted, and in a home of before they were."""
 
 
 class Adding(Struct, array_like=True, frozen=True):
@@ -30,6 +32,7 @@ class Adding(Struct, array_like=True, frozen=True):
     identity: bytes
     intro_mailbox: bytes
     packages: list[bytes]
+    hpke_public: bytes = b""
 
 
 class Plan(Struct, array_like=True, frozen=True):

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from grue.errors import BadEnvelope, BadKeyPackage, BadLink, BadRequest, FalseLink
+from grue.protocol.accountkey import SUITE, private_of, public_key_of
 from grue.protocol.conversation import envelope
 from grue.protocol.conversation.contents import (
     LINK_ACCOUNT,
@@ -26,7 +27,6 @@ from grue.protocol.conversation.contents import (
 )
 from grue.protocol.conversation.devices import check_certificate, verify_device_list
 from grue.protocol.links import LinkKind, make_link, read_link
-from grue.protocol.sms.smsseal import SUITE, private_of, public_key_of
 from grue.protocol.urls import check_url
 from grue.protocol.wire import CreateMailbox, Delivery, DeviceList, ExchangeSlot, Post, encode
 

@@ -88,7 +88,7 @@ class DeviceList(Message, tag=63):
     """Grows with every change."""
     identity_public: Annotated[Key, SERVER]
     hpke_public: Annotated[bytes, Meta(max_length=2048), SERVER]
-    """MLKEM768-X25519; what inbound SMS is sealed to."""
+    """MLKEM768-X25519; what inbound SMS and invitations are sealed to."""
     intro_mailbox: Annotated[Key, SERVER]
     devices: Annotated[list[Key], Meta(min_length=1, max_length=MAX_DEVICES), SERVER]
     """Each device's MLS signature key."""

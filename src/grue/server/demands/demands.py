@@ -19,8 +19,8 @@ LIVE: Final = (
     "key packages, and the reading of its intro mailbox.",
     "That somebody takes one of its key packages or posts to its intro mailbox: the time, the size in four steps, and "
     "the address that it came from, unless it came by a relay. Not who that is, beyond the address.",
-    "Which accounts are asked into one group: each invitation that is posted to an intro mailbox shows the group's "
-    "random id, by a relay or not. Not the group's name, nor who asks.",
+    "Which accounts are perhaps asked into one group: by invitations that come to their intro mailboxes at one time, "
+    "by a relay or not. Only who is readmitted after it lost track has the group's random id beside it in the clear.",
     "Of clients that use the direct transport: address and time of anonymous requests and of streams, and which "
     "mailboxes one stream reads. By equal addresses and times these can be guessed to be this account's.",
     "From then on, by the same guess, who probably writes with whom: two clients that read one mailbox. Not what.",
@@ -54,9 +54,9 @@ CANNOT: Final = (
     ),
     Unanswerable(
         "Which groups is it a member of?",
-        "A group is a conversation, and its members are known to its members alone, with one exception: "
-        "an envelope in its intro mailbox may be an invitation. The random id of a group is readable in it, and the "
-        "same id in those of others whom that group has asked and who have not fetched it yet.",
+        "A group is a conversation, and its members are known to its members alone. An invitation in its intro mailbox "
+        "is sealed to the account. With one exception: where a device lost track and is readmitted, the answer has the "
+        "random id of its group in it until it was fetched.",
     ),
     Unanswerable(
         "What do its messages say?",

@@ -31,7 +31,7 @@ TABLES: Final = (
             Column("account", "BLOB NOT NULL", "nothing: 16 random bytes"),
             Column("phone_tag", "BLOB NOT NULL", "the phone number, to whoever also holds the directory's key"),
             Column("identity_pub", "BLOB NOT NULL", "the account to its contacts, who know this key"),
-            Column("hpke_pub", "BLOB NOT NULL", "nothing more: what inbound SMS is sealed to"),
+            Column("hpke_pub", "BLOB NOT NULL", "nothing more: what inbound SMS and invitations are sealed to"),
             Column("device_list", "BLOB NOT NULL", "how many devices, and their keys"),
             Column("intro_mailbox", "BLOB NOT NULL", "which mailbox takes this account's first contacts"),
             Column("discoverable", "INTEGER NOT NULL", "whether the number is in the directory"),
