@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
 from unittest.mock import patch
 
-from grue.client.conversations import apart, outbox, tables
+from grue.client.conversations import apart, once, outbox, tables
 from grue.client.conversations import receiver as receiving
 from grue.client.conversations.once import Parts
 from grue.client.conversations.outbox import Outbox
@@ -363,12 +363,12 @@ class Reader:
         )
 
     async def _settle(
-        self, _settle: object, pairs: list[tuple[tables.Queued, object]], lane: bytes | None
-    ) -> tuple[list[tables.Queued], set[bytes]]:
+        self, _settle: object, pairs: list[tuple[tables.Queued, object]], lane: bytes | None, _message: bytes
+    ) -> tuple[list[tables.Queued], set[bytes], None]:
         for queued, outcome in pairs:
             if not isinstance(outcome, Exception):
                 self._queue.pop(queued.n, None)
-        return self._waiting(lane), set()
+        return self._waiting(lane), set(), None
 
     def _waiting(self, lane: bytes | None = None) -> list[tables.Queued]:
         return [queued for queued in self._queue.values() if lane in (None, queued.conversation)]
@@ -424,8 +424,10 @@ class Reader:
             return None
         if question is tables.queued:
             return self._waiting(*cast("tuple[bytes | None, ...]", about))
+        if question is once._waits:
+            return bool(self._queue)
         if question is outbox._waiting:
-            return self._waiting(*cast("tuple[bytes | None, ...]", about)), set()
+            return self._waiting(*cast("tuple[bytes | None, bytes]", about)[:1]), set(), None
         # Of one mailbox only whether it is being made, of none all that are read.
         return False if about else [(self._conversation_of(mailbox), 0) for mailbox in self._cursors]
 

@@ -207,10 +207,11 @@ def mark_encrypted(db: Db, chat: int, list_version: int = 0, *, by_us: bool = Fa
         " WHERE id = ?2 AND (encrypted = 0 OR list_number < ?1)",
         *(list_version, chat),
     )
-    found = by_id(db, chat)
-    number = found and (found.number or (found.claimed if by_us else ""))
-    if number:
-        db.execute("INSERT OR IGNORE INTO encrypted_number VALUES (?)", number)
+    db.execute(
+        "INSERT OR IGNORE INTO encrypted_number SELECT iif(number != '', number, claimed) FROM chat"
+        " WHERE id = ? AND (number != '' OR (? AND claimed != ''))",
+        *(chat, by_us),
+    )
 
 
 def note_list_version(db: Db, chat: int, list_version: int) -> None:

@@ -23,7 +23,7 @@ from grue.client.api.devices import Devices
 from grue.client.api.directory import DirectoryCopy
 from grue.client.api.exposure import Exposure
 from grue.client.api.groups import Groups
-from grue.client.api.messages import File, Message, history_of, see, still_unshown
+from grue.client.api.messages import LOOK_AT, File, Message, claiming, history_of, see
 from grue.client.api.people import People
 from grue.client.api.requests import Requests
 from grue.client.api.search import PAGE, Found, search
@@ -63,9 +63,6 @@ from grue.protocol.urls import check_url
 
 LOOK_AGAIN_SECONDS: Final = 0.5
 """How often a receiver looks whether another process of this home has stored something."""
-
-LOOK_AT: Final = 16
-"""Messages that `take` looks at together: all but the first are being shown by others, or not at all yet."""
 
 
 class Client:
@@ -303,9 +300,10 @@ class Client:
         shown: set[int] = set()
         while True:
             receiver.arrived.clear()
-            waiting = await self._waiting((shown | self._left) & self._given)
+            seen = (shown | self._left) & self._given
+            waits = not seen or bool(await self._note_shown(seen))
             receiver.check()
-            message, shown = await self._take(waiting), set()
+            message, shown = await self._take() if waits else None, set()
             if message is not None:
                 self._given.add(message.row)
                 try:
@@ -326,7 +324,7 @@ class Client:
         It stays with this client until `shown` says that it was shown, or `put_back` that it was not; should the
         process end before, the next one shows it, under the same `id`. Raises DiskFull, DiskFailed.
         """
-        return await self._take(await self._waiting(set()))
+        return await self._take()
 
     async def shown(self, message: Message) -> None:
         """Note that a message which was taken has been shown: nobody shows it again."""
@@ -473,31 +471,23 @@ class Client:
             self._receiver.wake()
             self._receiver.nudge()
 
-    async def _claimed(self, context: Context, row: int) -> Message | None:
-        """A message that is ours to show; None, and given back, when another receiver has shown it a moment ago."""
-        message = None
-        try:
-            message = await context.store.read(still_unshown, context.account.number, row)
-        finally:
-            if message is None:
-                self._showing.release(row)
+    async def _take(self) -> Message | None:
+        """The oldest message that nobody has shown and nobody is showing."""
+        context, message, after = self._opened.ready, None, 0
+        while message is None:
+            looking = asyncio.ensure_future(
+                context.store.read_each(*claiming(self._showing, context.account.number, after))
+            )
+            try:
+                after, message = await asyncio.shield(looking)
+            except asyncio.CancelledError:
+                _, message = await looking
+                if message is not None:
+                    self._showing.release(message.row)
+                raise
+            if not after:
+                return None
         return message
-
-    async def _waiting(self, shown: set[int]) -> list[tuple[int, bytes]]:
-        """Note that these were shown, and say what waits next, oldest first: (row, id). One transaction for both."""
-        return await (self._note_shown(shown) if shown else self._opened.ready.store.read(tables.unshown, 0, LOOK_AT))
-
-    async def _take(self, page: list[tuple[int, bytes]]) -> Message | None:
-        """The first of these, or of those behind them, that is ours to show."""
-        context = self._opened.ready
-        while page:
-            for row, id in page:
-                if self._showing.claim(row, id):
-                    message = await self._claimed(context, row)
-                    if message is not None:
-                        return message
-            page = await context.store.read(tables.unshown, page[-1][0], LOOK_AT)
-        return None
 
     async def _note_shown(self, rows: set[int]) -> list[tuple[int, bytes]]:
         """To the end, even when the caller is cancelled: they were shown. Returns what waits next."""

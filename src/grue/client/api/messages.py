@@ -1,6 +1,6 @@
 """Messages and chats as a program is shown them: whose they are, what is verified, and what may be sent back."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, cast
@@ -9,6 +9,7 @@ from grue.client import chats, verified
 from grue.client.chats import CHAT_PREFIX, Chat, person
 from grue.client.context import own_number
 from grue.client.conversations import histories, naming, profiles, tables
+from grue.client.conversations.showing import Showing
 from grue.client.conversations.tables import StoredMessage
 from grue.client.lookup.directory import names_another
 from grue.client.people.tables import name_of
@@ -17,6 +18,9 @@ from grue.errors import BadRecord
 from grue.protocol.conversation.conversation import ConversationState
 from grue.protocol.conversation.delivery import MessageState
 from grue.protocol.conversation.fallback import Route
+
+LOOK_AT: Final = 16
+"""Messages that `take` looks at together: all but the first are being shown by others, or not at all yet."""
 
 NOT_AGREED: Final = frozenset({ConversationState.REQUESTED, ConversationState.DECLINED, ConversationState.GONE})
 """Of somebody who has no other conversations with us, we have accepted nothing."""
@@ -99,9 +103,37 @@ class ChatInfo:
     """What was written and not sent."""
 
 
-def still_unshown(db: Db, own: str, row: int) -> Message | None:
-    found = tables.still_unshown(db, row)
-    return None if found is None else _public(db, own, *found)
+Claimed = tuple[int | None, int]
+"""The row of a message that is ours to show, and the last that was looked at; 0 when there was none."""
+
+
+def claiming(
+    showing: Showing, own: str, after: int
+) -> tuple[Callable[[Db], Claimed], Callable[[Db, Claimed], tuple[int, Message | None]]]:
+    """Claim a message behind a row; and read it anew, since whoever had it may have shown it until a moment ago.
+
+    The second one returns where to look next, 0 when nothing is left, and the message if it is ours.
+    """
+
+    def claim(db: Db) -> Claimed:
+        page = tables.unshown(db, after, LOOK_AT)
+        mine = next((row for row, id in page if showing.claim(row, id)), None)
+        return mine, page[-1][0] if page else 0
+
+    def read(db: Db, claimed: Claimed) -> tuple[int, Message | None]:
+        mine, last = claimed
+        if mine is None:
+            return last, None
+        message = None
+        try:
+            found = tables.still_unshown(db, mine)
+            message = None if found is None else _public(db, own, *found)
+        finally:
+            if message is None:
+                showing.release(mine)
+        return mine, message
+
+    return claim, read
 
 
 def _is_request(db: Db, chat: Chat) -> bool:

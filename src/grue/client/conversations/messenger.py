@@ -113,6 +113,10 @@ class Said:
     attachment: Attachment | None = None
 
 
+Intended = tuple[bytes, int, bool]
+"""A text that is stored: its id, its chat, and whether it was encrypted."""
+
+
 @dataclass(frozen=True)
 class Sent:
     """What became of a message so far."""
@@ -147,11 +151,14 @@ class Messenger:
         if to == ME:
             return await self._note(text, attachment)
         said = Said(text, attachment)
-        target = await self._target(to)
-        with suppress(GrueError):
-            # What is wrong is said when it stands in the way of this message.
-            await self._look_around(target)
-        known = await self._context.store.transact(self._intend_known, target, said, accept_key)
+        target, known = await self._context.store.transact(
+            self._intend_at_once, await self._named(to), said, accept_key
+        )
+        if known is None:
+            with suppress(GrueError):
+                # What is wrong is said when it stands in the way of this message.
+                await self._look_around(target)
+            known = await self._context.store.transact(self._intend_for, target, said, accept_key)
         if known is not None:
             message, chat, encrypted = known
             return await (self._flushed(message) if encrypted else self._carried_out(message, chat))
@@ -163,7 +170,7 @@ class Messenger:
         """Say no before anything is uploaded. Raises UsageError, NoSuchChat, and what a lookup raises."""
         if to == ME:
             raise UsageError("A note to yourself carries no file.")
-        target = await self._target(to)
+        target = await self._context.store.transact(self._target, await self._named(to))
         if target.startswith(chats.PREFIXES):
             await self._context.store.read(_chat_of, target)
         elif not await self._context.store.read(chats.encrypted_before, target):
@@ -171,17 +178,19 @@ class Messenger:
             if not isinstance(looked_up.result, Found):
                 raise UsageError(NO_FILE_BY_SMS)
 
-    async def _target(self, to: str) -> str:
+    async def _named(self, to: str) -> str:
+        """The same; of a link, the name of whom it is of, who is known from now on."""
+        return (await self._context.store.transact(personlinks.learn, self._context, to)).name if is_link(to) else to
+
+    def _target(self, db: Db, to: str) -> str:
         """An id, or a number as E.164. Raises AmbiguousName, NoSuchChat, NotANumber."""
-        if is_link(to):
-            return (await self._context.store.transact(personlinks.learn, self._context, to)).name
-        target = await self._context.store.read(partial(naming.target, to_write=True), to, self._context.account.number)
+        target = naming.target(db, to, self._context.account.number, to_write=True)
         if target.startswith(SMS_PREFIX):
             raise NoSuchChat
         if target == chats.person(self._context.account.identity_public):
             raise UsageError(YOURSELF)
         if target.startswith(PERSON_PREFIX):
-            await self._context.store.transact(naming.person, target)
+            naming.person(db, target)
         return target
 
     # --- what nobody confirmed --------------------------------------------------------------------
@@ -219,14 +228,24 @@ class Messenger:
 
     # --- intents ----------------------------------------------------------------------------------
 
-    def _intend_known(self, db: Db, target: str, said: Said, accept_key: bool) -> tuple[bytes, int, bool] | None:
+    def _intend_at_once(self, db: Db, to: str, said: Said, accept_key: bool) -> tuple[str, Intended | None]:
+        """Who is meant; and the text is stored, unless something is to be looked for before: most often not."""
+        target = self._target(db, to)
+        chat, overdue = _overdue(db, target, self._context.now_ms - EXPIRED_AFTER_MS)
+        if chat is None or overdue or not self._context.directory.is_fresh:
+            return target, None
+        return target, self._intend_known(db, chat, said, accept_key)
+
+    def _intend_for(self, db: Db, target: str, said: Said, accept_key: bool) -> Intended | None:
+        return self._intend_known(db, _chat_of(db, target), said, accept_key)
+
+    def _intend_known(self, db: Db, chat: Chat | None, said: Said, accept_key: bool) -> Intended | None:
         """Store the text for a contact with a conversation; None when there is none that can be sent to.
 
         CONVERSATION-11 the directory's copy here names no other identity for the contact's number (KeyChanged), and has
         not lost its record (ContactGone).
         CONVERSATION-12 the own devices were shown one history (ForkedLog): nothing is sent before the user says so.
         """
-        chat = _chat_of(db, target)
         _check_not_blocked(db, chat)
         if chat is not None and chat.group:
             self._check_may_write(db, chat)
@@ -256,13 +275,8 @@ class Messenger:
         if not found[0].members:
             raise UsageError("Nobody else is in this group.")
 
-    def _keep_and_say(
-        self, db: Db, chat: int, said: Said, conversations: Sequence[Conversation]
-    ) -> tuple[bytes, int, bool]:
-        """Store the text; and encrypt it at once, when nothing is before it and the log is known to be at its head.
-
-        Returns the message, its chat, and whether it was encrypted.
-        """
+    def _keep_and_say(self, db: Db, chat: int, said: Said, conversations: Sequence[Conversation]) -> Intended:
+        """Store the text; and encrypt it at once, when nothing is before it and the log is known to be at its head."""
         best = preferred(conversations)
         if best is None or not self._inbox.is_fresh(best.log.mailbox) or tables.intended(db, chat):
             return self._keep_own(db, chat, said), chat, False
@@ -289,7 +303,7 @@ class Messenger:
         Raises NetworkError; what cannot go for another reason is marked as refused.
         """
         refused: set[int] = set()
-        intended, owed = await self._context.store.read(_to_say, only)
+        intended, owed = await self._context.store.read(profiles.to_say, only)
         for message, chat in intended:
             if chat not in refused:
                 try:
@@ -310,7 +324,7 @@ class Messenger:
 
     async def chats_to_write_in(self) -> set[int]:
         """The chats in which `resume` has something to say."""
-        intended, owed = await self._context.store.read(_to_say, None)
+        intended, owed = await self._context.store.read(profiles.to_say)
         return {chat for _, chat in [*intended, *owed]}
 
     def _introduce(self, db: Db, conversation_id: bytes) -> None:
@@ -337,11 +351,14 @@ class Messenger:
 
     async def _flushed(self, message: bytes) -> Sent:
         """Send what is queued, and say what became of this message."""
+        state = None
         with suppress(GrueError):
             # Stored and queued: what the server says now, such as that its disk is full, is no word on this message.
             spread = self._context.transport.spread
-            await self._outbox.flush(await self._context.store.read(tables.said_in, message) if spread else None)
-        state = await self._context.store.read(tables.message_state, message)
+            lane = await self._context.store.read(tables.said_in, message) if spread else None
+            state = await self._outbox.flush(lane, message)
+        if state is None:
+            state = await self._context.store.read(tables.message_state, message)
         if state is MessageState.REFUSED:
             raise Refused("The server does not take messages for this contact any more.")
         return Sent(message.hex(), Route.ENCRYPTED, state or MessageState.QUEUED)
@@ -546,11 +563,6 @@ class Messenger:
         tables.add_own(db, chat.id, own.identity_public, message, text, Route.ENCRYPTED, self._context.now_ms, state)
         if sync.own_group(db) is not None:
             sync.touch(db, sync.NOTE, message)
-
-
-def _to_say(db: Db, only: int | None) -> tuple[list[tuple[bytes, int]], list[tuple[bytes, int]]]:
-    """Texts that are to be encrypted, and conversations that lack our profile: each with its chat."""
-    return tables.intended(db, only), profiles.owed(db, only)
 
 
 def _is_group(db: Db, chat: int) -> bool:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from grue.client.context import Context
-from grue.client.conversations import apart, sync, tables
+from grue.client.conversations import apart, profiles, sync, tables
 from grue.client.conversations.groups import GroupChanges
 from grue.client.conversations.inbox import Inbox
 from grue.client.conversations.messenger import Messenger
 from grue.client.conversations.outbox import Outbox
 from grue.client.conversations.own_devices import OwnDevices
+from grue.client.store.engine import Db
 from grue.errors import NotPermitted
 
 
@@ -30,11 +31,14 @@ class Parts:
         Through a relay that takes up to a minute, unless there is nothing.
         """
         spread = self.context.transport.spread
-        await self.own.tell()
         if not spread:
-            await self.messenger.resume()
-            await self.outbox.flush()
+            # Most often there is nothing, and one look says so.
+            if await self.context.store.read(_waits, self.context.now_ms):
+                await self.own.tell()
+                await self.messenger.resume()
+                await self.outbox.flush()
             return
+        await self.own.tell()
         chats = await self.messenger.chats_to_write_in()
         lanes = {queued.conversation for queued in await self.context.store.read(tables.queued)}
         writing = [partial(self.messenger.resume, chat) for chat in chats]
@@ -123,3 +127,8 @@ class Parts:
         await self.groups.admit()
         await self.inbox.confirm()
         await self.send()
+
+
+def _waits(db: Db, now_ms: int) -> bool:
+    """Whether there is anything to send, to tell or to encrypt."""
+    return bool(tables.queued(db)) or sync.waits(db, now_ms) or any(profiles.to_say(db))

@@ -37,7 +37,7 @@ from grue.protocol.conversation.conversation import (
     announce,
     become_if,
 )
-from grue.protocol.conversation.delivery import MessageEvent
+from grue.protocol.conversation.delivery import MessageEvent, MessageState
 from grue.protocol.conversation.first_contact import slot_exchanged
 from grue.protocol.conversation.follow import refused_commit
 
@@ -52,8 +52,10 @@ TOGETHER: Final = frozenset({Purpose.SAY, Purpose.RECEIPT})
 
 Outcome = wire.AnonymousAnswer | GrueError
 
-Waiting = tuple[list[Queued], set[bytes]]
-"""What can be sent next, and the conversations in which something that must fit waits, next or later."""
+Waiting = tuple[list[Queued], set[bytes], MessageState | None]
+"""What can be sent next, the conversations in which something that must fit waits, next or later, and what became of
+the message that was asked for.
+"""
 
 
 class Outbox:
@@ -71,13 +73,14 @@ class Outbox:
         self.opened = 0
         """How many mailboxes can be read by now that could not before."""
 
-    async def flush(self, lane: bytes | None = None) -> None:
+    async def flush(self, lane: bytes | None = None, message: bytes = b"") -> MessageState | None:
         """Send everything that can go now. Raises NetworkError when the server does not answer; the rest is kept.
 
         What a limit keeps back stays as well, without holding up other lanes: that is raised for nobody.
 
         lane  a conversation: through a relay, where two lanes in one moment show that one client has both, only what
               waits there is sent; None: all of it
+        message  whose state then is returned
         """
         only = lane if self._context.transport.spread else None
         async with self._one_flush[only or b""]:
@@ -86,17 +89,19 @@ class Outbox:
                 self._renewed = today
             held: set[bytes] = set()
             open_lanes: set[bytes] = set()
-            waiting, must_fit = await self._context.store.read(_waiting, only)
+            waiting, must_fit, state = await self._context.store.read(_waiting, only, message)
             while ready := _ready(waiting, held, open_lanes):
                 paying = must_fit | {queued.conversation for queued in waiting if _must_fit(queued)}
                 outcomes = await asyncio.gather(*(self._ask(one, one.conversation in paying) for one in ready))
                 pairs = list(zip(ready, outcomes, strict=True))
                 # Not waiting for the disk: what a power cut undoes is sent again, as the same bytes.
-                waiting, must_fit = await self._context.store.note(self._settle, pairs, only)
+                settled = await self._context.store.note(self._settle, pairs, only, message)
+                waiting, must_fit, state = settled
                 for queued, outcome in pairs:
                     lanes = held if isinstance(outcome, GrueError) and not isinstance(outcome, VERDICTS) else open_lanes
                     lanes.add(queued.conversation)
                 _raise_other(outcomes)
+            return state
 
     async def _ask(self, queued: Queued, pays: bool) -> Outcome:
         """`pays` for a place in what a mailbox keeps of itself, if there is no other."""
@@ -114,14 +119,14 @@ class Outbox:
         except GrueError as error:
             return error
 
-    def _settle(self, db: Db, pairs: Sequence[tuple[Queued, Outcome]], lane: bytes | None) -> Waiting:
+    def _settle(self, db: Db, pairs: Sequence[tuple[Queued, Outcome]], lane: bytes | None, message: bytes) -> Waiting:
         """Note what the server said, and return what waits now."""
         for queued, outcome in pairs:
             if not isinstance(outcome, GrueError):
                 self._answered(db, queued, outcome)
             elif isinstance(outcome, VERDICTS) and tables.dequeue(db, queued.n):
                 self._refused(db, queued, outcome)
-        return _waiting(db, lane)
+        return _waiting(db, lane, message)
 
     def _answered(self, db: Db, queued: Queued, answer: wire.AnonymousAnswer) -> None:
         if not tables.dequeue(db, queued.n):
@@ -186,9 +191,10 @@ class Outbox:
         steps.save(self._context, db, chat, refused_commit(session, conversation), session)
 
 
-def _waiting(db: Db, lane: bytes | None) -> Waiting:
+def _waiting(db: Db, lane: bytes | None, message: bytes) -> Waiting:
     waiting = tables.queued(db, lane)
-    return waiting, tables.lanes_with(db, MUST_FIT) if waiting else set()
+    state = tables.message_state(db, message) if message else None
+    return waiting, tables.lanes_with(db, MUST_FIT) if waiting else set(), state
 
 
 def _must_fit(queued: Queued) -> bool:

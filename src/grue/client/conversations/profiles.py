@@ -72,6 +72,11 @@ def owed(db: Db, chat: int | None = None) -> list[tuple[bytes, int]]:
     return [(as_bytes(conversation), as_int(of)) for conversation, of in rows if of not in blocked]
 
 
+def to_say(db: Db, only: int | None = None) -> tuple[list[tuple[bytes, int]], list[tuple[bytes, int]]]:
+    """Texts that are to be encrypted, and conversations that lack our profile: each with its chat; or those of one."""
+    return tables.intended(db, only), owed(db, only)
+
+
 def keep(db: Db, sender: bytes, profile: Profile) -> None:
     """Keep what somebody calls themself. PEOPLE-04 the newest counts; a name or picture that is none is left out."""
     if tables.blocked_as(db, sender.hex()) is not None:

@@ -117,8 +117,13 @@ class Directory:
 
     async def freshen(self) -> None:
         """Bring the copy up to date, unless that was tried a moment ago. Raises NetworkError or VerificationFailed."""
-        if monotonic() - self._tried >= FRESH_SECONDS:
+        if not self.is_fresh:
             await self.current()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was tried a moment ago to bring the copy up to date."""
+        return monotonic() - self._tried < FRESH_SECONDS
 
     async def known(self) -> Known | None:
         """The copy as it is, however old."""

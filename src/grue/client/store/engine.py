@@ -33,6 +33,7 @@ STATEMENTS: Final = 512
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R")
 Value = None | int | float | str | bytes
 Row = tuple[Value, ...]
 
@@ -100,15 +101,24 @@ class Store:
     async def read(self, f: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `f`, which only reads, on one consistent snapshot."""
 
+        return await self._run(lambda: self._snapshot(lambda: f(self._db, *args, **kwargs)))
+
+    async def read_each(self, f: Callable[[Db], R], then: Callable[[Db, R], T]) -> T:
+        """Run `f`, and `then` with its result on another snapshot: what was committed meanwhile is seen by it."""
+
         def work() -> T:
-            with _Errors(self._path, self._connection):
-                self._connection.execute("BEGIN")
-                try:
-                    return f(self._db, *args, **kwargs)
-                finally:
-                    _undo(self._connection)
+            result = self._snapshot(lambda: f(self._db))
+            return self._snapshot(lambda: then(self._db, result))
 
         return await self._run(work)
+
+    def _snapshot(self, work: Callable[[], T]) -> T:
+        with _Errors(self._path, self._connection):
+            self._connection.execute("BEGIN")
+            try:
+                return work()
+            finally:
+                _undo(self._connection)
 
     @contextmanager
     def watch(self) -> Iterator[asyncio.Event]:
