@@ -62,6 +62,42 @@ async def test_a_text_in_a_conversation_that_was_founded_anew_is_confirmed_witho
     assert (await states(alice, BOB))[-2:] == ["expired", "delivered"]
 
 
+async def test_what_was_read_in_a_conversation_that_is_given_up_before_it_was_said_is_confirmed_in_it(
+    world: World,
+) -> None:
+    alice, bob = await acquainted(world)
+    await bob.poll()
+    await bob.send(ALICE, "expires unread")
+    await pass_days(world, DAYS)
+    await alice.send(BOB, "read at once")
+    await bob._parts.inbox.poll_conversations()
+    await bob._parts.messenger.expire()
+    assert await bob.context.store.read(tables.conversations_in, [ConversationState.UNHEARD])
+    # Before Alice says anything: then the conversation is heard again, and confirmed in any case.
+    await bob._parts.inbox.confirm()
+    await bob._parts.outbox.flush()
+    await alice._parts.inbox.poll_conversations()
+    assert (await states(alice, BOB))[-1] == "delivered"
+
+
+async def test_conversation_18_what_was_read_before_a_superseded_conversation_is_lost_is_confirmed(
+    world: World,
+) -> None:
+    alice, bob = await acquainted(world)
+    await bob.poll()
+    await bob.send(ALICE, "expires unread")
+    await pass_days(world, DAYS)
+    await bob.poll()
+    await bob.send(ALICE, "in a conversation that nobody joins")
+    await forget_private_keys(bob)
+    await pass_days(world, 46)
+    await alice.send(BOB, "a commit that bob cannot follow comes with it")
+    assert await take(bob) == ["a commit that bob cannot follow comes with it"]
+    assert not await bob.context.store.read(tables.conversations_in, [ConversationState.SUPERSEDED])
+    await again(alice, bob)
+    assert (await states(alice, BOB))[-1] == "delivered"
+
+
 async def test_a_request_that_is_accepted_is_confirmed_without_an_answer(world: World) -> None:
     alice, bob = await world.person(ALICE), await world.person(BOB)
     await alice.send(BOB, "hello")

@@ -122,7 +122,8 @@ class Inbox:
             return
         here = conversation.confirms
         speaking = conversation if here else preferred(tables.conversations_of(db, chat))
-        if speaking is None:
+        if speaking is None or not (here or speaking.heard):
+            # Whoever never joined would not hear it there.
             return
         active = conversation.state is ConversationState.ACTIVE
         # In one that was superseded they may have gone out again meanwhile, so that its seqs say nothing of them.

@@ -69,7 +69,7 @@ class ConversationState(StrEnum):
     FORKED = "forked"
     """The server showed the own devices two histories: read on, send nothing."""
     UNHEARD = "unheard"
-    """What we sent expired unconfirmed, so the other side may never have joined: read on, send nothing."""
+    """What we sent expired unconfirmed, so the other side may never have joined: read on, send receipts alone."""
     GONE = "gone"
 
 
@@ -246,8 +246,8 @@ class Conversation(Struct, array_like=True, frozen=True):
     @property
     def confirms(self) -> bool:
         """Whether a receipt of what was read in it can go out in it, where the other side is to be found."""
-        superseded = self.state is ConversationState.SUPERSEDED and not self.mute
-        return superseded or self.state is ConversationState.ACTIVE
+        given_up = self.state in (ConversationState.SUPERSEDED, ConversationState.UNHEARD) and not self.mute
+        return given_up or self.state is ConversationState.ACTIVE
 
     @property
     def is_whole(self) -> bool:

@@ -31,6 +31,7 @@ from grue.protocol.conversation.changing import is_own, is_put_out, move, releas
 from grue.protocol.conversation.commits import gathered, next_epoch
 from grue.protocol.conversation.contents import (
     APPLICATION,
+    MAX_NAMED,
     CommitPart,
     GroupState,
     Leave,
@@ -55,6 +56,7 @@ from grue.protocol.conversation.conversation import (
     epoch_key,
     members_of,
     permit_commit,
+    post,
     with_log,
 )
 from grue.protocol.conversation.devices import identity_of
@@ -117,6 +119,7 @@ class Follower:
             if step.conversation.state not in READING:
                 break
         self._answer(session, step)
+        self._last_word(session, step, conversation)
         return step, session
 
     def _singly(self, conversation: Conversation, deliveries: Sequence[Delivery]) -> tuple[Step, Changes]:
@@ -134,8 +137,20 @@ class Follower:
                 break
         session = MlsSession(entries)
         self._answer(session, step)
+        self._last_word(session, step, conversation)
         _keep(entries, changes, session.changes())
         return step, changes
+
+    def _last_word(self, session: MlsSession, step: Step, before: Conversation) -> None:
+        """CONVERSATION-18 what was read last in a conversation that was superseded, and that we can follow no more, is
+        named while its writer still reads us there: nobody is asked to let us in again, and the other one may never
+        have been joined.
+        """
+        gone = step.conversation
+        if before.state is ConversationState.SUPERSEDED and gone.state is ConversationState.GONE and gone.owed:
+            read = Receipt(0, b"", texts=gone.owed[-MAX_NAMED:])
+            step.outgoing += [] if gone.mute else [post(session, gone, read, Purpose.RECEIPT, self.tools)]
+            step.conversation = replace(gone, owed=[])
 
     def _void(self, step: Step, delivery: Delivery) -> None:
         """An envelope that could not be read at all is passed over; but not an own commit, which others follow."""
